@@ -1,0 +1,419 @@
+//! The catalogue: what is sold and at what price.
+//!
+//! A [`Charge`] is composed of independent parts — what is measured, over what it accumulates and
+//! per what, when it settles, how it is priced — so that a new product is a new file.
+//!
+//! Values here are already checked: every name that is referred to exists. `farebox-text` reads
+//! the files and says what is wrong with them.
+
+use crate::calendar::{Cycle, Instant, Zone};
+use crate::money::{Currency, Exact};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// A price list: one version of it, from its effective date until the next version's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Catalogue {
+    /// What books and orders call it, the same over all versions: `huawei-ykf`.
+    pub id: String,
+    /// The version's name, for people: `2023-12-01`.
+    pub version: String,
+    /// Title for a customer.
+    pub title: String,
+    /// The first 16 hex digits of the hash of the file's text: which text decided a line.
+    pub hash: String,
+    /// From when its prices hold. `None`: always.
+    pub effective: Option<Instant>,
+    /// The wall clock of its days and months.
+    pub zone: Zone,
+    /// The currency of all its prices.
+    pub currency: Currency,
+    /// Where the prices and rules come from, in a sentence.
+    pub source: String,
+    /// Settings that hold for the whole price list.
+    pub policy: Policy,
+    /// Meters by name.
+    pub meters: BTreeMap<String, Meter>,
+    /// Rate decks by name.
+    pub decks: BTreeMap<String, Deck>,
+    /// Products by name, in order.
+    pub products: BTreeMap<String, Product>,
+}
+
+/// Settings of the whole price list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// How the term of a renewal ends (RULES.md §3, no. 2).
+    pub renewal: RenewalRule,
+}
+
+/// How the end of a renewed term is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RenewalRule {
+    /// The first 00:00 strictly after (R-YKF-10): one free day.
+    NextMidnight,
+    /// Months counted from the purchase (R-REN-2, R-REN-4).
+    EndToEnd,
+}
+
+/// Things sold under one name. Of its plans, one subscription takes a given piece of usage.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Product {
+    /// Its name in the file.
+    pub id: String,
+    /// Title for a customer.
+    pub title: String,
+    /// Plans or editions by name.
+    pub plans: BTreeMap<String, Plan>,
+}
+
+/// A plan or edition: what one orders.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Its name in the file, unique in the catalogue: what an order says.
+    pub id: String,
+    /// Title for a customer.
+    pub title: String,
+    /// What a unit of it is called: `seat`, `channel`, `number`, `phone`.
+    pub unit: String,
+    /// How it may be paid. Any other mode is refused (R-CEC-1, R-YKF-6).
+    pub modes: Vec<Mode>,
+    /// Terms in months that a prepaid order may have.
+    pub terms_months: Vec<u16>,
+    /// Features that it includes, those of the plans it contains among them (R-CEC-9).
+    pub features: Vec<String>,
+    /// What one unit provides: `ivr-channel` → 1 (R-CEC-6).
+    pub provides: BTreeMap<String, u32>,
+    /// Attributes that an order must give and usage must match: `number`, `application`.
+    pub binds: Vec<String>,
+    /// Facts that an order states and that cannot change: `specification`, `type`.
+    pub options: Vec<String>,
+    /// What it costs.
+    pub charges: Vec<Charge>,
+    /// A threshold that is only advised about, never acted upon (RULES.md §3, no. 10).
+    pub advice: Vec<Advice>,
+    /// Rules that it implements, such as `R-CEC-6`.
+    pub rules: Vec<String>,
+}
+
+/// How an order is paid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Mode {
+    /// Used first, paid afterwards.
+    PayPerUse,
+    /// Paid at purchase for a term of months.
+    Prepaid,
+}
+
+impl Mode {
+    /// As files and refusals write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mode::PayPerUse => "pay-per-use",
+            Mode::Prepaid => "prepaid",
+        }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A flag on a month in which a charge's quantity crossed a number.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Advice {
+    /// The charge whose quantity is watched.
+    pub charge: String,
+    /// Fires in a month with this many units or more.
+    pub from: Exact,
+    /// What to tell the customer.
+    pub text: String,
+}
+
+/// One priced part of a plan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Charge {
+    /// Its name, unique in the plan; negotiated prices and explanations use it.
+    pub id: String,
+    /// Title on the bill.
+    pub title: String,
+    /// The modes of subscription it applies to.
+    pub modes: Vec<Mode>,
+    /// What is measured.
+    pub measure: Measure,
+    /// Over what tiers, free units, minimum and maximum accumulate.
+    pub accumulate: Cycle,
+    /// Per which attributes they accumulate, besides the subscription: `number`.
+    pub per: Vec<String>,
+    /// When it is charged.
+    pub settle: Settle,
+    /// How it is priced.
+    pub pricing: Pricing,
+    /// Whether a commercial discount of the account applies (R-YKF-12).
+    pub discountable: bool,
+    /// Rules that it implements.
+    pub rules: Vec<String>,
+}
+
+/// When a charge is posted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settle {
+    /// Once, when ordered.
+    AtPurchase,
+    /// At the end of each cycle, never longer than what it accumulates over.
+    Each(Cycle),
+}
+
+/// What a charge measures.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Measure {
+    /// Events, by a meter of the catalogue.
+    Meter(String),
+    /// The quantity of the subscription, held over time.
+    Held(Held),
+    /// The subscription's existence: its quantity, once per cycle or purchase.
+    Fixed,
+}
+
+/// How a quantity held over time is counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// By the day or by the second.
+    pub by: HeldBy,
+    /// Whether a stopped subscription still counts (R-KP-4).
+    pub while_stopped: bool,
+}
+
+/// The grain of a held quantity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeldBy {
+    /// Calendar days; a unit added and removed on one day counts one day, the newest is removed
+    /// first (R-YKF-4; RULES.md §3, no. 1). The price is per unit and month.
+    Day {
+        /// Whether the day of removal is charged.
+        last_day: bool,
+        /// The days that the monthly price is divided by.
+        month: MonthDays,
+    },
+    /// Seconds; the price is per unit and hour (R-KP-2).
+    Second,
+}
+
+/// The divisor of a monthly price.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MonthDays {
+    /// The month's calendar days (R-YKF-4).
+    Actual,
+    /// Always 30.
+    Thirty,
+    /// No proration: any day in the month costs the month (RULES.md §3, no. 9).
+    Full,
+}
+
+/// How a quantity becomes an amount.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pricing {
+    /// The price model.
+    pub model: Model,
+    /// Units of each accumulation that cost nothing; they are the first ones.
+    pub free: Exact,
+    /// The least that an accumulation costs once it has ended.
+    pub minimum: Option<Exact>,
+    /// The most that an accumulation costs.
+    pub maximum: Option<Exact>,
+}
+
+/// A price model. Prices have at most 10 decimals (R-MON-1).
+#[derive(Clone, Debug, PartialEq)]
+pub enum Model {
+    /// Quantity × price.
+    PerUnit(Exact),
+    /// Each unit at the price of the tier it falls in (R-TIR-1).
+    Graduated(Vec<Tier>),
+    /// All units at the price of the tier reached (R-TIR-2).
+    Volume(Vec<Tier>),
+    /// A price for each started block of `size` units.
+    Block {
+        /// Units in a block, above zero.
+        size: Exact,
+        /// Price of a block.
+        price: Exact,
+    },
+    /// One price for any quantity above zero.
+    Flat(Exact),
+    /// Calls by a rate deck of the catalogue (R-DECK-1, R-DECK-2).
+    Deck(String),
+}
+
+/// A tier: from the end of the one before to `up_to`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tier {
+    /// The last unit inside; `None` in the last tier.
+    pub up_to: Option<Exact>,
+    /// Price of a unit.
+    pub price: Exact,
+    /// Paid once when the tier is reached.
+    pub flat: Exact,
+}
+
+/// What is counted of the usage events of one type.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Meter {
+    /// Its name in the file.
+    pub id: String,
+    /// The type of the events: `call`.
+    pub event: String,
+    /// All must hold, or the event costs nothing here (R-OCR-1, R-YKF-7).
+    pub filters: Vec<Filter>,
+    /// How events become a quantity.
+    pub aggregate: Aggregate,
+    /// The attribute that is aggregated; counting needs none.
+    pub of: Option<String>,
+    /// How quantities are rounded before they are priced.
+    pub rounding: Rounding,
+    /// Measured units in one priced unit: 60 when seconds are priced by the minute.
+    pub unit_size: Exact,
+    /// What a priced unit is called: `minute`.
+    pub unit: String,
+    /// Whether usage belongs to the period of its start instead of its end (RULES.md §3, no. 7).
+    pub timed_by_start: bool,
+}
+
+/// How the values of events become one quantity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Aggregate {
+    /// How many events.
+    Count,
+    /// The sum of the values.
+    Sum,
+    /// The greatest value.
+    Max,
+    /// The value of the latest event.
+    Latest,
+    /// How many different values.
+    Unique,
+    /// Each value holds until the next: value × hours.
+    TimeWeighted,
+}
+
+/// Rounding of a quantity, in measured units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rounding {
+    /// None.
+    None,
+    /// Each event up to a multiple of the step (R-YKF-5).
+    EachUp(Exact),
+    /// The sum of each settlement cycle up to a multiple of the step (RULES.md §3, no. 28).
+    SumUp(Exact),
+}
+
+/// A condition on an attribute of an event.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Filter {
+    /// The attribute.
+    pub attribute: String,
+    /// What it must be. An event without the attribute never matches.
+    pub test: Test,
+}
+
+/// What an attribute must be.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Test {
+    /// One of these texts.
+    OneOf(Vec<String>),
+    /// A number from the first to the second, both inside: `200..299`.
+    Between(Exact, Exact),
+    /// Anything but these texts.
+    NoneOf(Vec<String>),
+}
+
+/// A rate deck: what a call to a number costs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Deck {
+    /// Its name in the file.
+    pub id: String,
+    /// The attribute of the event that holds the number called.
+    pub destination: String,
+    /// Time bands; where none matches, band 0 holds. Their prices are in each row's `rates`.
+    pub bands: Vec<Band>,
+    /// Rows by prefix, sorted; the longest that the number starts with wins.
+    pub rows: Vec<DeckRow>,
+}
+
+/// A time band of a deck: local times on some days of the week.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Band {
+    /// Its name: `peak`. Band 0 is the default.
+    pub id: String,
+    /// When it holds, any of these; empty for band 0.
+    pub hours: Vec<BandHours>,
+}
+
+/// Some hours of some days of the week.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BandHours {
+    /// Monday first.
+    pub days: [bool; 7],
+    /// From this second of the local day …
+    pub from_s: u32,
+    /// … up to but without this one (86,400: midnight).
+    pub until_s: u32,
+}
+
+/// What calls to the numbers with one prefix cost.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeckRow {
+    /// Digits; empty for all other numbers.
+    pub prefix: String,
+    /// Where that is, for the bill.
+    pub title: String,
+    /// Paid once for each connected call.
+    pub connect_fee: Exact,
+    /// Seconds of the first step, above zero.
+    pub first_step_s: u32,
+    /// Seconds of each further step, above zero.
+    pub next_step_s: u32,
+    /// Prices by band, as many as the deck has bands.
+    pub rates: Vec<DeckRate>,
+}
+
+/// The prices of a row in a band.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeckRate {
+    /// A minute of the first step.
+    pub first_per_minute: Exact,
+    /// A minute of the further steps.
+    pub next_per_minute: Exact,
+}
+
+impl Catalogue {
+    /// A plan by its name, and the product it belongs to.
+    pub fn plan(&self, id: &str) -> Option<(&Product, &Plan)> {
+        self.products.values().find_map(|product| Some((product, product.plans.get(id)?)))
+    }
+
+    /// All plans, in order of product and name.
+    pub fn plans(&self) -> impl Iterator<Item = &Plan> {
+        self.products.values().flat_map(|product| product.plans.values())
+    }
+}
+
+impl Plan {
+    /// A charge by its name.
+    pub fn charge(&self, id: &str) -> Option<&Charge> {
+        self.charges.iter().find(|charge| charge.id == id)
+    }
+}
+
+impl Deck {
+    /// The row of a number: the longest prefix that it starts with (R-DECK-1).
+    pub fn row(&self, number: &str) -> Option<usize> {
+        let digits = number.strip_prefix('+').unwrap_or(number);
+        (0..=digits.len())
+            .rev()
+            .filter(|&len| digits.is_char_boundary(len))
+            .find_map(|len| self.rows.binary_search_by(|row| row.prefix.as_str().cmp(&digits[..len])).ok())
+    }
+}
