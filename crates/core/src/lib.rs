@@ -1,6 +1,26 @@
-//! The pure core of Farebox.
+//! The pure core of Farebox: `decide(view, command, recorded_at) → facts, or a refusal`,
+//! `apply(state, fact)`, `rate(quantities, price list)`.
+//!
+//! No I/O, no clock, no randomness, no floating point: time comes in with each command, and zone
+//! data is compiled in.
+//!
+//! ```text
+//! money ◄─ calendar ◄─ catalog ◄─ rating, metering, subscription      what things are and cost
+//!                        ▲
+//!            account ◄─ quantity ◄─ settlement ◄─ engine               what was decided
+//!            bill, ledger       explain ┘
+//! ```
 
+pub mod account;
+pub mod bill;
 pub mod calendar;
 pub mod catalog;
+pub mod engine;
+pub mod explain;
+pub mod ledger;
 pub mod metering;
 pub mod money;
+mod quantity;
+pub mod rating;
+pub mod settlement;
+pub mod subscription;

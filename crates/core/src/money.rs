@@ -190,6 +190,12 @@ fn fixed_point(units: i128, places: usize, min_decimals: usize) -> String {
     if kept == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{}", &decimals[..kept]) }
 }
 
+impl Default for Exact {
+    fn default() -> Exact {
+        Exact::ZERO
+    }
+}
+
 impl fmt::Display for Exact {
     /// `12`, `0.05`; a fraction that no short decimal can say is written `16/31`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,0 +1,190 @@
+//! The state of an account, and the view of it that decisions are made on.
+//!
+//! [`View`] loads by key, so that a store need not hold an account in memory to decide about it.
+//! [`Group`] is the view in memory: what tests, books and the in-memory twin of every store use.
+
+use crate::bill::{Bill, ChargeKey, Charged};
+use crate::calendar::{Instant, Span, Zone};
+use crate::ledger::Ledger;
+use crate::money::{Amount, Currency, Exact};
+use crate::subscription::Subscription;
+use std::collections::BTreeMap;
+
+/// What every decision about an account needs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AccountHead {
+    /// Its name in books and bills.
+    pub id: String,
+    /// Title for people.
+    pub title: String,
+    /// The one currency of its money.
+    pub currency: Currency,
+    /// The wall clock of its bills' months.
+    pub zone: Zone,
+    /// When it was opened.
+    pub opened: Instant,
+    /// Negotiated prices (R-NEG-1).
+    pub prices: Vec<AgreedPrice>,
+    /// Commercial discounts (R-CEC-8).
+    pub discounts: Vec<Discount>,
+}
+
+/// A price negotiated with one account (R-NEG-1).
+#[derive(Clone, Debug, PartialEq)]
+pub struct AgreedPrice {
+    /// The plan.
+    pub plan: String,
+    /// The charge of the plan.
+    pub charge: String,
+    /// Price of a unit instead of the list's.
+    pub price: Exact,
+    /// The usage time in which it holds.
+    pub valid: Span,
+}
+
+/// A discount of one account.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Discount {
+    /// 10 for 10 %; above 0, at most 100.
+    pub percent: Exact,
+    /// Only on this plan.
+    pub plan: Option<String>,
+    /// Only on this charge of the plan.
+    pub charge: Option<String>,
+    /// The settlements at which it is in force (R-MON-2).
+    pub valid: Span,
+}
+
+/// The figures of a bill that a settlement needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BillHead {
+    /// Lines so far.
+    pub lines: usize,
+    /// Their exact sum.
+    pub sum: Amount,
+    /// The rounded sum that has been charged.
+    pub posted: Amount,
+    /// What was paid of it.
+    pub paid: Amount,
+    /// Whether it is issued.
+    pub issued: bool,
+}
+
+/// What decisions read, each piece by its key.
+pub trait View {
+    /// An account.
+    fn account(&self, account: &str) -> Option<&AccountHead>;
+    /// A subscription of an account.
+    fn subscription(&self, account: &str, name: &str) -> Option<&Subscription>;
+    /// The names of an account's subscriptions, in order.
+    fn subscriptions(&self, account: &str) -> Vec<String>;
+    /// What has been charged for an accumulation of a charge of a subscription.
+    fn charged(
+        &self,
+        account: &str,
+        subscription: &str,
+        charge: &str,
+        accumulation: Instant,
+    ) -> Vec<(ChargeKey, Charged)>;
+    /// The bill of the month that starts then.
+    fn bill(&self, account: &str, month: Instant) -> Option<BillHead>;
+    /// Months with something owed, oldest first, and how much.
+    fn unpaid(&self, account: &str) -> Vec<(Instant, Amount)>;
+    /// The prepaid balance.
+    fn prepaid(&self, account: &str) -> Amount;
+}
+
+/// A billing group in memory: accounts that share a payer. Its facts are its only source.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Group {
+    pub(crate) accounts: BTreeMap<String, Account>,
+}
+
+/// An account in memory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Account {
+    /// Name, money, prices.
+    pub head: AccountHead,
+    /// Subscriptions by name.
+    pub subscriptions: BTreeMap<String, Subscription>,
+    /// What was charged, by key.
+    pub charged: BTreeMap<ChargeKey, Charged>,
+    /// Bills by the start of their month.
+    pub bills: BTreeMap<Instant, Bill>,
+    /// Its money.
+    pub ledger: Ledger,
+}
+
+impl Group {
+    /// An account of the group.
+    pub fn get(&self, account: &str) -> Option<&Account> {
+        self.accounts.get(account)
+    }
+
+    /// All accounts, in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = &Account> {
+        self.accounts.values()
+    }
+}
+
+impl View for Group {
+    fn account(&self, account: &str) -> Option<&AccountHead> {
+        self.accounts.get(account).map(|account| &account.head)
+    }
+
+    fn subscription(&self, account: &str, name: &str) -> Option<&Subscription> {
+        self.accounts.get(account)?.subscriptions.get(name)
+    }
+
+    fn subscriptions(&self, account: &str) -> Vec<String> {
+        let names = |account: &Account| account.subscriptions.keys().cloned().collect();
+        self.accounts.get(account).map(names).unwrap_or_default()
+    }
+
+    fn charged(
+        &self,
+        account: &str,
+        subscription: &str,
+        charge: &str,
+        accumulation: Instant,
+    ) -> Vec<(ChargeKey, Charged)> {
+        let Some(account) = self.accounts.get(account) else { return Vec::new() };
+        let first = ChargeKey {
+            subscription: subscription.to_owned(),
+            charge: charge.to_owned(),
+            accumulation,
+            start: Instant::MIN,
+            group: BTreeMap::new(),
+            split: Default::default(),
+        };
+        account
+            .charged
+            .range(first..)
+            .take_while(|(key, _)| {
+                key.subscription == subscription && key.charge == charge && key.accumulation == accumulation
+            })
+            .map(|(key, charged)| (key.clone(), charged.clone()))
+            .collect()
+    }
+
+    fn bill(&self, account: &str, month: Instant) -> Option<BillHead> {
+        let bill = self.accounts.get(account)?.bills.get(&month)?;
+        Some(BillHead {
+            lines: bill.lines.len(),
+            sum: bill.sum,
+            posted: bill.posted,
+            paid: bill.paid,
+            issued: bill.issued.is_some(),
+        })
+    }
+
+    fn unpaid(&self, account: &str) -> Vec<(Instant, Amount)> {
+        let Some(account) = self.accounts.get(account) else { return Vec::new() };
+        let owed = account.bills.iter().map(|(month, bill)| (*month, bill.due()));
+        owed.filter(|(_, due)| *due > Amount::ZERO).collect()
+    }
+
+    fn prepaid(&self, account: &str) -> Amount {
+        self.accounts.get(account).map(|account| account.ledger.prepaid()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,178 @@
+//! Bills: one document per account and calendar month, made of lines that explain themselves.
+
+use crate::calendar::{Instant, Span};
+use crate::money::{Amount, Exact};
+use std::collections::BTreeMap;
+
+/// What a line is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LineKind {
+    /// Usage of a period, charged after it.
+    Usage,
+    /// Charged when it was ordered: a prepaid term, a one-off fee.
+    Purchase,
+    /// The difference to what was already charged for an earlier period (R-LATE-1).
+    Correction,
+    /// What rounding the total to the minor unit added or took off (R-MON-1).
+    Rounding,
+}
+
+impl LineKind {
+    /// As files write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            LineKind::Usage => "usage",
+            LineKind::Purchase => "purchase",
+            LineKind::Correction => "correction",
+            LineKind::Rounding => "rounding",
+        }
+    }
+}
+
+/// What a charge was made for: everything that tells it apart within its account.
+///
+/// The diff of settlement is taken per key: what it should be, less what was charged for it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ChargeKey {
+    /// The subscription.
+    pub subscription: String,
+    /// The charge of its plan.
+    pub charge: String,
+    /// Start of the period over which it accumulates.
+    pub accumulation: Instant,
+    /// Start of the stretch that the line is for.
+    pub start: Instant,
+    /// What the charge accumulates per, and the prefix under a rate deck.
+    pub group: BTreeMap<String, String>,
+    /// The shares of a group that bills tell apart (R-ORG-2).
+    pub split: Split,
+}
+
+/// How bills split: by application, project and tags.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Split {
+    /// Application.
+    pub application: Option<String>,
+    /// Project; `None` is shown as unassigned, never dropped.
+    pub project: Option<String>,
+    /// Free tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// What has been charged for a key so far, all its lines together.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Charged {
+    /// Units.
+    pub quantity: Exact,
+    /// At list prices.
+    pub list: Amount,
+    /// After discounts.
+    pub amount: Amount,
+    /// Units that were free.
+    pub free: Exact,
+    /// What a unit is called.
+    pub unit: String,
+    /// The time charged.
+    pub period: Option<Span>,
+    /// The line that charged it first, which corrections refer to.
+    pub line: String,
+}
+
+/// Which text of which price list decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CatalogueRef {
+    /// The catalogue.
+    pub id: String,
+    /// Its version.
+    pub version: String,
+    /// Hash of its text.
+    pub hash: String,
+}
+
+/// The price behind a line: `amount = quantity × unit price ÷ units`, where there is one price.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PriceBasis {
+    /// What the price is for, in words: `seat and month of 31 days`.
+    pub per: String,
+    /// Units of the line's quantity that the unit price is for: 31 seat-days, 3,600 seconds, 1.
+    pub units: Exact,
+    /// The price model in a word: `per-unit`, `graduated`, `volume`, `block`, `flat`, `deck`.
+    pub model: &'static str,
+}
+
+/// A line of a bill. Once posted it never changes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Line {
+    /// The bill's id and a number: `acme-2020-01-3`.
+    pub id: String,
+    /// What it is for.
+    pub kind: LineKind,
+    /// What was charged; `None` for rounding.
+    pub key: Option<ChargeKey>,
+    /// The plan.
+    pub plan: String,
+    /// Title of the charge.
+    pub title: String,
+    /// The line in a few words.
+    pub description: String,
+    /// Units charged, exact.
+    pub quantity: Exact,
+    /// What a unit is called.
+    pub unit: String,
+    /// Units that cost nothing, besides.
+    pub free: Exact,
+    /// The price for `basis.units` units, where one price holds for all.
+    pub unit_price: Option<Exact>,
+    /// What the price is for.
+    pub basis: PriceBasis,
+    /// What it costs at list prices.
+    pub list: Amount,
+    /// What a discount or a negotiated price took off.
+    pub discount: Amount,
+    /// `list − discount`.
+    pub amount: Amount,
+    /// The time that was charged.
+    pub period: Span,
+    /// The settlement cycle around it (R-OCR-10).
+    pub cycle: Span,
+    /// When it was posted.
+    pub posted: Instant,
+    /// Which price list decided.
+    pub catalogue: Option<CatalogueRef>,
+    /// The rules behind it.
+    pub rules: Vec<String>,
+    /// The line that it corrects.
+    pub corrects: Option<String>,
+    /// The arithmetic, as one would write it down.
+    pub formula: String,
+    /// The sentence for the customer.
+    pub explanation: String,
+}
+
+/// A bill: open while its month runs, then issued, and then unchanged.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bill {
+    /// The account and the month: `acme-2020-01`.
+    pub id: String,
+    /// The calendar month in the account's zone.
+    pub period: Span,
+    /// Its lines, in the order in which they were posted.
+    pub lines: Vec<Line>,
+    /// The exact sum of its lines.
+    pub sum: Amount,
+    /// What has been charged of it: the sum rounded to the minor unit.
+    pub posted: Amount,
+    /// What has been paid of it.
+    pub paid: Amount,
+    /// When it was issued.
+    pub issued: Option<Instant>,
+    /// Advice to the customer.
+    pub notes: Vec<String>,
+}
+
+impl Bill {
+    /// What is owed of it.
+    pub fn due(&self) -> Amount {
+        Amount::from_units(self.posted.units() - self.paid.units())
+    }
+}

@@ -1,0 +1,297 @@
+//! Facts, and how they change the state.
+
+use crate::account::{Account, AccountHead, AgreedPrice, Discount, Group};
+use crate::bill::{Bill, Line};
+use crate::calendar::{Instant, Span};
+use crate::ledger::{Ledger, Posting};
+use crate::money::{Amount, OutOfRange};
+use crate::settlement::Mark;
+use crate::subscription::{QuantityChange, Subscription};
+use std::collections::BTreeMap;
+
+/// Something that happened, with its outcome.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fact {
+    /// An account was opened.
+    AccountOpened(AccountHead),
+    /// A plan was ordered.
+    Subscribed {
+        /// The account.
+        account: String,
+        /// What was ordered.
+        subscription: Subscription,
+    },
+    /// A quantity changed.
+    QuantityChanged {
+        /// The account.
+        account: String,
+        /// The subscription.
+        subscription: String,
+        /// The change.
+        change: QuantityChange,
+    },
+    /// A subscription was stopped or started.
+    Stopped {
+        /// The account.
+        account: String,
+        /// The subscription.
+        subscription: String,
+        /// When.
+        at: Instant,
+        /// Whether it stopped.
+        stopped: bool,
+    },
+    /// A subscription was given an end.
+    Ended {
+        /// The account.
+        account: String,
+        /// The subscription.
+        subscription: String,
+        /// The first moment after it.
+        at: Instant,
+    },
+    /// A term was prolonged.
+    Renewed {
+        /// The account.
+        account: String,
+        /// The subscription.
+        subscription: String,
+        /// Months added.
+        months: u16,
+        /// Its new end.
+        end: Instant,
+    },
+    /// A price was agreed.
+    PriceAgreed {
+        /// The account.
+        account: String,
+        /// The price.
+        price: AgreedPrice,
+    },
+    /// A discount was granted.
+    DiscountGranted {
+        /// The account.
+        account: String,
+        /// The discount.
+        discount: Discount,
+    },
+    /// Lines were posted to the open bill of a month.
+    Charged {
+        /// The account.
+        account: String,
+        /// The bill.
+        bill: String,
+        /// Its month.
+        month: Span,
+        /// The lines.
+        lines: Vec<Line>,
+        /// The rounded sum of the bill that has now been charged.
+        posted: Amount,
+        /// The movements of money.
+        postings: Vec<Posting>,
+        /// What was paid of which month's bill; below zero: given back to the balance.
+        paid: Vec<(Instant, Amount)>,
+    },
+    /// Charges were settled up to a moment.
+    Settled {
+        /// The account.
+        account: String,
+        /// How far.
+        marks: Vec<Mark>,
+    },
+    /// A bill was issued, and never changes from now on.
+    BillIssued {
+        /// The account.
+        account: String,
+        /// Start of its month.
+        month: Instant,
+        /// When.
+        at: Instant,
+        /// The visible difference between the sum of the lines and the total (R-MON-1).
+        rounding: Option<Line>,
+        /// Advice on what was used (RULES.md §3, no. 10).
+        notes: Vec<String>,
+    },
+    /// Money was put on the balance.
+    ToppedUp {
+        /// The account.
+        account: String,
+        /// The movements of money.
+        postings: Vec<Posting>,
+        /// What was paid of which month's bill.
+        paid: Vec<(Instant, Amount)>,
+    },
+}
+
+/// A fact that does not fit the state: the facts are incomplete or out of order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApplyError(pub String);
+
+impl From<OutOfRange> for ApplyError {
+    fn from(error: OutOfRange) -> ApplyError {
+        ApplyError(error.to_string())
+    }
+}
+
+impl Group {
+    /// Applies a fact. It decides and rates nothing.
+    ///
+    /// # Errors
+    /// [`ApplyError`] when the fact refers to something that no earlier fact made.
+    pub fn apply(&mut self, fact: &Fact) -> Result<(), ApplyError> {
+        match fact {
+            Fact::AccountOpened(head) => {
+                let account = Account {
+                    head: head.clone(),
+                    subscriptions: BTreeMap::new(),
+                    charged: BTreeMap::new(),
+                    bills: BTreeMap::new(),
+                    ledger: Ledger::default(),
+                };
+                self.accounts.insert(head.id.clone(), account);
+            }
+            Fact::Subscribed { account, subscription } => {
+                let subscriptions = &mut self.account_mut(account)?.subscriptions;
+                subscriptions.insert(subscription.name.clone(), subscription.clone());
+            }
+            Fact::QuantityChanged { account, subscription, change } => {
+                let subscription = self.subscription_mut(account, subscription)?;
+                subscription.insert_change(*change);
+                touch(subscription, change.at);
+            }
+            Fact::Stopped { account, subscription, at, stopped } => {
+                let subscription = self.subscription_mut(account, subscription)?;
+                let place = subscription.stops.partition_point(|(known, _)| known <= at);
+                subscription.stops.insert(place, (*at, *stopped));
+                touch(subscription, *at);
+            }
+            Fact::Ended { account, subscription, at } => {
+                let subscription = self.subscription_mut(account, subscription)?;
+                subscription.end = Some(*at);
+                touch(subscription, *at);
+            }
+            Fact::Renewed { account, subscription, months, end } => {
+                let subscription = self.subscription_mut(account, subscription)?;
+                subscription.end = Some(*end);
+                if let Some(term) = &mut subscription.term {
+                    term.months += months;
+                }
+            }
+            Fact::PriceAgreed { account, price } => {
+                let account = self.account_mut(account)?;
+                for subscription in account.subscriptions.values_mut().filter(|one| one.plan == price.plan) {
+                    touch(subscription, price.valid.start);
+                }
+                account.head.prices.push(price.clone());
+            }
+            Fact::DiscountGranted { account, discount } => {
+                let account = self.account_mut(account)?;
+                let meant =
+                    |one: &&mut Subscription| discount.plan.as_ref().is_none_or(|plan| *plan == one.plan);
+                for subscription in account.subscriptions.values_mut().filter(meant) {
+                    // A settlement at the very moment of the grant was made without it, and stays so.
+                    let after = discount.valid.start;
+                    touch(subscription, after);
+                }
+                account.head.discounts.push(discount.clone());
+            }
+            Fact::Charged { account, bill, month, lines, posted, postings, paid } => {
+                let account = self.account_mut(account)?;
+                for line in lines {
+                    book_line(account, line)?;
+                }
+                let open = account.bills.entry(month.start).or_insert_with(|| Bill {
+                    id: bill.clone(),
+                    period: *month,
+                    lines: Vec::new(),
+                    sum: Amount::ZERO,
+                    posted: Amount::ZERO,
+                    paid: Amount::ZERO,
+                    issued: None,
+                    notes: Vec::new(),
+                });
+                for line in lines {
+                    open.sum = open.sum.add(line.amount)?;
+                    open.lines.push(line.clone());
+                }
+                open.posted = *posted;
+                book_payments(account, postings, paid)?;
+            }
+            Fact::Settled { account, marks } => {
+                for mark in marks {
+                    let subscription = self.subscription_mut(account, &mark.subscription)?;
+                    subscription.settled.insert(mark.charge.clone(), mark.settled);
+                    match mark.recheck {
+                        Some(recheck) => subscription.recheck.insert(mark.charge.clone(), recheck),
+                        None => subscription.recheck.remove(&mark.charge),
+                    };
+                }
+            }
+            Fact::BillIssued { account, month, at, rounding, notes } => {
+                let account = self.account_mut(account)?;
+                let bill =
+                    account.bills.get_mut(month).ok_or_else(|| ApplyError("a bill without lines".into()))?;
+                bill.issued = Some(*at);
+                bill.notes.clone_from(notes);
+                if let Some(line) = rounding {
+                    bill.sum = bill.sum.add(line.amount)?;
+                    bill.lines.push(line.clone());
+                }
+            }
+            Fact::ToppedUp { account, postings, paid } => {
+                book_payments(self.account_mut(account)?, postings, paid)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn account_mut(&mut self, account: &str) -> Result<&mut Account, ApplyError> {
+        self.accounts.get_mut(account).ok_or_else(|| ApplyError(format!("no account {account}")))
+    }
+
+    fn subscription_mut(&mut self, account: &str, name: &str) -> Result<&mut Subscription, ApplyError> {
+        let subscriptions = &mut self.account_mut(account)?.subscriptions;
+        subscriptions.get_mut(name).ok_or_else(|| ApplyError(format!("no subscription {account}/{name}")))
+    }
+}
+
+/// Notes that settled time from this moment on must be rated again.
+fn touch(subscription: &mut Subscription, from: Instant) {
+    for (charge, settled) in &subscription.settled {
+        if from < *settled {
+            let recheck = subscription.recheck.entry(charge.clone()).or_insert(from);
+            *recheck = from.min(*recheck);
+        }
+    }
+}
+
+/// Adds a line to what was charged for its key.
+fn book_line(account: &mut Account, line: &Line) -> Result<(), ApplyError> {
+    let Some(key) = &line.key else { return Ok(()) };
+    let charged = account.charged.entry(key.clone()).or_default();
+    charged.quantity = charged.quantity.add(line.quantity)?;
+    charged.free = charged.free.add(line.free)?;
+    charged.list = charged.list.add(line.list)?;
+    charged.amount = charged.amount.add(line.amount)?;
+    charged.period = Some(line.period);
+    charged.unit.clone_from(&line.unit);
+    if charged.line.is_empty() {
+        charged.line.clone_from(&line.id);
+    }
+    Ok(())
+}
+
+fn book_payments(
+    account: &mut Account,
+    postings: &[Posting],
+    paid: &[(Instant, Amount)],
+) -> Result<(), ApplyError> {
+    for posting in postings {
+        account.ledger.post(posting.clone())?;
+    }
+    for (month, amount) in paid {
+        let bill = account.bills.get_mut(month).ok_or_else(|| ApplyError("a payment of no bill".into()))?;
+        bill.paid = bill.paid.add(*amount)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,748 @@
+//! Decisions: `decide(view, command, recorded_at) → facts, or a refusal`; `apply(state, fact)`.
+//!
+//! A fact holds the outcome — lines with their amounts, the postings, the end of a term — so that
+//! applying it never rates anything, and a new release never changes what was decided.
+//!
+//! Order at one instant: what time does (settlements, issued bills) comes before commands of that
+//! instant; commands follow in the order in which they are recorded.
+
+mod fact;
+mod money;
+mod orders;
+
+pub use fact::{ApplyError, Fact};
+
+use crate::account::{AccountHead, View};
+use crate::calendar::{Cycle, Instant, Span, Zone};
+use crate::catalog::{Catalogue, Measure, Mode, Model, Settle};
+use crate::metering::{LaneKey, LaneSpec, Metering, Scope};
+use crate::money::{Amount, Currency, Exact, OutOfRange};
+use crate::quantity;
+use crate::settlement;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// Price lists by name, each with its versions.
+#[derive(Clone, Debug, Default)]
+pub struct Catalogues {
+    by_id: BTreeMap<String, Vec<Catalogue>>,
+}
+
+/// Why a price list cannot be added.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CatalogueConflict {
+    /// A version with the same effective date is there already.
+    SameDate,
+    /// Versions of one catalogue share zone and currency.
+    ZoneOrCurrency,
+}
+
+impl Catalogues {
+    /// Adds a price list, or a version of one.
+    ///
+    /// # Errors
+    /// [`CatalogueConflict`]; nothing is added then.
+    pub fn add(&mut self, catalogue: Catalogue) -> Result<(), CatalogueConflict> {
+        let versions = self.by_id.entry(catalogue.id.clone()).or_default();
+        let same = |known: &Catalogue| known.zone == catalogue.zone && known.currency == catalogue.currency;
+        if !versions.iter().all(same) {
+            return Err(CatalogueConflict::ZoneOrCurrency);
+        }
+        if versions.iter().any(|known| known.effective == catalogue.effective) {
+            return Err(CatalogueConflict::SameDate);
+        }
+        let place = versions.partition_point(|known| known.effective <= catalogue.effective);
+        versions.insert(place, catalogue);
+        Ok(())
+    }
+
+    /// The versions of a price list, oldest first.
+    pub fn versions(&self, id: &str) -> impl Iterator<Item = &Catalogue> {
+        self.by_id.get(id).map(Vec::as_slice).unwrap_or_default().iter()
+    }
+
+    /// The version in force at a moment.
+    pub fn in_force(&self, id: &str, at: Instant) -> Option<&Catalogue> {
+        self.versions(id).filter(|version| version.effective.is_none_or(|from| from <= at)).last()
+    }
+
+    /// All versions of all price lists.
+    pub fn iter(&self) -> impl Iterator<Item = &Catalogue> {
+        self.by_id.values().flatten()
+    }
+
+    /// The price list that a plan named `plan` or `catalogue:plan` is in at a moment.
+    pub fn find_plan(&self, name: &str, at: Instant) -> Result<(&Catalogue, String), OrderRefusal> {
+        let (catalogue, plan) = match name.split_once(':') {
+            Some((catalogue, plan)) => (Some(catalogue), plan),
+            None => (None, name),
+        };
+        let mut found =
+            self.by_id.keys().filter(|id| catalogue.is_none_or(|only| only == *id)).filter_map(|id| {
+                let version = self.in_force(id, at)?;
+                version.plan(plan).map(|_| version)
+            });
+        match (found.next(), found.next()) {
+            (Some(version), None) => Ok((version, plan.to_owned())),
+            (Some(one), Some(other)) => Err(OrderRefusal::AmbiguousPlan {
+                plan: plan.to_owned(),
+                catalogues: [one.id.clone(), other.id.clone()],
+            }),
+            (None, _) => Err(OrderRefusal::UnknownPlan(name.to_owned())),
+        }
+    }
+}
+
+/// A wish about an account.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Command {
+    /// The account.
+    pub account: String,
+    /// From when it counts; mostly when it is recorded.
+    pub effective_at: Instant,
+    /// What is wished.
+    pub action: Action,
+}
+
+/// What can be wished. Every verb of the book language is one of these.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Open the account.
+    Open {
+        /// Title for people.
+        title: String,
+        /// Currency of all its money.
+        currency: Currency,
+        /// Wall clock of its bills' months.
+        zone: Zone,
+    },
+    /// Order a plan.
+    Subscribe {
+        /// The plan, or `catalogue:plan`.
+        plan: String,
+        /// The subscription's name; the plan's name when not given.
+        name: Option<String>,
+        /// Units, above zero.
+        quantity: i64,
+        /// How it is paid; the plan's only mode, or pay-per-use, when not given.
+        mode: Option<Mode>,
+        /// Months of a prepaid term.
+        months: Option<u16>,
+        /// Bound attributes, options, application, project, tags.
+        attributes: BTreeMap<String, String>,
+    },
+    /// Add units (above zero) or remove them.
+    ChangeQuantity {
+        /// The subscription.
+        subscription: String,
+        /// Units.
+        delta: i64,
+    },
+    /// Stop (`true`) or start again.
+    Stop {
+        /// The subscription.
+        subscription: String,
+        /// Whether it stops.
+        stopped: bool,
+    },
+    /// Change how it is paid.
+    ChangeMode {
+        /// The subscription.
+        subscription: String,
+        /// The mode wished.
+        mode: Mode,
+    },
+    /// Change to another plan.
+    ChangePlan {
+        /// The subscription.
+        subscription: String,
+        /// The plan wished.
+        plan: String,
+    },
+    /// Change an attribute of the order.
+    ChangeAttribute {
+        /// The subscription.
+        subscription: String,
+        /// The attribute.
+        name: String,
+        /// The value wished.
+        value: String,
+    },
+    /// End it.
+    Cancel {
+        /// The subscription.
+        subscription: String,
+    },
+    /// Prolong a prepaid term.
+    Renew {
+        /// The subscription.
+        subscription: String,
+        /// Months.
+        months: u16,
+    },
+    /// Agree a price for one charge (R-NEG-1).
+    AgreePrice {
+        /// The plan.
+        plan: String,
+        /// The charge of the plan.
+        charge: String,
+        /// Price of a unit.
+        price: Exact,
+        /// The end, if it has one.
+        until: Option<Instant>,
+    },
+    /// Grant a discount.
+    Grant {
+        /// 10 for 10 %.
+        percent: Exact,
+        /// Only on this plan.
+        plan: Option<String>,
+        /// Only on this charge.
+        charge: Option<String>,
+        /// The end, if it has one.
+        until: Option<Instant>,
+    },
+    /// Put money on the balance.
+    TopUp {
+        /// How much, in the account's currency.
+        amount: Exact,
+    },
+    /// Ask whether a feature may be used (R-CEC-9).
+    UseFeature {
+        /// The feature.
+        feature: String,
+        /// By this subscription only.
+        subscription: Option<String>,
+    },
+    /// Settle what is due at the command's moment, and issue the bill of a month that ended.
+    Settle {
+        /// The earliest time of usage counted since the last settlement.
+        late_from: Option<Instant>,
+    },
+}
+
+/// Why a command is refused. Nothing has happened then.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Refusal {
+    /// No account of this name.
+    UnknownAccount(String),
+    /// The account is open already.
+    AccountExists(String),
+    /// An order breaks a rule.
+    Order(OrderRefusal),
+    /// A number does not fit.
+    OutOfRange,
+    /// An amount that is none: zero or below, or finer than the minor unit.
+    BadAmount(String),
+    /// The command lies before what is settled and cannot reach back.
+    BeforeOpening {
+        /// When the account was opened.
+        opened: Instant,
+    },
+    /// A counter reaches over the edge of a period: usage must be counted again along it.
+    CounterCutsPeriod,
+}
+
+/// Why an order is refused.
+#[derive(Clone, Debug, PartialEq)]
+pub enum OrderRefusal {
+    /// No plan of this name in force.
+    UnknownPlan(String),
+    /// Two price lists have a plan of this name.
+    AmbiguousPlan {
+        /// The plan.
+        plan: String,
+        /// Two catalogues that have it.
+        catalogues: [String; 2],
+    },
+    /// The account has money in another currency.
+    OtherCurrency {
+        /// The account's.
+        account: Currency,
+        /// The catalogue's.
+        catalogue: Currency,
+    },
+    /// The account has a subscription of this name.
+    SubscriptionExists(String),
+    /// The account has no subscription of this name.
+    UnknownSubscription(String),
+    /// The subscription has ended.
+    SubscriptionEnded {
+        /// Its name.
+        name: String,
+        /// When.
+        ended: Instant,
+    },
+    /// The plan is not sold that way (R-CEC-1, R-YKF-6).
+    ModeNotOffered {
+        /// The plan.
+        plan: String,
+        /// The mode wished.
+        mode: Mode,
+        /// The modes offered.
+        offered: Vec<Mode>,
+    },
+    /// A prepaid order needs one of these terms.
+    TermNotOffered {
+        /// The plan.
+        plan: String,
+        /// Months wished.
+        months: Option<u16>,
+        /// Months offered.
+        offered: Vec<u16>,
+    },
+    /// A pay-per-use order has no term, and is not renewed (R-YKF-10).
+    NoTerm(String),
+    /// The mode cannot be changed (R-CEC-3, R-KP-5).
+    ModeChange(String),
+    /// The plan cannot be changed.
+    PlanChange(String),
+    /// A stated option, such as the specification, cannot be changed (R-KP-5).
+    OptionChange(String, String),
+    /// The plan needs an attribute.
+    MissingAttribute {
+        /// The plan.
+        plan: String,
+        /// The attribute.
+        attribute: String,
+    },
+    /// The plan knows no such attribute.
+    UnknownAttribute {
+        /// The plan.
+        plan: String,
+        /// The attribute.
+        attribute: String,
+        /// Those it knows.
+        known: Vec<String>,
+    },
+    /// A quantity must be above zero.
+    NotPositive(i64),
+    /// Fewer units than none would be left.
+    BelowZero {
+        /// The subscription.
+        subscription: String,
+        /// Units that there are.
+        units: i64,
+    },
+    /// The quantity of a prepaid term is fixed.
+    QuantityFixed(String),
+    /// The moment lies before the subscription began.
+    BeforeStart {
+        /// The subscription.
+        subscription: String,
+        /// When it began.
+        start: Instant,
+    },
+    /// No charge of this name in the plan.
+    UnknownCharge {
+        /// The plan.
+        plan: String,
+        /// The charge.
+        charge: String,
+        /// Those it has.
+        known: Vec<String>,
+    },
+    /// Calls by a rate deck have many prices; one cannot be agreed.
+    PriceNotNegotiable(String),
+    /// A percentage above 0 and at most 100 is expected.
+    BadPercent(Exact),
+    /// An end that is not after its beginning.
+    EndsBeforeStart,
+    /// Nothing that the account has includes the feature (R-CEC-9, R-YKF-13, R-YKF-14).
+    FeatureNotIncluded {
+        /// The feature.
+        feature: String,
+        /// Plans that include it.
+        included_in: Vec<String>,
+    },
+}
+
+impl From<OutOfRange> for Refusal {
+    fn from(_: OutOfRange) -> Refusal {
+        Refusal::OutOfRange
+    }
+}
+
+impl From<OrderRefusal> for Refusal {
+    fn from(refusal: OrderRefusal) -> Refusal {
+        Refusal::Order(refusal)
+    }
+}
+
+/// Every code that a refusal can have, for the list in the documentation.
+pub const REFUSAL_CODES: &[&str] = &[
+    "unknown-account",
+    "account-exists",
+    "out-of-range",
+    "bad-amount",
+    "before-opening",
+    "counter-cuts-period",
+    "unknown-plan",
+    "ambiguous-plan",
+    "other-currency",
+    "subscription-exists",
+    "unknown-subscription",
+    "subscription-ended",
+    "mode-not-offered",
+    "term-not-offered",
+    "no-term",
+    "mode-change-not-supported",
+    "plan-change-not-supported",
+    "option-change-not-supported",
+    "missing-attribute",
+    "unknown-attribute",
+    "not-positive",
+    "below-zero",
+    "quantity-fixed",
+    "before-start",
+    "unknown-charge",
+    "price-not-negotiable",
+    "bad-percent",
+    "ends-before-start",
+    "feature-not-included",
+];
+
+impl Refusal {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Refusal::UnknownAccount(_) => "unknown-account",
+            Refusal::AccountExists(_) => "account-exists",
+            Refusal::OutOfRange => "out-of-range",
+            Refusal::BadAmount(_) => "bad-amount",
+            Refusal::BeforeOpening { .. } => "before-opening",
+            Refusal::CounterCutsPeriod => "counter-cuts-period",
+            Refusal::Order(order) => match order {
+                OrderRefusal::UnknownPlan(_) => "unknown-plan",
+                OrderRefusal::AmbiguousPlan { .. } => "ambiguous-plan",
+                OrderRefusal::OtherCurrency { .. } => "other-currency",
+                OrderRefusal::SubscriptionExists(_) => "subscription-exists",
+                OrderRefusal::UnknownSubscription(_) => "unknown-subscription",
+                OrderRefusal::SubscriptionEnded { .. } => "subscription-ended",
+                OrderRefusal::ModeNotOffered { .. } => "mode-not-offered",
+                OrderRefusal::TermNotOffered { .. } => "term-not-offered",
+                OrderRefusal::NoTerm(_) => "no-term",
+                OrderRefusal::ModeChange(_) => "mode-change-not-supported",
+                OrderRefusal::PlanChange(_) => "plan-change-not-supported",
+                OrderRefusal::OptionChange(..) => "option-change-not-supported",
+                OrderRefusal::MissingAttribute { .. } => "missing-attribute",
+                OrderRefusal::UnknownAttribute { .. } => "unknown-attribute",
+                OrderRefusal::NotPositive(_) => "not-positive",
+                OrderRefusal::BelowZero { .. } => "below-zero",
+                OrderRefusal::QuantityFixed(_) => "quantity-fixed",
+                OrderRefusal::BeforeStart { .. } => "before-start",
+                OrderRefusal::UnknownCharge { .. } => "unknown-charge",
+                OrderRefusal::PriceNotNegotiable(_) => "price-not-negotiable",
+                OrderRefusal::BadPercent(_) => "bad-percent",
+                OrderRefusal::EndsBeforeStart => "ends-before-start",
+                OrderRefusal::FeatureNotIncluded { .. } => "feature-not-included",
+            },
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::UnknownAccount(name) => write!(f, "there is no account \"{name}\"; open it first"),
+            Refusal::AccountExists(name) => write!(f, "the account \"{name}\" is open already"),
+            Refusal::OutOfRange => f.write_str("a number is too large to be billed"),
+            Refusal::BadAmount(why) => f.write_str(why),
+            Refusal::BeforeOpening { opened } => write!(f, "the account was opened at {opened} only"),
+            Refusal::CounterCutsPeriod => {
+                f.write_str("a counter reaches over the edge of a period; the usage must be counted again")
+            }
+            Refusal::Order(order) => order.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for OrderRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            OrderRefusal::UnknownPlan(plan) => write!(f, "no catalogue in force has a plan \"{plan}\""),
+            OrderRefusal::AmbiguousPlan { plan, catalogues: [one, other] } => {
+                write!(f, "\"{plan}\" is in two catalogues; say {one}:{plan} or {other}:{plan}")
+            }
+            OrderRefusal::OtherCurrency { account, catalogue } => {
+                write!(f, "the account's money is {account}, the catalogue's prices are {catalogue}")
+            }
+            OrderRefusal::SubscriptionExists(name) => {
+                write!(f, "the account has a subscription \"{name}\" already; name this one with: as NAME")
+            }
+            OrderRefusal::UnknownSubscription(name) => {
+                write!(f, "the account has no subscription \"{name}\"")
+            }
+            OrderRefusal::SubscriptionEnded { name, ended } => write!(f, "\"{name}\" ended at {ended}"),
+            OrderRefusal::ModeNotOffered { plan, mode, offered } => {
+                let offered: Vec<&str> = offered.iter().map(|mode| mode.name()).collect();
+                write!(f, "{plan} is not sold {mode}; it is sold {}", offered.join(" or "))
+            }
+            OrderRefusal::TermNotOffered { plan, months, offered } => {
+                let offered: Vec<String> = offered.iter().map(u16::to_string).collect();
+                match months {
+                    Some(months) => write!(f, "{plan} is not sold for {months} months")?,
+                    None => write!(f, "{plan} needs a term when prepaid")?,
+                }
+                write!(f, "; its terms are of {} months", offered.join(", "))
+            }
+            OrderRefusal::NoTerm(name) => {
+                write!(
+                    f,
+                    "{name} is pay-per-use: it has no term, runs on until cancelled, and needs no renewal"
+                )
+            }
+            OrderRefusal::ModeChange(name) => write!(
+                f,
+                "how {name} is paid cannot be changed; cancel it and order it anew for the next period"
+            ),
+            OrderRefusal::PlanChange(name) => {
+                write!(f, "the plan of {name} cannot be changed; cancel it and order the other plan")
+            }
+            OrderRefusal::OptionChange(name, option) => {
+                write!(f, "the {option} of {name} cannot be changed; cancel it and order anew")
+            }
+            OrderRefusal::MissingAttribute { plan, attribute } => {
+                write!(f, "{plan} is ordered for one {attribute}: say {attribute}=…")
+            }
+            OrderRefusal::UnknownAttribute { plan, attribute, known } => {
+                write!(f, "{plan} knows no \"{attribute}\"; it knows {}", known.join(", "))
+            }
+            OrderRefusal::NotPositive(quantity) => {
+                write!(f, "a quantity must be above zero, not {quantity}")
+            }
+            OrderRefusal::BelowZero { subscription, units } => {
+                write!(f, "{subscription} has {units} at that time; no more can be removed")
+            }
+            OrderRefusal::QuantityFixed(name) => {
+                write!(f, "the quantity of {name} is fixed for its term; order more as another subscription")
+            }
+            OrderRefusal::BeforeStart { subscription, start } => {
+                write!(f, "{subscription} began at {start} only")
+            }
+            OrderRefusal::UnknownCharge { plan, charge, known } => {
+                write!(f, "{plan} has no charge \"{charge}\"; it has {}", known.join(", "))
+            }
+            OrderRefusal::PriceNotNegotiable(charge) => {
+                write!(f, "{charge} is priced by a rate deck; one price cannot replace it")
+            }
+            OrderRefusal::BadPercent(percent) => {
+                write!(f, "a discount is above 0 % and at most 100 %, not {percent} %")
+            }
+            OrderRefusal::EndsBeforeStart => f.write_str("the end must be after the beginning"),
+            OrderRefusal::FeatureNotIncluded { feature, included_in } if included_in.is_empty() => {
+                write!(f, "nothing that is sold includes {feature}")
+            }
+            OrderRefusal::FeatureNotIncluded { feature, included_in } => {
+                write!(f, "nothing here includes {feature}; it is included in {}", included_in.join(", "))
+            }
+        }
+    }
+}
+
+/// Decides a command: the facts that follow from it, or why it is refused.
+///
+/// # Errors
+/// A [`Refusal`]; nothing has happened then.
+pub fn decide(
+    view: &dyn View,
+    catalogues: &Catalogues,
+    metering: &Metering,
+    command: &Command,
+    recorded_at: Instant,
+) -> Result<Vec<Fact>, Refusal> {
+    if let Action::Open { title, currency, zone } = &command.action {
+        if view.account(&command.account).is_some() {
+            return Err(Refusal::AccountExists(command.account.clone()));
+        }
+        return Ok(vec![Fact::AccountOpened(AccountHead {
+            id: command.account.clone(),
+            title: title.clone(),
+            currency: *currency,
+            zone: zone.clone(),
+            opened: command.effective_at,
+            prices: Vec::new(),
+            discounts: Vec::new(),
+        })]);
+    }
+    let account =
+        view.account(&command.account).ok_or_else(|| Refusal::UnknownAccount(command.account.clone()))?;
+    if command.effective_at < account.opened {
+        return Err(Refusal::BeforeOpening { opened: account.opened });
+    }
+    match &command.action {
+        Action::Settle { late_from } => {
+            let context =
+                settlement::Context { view, catalogues, metering, account, at: command.effective_at };
+            money::settle(&context, *late_from)
+        }
+        Action::TopUp { amount } => money::top_up(view, account, *amount, command.effective_at),
+        _ => orders::decide(view, catalogues, account, command, recorded_at),
+    }
+}
+
+/// The next moment after `now` at which a [`Action::Settle`] has something to do for an account.
+///
+/// `late_from`: the earliest time of usage counted since the last settlement.
+pub fn next_due(
+    view: &dyn View,
+    catalogues: &Catalogues,
+    account: &str,
+    now: Instant,
+    late_from: Option<Instant>,
+) -> Option<Instant> {
+    let account = view.account(account)?;
+    let settles = settlement::next_due(view, catalogues, account, now, late_from);
+    let month = account.zone.cycle(Cycle::Month, now);
+    let open = view.bill(&account.id, month.start).is_some_and(|bill| !bill.issued && bill.lines > 0);
+    settles.into_iter().chain(open.then_some(month.end)).min()
+}
+
+/// The month whose bill a settlement at this moment belongs to: the one that it ends or is in.
+pub fn bill_month(account: &AccountHead, settled_at: Instant) -> Span {
+    let before = settled_at.checked_sub(jiff::SignedDuration::from_nanos(1)).unwrap_or(settled_at);
+    account.zone.cycle(Cycle::Month, before)
+}
+
+/// What an account's usage must be counted by: a lane for each meter of the plans named.
+///
+/// `cuts`: moments at which something about the account may change, besides catalogue versions.
+pub fn lanes(
+    catalogues: &Catalogues,
+    account: &str,
+    plans: &BTreeSet<(String, String)>,
+    cuts: &[Instant],
+) -> Vec<LaneSpec> {
+    let mut lanes: Vec<LaneSpec> = Vec::new();
+    for (catalogue_id, plan_id) in plans {
+        let versions: Vec<&Catalogue> = catalogues.versions(catalogue_id).collect();
+        for (index, version) in versions.iter().enumerate() {
+            let valid = Span {
+                start: version.effective.unwrap_or(Instant::MIN),
+                end: versions.get(index + 1).and_then(|next| next.effective).unwrap_or(Instant::MAX),
+            };
+            let Some((_, plan)) = version.plan(plan_id) else { continue };
+            for charge in &plan.charges {
+                let (Measure::Meter(meter), Settle::Each(cycle)) = (&charge.measure, charge.settle) else {
+                    continue;
+                };
+                let Some(meter) = version.meters.get(meter) else { continue };
+                let deck = match &charge.pricing.model {
+                    Model::Deck(deck) => version.decks.get(deck),
+                    _ => None,
+                };
+                let key = LaneKey {
+                    account: account.to_owned(),
+                    catalogue: version.id.clone(),
+                    meter: meter.id.clone(),
+                    deck: deck.map(|deck| deck.id.clone()),
+                };
+                // Terms end at a midnight: no segment is longer than a day.
+                let cycle = cycle.min(Cycle::Day);
+                let wanted = plan.binds.iter().chain(&charge.per);
+                let dimensions: BTreeSet<String> = wanted
+                    .filter(|name| !matches!(name.as_str(), "application" | "project"))
+                    .cloned()
+                    .collect();
+                match lanes.iter_mut().find(|lane| lane.key == key && lane.valid == valid) {
+                    Some(lane) => {
+                        lane.cycle = lane.cycle.min(cycle);
+                        let all: BTreeSet<String> = lane.dimensions.drain(..).chain(dimensions).collect();
+                        lane.dimensions = all.into_iter().collect();
+                    }
+                    None => lanes.push(LaneSpec {
+                        key,
+                        meter: meter.clone(),
+                        deck: deck.cloned(),
+                        valid,
+                        zone: version.zone.clone(),
+                        cycle,
+                        cuts: Vec::new(),
+                        dimensions: dimensions.into_iter().collect(),
+                    }),
+                }
+            }
+        }
+    }
+    for lane in &mut lanes {
+        let versions = catalogues.versions(&lane.key.catalogue).filter_map(|version| version.effective);
+        lane.cuts = cuts.iter().copied().chain(versions).collect();
+        lane.cuts.sort();
+        lane.cuts.dedup();
+    }
+    lanes
+}
+
+/// Counted usage that no subscription takes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unrouted {
+    /// The lane that counted it.
+    pub lane: LaneKey,
+    /// When.
+    pub span: Span,
+    /// Whose, within the account.
+    pub scope: Scope,
+    /// How many events.
+    pub events: u64,
+}
+
+/// Usage counted up to a moment that no subscription takes: it belongs into quarantine.
+pub fn unrouted(
+    view: &dyn View,
+    catalogues: &Catalogues,
+    metering: &Metering,
+    account: &str,
+    until: Instant,
+) -> Vec<Unrouted> {
+    let mut found = Vec::new();
+    for lane in metering.lanes_of(account) {
+        let key = &lane.spec().key;
+        for (span, counters) in lane.segments(Span { start: Instant::MIN, end: until }) {
+            for (scope, counter) in counters {
+                if !quantity::is_routed(view, catalogues, key, scope, span.start) {
+                    let (lane, scope) = (key.clone(), scope.clone());
+                    found.push(Unrouted { lane, span, scope, events: counter.events });
+                }
+            }
+        }
+    }
+    found
+}
+
+/// What an account's subscriptions provide at a moment: `ivr-channel` → 15 (R-CEC-6, R-YKF-13).
+pub fn provided(
+    view: &dyn View,
+    catalogues: &Catalogues,
+    account: &str,
+    at: Instant,
+) -> BTreeMap<String, i64> {
+    let mut provided = BTreeMap::new();
+    for name in view.subscriptions(account) {
+        let Some(subscription) = view.subscription(account, &name) else { continue };
+        let units = subscription.quantity_at(at);
+        let plan =
+            catalogues.in_force(&subscription.catalogue, at).and_then(|list| list.plan(&subscription.plan));
+        let Some((_, plan)) = plan else { continue };
+        for (what, each) in &plan.provides {
+            *provided.entry(what.clone()).or_default() += i64::from(*each) * units;
+        }
+    }
+    provided.retain(|_, units| *units != 0);
+    provided
+}
+
+/// The amount as a whole number of minor units, above zero.
+pub(crate) fn payable(amount: Exact, currency: Currency) -> Result<Amount, Refusal> {
+    let quantised = Amount::quantise(amount)?;
+    if quantised <= Amount::ZERO {
+        return Err(Refusal::BadAmount(format!("an amount must be above zero, not {amount}")));
+    }
+    if quantised.exact() != amount || quantised.round_to_minor(currency) != quantised {
+        let digits = currency.minor_digits();
+        return Err(Refusal::BadAmount(format!("{currency} has {digits} decimals; {amount} cannot be paid")));
+    }
+    Ok(quantised)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,218 @@
+//! Settlements, bills and payments.
+
+use super::{Fact, Refusal, bill_month, payable};
+use crate::account::{AccountHead, View};
+use crate::bill::{Line, LineKind, PriceBasis};
+use crate::calendar::{Cycle, Instant, Span};
+use crate::ledger::{LedgerAccount, Posting};
+use crate::money::{Amount, Exact};
+use crate::settlement::{self, Context};
+
+/// Settles what is due, and issues the bill of a month that ends now.
+pub(super) fn settle(context: &Context<'_>, late_from: Option<Instant>) -> Result<Vec<Fact>, Refusal> {
+    let account = context.account;
+    let month = bill_month(account, context.at);
+    let head = context.view.bill(&account.id, month.start);
+    let lines_so_far = head.map_or(0, |bill| bill.lines);
+    let id = bill_id(account, month);
+    let (lines, marks) = settlement::settle(context, late_from, &id, lines_so_far + 1)?;
+    let mut facts = Vec::new();
+    let has_lines = lines_so_far + lines.len() > 0;
+    let (mut sum, mut posted) = head.map_or((Amount::ZERO, Amount::ZERO), |bill| (bill.sum, bill.posted));
+    let count = lines_so_far + lines.len();
+    if !lines.is_empty() {
+        for line in &lines {
+            sum = sum.add(line.amount)?;
+        }
+        posted = sum.round_to_minor(account.currency);
+        facts.push(charge(context.view, account, month, lines, context.at)?);
+    }
+    if !marks.is_empty() {
+        facts.push(Fact::Settled { account: account.id.clone(), marks });
+    }
+    if month.end == context.at && has_lines && !head.is_some_and(|bill| bill.issued) {
+        let rounding = rounding_line(account, month, posted.sub(sum)?, &id, count + 1, context.at);
+        let notes = advice(context, month);
+        let account = account.id.clone();
+        facts.push(Fact::BillIssued { account, month: month.start, at: context.at, rounding, notes });
+    }
+    Ok(facts)
+}
+
+/// The id of an account's bill of a month: `acme-2020-01`.
+pub(super) fn bill_id(account: &AccountHead, month: Span) -> String {
+    format!("{}-{}", account.id, account.zone.date(month.start).strftime("%Y-%m"))
+}
+
+/// Posts lines to the bill of a month, and takes payment from the balance at once.
+///
+/// What is charged is the month's running total, rounded, less what was charged before: three
+/// hours of 0.005 are charged as 0.01, 0.00 and 0.01 (R-MON-1).
+pub(super) fn charge(
+    view: &dyn View,
+    account: &AccountHead,
+    month: Span,
+    lines: Vec<Line>,
+    at: Instant,
+) -> Result<Fact, Refusal> {
+    let head = view.bill(&account.id, month.start);
+    let (sum, before, paid) =
+        head.map_or((Amount::ZERO, Amount::ZERO, Amount::ZERO), |bill| (bill.sum, bill.posted, bill.paid));
+    let mut added = Amount::ZERO;
+    for line in &lines {
+        added = added.add(line.amount)?;
+    }
+    let posted = sum.add(added)?.round_to_minor(account.currency);
+    let charged = posted.sub(before)?;
+    let id = bill_id(account, month);
+    let mut postings = Vec::new();
+    postings.extend(Posting::new(
+        at,
+        format!("charges of {id}"),
+        vec![
+            (LedgerAccount::Receivable, charged),
+            (LedgerAccount::Revenue, added.negated()),
+            (LedgerAccount::Rounding, added.sub(charged)?),
+        ],
+    ));
+    let mut payments = Vec::new();
+    let mut available = view.prepaid(&account.id);
+    if posted < paid && paid > Amount::ZERO || posted < Amount::ZERO {
+        // Paid more than the bill is now: the rest goes back to the balance.
+        let back = paid.sub(posted)?;
+        payments.push((month.start, back.negated()));
+        postings.extend(payment(at, &id, back.negated()));
+        available = available.add(back)?;
+    }
+    let mut owed = view.unpaid(&account.id);
+    owed.retain(|(other, _)| *other != month.start);
+    if posted > paid {
+        owed.push((month.start, posted.sub(paid)?));
+        owed.sort();
+    }
+    let (settled, more) = pay_oldest(account, owed, available, at)?;
+    payments.extend(settled);
+    postings.extend(more);
+    Ok(Fact::Charged {
+        account: account.id.clone(),
+        bill: id,
+        month,
+        lines,
+        posted,
+        postings,
+        paid: payments,
+    })
+}
+
+/// Money for the balance; it pays what is owed, the oldest first.
+pub(super) fn top_up(
+    view: &dyn View,
+    account: &AccountHead,
+    amount: Exact,
+    at: Instant,
+) -> Result<Vec<Fact>, Refusal> {
+    let amount = payable(amount, account.currency)?;
+    let entries = vec![(LedgerAccount::Bank, amount), (LedgerAccount::Balance, amount.negated())];
+    let mut postings: Vec<Posting> = Posting::new(at, "top-up".to_owned(), entries).into_iter().collect();
+    let available = view.prepaid(&account.id).add(amount)?;
+    let (paid, more) = pay_oldest(account, view.unpaid(&account.id), available, at)?;
+    postings.extend(more);
+    Ok(vec![Fact::ToppedUp { account: account.id.clone(), postings, paid }])
+}
+
+type Payments = (Vec<(Instant, Amount)>, Vec<Posting>);
+
+/// Takes what the balance has, and leaves the rest owed (RULES.md §3, no. 32).
+fn pay_oldest(
+    account: &AccountHead,
+    owed: Vec<(Instant, Amount)>,
+    mut available: Amount,
+    at: Instant,
+) -> Result<Payments, Refusal> {
+    let mut paid = Vec::new();
+    let mut postings = Vec::new();
+    for (month, due) in owed {
+        let part = due.min(available);
+        if part <= Amount::ZERO {
+            break;
+        }
+        available = available.sub(part)?;
+        let id = bill_id(account, account.zone.cycle(Cycle::Month, month));
+        postings.extend(payment(at, &id, part));
+        paid.push((month, part));
+    }
+    Ok((paid, postings))
+}
+
+fn payment(at: Instant, bill: &str, amount: Amount) -> Option<Posting> {
+    let entries = vec![(LedgerAccount::Balance, amount), (LedgerAccount::Receivable, amount.negated())];
+    Posting::new(at, format!("payment of {bill}"), entries)
+}
+
+/// The difference between the sum of the lines and the total, as a line of its own.
+fn rounding_line(
+    account: &AccountHead,
+    month: Span,
+    difference: Amount,
+    bill: &str,
+    number: usize,
+    at: Instant,
+) -> Option<Line> {
+    if difference.is_zero() {
+        return None;
+    }
+    let unit = account.currency.code().to_owned();
+    let digits = account.currency.minor_digits();
+    Some(Line {
+        id: format!("{bill}-{number}"),
+        kind: LineKind::Rounding,
+        key: None,
+        plan: String::new(),
+        title: "Rounding".to_owned(),
+        description: "Rounding of the total".to_owned(),
+        quantity: Exact::ONE,
+        unit: unit.clone(),
+        free: Exact::ZERO,
+        unit_price: None,
+        basis: PriceBasis { per: unit, units: Exact::ONE, model: "rounding" },
+        list: difference,
+        discount: Amount::ZERO,
+        amount: difference,
+        period: month,
+        cycle: month,
+        posted: at,
+        catalogue: None,
+        rules: vec!["R-MON-1".to_owned()],
+        corrects: None,
+        formula: format!("total − sum of the lines = {}", difference.decimal(account.currency)),
+        explanation: format!(
+            "The lines are exact; the total is rounded once to {digits} decimals, half up, and this is the difference."
+        ),
+    })
+}
+
+/// Advice on what was used in a month, such as a number of another kind (RULES.md §3, no. 10).
+fn advice(context: &Context<'_>, month: Span) -> Vec<String> {
+    let mut notes = Vec::new();
+    for name in context.view.subscriptions(&context.account.id) {
+        let Some(subscription) = context.view.subscription(&context.account.id, &name) else { continue };
+        let catalogue =
+            context.catalogues.in_force(&subscription.catalogue, month.start.max(subscription.start));
+        let Some((catalogue, (_, plan))) =
+            catalogue.and_then(|list| Some((list, list.plan(&subscription.plan)?)))
+        else {
+            continue;
+        };
+        for advice in &plan.advice {
+            let start = catalogue.zone.cycle(Cycle::Month, month.start).start;
+            let charged = context.view.charged(&context.account.id, &name, &advice.charge, start);
+            let units = charged
+                .iter()
+                .try_fold(Exact::ZERO, |sum, (_, charged)| sum.add(charged.quantity)?.add(charged.free));
+            if units.is_ok_and(|units| units >= advice.from) {
+                notes.push(format!("{name}: {}", advice.text));
+            }
+        }
+    }
+    notes
+}

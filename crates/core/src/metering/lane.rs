@@ -1,0 +1,448 @@
+//! A lane: one meter's counters for one account.
+
+use super::counter::{Counter, DeckCount, DeckSeconds, NANO, Share};
+use super::{Event, FixedState, Problem, Value};
+use crate::calendar::{Cycle, Instant, Span, YEARS, Zone};
+use crate::catalog::{Aggregate, Deck, Filter, Meter, Rounding, Test};
+use crate::money::{Exact, OutOfRange};
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hasher};
+
+/// Which lane: a meter of a catalogue, for one account.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LaneKey {
+    /// The account.
+    pub account: String,
+    /// The catalogue.
+    pub catalogue: String,
+    /// The meter.
+    pub meter: String,
+    /// The rate deck, for charges by one.
+    pub deck: Option<String>,
+}
+
+/// What a lane counts, and how time is cut.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LaneSpec {
+    /// Which lane.
+    pub key: LaneKey,
+    /// The meter's definition.
+    pub meter: Meter,
+    /// The rate deck, of which prefixes, bands and steps are used, never the prices.
+    pub deck: Option<Deck>,
+    /// The time in which this definition is in force.
+    pub valid: Span,
+    /// The wall clock of the cycle.
+    pub zone: Zone,
+    /// The shortest cycle that settles what is counted here.
+    pub cycle: Cycle,
+    /// Moments that cut segments besides the cycle's, sorted: orders, prices, catalogue versions.
+    pub cuts: Vec<Instant>,
+    /// Attributes that tell scopes apart, besides application, project and tags.
+    pub dimensions: Vec<String>,
+}
+
+/// Whose usage within an account: the dimensions of a lane with this event's values.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Scope {
+    /// Application, if told.
+    pub application: Option<String>,
+    /// Project, if told (R-ORG-2).
+    pub project: Option<String>,
+    /// Values of the lane's dimensions, those that were told.
+    pub dimensions: BTreeMap<String, String>,
+    /// Free tags.
+    pub tags: BTreeMap<String, String>,
+    /// The matched prefix, under a rate deck.
+    pub prefix: Option<String>,
+}
+
+/// Counters of one segment of time.
+#[derive(Clone, Debug)]
+pub struct SegmentCounts {
+    /// The segment.
+    pub span: Span,
+    touched: bool,
+    counters: HashMap<u32, Counter, FixedState>,
+}
+
+/// Where a counter stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    segment: usize,
+    scope: u32,
+}
+
+/// One meter's counters for one account.
+#[derive(Clone, Debug)]
+pub struct Lane {
+    spec: LaneSpec,
+    scopes: Vec<Scope>,
+    scope_ids: HashMap<Box<[u8]>, u32, FixedState>,
+    /// Sorted by time, never overlapping.
+    segments: Vec<SegmentCounts>,
+    /// The segment hit last: events mostly come in runs.
+    latest: usize,
+    key_buffer: Vec<u8>,
+    /// Step of rounding each event up, in 10⁻⁹ units; 0: none.
+    step: i128,
+}
+
+impl Lane {
+    pub(super) fn new(spec: LaneSpec) -> Lane {
+        let step = match spec.meter.rounding {
+            Rounding::EachUp(step) => nano(step).unwrap_or(0),
+            Rounding::None | Rounding::SumUp(_) => 0,
+        };
+        Lane {
+            spec,
+            scopes: Vec::new(),
+            scope_ids: HashMap::default(),
+            segments: Vec::new(),
+            latest: 0,
+            key_buffer: Vec::new(),
+            step,
+        }
+    }
+
+    /// What it counts.
+    pub fn spec(&self) -> &LaneSpec {
+        &self.spec
+    }
+
+    /// The moment that decides the period of an event.
+    pub(super) fn time_of(&self, event: &Event<'_>) -> Instant {
+        if self.spec.meter.timed_by_start { event.start.unwrap_or(event.time) } else { event.time }
+    }
+
+    /// Whether the meter's conditions hold.
+    pub(super) fn matches(&self, event: &Event<'_>) -> bool {
+        self.spec.meter.filters.iter().all(|filter| holds(filter, event))
+    }
+
+    /// The event's part: its value, rounded where each event is.
+    pub(super) fn share(&self, event: &Event<'_>, at: Instant) -> Result<Share, Problem> {
+        let meter = &self.spec.meter;
+        let mut share = Share { value: NANO, at, tie: 0, distinct: 0, deck: None };
+        if let (Some(name), true) = (&meter.of, meter.aggregate != Aggregate::Count) {
+            let value = event.attribute(name).ok_or_else(|| Problem::MissingAttribute(name.clone()))?;
+            if meter.aggregate == Aggregate::Unique {
+                share.distinct = distinct(value);
+            } else {
+                share.value = measured(name, value)?;
+                if self.step > 0 {
+                    share.value =
+                        up_to_step(share.value, self.step).ok_or_else(|| Problem::TooLarge(name.clone()))?;
+                }
+            }
+        }
+        if matches!(meter.aggregate, Aggregate::Latest | Aggregate::TimeWeighted) {
+            let mut hash = DefaultHasher::new();
+            hash.write(event.source.as_bytes());
+            hash.write_u8(0);
+            hash.write(event.id.as_bytes());
+            share.tie = hash.finish();
+        }
+        Ok(share)
+    }
+
+    /// Finds the event's segment and scope; under a deck, its row decides the steps of its share.
+    pub(super) fn place(
+        &mut self,
+        event: &Event<'_>,
+        at: Instant,
+        share: &mut Share,
+    ) -> Result<Place, Problem> {
+        let row = match &self.spec.deck {
+            None => None,
+            Some(deck) => {
+                let number = event
+                    .attribute(&deck.destination)
+                    .map(text_of)
+                    .ok_or_else(|| Problem::MissingAttribute(deck.destination.clone()))?;
+                let row = deck.row(&number).ok_or(Problem::NoRate(number))?;
+                let seconds = share.value / NANO + i128::from(share.value % NANO != 0);
+                let started = event.start.unwrap_or_else(|| {
+                    let length = jiff::SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
+                    event.time.checked_sub(length).unwrap_or(event.time)
+                });
+                let too_large = || Problem::TooLarge(self.spec.meter.of.clone().unwrap_or_default());
+                share.deck = Some(self.deck_count(row, started, seconds).ok_or_else(too_large)?);
+                Some(row)
+            }
+        };
+        let segment = self.segment_at(at)?;
+        let scope = self.scope_of(event, row);
+        Ok(Place { segment, scope })
+    }
+
+    pub(super) fn counter(&mut self, place: Place) -> &mut Counter {
+        let segment = &mut self.segments[place.segment];
+        segment.touched = true;
+        let (aggregate, deck) = (self.spec.meter.aggregate, self.spec.deck.is_some());
+        segment.counters.entry(place.scope).or_insert_with(|| Counter::new(aggregate, deck))
+    }
+
+    /// The steps of a call under the lane's deck: each is priced by the band in which it starts
+    /// (R-DECK-2). Calls of zero seconds were not connected and cost nothing.
+    fn deck_count(&self, row: usize, started: Instant, seconds: i128) -> Option<DeckCount> {
+        let deck = self.spec.deck.as_ref()?;
+        let row = &deck.rows[row];
+        let mut count = DeckCount { calls: 0, bands: vec![DeckSeconds::default(); deck.bands.len().max(1)] };
+        if seconds <= 0 {
+            return Some(count);
+        }
+        count.calls = 1;
+        let mut into_s: i128 = 0;
+        if deck.bands.len() <= 1 {
+            let (first, next) = (i128::from(row.first_step_s), i128::from(row.next_step_s));
+            let further = if seconds > first { (seconds - first + next - 1) / next * next } else { 0 };
+            count.bands[0] =
+                DeckSeconds { first_s: first as i64, next_s: i64::try_from(further).unwrap_or(i64::MAX) };
+            return Some(count);
+        }
+        // A call of more than a month's steps is priced by the band it starts in from there on:
+        // what a broken switch may say must not take minutes to count.
+        let most_steps = 3_000_000;
+        for step in 0..most_steps {
+            if into_s >= seconds {
+                break;
+            }
+            let length = if step == 0 { row.first_step_s } else { row.next_step_s };
+            let at = started.checked_add(jiff::SignedDuration::from_secs(into_s as i64)).ok()?;
+            let band = &mut count.bands[band_at(deck, &self.spec.zone, at)];
+            let seconds = if step == 0 { &mut band.first_s } else { &mut band.next_s };
+            *seconds += i64::from(length);
+            into_s += i128::from(length);
+        }
+        (into_s >= seconds).then_some(count)
+    }
+
+    fn scope_of(&mut self, event: &Event<'_>, row: Option<usize>) -> u32 {
+        let mut key = std::mem::take(&mut self.key_buffer);
+        key.clear();
+        if let Some(row) = row {
+            key.extend_from_slice(&(row as u32).to_le_bytes());
+        }
+        push_text(&mut key, event.attribute("application"));
+        push_text(&mut key, event.attribute("project"));
+        for dimension in &self.spec.dimensions {
+            push_text(&mut key, event.attribute(dimension));
+        }
+        for (name, value) in &event.attributes {
+            if name.starts_with("tag:") {
+                push_text(&mut key, Some(Value::Text(name)));
+                push_text(&mut key, Some(*value));
+            }
+        }
+        let id = match self.scope_ids.get(key.as_slice()) {
+            Some(id) => *id,
+            None => {
+                let scope = self.new_scope(event, row);
+                // The same tags in another order are another key, but no other scope.
+                let twin = || self.scopes.iter().position(|known| *known == scope);
+                let id = match if scope.tags.len() > 1 { twin() } else { None } {
+                    Some(known) => known as u32,
+                    None => {
+                        self.scopes.push(scope);
+                        (self.scopes.len() - 1) as u32
+                    }
+                };
+                self.scope_ids.insert(key.as_slice().into(), id);
+                id
+            }
+        };
+        self.key_buffer = key;
+        id
+    }
+
+    fn new_scope(&self, event: &Event<'_>, row: Option<usize>) -> Scope {
+        let text = |name: &str| event.attribute(name).map(text_of);
+        let dimensions = self.spec.dimensions.iter().filter_map(|name| Some((name.clone(), text(name)?)));
+        let tags = event
+            .attributes
+            .iter()
+            .filter_map(|(name, value)| Some((name.strip_prefix("tag:")?.to_owned(), text_of(*value))));
+        let prefix = self.spec.deck.as_ref().zip(row).map(|(deck, row)| deck.rows[row].prefix.clone());
+        Scope {
+            application: text("application"),
+            project: text("project"),
+            dimensions: dimensions.collect(),
+            tags: tags.collect(),
+            prefix,
+        }
+    }
+
+    /// The index of the segment that holds the moment, made when it is new.
+    fn segment_at(&mut self, at: Instant) -> Result<usize, Problem> {
+        if self.segments.get(self.latest).is_some_and(|segment| segment.span.contains(at)) {
+            return Ok(self.latest);
+        }
+        let after = self.segments.partition_point(|segment| segment.span.start <= at);
+        if let Some(before) = after.checked_sub(1)
+            && self.segments[before].span.contains(at)
+        {
+            self.latest = before;
+            return Ok(before);
+        }
+        if !YEARS.contains(&self.spec.zone.local(at).year()) {
+            return Err(Problem::TimeOutOfRange);
+        }
+        let mut span = self.spec.zone.cycle(self.spec.cycle, at);
+        let next_cut = self.spec.cuts.partition_point(|cut| *cut <= at);
+        if let Some(cut) = self.spec.cuts.get(next_cut) {
+            span.end = span.end.min(*cut);
+        }
+        if let Some(cut) = next_cut.checked_sub(1).map(|index| self.spec.cuts[index]) {
+            span.start = span.start.max(cut);
+        }
+        self.segments.insert(after, SegmentCounts { span, touched: false, counters: HashMap::default() });
+        self.latest = after;
+        Ok(after)
+    }
+
+    /// The segments that overlap the span, with their counters in the order of scopes.
+    pub fn segments(&self, within: Span) -> impl Iterator<Item = (Span, Vec<(&Scope, &Counter)>)> {
+        let from = self.segments.partition_point(|segment| segment.span.end <= within.start);
+        self.segments[from..].iter().take_while(move |segment| segment.span.start < within.end).map(
+            |segment| {
+                let mut counters: Vec<_> = segment
+                    .counters
+                    .iter()
+                    .filter(|(_, counter)| counter.events > 0)
+                    .map(|(scope, counter)| (&self.scopes[*scope as usize], counter))
+                    .collect();
+                counters.sort_by_key(|(scope, _)| *scope);
+                (segment.span, counters)
+            },
+        )
+    }
+
+    /// The start of the earliest segment touched since the last call.
+    pub(super) fn take_touched(&mut self) -> Option<Instant> {
+        let touched = self.segments.iter_mut().filter(|segment| segment.touched);
+        touched.fold(None, |earliest, segment| {
+            segment.touched = false;
+            Some(earliest.map_or(segment.span.start, |start: Instant| start.min(segment.span.start)))
+        })
+    }
+
+    /// Adds what another lane of the same spec counted.
+    pub(super) fn merge(&mut self, other: Lane) -> Result<(), OutOfRange> {
+        let mut ids: Vec<Option<u32>> = vec![None; other.scopes.len()];
+        for (key, id) in &other.scope_ids {
+            ids[*id as usize] = ids[*id as usize].or(self.scope_ids.get(key).copied());
+        }
+        for (id, scope) in ids.iter_mut().zip(other.scopes) {
+            if id.is_none() {
+                self.scopes.push(scope);
+                *id = Some((self.scopes.len() - 1) as u32);
+            }
+        }
+        let id_of = |scope: u32| ids[scope as usize].unwrap_or(0);
+        for (key, id) in other.scope_ids {
+            self.scope_ids.entry(key).or_insert_with(|| id_of(id));
+        }
+        for segment in other.segments {
+            let Ok(index) = self.segment_at(segment.span.start) else { continue };
+            for (scope, counter) in segment.counters {
+                self.counter(Place { segment: index, scope: id_of(scope) }).merge(&counter)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The band of a deck at a moment; band 0 where none matches.
+fn band_at(deck: &Deck, zone: &Zone, at: Instant) -> usize {
+    let local = zone.local(at);
+    let weekday = local.weekday().to_monday_zero_offset() as usize;
+    let second = local.hour() as u32 * 3_600 + local.minute() as u32 * 60 + local.second() as u32;
+    deck.bands
+        .iter()
+        .position(|band| {
+            band.hours
+                .iter()
+                .any(|hours| hours.days[weekday] && (hours.from_s..hours.until_s).contains(&second))
+        })
+        .unwrap_or(0)
+}
+
+fn holds(filter: &Filter, event: &Event<'_>) -> bool {
+    let Some(value) = event.attribute(&filter.attribute) else { return false };
+    let is = |text: &String| match value {
+        Value::Text(value) => value == text,
+        Value::Number(number) => Exact::parse(text, 9) == Ok(number),
+    };
+    match &filter.test {
+        Test::OneOf(texts) => texts.iter().any(is),
+        Test::NoneOf(texts) => !texts.iter().any(is),
+        Test::Between(from, to) => value.number().is_some_and(|number| *from <= number && number <= *to),
+    }
+}
+
+/// The value of an attribute in 10⁻⁹ units.
+fn measured(name: &str, value: Value<'_>) -> Result<i128, Problem> {
+    let number = value.number().ok_or_else(|| {
+        let text = text_of(value);
+        Problem::NotANumber(name.to_owned(), text.chars().take(40).collect())
+    })?;
+    if number.is_negative() {
+        return Err(Problem::Negative(name.to_owned()));
+    }
+    nano(number).ok_or_else(|| Problem::TooLarge(name.to_owned()))
+}
+
+/// In 10⁻⁹ units; `None` when there are more decimals or too many digits (above 10²⁴).
+fn nano(number: Exact) -> Option<i128> {
+    let (numerator, denominator) = (number.numerator(), number.denominator());
+    let units = if denominator == 1 {
+        numerator.checked_mul(NANO)?
+    } else if NANO % denominator == 0 {
+        numerator.checked_mul(NANO / denominator)?
+    } else {
+        return None;
+    };
+    (units < 10i128.pow(33)).then_some(units)
+}
+
+/// Up to a multiple of the step. Most values fit 64 bits, where division is several times faster.
+fn up_to_step(value: i128, step: i128) -> Option<i128> {
+    if let (Ok(value), Ok(step)) = (u64::try_from(value), u64::try_from(step))
+        && let Some(rounded) = value.div_ceil(step).checked_mul(step)
+    {
+        return Some(i128::from(rounded));
+    }
+    let steps = value / step + i128::from(value % step != 0);
+    steps.checked_mul(step)
+}
+
+fn text_of(value: Value<'_>) -> String {
+    match value {
+        Value::Text(text) => text.to_owned(),
+        Value::Number(number) => number.to_string(),
+    }
+}
+
+/// A key's part: its length and bytes; a missing value differs from an empty one.
+fn push_text(key: &mut Vec<u8>, value: Option<Value<'_>>) {
+    match value {
+        None => key.extend_from_slice(&u32::MAX.to_le_bytes()),
+        Some(Value::Text(text)) => {
+            key.extend_from_slice(&(text.len() as u32).to_le_bytes());
+            key.extend_from_slice(text.as_bytes());
+        }
+        Some(Value::Number(number)) => push_text(key, Some(Value::Text(&number.to_string()))),
+    }
+}
+
+fn distinct(value: Value<'_>) -> u128 {
+    let text = text_of(value);
+    let half = |seed: u8| {
+        let mut hash = DefaultHasher::new();
+        hash.write_u8(seed);
+        hash.write(text.as_bytes());
+        u128::from(hash.finish())
+    };
+    half(0) << 64 | half(1)
+}

@@ -1,0 +1,281 @@
+//! Usage events, and how they become counters.
+//!
+//! ```text
+//! event ──► account ──► lanes of its type ──► filter, value, rounding
+//!                          │                        │
+//!                          └─ segment of time ──► counter per scope
+//! ```
+//!
+//! A [`Metering`] counts events of many accounts. It knows what to count from a list of
+//! [`LaneSpec`]s, never from a price. Events may come in any order, and several meterings that
+//! counted different events merge into one.
+
+mod counter;
+mod lane;
+
+pub use counter::{Aggregated, CountAgain, Counter, DeckCount, DeckSeconds, NANO, Share};
+pub use lane::{Lane, LaneKey, LaneSpec, Scope, SegmentCounts};
+
+use crate::calendar::Instant;
+use crate::money::{Exact, OutOfRange};
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, DefaultHasher};
+
+/// Hash maps without random state: the core is a function of its arguments.
+type FixedState = BuildHasherDefault<DefaultHasher>;
+
+/// A usage event, borrowed from wherever it was read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event<'a> {
+    /// Who says so. `source` and `id` together identify an event.
+    pub source: &'a str,
+    /// Unique in its source.
+    pub id: &'a str,
+    /// A higher one replaces what the same identity said before.
+    pub revision: u64,
+    /// Its type, which meters select by: `call`.
+    pub kind: &'a str,
+    /// Whose usage it is.
+    pub account: &'a str,
+    /// When it ended: the moment that decides its period (RULES.md §3, no. 7).
+    pub time: Instant,
+    /// When it began, where that is known.
+    pub start: Option<Instant>,
+    /// Everything else, by name; `application`, `project` and `tag:…` are known names.
+    pub attributes: Vec<(&'a str, Value<'a>)>,
+}
+
+/// The value of an attribute.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Value<'a> {
+    /// A text.
+    Text(&'a str),
+    /// A number.
+    Number(Exact),
+}
+
+impl<'a> Event<'a> {
+    /// An attribute by its name.
+    pub fn attribute(&self, name: &str) -> Option<Value<'a>> {
+        self.attributes.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
+    }
+}
+
+impl Value<'_> {
+    /// As a number, where it is one or reads as one (at most 9 decimals).
+    pub fn number(&self) -> Option<Exact> {
+        match self {
+            Value::Number(number) => Some(*number),
+            Value::Text(text) => Exact::parse(text, 9).ok(),
+        }
+    }
+}
+
+/// Why an event cannot be billed. It goes to quarantine with this reason.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Problem {
+    /// No account of this name.
+    UnknownAccount(String),
+    /// The account never ordered anything that measures events of this type.
+    NothingMeasures(String),
+    /// Nothing that the account has at that time takes this usage.
+    NoSubscription,
+    /// An attribute that the meter needs is missing.
+    MissingAttribute(String),
+    /// An attribute is no number, and the meter needs one.
+    NotANumber(String, String),
+    /// An attribute is below zero.
+    Negative(String),
+    /// A number too large to count.
+    TooLarge(String),
+    /// The rate deck has no row for the number called.
+    NoRate(String),
+    /// The time lies outside the years that can be billed.
+    TimeOutOfRange,
+}
+
+impl Problem {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Problem::UnknownAccount(_) => "unknown-account",
+            Problem::NothingMeasures(_) => "nothing-measures",
+            Problem::NoSubscription => "no-subscription",
+            Problem::MissingAttribute(_) => "missing-attribute",
+            Problem::NotANumber(..) => "not-a-number",
+            Problem::Negative(_) => "negative-quantity",
+            Problem::TooLarge(_) => "too-large",
+            Problem::NoRate(_) => "no-rate",
+            Problem::TimeOutOfRange => "time-out-of-range",
+        }
+    }
+
+    /// What is wrong, in a sentence.
+    pub fn sentence(&self) -> String {
+        match self {
+            Problem::UnknownAccount(name) => format!("there is no account \"{name}\""),
+            Problem::NothingMeasures(kind) => {
+                format!("the account has never ordered anything that measures events of type \"{kind}\"")
+            }
+            Problem::NoSubscription => {
+                "at that time the account has no subscription that takes this usage".to_owned()
+            }
+            Problem::MissingAttribute(name) => format!("the meter needs the attribute \"{name}\""),
+            Problem::NotANumber(name, text) => {
+                format!("\"{name}\" must be a number with at most 9 decimals, not \"{text}\"")
+            }
+            Problem::Negative(name) => format!("\"{name}\" must not be below zero"),
+            Problem::TooLarge(name) => format!("\"{name}\" is too large to count"),
+            Problem::NoRate(number) => format!("the rate deck has no price for \"{number}\""),
+            Problem::TimeOutOfRange => "the time is outside the years 1970 to 2199".to_owned(),
+        }
+    }
+}
+
+/// Whether an event is counted or taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Count it.
+    Add,
+    /// It was counted before, and is void or replaced.
+    Remove,
+}
+
+/// What became of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// At least one meter counts it.
+    Counted,
+    /// Meters measure its type, and all their conditions say that it costs nothing.
+    NotBillable,
+}
+
+/// Counters of many accounts.
+#[derive(Clone, Debug, Default)]
+pub struct Metering {
+    lanes: Vec<Lane>,
+    accounts: HashMap<Box<str>, AccountLanes, FixedState>,
+    /// Shares of the event at hand, kept to save an allocation.
+    pending: Vec<(usize, lane::Place, Share)>,
+    /// Lanes with a counter that could not take an event back.
+    stale: bool,
+}
+
+/// The lanes of an account, by type of event.
+#[derive(Clone, Debug, Default)]
+struct AccountLanes {
+    kinds: Vec<(Box<str>, Vec<usize>)>,
+}
+
+impl Metering {
+    /// Counters for these lanes. Accounts without lanes are named too, so that their usage is told
+    /// apart from that of unknown ones.
+    pub fn new(
+        accounts: impl IntoIterator<Item = String>,
+        specs: impl IntoIterator<Item = LaneSpec>,
+    ) -> Metering {
+        let mut metering = Metering::default();
+        for account in accounts {
+            metering.accounts.entry(account.into_boxed_str()).or_default();
+        }
+        for spec in specs {
+            let index = metering.lanes.len();
+            let account = metering.accounts.entry(spec.key.account.clone().into_boxed_str()).or_default();
+            let kind = spec.meter.event.as_str();
+            match account.kinds.iter_mut().find(|(known, _)| &**known == kind) {
+                Some((_, lanes)) => lanes.push(index),
+                None => account.kinds.push((kind.into(), vec![index])),
+            }
+            metering.lanes.push(Lane::new(spec));
+        }
+        metering
+    }
+
+    /// A metering of the same lanes that has counted nothing: for another thread.
+    pub fn empty(&self) -> Metering {
+        Metering {
+            lanes: self.lanes.iter().map(|lane| Lane::new(lane.spec().clone())).collect(),
+            accounts: self.accounts.clone(),
+            ..Metering::default()
+        }
+    }
+
+    /// Counts an event, or takes it back.
+    ///
+    /// # Errors
+    /// A [`Problem`] when it cannot be billed; nothing is counted then.
+    pub fn count(&mut self, event: &Event<'_>, change: Change) -> Result<Counted, Problem> {
+        let account = self
+            .accounts
+            .get(event.account)
+            .ok_or_else(|| Problem::UnknownAccount(event.account.to_owned()))?;
+        let lanes = account
+            .kinds
+            .iter()
+            .find(|(kind, _)| &**kind == event.kind)
+            .map(|(_, lanes)| lanes.as_slice())
+            .ok_or_else(|| Problem::NothingMeasures(event.kind.to_owned()))?;
+        self.pending.clear();
+        let mut in_force = false;
+        for &index in lanes {
+            let lane = &mut self.lanes[index];
+            let at = lane.time_of(event);
+            if !lane.spec().valid.contains(at) {
+                continue;
+            }
+            in_force = true;
+            if !lane.matches(event) {
+                continue;
+            }
+            let mut share = lane.share(event, at)?;
+            let place = lane.place(event, at, &mut share)?;
+            self.pending.push((index, place, share));
+        }
+        if self.pending.is_empty() {
+            return if in_force { Ok(Counted::NotBillable) } else { Err(Problem::NoSubscription) };
+        }
+        for (index, place, share) in &self.pending {
+            match change {
+                Change::Add => {
+                    let added = self.lanes[*index].counter(*place).add(share);
+                    added.map_err(|OutOfRange| Problem::TooLarge(event.kind.to_owned()))?;
+                }
+                Change::Remove => self.stale |= self.lanes[*index].counter(*place).remove(share).is_err(),
+            }
+        }
+        Ok(Counted::Counted)
+    }
+
+    /// Whether an event was taken back that a counter could not forget: all must be counted again.
+    pub fn is_stale(&self) -> bool {
+        self.stale
+    }
+
+    /// Adds what another metering of the same lanes counted.
+    ///
+    /// # Errors
+    /// [`OutOfRange`] when a sum does not fit.
+    pub fn merge(&mut self, other: Metering) -> Result<(), OutOfRange> {
+        self.stale |= other.stale;
+        for (lane, more) in self.lanes.iter_mut().zip(other.lanes) {
+            lane.merge(more)?;
+        }
+        Ok(())
+    }
+
+    /// The lanes of an account.
+    pub fn lanes_of<'a>(&'a self, account: &str) -> impl Iterator<Item = &'a Lane> {
+        let kinds = self.accounts.get(account).map(|lanes| lanes.kinds.as_slice()).unwrap_or_default();
+        kinds.iter().flat_map(|(_, lanes)| lanes).map(|&index| &self.lanes[index])
+    }
+
+    /// Moments of segments counted since the last call, the earliest for each account.
+    pub fn take_touched(&mut self, account: &str) -> Option<Instant> {
+        let kinds = self.accounts.get(account).map(|lanes| lanes.kinds.as_slice()).unwrap_or_default();
+        let indexes: Vec<usize> = kinds.iter().flat_map(|(_, lanes)| lanes).copied().collect();
+        indexes.into_iter().filter_map(|index| self.lanes[index].take_touched()).min()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,518 @@
+//! The quantities of an accumulation: from counters, from held units, or fixed.
+//!
+//! A piece of usage is taken by one subscription of each product: of those whose plan measures it
+//! and whose bound attributes (a number, an application) match, the one that binds most, then the
+//! one that started first, then by name.
+
+use crate::account::View;
+use crate::bill::Split;
+use crate::calendar::{Instant, Span, show_local};
+use crate::catalog::{Aggregate, Held, HeldBy, Measure, Meter, Model, MonthDays, Rounding};
+use crate::engine::{Catalogues, Refusal};
+use crate::metering::{Aggregated, Counter, DeckCount, Lane, LaneKey, Scope};
+use crate::money::{Exact, OutOfRange};
+use crate::settlement::{Context, Stretch};
+use crate::subscription::{self, Subscription};
+use std::collections::BTreeMap;
+
+/// The name under which a group holds the prefix of a rate deck.
+pub(crate) const PREFIX: &str = "prefix";
+
+/// What tells accumulations of one charge apart: the attributes it accumulates per.
+pub(crate) type Group = BTreeMap<String, String>;
+
+/// The quantity of one stretch.
+#[derive(Clone, Debug)]
+pub(crate) struct Quantities {
+    /// In priced units.
+    pub total: Exact,
+    /// The same by split; never empty.
+    pub splits: BTreeMap<Split, Exact>,
+    /// Units as a line shows them in one priced unit: 31 seat-days in a seat-month.
+    pub units_per_price: Exact,
+    /// What a shown unit is called.
+    pub unit: String,
+    /// What the price is for, in words.
+    pub per: String,
+    /// How the quantity came about, in words.
+    pub parts: Vec<String>,
+    /// The calls, under a rate deck.
+    pub deck: Option<DeckCount>,
+}
+
+/// The quantities of each group, one for each stretch.
+pub(crate) fn measure(
+    context: &Context<'_>,
+    subscription: &Subscription,
+    stretches: &[Stretch<'_>],
+    period: Span,
+) -> Result<Vec<(Group, Vec<Quantities>)>, Refusal> {
+    let Some(first) = stretches.first() else { return Ok(Vec::new()) };
+    match &first.charge.measure {
+        Measure::Fixed => Ok(vec![(Group::new(), fixed(subscription, stretches))]),
+        Measure::Held(_) => Ok(vec![(Group::new(), held(subscription, stretches)?)]),
+        Measure::Meter(_) => metered(context, subscription, stretches, period),
+    }
+}
+
+/// The split that a subscription's own charges belong to.
+pub(crate) fn own_split(subscription: &Subscription) -> Split {
+    let attribute = |name: &str| subscription.attributes.get(name).cloned();
+    let tags = subscription.attributes.iter();
+    Split {
+        application: attribute("application"),
+        project: attribute("project"),
+        tags: tags
+            .filter_map(|(name, value)| Some((name.strip_prefix("tag:")?.to_owned(), value.clone())))
+            .collect(),
+    }
+}
+
+/// The quantity at the start of the accumulation, once.
+fn fixed(subscription: &Subscription, stretches: &[Stretch<'_>]) -> Vec<Quantities> {
+    let quantity = |index: usize, stretch: &Stretch<'_>| {
+        let units = if index == 0 { subscription.quantity_at(stretch.span.start) } else { 0 };
+        let total = Exact::whole(units.into());
+        Quantities {
+            total,
+            splits: BTreeMap::from([(own_split(subscription), total)]),
+            units_per_price: Exact::ONE,
+            unit: stretch.plan.unit.clone(),
+            per: format!("{} and {}", stretch.plan.unit, cycle_word(stretch)),
+            parts: Vec::new(),
+            deck: None,
+        }
+    };
+    stretches.iter().enumerate().map(|(index, stretch)| quantity(index, stretch)).collect()
+}
+
+fn cycle_word(stretch: &Stretch<'_>) -> &'static str {
+    match stretch.charge.accumulate {
+        crate::calendar::Cycle::Hour => "hour",
+        crate::calendar::Cycle::Day => "day",
+        crate::calendar::Cycle::Month => "month",
+    }
+}
+
+/// Units held over time.
+fn held(subscription: &Subscription, stretches: &[Stretch<'_>]) -> Result<Vec<Quantities>, OutOfRange> {
+    let mut peak = 0i64;
+    let mut quantities = Vec::with_capacity(stretches.len());
+    for stretch in stretches {
+        let Measure::Held(Held { by, while_stopped }) = &stretch.charge.measure else {
+            quantities.push(nothing(subscription, stretch));
+            continue;
+        };
+        let unit = &stretch.plan.unit;
+        let zone = &stretch.catalogue.zone;
+        let (shown, per_price, unit, per, parts) = match by {
+            HeldBy::Second => {
+                let runs = subscription.held_seconds(stretch.span, *while_stopped);
+                let parts = runs.iter().map(|run| {
+                    let ns = run.until.as_nanosecond() - run.from.as_nanosecond();
+                    let seconds = Exact::ratio(ns, 1_000_000_000).unwrap_or(Exact::ZERO);
+                    let (from, until) = (clock(stretch, run.from), clock(stretch, run.until));
+                    format!("{} for {seconds} s ({from}–{until})", count(run.units, unit))
+                });
+                let parts = parts.collect();
+                let seconds = subscription::unit_seconds(&runs)?;
+                (seconds, Exact::whole(3_600), format!("{unit}-second"), format!("{unit} and hour"), parts)
+            }
+            HeldBy::Day { last_day, month } => {
+                let runs = subscription.billed_days(stretch.span, zone, *last_day);
+                let divisor = subscription::month_divisor(*month, zone, stretch.span.start);
+                let parts: Vec<String> = runs
+                    .iter()
+                    .map(|run| {
+                        let days = subscription::days(run);
+                        format!(
+                            "{} × {} ({})",
+                            count(run.units, unit),
+                            count(days, "day"),
+                            show_days(run.from, run.until)
+                        )
+                    })
+                    .collect();
+                match divisor {
+                    Some(days) => {
+                        let month = match month {
+                            MonthDays::Thirty => "a month taken as 30 days".to_owned(),
+                            _ => format!("month of {days} days"),
+                        };
+                        let shown = subscription::unit_days(&runs);
+                        let days = Exact::whole(days.into());
+                        (shown, days, format!("{unit}-day"), format!("{unit} and {month}"), parts)
+                    }
+                    None => {
+                        let most = runs.iter().map(|run| run.units).max().unwrap_or(0).max(peak);
+                        let more = Exact::whole((most - peak).into());
+                        peak = most;
+                        (more, Exact::ONE, unit.clone(), format!("{unit} and full month"), parts)
+                    }
+                }
+            }
+        };
+        let total = shown.div(per_price)?;
+        quantities.push(Quantities {
+            total,
+            splits: BTreeMap::from([(own_split(subscription), total)]),
+            units_per_price: per_price,
+            unit,
+            per,
+            parts,
+            deck: None,
+        });
+    }
+    Ok(quantities)
+}
+
+/// `10 seats`.
+pub(crate) fn count(units: i64, unit: &str) -> String {
+    if units == 1 { format!("1 {unit}") } else { format!("{units} {unit}s") }
+}
+
+/// `4–15 January`, `31 January`.
+fn show_days(from: jiff::civil::Date, until: jiff::civil::Date) -> String {
+    let last = until.yesterday().unwrap_or(until);
+    let month = last.strftime("%B").to_string();
+    if from == last {
+        format!("{} {month}", last.day())
+    } else {
+        format!("{}–{} {month}", from.day(), last.day())
+    }
+}
+
+/// The wall clock's time of a moment; midnight at the end of a stretch is 24:00.
+fn clock(stretch: &Stretch<'_>, at: Instant) -> String {
+    let zone = &stretch.catalogue.zone;
+    let shown = show_local(zone, at);
+    match shown.split_once(' ') {
+        Some((_, time)) => time.to_owned(),
+        None if at == stretch.cycle.end => "24:00:00".to_owned(),
+        None => "00:00:00".to_owned(),
+    }
+}
+
+fn nothing(subscription: &Subscription, stretch: &Stretch<'_>) -> Quantities {
+    let unit = match &stretch.charge.measure {
+        Measure::Meter(meter) => {
+            stretch.catalogue.meters.get(meter).map_or("unit", |meter| meter.unit.as_str())
+        }
+        _ => stretch.plan.unit.as_str(),
+    };
+    Quantities {
+        total: Exact::ZERO,
+        splits: BTreeMap::from([(own_split(subscription), Exact::ZERO)]),
+        units_per_price: Exact::ONE,
+        unit: unit.to_owned(),
+        per: unit.to_owned(),
+        parts: Vec::new(),
+        deck: None,
+    }
+}
+
+/// A subscription that may take usage of a meter.
+struct Taker<'a> {
+    subscription: &'a Subscription,
+    binds: &'a [String],
+}
+
+/// The subscriptions of the same product whose plan measures the same meter.
+fn takers<'a>(
+    context: &Context<'a>,
+    subscription: &Subscription,
+    meter: &str,
+    period: Span,
+) -> Vec<Taker<'a>> {
+    let names = context.view.subscriptions(&context.account.id);
+    let found = names.iter().filter_map(|name| context.view.subscription(&context.account.id, name));
+    found
+        .filter(|other| other.catalogue == subscription.catalogue && other.product == subscription.product)
+        .filter(|other| other.span().intersect(period).is_some())
+        .filter_map(|other| {
+            let at = other.start.max(period.start);
+            let catalogue = context.catalogues.in_force(&other.catalogue, at)?;
+            let (_, plan) = catalogue.plan(&other.plan)?;
+            let measures = plan.charges.iter().any(|charge| {
+                charge.modes.contains(&other.mode) && charge.measure == Measure::Meter(meter.to_owned())
+            });
+            measures.then_some(Taker { subscription: other, binds: &plan.binds })
+        })
+        .collect()
+}
+
+/// The one that takes usage of a scope at a time.
+fn taker<'a>(takers: &[Taker<'a>], scope: &Scope, at: Instant) -> Option<&'a Subscription> {
+    takers
+        .iter()
+        .filter(|taker| taker.subscription.span().contains(at))
+        .filter(|taker| {
+            taker.binds.iter().all(|name| {
+                scope_value(scope, name) == taker.subscription.attributes.get(name).map(String::as_str)
+            })
+        })
+        .min_by_key(|taker| {
+            let other = taker.subscription;
+            (std::cmp::Reverse(taker.binds.len()), other.start, &other.name)
+        })
+        .map(|taker| taker.subscription)
+}
+
+/// The value of a scope's dimension.
+pub(crate) fn scope_value<'a>(scope: &'a Scope, name: &str) -> Option<&'a str> {
+    match name {
+        "application" => scope.application.as_deref(),
+        "project" => scope.project.as_deref(),
+        _ => scope.dimensions.get(name).map(String::as_str),
+    }
+}
+
+/// What was counted for one group, split by split, in one stretch.
+type Counts = BTreeMap<Split, Counter>;
+
+/// Quantities from the counters of the account's lanes.
+fn metered(
+    context: &Context<'_>,
+    subscription: &Subscription,
+    stretches: &[Stretch<'_>],
+    period: Span,
+) -> Result<Vec<(Group, Vec<Quantities>)>, Refusal> {
+    let mut groups: BTreeMap<(Group, Option<Split>), Vec<Counts>> = BTreeMap::new();
+    let mut opening: BTreeMap<(Group, Split), i128> = BTreeMap::new();
+    for (index, stretch) in stretches.iter().enumerate() {
+        let Measure::Meter(meter_id) = &stretch.charge.measure else { continue };
+        let deck = match &stretch.charge.pricing.model {
+            Model::Deck(deck) => Some(deck),
+            _ => None,
+        };
+        let takers = takers(context, subscription, meter_id, period);
+        let lanes = context.metering.lanes_of(&context.account.id).filter(|lane| {
+            let key = &lane.spec().key;
+            key.catalogue == subscription.catalogue && key.meter == *meter_id && key.deck.as_ref() == deck
+        });
+        for lane in lanes {
+            let weighted = lane.spec().meter.aggregate == Aggregate::TimeWeighted;
+            if index == 0 && weighted {
+                open_levels(lane, subscription, stretch, &takers, &mut opening)?;
+            }
+            for (span, counters) in lane.segments(stretch.span) {
+                if span.start < stretch.span.start || span.end > stretch.span.end {
+                    if counters.iter().any(|(scope, _)| is_taken(&takers, scope, stretch, subscription)) {
+                        return Err(Refusal::CounterCutsPeriod);
+                    }
+                }
+                for (scope, counter) in counters {
+                    if !is_taken(&takers, scope, stretch, subscription) {
+                        continue;
+                    }
+                    let (group, split) = keys(stretch, scope, deck.is_some());
+                    let counts = groups.entry((group, deck.is_some().then(|| split.clone()))).or_default();
+                    counts.resize(stretches.len(), Counts::new());
+                    match counts[index].get_mut(&split) {
+                        Some(known) => known.merge(counter)?,
+                        None => {
+                            counts[index].insert(split, counter.clone());
+                        }
+                    }
+                }
+            }
+        }
+    }
+    for (group, _) in opening.keys() {
+        groups.entry((group.clone(), None)).or_insert_with(|| vec![Counts::new(); stretches.len()]);
+    }
+    let minimum = stretches.iter().any(|stretch| stretch.charge.pricing.minimum.is_some());
+    if minimum && stretches.iter().all(|stretch| stretch.charge.per.is_empty()) {
+        groups.entry((Group::new(), None)).or_insert_with(|| vec![Counts::new(); stretches.len()]);
+    }
+    let mut measured = Vec::with_capacity(groups.len());
+    for ((group, _), counts) in groups {
+        let quantities = quantities_of(subscription, stretches, &group, counts, &mut opening)?;
+        measured.push((group, quantities));
+    }
+    Ok(measured)
+}
+
+fn is_taken(takers: &[Taker<'_>], scope: &Scope, stretch: &Stretch<'_>, subscription: &Subscription) -> bool {
+    taker(takers, scope, stretch.span.start).is_some_and(|taker| taker.name == subscription.name)
+}
+
+/// The group and the split that a scope belongs to.
+fn keys(stretch: &Stretch<'_>, scope: &Scope, deck: bool) -> (Group, Split) {
+    let mut group: Group = stretch
+        .charge
+        .per
+        .iter()
+        .filter_map(|name| Some((name.clone(), scope_value(scope, name)?.to_owned())))
+        .collect();
+    if deck {
+        group.insert(PREFIX.to_owned(), scope.prefix.clone().unwrap_or_default());
+    }
+    let split = Split {
+        application: scope.application.clone(),
+        project: scope.project.clone(),
+        tags: scope.tags.clone(),
+    };
+    (group, split)
+}
+
+/// The levels that were reached before an accumulation began and hold on.
+fn open_levels(
+    lane: &Lane,
+    subscription: &Subscription,
+    stretch: &Stretch<'_>,
+    takers: &[Taker<'_>],
+    opening: &mut BTreeMap<(Group, Split), i128>,
+) -> Result<(), OutOfRange> {
+    let before = Span { start: subscription.start, end: stretch.span.start };
+    for (_, counters) in lane.segments(before) {
+        for (scope, counter) in counters {
+            if is_taken(takers, scope, stretch, subscription) {
+                let level = opening.entry(keys(stretch, scope, false)).or_default();
+                *level = counter.closing(*level);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn quantities_of(
+    subscription: &Subscription,
+    stretches: &[Stretch<'_>],
+    group: &Group,
+    counts: Vec<Counts>,
+    opening: &mut BTreeMap<(Group, Split), i128>,
+) -> Result<Vec<Quantities>, Refusal> {
+    let mut so_far: Option<Counter> = None;
+    let mut before = Exact::ZERO;
+    let mut quantities = Vec::with_capacity(stretches.len());
+    for (stretch, counts) in stretches.iter().zip(counts) {
+        let meter = match &stretch.charge.measure {
+            Measure::Meter(meter) => stretch.catalogue.meters.get(meter),
+            _ => None,
+        };
+        let Some(meter) = meter else {
+            quantities.push(nothing(subscription, stretch));
+            continue;
+        };
+        let mut splits = BTreeMap::new();
+        let mut events = 0;
+        let mut deck: Option<Counter> = None;
+        let mut stretch_total = Exact::ZERO;
+        let mut absent: Vec<Split> = Vec::new();
+        if meter.aggregate == Aggregate::TimeWeighted {
+            let held = opening.keys().filter(|(known, split)| known == group && !counts.contains_key(split));
+            absent = held.map(|(_, split)| split.clone()).collect();
+        }
+        for split in absent {
+            let level = opening[&(group.clone(), split.clone())];
+            let none = Counter::new(meter.aggregate, false);
+            let hours = none.quantity(stretch.span, level)?;
+            stretch_total = stretch_total.add(hours)?;
+            splits.insert(split, hours);
+        }
+        for (split, counter) in counts {
+            let level = opening.get(&(group.clone(), split.clone())).copied().unwrap_or(0);
+            let quantity = counter.quantity(stretch.span, level)?;
+            if meter.aggregate == Aggregate::TimeWeighted {
+                opening.insert((group.clone(), split.clone()), counter.closing(level));
+            }
+            events += counter.events;
+            stretch_total = stretch_total.add(quantity)?;
+            splits.insert(split, quantity);
+            if matches!(counter.value, Aggregated::Deck(_)) {
+                deck = Some(counter.clone());
+            }
+            match &mut so_far {
+                Some(so_far) => so_far.merge(&counter)?,
+                None => so_far = Some(counter),
+            }
+        }
+        // Sums and held hours add up; of maxima, latest and different values the whole is taken.
+        let measured = match (meter.aggregate, &so_far) {
+            (Aggregate::Count | Aggregate::Sum | Aggregate::TimeWeighted, _) | (_, None) => stretch_total,
+            (_, Some(counter)) => {
+                let whole = counter.quantity(stretch.span, 0)?;
+                let more = whole.sub(before)?;
+                before = whole;
+                more
+            }
+        };
+        let measured = match meter.rounding {
+            Rounding::SumUp(step) => measured.div(step)?.ceil().mul(step)?,
+            Rounding::None | Rounding::EachUp(_) => measured,
+        };
+        if splits.is_empty() {
+            splits.insert(own_split(subscription), Exact::ZERO);
+        }
+        quantities.push(Quantities {
+            total: measured.div(meter.unit_size)?,
+            splits,
+            units_per_price: Exact::ONE,
+            unit: meter.unit.clone(),
+            per: meter.unit.clone(),
+            parts: parts(meter, events, measured),
+            deck: deck.and_then(|counter| match counter.value {
+                Aggregated::Deck(count) => Some(count),
+                _ => None,
+            }),
+        });
+    }
+    Ok(quantities)
+}
+
+/// How a metered quantity came about.
+fn parts(meter: &Meter, events: u64, measured: Exact) -> Vec<String> {
+    if events == 0 {
+        return Vec::new();
+    }
+    let events = count(i64::try_from(events).unwrap_or(i64::MAX), &meter.event);
+    let how = match (meter.aggregate, &meter.of) {
+        (Aggregate::Count, _) => return vec![events],
+        (Aggregate::Sum, Some(of)) => match meter.rounding {
+            Rounding::EachUp(step) => format!("{measured} {of}, each {} rounded up to {step}", meter.event),
+            Rounding::SumUp(step) => format!("{measured} {of}, their sum rounded up to {step}"),
+            Rounding::None => format!("{measured} {of}"),
+        },
+        (Aggregate::Max, Some(of)) => format!("greatest {of}"),
+        (Aggregate::Latest, Some(of)) => format!("latest {of}"),
+        (Aggregate::Unique, Some(of)) => format!("different {of}"),
+        (Aggregate::TimeWeighted, Some(of)) => format!("{of} × hours held"),
+        _ => return vec![events],
+    };
+    vec![format!("{events}: {how}")]
+}
+
+/// Whether some subscription takes usage of a lane's scope at a moment.
+pub(crate) fn is_routed(
+    view: &dyn View,
+    catalogues: &Catalogues,
+    key: &LaneKey,
+    scope: &Scope,
+    at: Instant,
+) -> bool {
+    view.subscriptions(&key.account).iter().filter_map(|name| view.subscription(&key.account, name)).any(
+        |one| {
+            if one.catalogue != key.catalogue || !one.span().contains(at) {
+                return false;
+            }
+            let catalogue = catalogues.in_force(&one.catalogue, at);
+            catalogue.and_then(|list| list.plan(&one.plan)).is_some_and(|(_, plan)| {
+                let binds = plan
+                    .binds
+                    .iter()
+                    .all(|name| scope_value(scope, name) == one.attributes.get(name).map(String::as_str));
+                binds
+                    && plan.charges.iter().any(|charge| {
+                        let deck = match &charge.pricing.model {
+                            Model::Deck(deck) => Some(deck),
+                            _ => None,
+                        };
+                        charge.modes.contains(&one.mode)
+                            && charge.measure == Measure::Meter(key.meter.clone())
+                            && deck == key.deck.as_ref()
+                    })
+            })
+        },
+    )
+}

@@ -1,0 +1,589 @@
+//! Settlement: what the facts known now say a period should cost, less what was charged for it.
+//!
+//! For each accumulation (the month of a number, the hour of an API) the whole charge is computed
+//! from quantities and prices, stretch by stretch, and compared with what was charged under the
+//! same key. Late usage, a void, a seat removed backwards, a price cut: all are such a difference,
+//! and settling twice gives nothing the second time (R-LATE-1).
+
+use crate::account::{AccountHead, View};
+use crate::bill::{CatalogueRef, ChargeKey, Charged, Line, LineKind, PriceBasis, Split};
+use crate::calendar::{Cycle, Instant, Span, Zone};
+use crate::catalog::{Catalogue, Charge, Model, Plan, Pricing, Settle};
+use crate::engine::{Catalogues, Refusal};
+use crate::explain::{self, Wording};
+use crate::metering::Metering;
+use crate::money::{Amount, Exact, OutOfRange};
+use crate::quantity::{self, Quantities};
+use crate::rating::{self, Increment, Step};
+use crate::subscription::Subscription;
+use std::collections::BTreeMap;
+
+/// Everything that a settlement reads.
+pub(crate) struct Context<'a> {
+    pub view: &'a dyn View,
+    pub catalogues: &'a Catalogues,
+    pub metering: &'a Metering,
+    pub account: &'a AccountHead,
+    /// The moment up to which it settles.
+    pub at: Instant,
+}
+
+/// Up to when a charge is settled, and from when it must be rated again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mark {
+    /// The subscription.
+    pub subscription: String,
+    /// The charge.
+    pub charge: String,
+    /// Settled up to here.
+    pub settled: Instant,
+    /// A settled time that a fact has touched since, left for the charge's next settlement.
+    pub recheck: Option<Instant>,
+}
+
+/// A stretch of an accumulation that has one price and lies in one settlement cycle.
+pub(crate) struct Stretch<'a> {
+    pub span: Span,
+    /// The settlement cycle around it.
+    pub cycle: Span,
+    pub catalogue: &'a Catalogue,
+    pub plan: &'a Plan,
+    pub charge: &'a Charge,
+    /// The negotiated price in force (R-NEG-1).
+    pub agreed: Option<Pricing>,
+}
+
+/// What a key should have been charged, with what a line needs to say.
+struct Should<'a> {
+    stretch: &'a Stretch<'a>,
+    quantity: Exact,
+    free: Exact,
+    list: Amount,
+    amount: Amount,
+    unit_price: Option<Exact>,
+    basis: PriceBasis,
+    unit: String,
+    wording: Wording,
+}
+
+/// Settles what is due at `context.at`. `late_from`: the earliest time of usage counted since the
+/// last settlement. Line ids are numbered from `first_line` under `bill_id`.
+pub(crate) fn settle(
+    context: &Context<'_>,
+    late_from: Option<Instant>,
+    bill_id: &str,
+    first_line: usize,
+) -> Result<(Vec<Line>, Vec<Mark>), Refusal> {
+    let mut lines = Vec::new();
+    let mut marks = Vec::new();
+    for name in context.view.subscriptions(&context.account.id) {
+        let Some(subscription) = context.view.subscription(&context.account.id, &name) else { continue };
+        for (charge_id, zone, cycle) in charges_of(context.catalogues, subscription) {
+            let work = Work::of(subscription, &charge_id, late_from);
+            let due = zone.cycle(cycle, context.at).start == context.at;
+            if !due || work.nothing_until(context.at, subscription) {
+                // Remember late usage until the charge's own settlement comes.
+                if let (false, Some(recheck)) = (due, work.recheck) {
+                    marks.push(work.mark(subscription, &charge_id, work.settled, Some(recheck)));
+                }
+                continue;
+            }
+            let from = work.recheck.map_or(work.settled, |recheck| recheck.min(work.settled));
+            let mut at = from.max(subscription.start);
+            let until = context.at.min(subscription.span().end);
+            while at < until {
+                let Some(period) = accumulation(context.catalogues, subscription, &charge_id, at) else {
+                    break;
+                };
+                let corrected = work.settled;
+                settle_accumulation(context, subscription, &charge_id, period, corrected, &mut |line| {
+                    lines.push(Line { id: format!("{bill_id}-{}", first_line + lines.len()), ..line });
+                })?;
+                at = period.end;
+            }
+            marks.push(work.mark(subscription, &charge_id, context.at.max(work.settled), None));
+        }
+    }
+    Ok((lines, marks))
+}
+
+/// How far a charge is settled.
+struct Work {
+    settled: Instant,
+    recheck: Option<Instant>,
+}
+
+impl Work {
+    fn of(subscription: &Subscription, charge: &str, late_from: Option<Instant>) -> Work {
+        let settled = subscription.settled.get(charge).copied().unwrap_or(subscription.start);
+        let late = late_from.filter(|late| *late < settled && *late < subscription.span().end);
+        let known = subscription.recheck.get(charge).copied();
+        Work { settled, recheck: known.into_iter().chain(late).min() }
+    }
+
+    fn nothing_until(&self, at: Instant, subscription: &Subscription) -> bool {
+        self.recheck.is_none() && (self.settled >= at || self.settled >= subscription.span().end)
+    }
+
+    fn mark(
+        &self,
+        subscription: &Subscription,
+        charge: &str,
+        settled: Instant,
+        recheck: Option<Instant>,
+    ) -> Mark {
+        Mark { subscription: subscription.name.clone(), charge: charge.to_owned(), settled, recheck }
+    }
+}
+
+/// The moment at which something of the account settles next, after `now`.
+pub(crate) fn next_due(
+    view: &dyn View,
+    catalogues: &Catalogues,
+    account: &AccountHead,
+    now: Instant,
+    late_from: Option<Instant>,
+) -> Option<Instant> {
+    let mut next: Option<Instant> = None;
+    for name in view.subscriptions(&account.id) {
+        let Some(subscription) = view.subscription(&account.id, &name) else { continue };
+        for (charge_id, zone, cycle) in charges_of(catalogues, subscription) {
+            let work = Work::of(subscription, &charge_id, late_from);
+            let boundary = match work.recheck {
+                Some(_) => zone.cycle(cycle, now).end,
+                None if work.settled >= subscription.span().end => continue,
+                // An order that starts on a boundary is settled at the one after.
+                None => zone.cycle(cycle, work.settled.max(now)).end,
+            };
+            next = Some(next.map_or(boundary, |at| at.min(boundary)));
+        }
+    }
+    next
+}
+
+/// The charges that a subscription ever has, with the zone and the cycle in which they settle.
+fn charges_of(catalogues: &Catalogues, subscription: &Subscription) -> Vec<(String, Zone, Cycle)> {
+    let mut found: Vec<(String, Zone, Cycle)> = Vec::new();
+    for catalogue in catalogues.versions(&subscription.catalogue) {
+        let Some((_, plan)) = catalogue.plan(&subscription.plan) else { continue };
+        for charge in &plan.charges {
+            let Settle::Each(cycle) = charge.settle else { continue };
+            if charge.modes.contains(&subscription.mode) && !found.iter().any(|(id, ..)| *id == charge.id) {
+                found.push((charge.id.clone(), catalogue.zone.clone(), cycle));
+            }
+        }
+    }
+    found
+}
+
+/// The price list, plan and charge in force for a subscription at a moment.
+pub(crate) fn in_force<'a>(
+    catalogues: &'a Catalogues,
+    subscription: &Subscription,
+    charge: &str,
+    at: Instant,
+) -> Option<(&'a Catalogue, &'a Plan, &'a Charge)> {
+    let catalogue = catalogues.in_force(&subscription.catalogue, at)?;
+    let (_, plan) = catalogue.plan(&subscription.plan)?;
+    let charge = plan.charge(charge).filter(|charge| charge.modes.contains(&subscription.mode))?;
+    Some((catalogue, plan, charge))
+}
+
+/// The period around a moment over which the charge accumulates.
+fn accumulation(
+    catalogues: &Catalogues,
+    subscription: &Subscription,
+    charge: &str,
+    at: Instant,
+) -> Option<Span> {
+    match in_force(catalogues, subscription, charge, at) {
+        Some((catalogue, _, charge)) => Some(catalogue.zone.cycle(charge.accumulate, at)),
+        // A version without the charge: go on where the next one begins.
+        None => {
+            let next = catalogues.versions(&subscription.catalogue).filter_map(|version| version.effective);
+            next.filter(|effective| *effective > at).min().map(|end| Span { start: at, end })
+        }
+    }
+}
+
+fn settle_accumulation(
+    context: &Context<'_>,
+    subscription: &Subscription,
+    charge_id: &str,
+    period: Span,
+    settled: Instant,
+    post: &mut dyn FnMut(Line),
+) -> Result<(), Refusal> {
+    let stretches = stretches(context, subscription, charge_id, period);
+    let should = what_it_should_be(context, subscription, &stretches, period)?;
+    let mut charged: BTreeMap<ChargeKey, Charged> = context
+        .view
+        .charged(&context.account.id, &subscription.name, charge_id, period.start)
+        .into_iter()
+        .collect();
+    for (key, should) in &should {
+        let before = charged.remove(key).unwrap_or_default();
+        let late = should.stretch.cycle.end <= settled;
+        if let Some(line) = difference(context, key, should, &before, late)? {
+            post(line);
+        }
+    }
+    // What was charged for stretches that are no more, such as after a removal in the past.
+    for (key, before) in charged {
+        if let Some(line) = reversal(context, subscription, &key, &before)? {
+            post(line);
+        }
+    }
+    Ok(())
+}
+
+/// Cuts the active part of an accumulation where its price or its settlement cycle changes.
+fn stretches<'a>(
+    context: &Context<'a>,
+    subscription: &Subscription,
+    charge_id: &str,
+    period: Span,
+) -> Vec<Stretch<'a>> {
+    let until = Span { start: Instant::MIN, end: context.at };
+    let active = period.intersect(subscription.span()).and_then(|span| span.intersect(until));
+    let Some(active) = active else { return Vec::new() };
+    let mut cuts: Vec<Instant> = context
+        .catalogues
+        .versions(&subscription.catalogue)
+        .filter_map(|version| version.effective)
+        .collect();
+    let agreed: Vec<_> = context
+        .account
+        .prices
+        .iter()
+        .filter(|price| price.plan == subscription.plan && price.charge == charge_id)
+        .collect();
+    cuts.extend(agreed.iter().flat_map(|price| [price.valid.start, price.valid.end]));
+    cuts.sort();
+    let mut stretches = Vec::new();
+    let mut at = active.start;
+    while at < active.end {
+        let next_cut = cuts.iter().copied().find(|cut| *cut > at).unwrap_or(active.end);
+        let mut end = next_cut.min(active.end);
+        if let Some((catalogue, plan, charge)) = in_force(context.catalogues, subscription, charge_id, at)
+            && let Settle::Each(cycle) = charge.settle
+        {
+            let cycle = catalogue.zone.cycle(cycle, at);
+            end = end.min(cycle.end);
+            // Of several prices agreed for one time, the latest agreement holds.
+            let agreed = agreed
+                .iter()
+                .rev()
+                .find(|price| price.valid.contains(at))
+                .map(|price| Pricing { model: Model::PerUnit(price.price), ..charge.pricing.clone() });
+            stretches.push(Stretch { span: Span { start: at, end }, cycle, catalogue, plan, charge, agreed });
+        }
+        at = end;
+    }
+    stretches
+}
+
+/// What each key of an accumulation should have been charged, all usage and orders considered.
+fn what_it_should_be<'a>(
+    context: &Context<'_>,
+    subscription: &Subscription,
+    stretches: &'a [Stretch<'a>],
+    period: Span,
+) -> Result<BTreeMap<ChargeKey, Should<'a>>, Refusal> {
+    let mut should = BTreeMap::new();
+    let Some(first) = stretches.first() else { return Ok(should) };
+    let closed = context.at >= period.end.min(subscription.span().end);
+    let groups = quantity::measure(context, subscription, stretches, period)?;
+    for (group, quantities) in groups {
+        let charges = if matches!(first.charge.pricing.model, Model::Deck(_)) {
+            deck_charges(stretches, &group, &quantities)?
+        } else {
+            model_charges(stretches, &quantities, closed)?
+        };
+        for ((stretch, at_stretch), (list, agreed)) in stretches.iter().zip(&quantities).zip(charges) {
+            let Some(list) = list else { continue };
+            let net = discounted(context, subscription, stretch, &list, agreed.as_ref())?;
+            let shares = share_out(&list, net.amount, at_stretch)?;
+            for (split, share) in shares {
+                let key = ChargeKey {
+                    subscription: subscription.name.clone(),
+                    charge: stretch.charge.id.clone(),
+                    accumulation: period.start,
+                    start: stretch.span.start,
+                    group: group.clone(),
+                    split,
+                };
+                let unit_price = match (&stretch.charge.pricing.model, &stretch.agreed) {
+                    (_, Some(Pricing { model: Model::PerUnit(price), .. })) if net.is_agreed => Some(*price),
+                    (Model::PerUnit(price), _) => Some(*price),
+                    _ => None,
+                };
+                let wording = Wording {
+                    increment: list,
+                    group: group.clone(),
+                    parts: at_stretch.parts.clone(),
+                    discount: net.reason.clone(),
+                    shared: at_stretch.splits.len() > 1,
+                    deck: at_stretch.deck.clone(),
+                };
+                should.insert(
+                    key,
+                    Should {
+                        stretch,
+                        quantity: share.charged.mul(at_stretch.units_per_price)?,
+                        free: share.free.mul(at_stretch.units_per_price)?,
+                        list: share.list,
+                        amount: share.amount,
+                        unit_price,
+                        basis: PriceBasis {
+                            per: at_stretch.per.clone(),
+                            units: at_stretch.units_per_price,
+                            model: explain::model_name(&stretch.charge.pricing.model),
+                        },
+                        unit: at_stretch.unit.clone(),
+                        wording,
+                    },
+                );
+            }
+        }
+    }
+    Ok(should)
+}
+
+/// Charges by the price model: at list prices, and at negotiated ones where there are any.
+fn model_charges(
+    stretches: &[Stretch<'_>],
+    quantities: &[Quantities],
+    closed: bool,
+) -> Result<Vec<(Option<Increment>, Option<Increment>)>, Refusal> {
+    let steps = |agreed: bool| -> Vec<Step<'_>> {
+        let priced = |stretch: &'_ Stretch<'_>| if agreed { stretch.agreed.is_some() } else { false };
+        stretches
+            .iter()
+            .zip(quantities)
+            .map(|(stretch, at)| Step {
+                quantity: at.total,
+                pricing: match &stretch.agreed {
+                    Some(pricing) if priced(stretch) => pricing,
+                    _ => &stretch.charge.pricing,
+                },
+            })
+            .collect()
+    };
+    let list = rating::rate(&steps(false), closed)?;
+    if stretches.iter().all(|stretch| stretch.agreed.is_none()) {
+        return Ok(list.into_iter().map(|increment| (Some(increment), None)).collect());
+    }
+    let agreed = rating::rate(&steps(true), closed)?;
+    Ok(list.into_iter().map(Some).zip(agreed.into_iter().map(Some)).collect())
+}
+
+/// Charges of one prefix of a rate deck (R-DECK-1, R-DECK-2).
+fn deck_charges(
+    stretches: &[Stretch<'_>],
+    group: &BTreeMap<String, String>,
+    quantities: &[Quantities],
+) -> Result<Vec<(Option<Increment>, Option<Increment>)>, Refusal> {
+    let prefix = group.get(quantity::PREFIX).map(String::as_str).unwrap_or_default();
+    let charge = |(stretch, at): (&Stretch<'_>, &Quantities)| -> Result<_, Refusal> {
+        let Model::Deck(deck) = &stretch.charge.pricing.model else { return Ok((None, None)) };
+        let deck = stretch.catalogue.decks.get(deck);
+        let row = deck.and_then(|deck| deck.rows.iter().find(|row| row.prefix == prefix));
+        let (Some(row), Some(count)) = (row, &at.deck) else { return Ok((None, None)) };
+        let minute = Exact::whole(60);
+        let mut amount = Exact::whole(count.calls.into()).mul(row.connect_fee)?;
+        for (seconds, rate) in count.bands.iter().zip(&row.rates) {
+            let first = Exact::whole(seconds.first_s.into()).div(minute)?.mul(rate.first_per_minute)?;
+            let next = Exact::whole(seconds.next_s.into()).div(minute)?.mul(rate.next_per_minute)?;
+            amount = amount.add(first)?.add(next)?;
+        }
+        let zero = Exact::ZERO;
+        Ok((Some(Increment { amount, before: zero, charged: at.total, free: zero, adjusted: zero }), None))
+    };
+    stretches.iter().zip(quantities).map(charge).collect()
+}
+
+/// A charge after discounts.
+struct Net {
+    amount: Exact,
+    is_agreed: bool,
+    reason: Option<String>,
+}
+
+/// The best single discount (R-MON-2): the negotiated price, or the best percentage in force at
+/// the settlement of the stretch, on the unrounded price.
+fn discounted(
+    context: &Context<'_>,
+    subscription: &Subscription,
+    stretch: &Stretch<'_>,
+    list: &Increment,
+    agreed: Option<&Increment>,
+) -> Result<Net, OutOfRange> {
+    let mut best = Net { amount: list.amount, is_agreed: false, reason: None };
+    if let Some(agreed) = agreed.filter(|_| stretch.agreed.is_some()) {
+        best = Net { amount: agreed.amount, is_agreed: true, reason: Some("negotiated price".to_owned()) };
+    }
+    if !stretch.charge.discountable {
+        return Ok(best);
+    }
+    let percent = best_percent(context.account, &subscription.plan, &stretch.charge.id, stretch.cycle.end);
+    if let Some(percent) = percent {
+        let hundred = Exact::whole(100);
+        let amount = list.amount.mul(hundred.sub(percent)?)?.div(hundred)?;
+        let better = if list.amount.is_negative() { amount > best.amount } else { amount < best.amount };
+        if better || (!best.is_agreed && amount != best.amount) {
+            best = Net { amount, is_agreed: false, reason: Some(format!("{percent} % commercial discount")) };
+        }
+    }
+    Ok(best)
+}
+
+/// The highest percentage that an account has on a charge at a settlement.
+pub(crate) fn best_percent(account: &AccountHead, plan: &str, charge: &str, at: Instant) -> Option<Exact> {
+    account
+        .discounts
+        .iter()
+        .filter(|discount| discount.valid.contains(at))
+        .filter(|discount| discount.plan.as_deref().is_none_or(|only| only == plan))
+        .filter(|discount| discount.charge.as_deref().is_none_or(|only| only == charge))
+        .map(|discount| discount.percent)
+        .max()
+}
+
+/// One split's part of a stretch.
+struct Share {
+    charged: Exact,
+    free: Exact,
+    list: Amount,
+    amount: Amount,
+}
+
+/// Shares a stretch's charge out by quantity. The last share takes what quantising left, so that
+/// a split never loses or makes a cent.
+fn share_out(list: &Increment, net: Exact, at: &Quantities) -> Result<Vec<(Split, Share)>, OutOfRange> {
+    let (list_total, net_total) = (Amount::quantise(list.amount)?, Amount::quantise(net)?);
+    let weight = at.splits.values().try_fold(Exact::ZERO, |sum, quantity| sum.add(*quantity))?;
+    let mut shares = Vec::with_capacity(at.splits.len());
+    let (mut list_left, mut net_left) = (list_total, net_total);
+    let (mut charged_left, mut free_left) = (list.charged, list.free);
+    for (index, (split, quantity)) in at.splits.iter().enumerate() {
+        let last = index + 1 == at.splits.len();
+        let part = |whole: Exact| -> Result<Exact, OutOfRange> {
+            if weight.is_zero() { Ok(Exact::ZERO) } else { whole.mul(*quantity)?.div(weight) }
+        };
+        let share = if last {
+            Share { charged: charged_left, free: free_left, list: list_left, amount: net_left }
+        } else {
+            Share {
+                charged: part(list.charged)?,
+                free: part(list.free)?,
+                list: Amount::quantise(part(list.amount)?)?,
+                amount: Amount::quantise(part(net)?)?,
+            }
+        };
+        list_left = list_left.sub(share.list)?;
+        net_left = net_left.sub(share.amount)?;
+        charged_left = charged_left.sub(share.charged)?;
+        free_left = free_left.sub(share.free)?;
+        shares.push((split.clone(), share));
+    }
+    Ok(shares)
+}
+
+/// The line for what a key should be, less what was charged; `None` when nothing differs.
+fn difference(
+    context: &Context<'_>,
+    key: &ChargeKey,
+    should: &Should<'_>,
+    before: &Charged,
+    late: bool,
+) -> Result<Option<Line>, OutOfRange> {
+    let quantity = should.quantity.sub(before.quantity)?;
+    let free = should.free.sub(before.free)?;
+    let list = should.list.sub(before.list)?;
+    let amount = should.amount.sub(before.amount)?;
+    if quantity.is_zero() && free.is_zero() && list.is_zero() && amount.is_zero() {
+        return Ok(None);
+    }
+    let Stretch { span, cycle, catalogue, plan, charge, .. } = should.stretch;
+    let kind = if late || !before.line.is_empty() { LineKind::Correction } else { LineKind::Usage };
+    let mut line = Line {
+        id: String::new(),
+        kind,
+        key: Some(key.clone()),
+        plan: plan.id.clone(),
+        title: charge.title.clone(),
+        description: String::new(),
+        quantity,
+        unit: should.unit.clone(),
+        free,
+        unit_price: should.unit_price,
+        basis: should.basis.clone(),
+        list,
+        discount: list.sub(amount)?,
+        amount,
+        period: *span,
+        cycle: *cycle,
+        posted: context.at,
+        catalogue: Some(CatalogueRef {
+            id: catalogue.id.clone(),
+            version: catalogue.version.clone(),
+            hash: catalogue.hash.clone(),
+        }),
+        rules: charge.rules.clone(),
+        corrects: (!before.line.is_empty()).then(|| before.line.clone()),
+        formula: String::new(),
+        explanation: String::new(),
+    };
+    let known =
+        Charged { quantity: should.quantity, list: should.list, amount: should.amount, ..before.clone() };
+    explain::word(&mut line, should.stretch, &should.wording, &known, before, context.account.currency);
+    Ok(Some(line))
+}
+
+/// The line that gives back what was charged for a stretch that is no more.
+fn reversal(
+    context: &Context<'_>,
+    subscription: &Subscription,
+    key: &ChargeKey,
+    before: &Charged,
+) -> Result<Option<Line>, OutOfRange> {
+    let nothing = before.quantity.is_zero()
+        && before.free.is_zero()
+        && before.list.is_zero()
+        && before.amount.is_zero();
+    let Some(period) = before.period.filter(|_| !nothing) else { return Ok(None) };
+    let known = in_force(context.catalogues, subscription, &key.charge, key.start);
+    let title = known.map_or(key.charge.clone(), |(_, _, charge)| charge.title.clone());
+    let zero = Exact::ZERO;
+    let mut line = Line {
+        id: String::new(),
+        kind: LineKind::Correction,
+        key: Some(key.clone()),
+        plan: subscription.plan.clone(),
+        title,
+        description: String::new(),
+        quantity: zero.sub(before.quantity)?,
+        unit: before.unit.clone(),
+        free: zero.sub(before.free)?,
+        unit_price: None,
+        basis: PriceBasis { per: before.unit.clone(), units: Exact::ONE, model: "reversal" },
+        list: before.list.negated(),
+        discount: before.list.negated().sub(before.amount.negated())?,
+        amount: before.amount.negated(),
+        period,
+        cycle: period,
+        posted: context.at,
+        catalogue: known.map(|(catalogue, ..)| CatalogueRef {
+            id: catalogue.id.clone(),
+            version: catalogue.version.clone(),
+            hash: catalogue.hash.clone(),
+        }),
+        rules: known.map(|(_, _, charge)| charge.rules.clone()).unwrap_or_default(),
+        corrects: (!before.line.is_empty()).then(|| before.line.clone()),
+        formula: String::new(),
+        explanation: String::new(),
+    };
+    explain::word_reversal(&mut line, before, &context.account.zone, context.account.currency);
+    Ok(Some(line))
+}
