@@ -202,7 +202,7 @@ fn rule(words: &mut Words, line: usize) -> Result<MapRule, Mistake> {
         if set.iter().any(|(known, _)| known.text == name.text) {
             return Err(twice(&name));
         }
-        set.push((name, template));
+        set.push((name, not_empty(template)?));
     }
     if set.is_empty() {
         words.need("NAME=TEMPLATE")?;
@@ -229,7 +229,11 @@ fn check_template(template: &Word) -> Result<(), Mistake> {
             Some((field, after)) if !field.is_empty() && !field.contains('{') => rest = after,
             _ => {
                 let found = format!("the template {}", quoted(&template.text));
-                return Err(Mistake::new(template.column, found, "a text in which each {field} is closed and named"));
+                return Err(Mistake::new(
+                    template.column,
+                    found,
+                    "a text in which each {field} is closed and named",
+                ));
             }
         }
     }

@@ -117,7 +117,11 @@ pub(super) fn lex(line: &str, first_column: usize) -> Result<Lexed, Mistake> {
         while let Some(c) = chars.next_if(|c| !is_blank(*c)) {
             column += 1;
             if bare.is_some() {
-                return Err(Mistake::new(column - 1, quoted(&c.to_string()), "a blank after the closing quote"));
+                return Err(Mistake::new(
+                    column - 1,
+                    quoted(&c.to_string()),
+                    "a blank after the closing quote",
+                ));
             }
             if c == '"' {
                 if !(text.is_empty() || text.ends_with('=')) {
@@ -169,7 +173,11 @@ fn quoted_part(
             }
             c if c.is_control() && c != '\t' => {
                 let found = format!("the character U+{:04X}", u32::from(c));
-                return Err(Mistake::new(*column - 1, found, "a text on one line, without control characters"));
+                return Err(Mistake::new(
+                    *column - 1,
+                    found,
+                    "a text on one line, without control characters",
+                ));
             }
             c => text.push(c),
         }
@@ -222,7 +230,8 @@ impl Words {
             [many @ .., last] => format!("{} or {last}, as in `{}`", many.join(", "), self.form),
         };
         let found = format!("unexpected {}", quoted(&token.text));
-        Mistake::new(token.column, found, expected).near(token.keyword(), options.iter().copied())
+        let written = token.keyword().split('=').next().unwrap_or_default();
+        Mistake::new(token.column, found, expected).near(written, options.iter().copied())
     }
 
     /// Nothing may be left.
@@ -295,7 +304,11 @@ pub(super) fn check_key(name: &Word) -> Result<(), Mistake> {
     let count = name.text.chars().count();
     if count == 0 || count > NAME_CHARS_MAX || !name.text.chars().all(proper) {
         let found = format!("the name {}", quoted(&name.text));
-        return Err(Mistake::new(name.column, found, "NAME=VALUE with a name of letters, digits, -, _, . and :"));
+        return Err(Mistake::new(
+            name.column,
+            found,
+            "NAME=VALUE with a name of letters, digits, -, _, . and :",
+        ));
     }
     Ok(())
 }

@@ -72,7 +72,9 @@ enum Below {
     /// A line that was wrong: what belongs to it is not reported again.
     Wrong,
     /// An import: indented lines may follow, with blank lines and comments between.
-    Import { wrong: bool },
+    Import {
+        wrong: bool,
+    },
 }
 
 /// The latest times so far, of each kind, and the line they stand on.
@@ -194,6 +196,7 @@ impl Parser {
             if let Below::Wrong = self.below {
                 return Ok(());
             }
+            self.below = Below::Wrong;
             let column = text.chars().take_while(|c| matches!(c, ' ' | '\t')).count() + 1;
             let expected = "indentation only for match and columns, below an import";
             return Err(Mistake::new(column, "an indented line", expected));
@@ -235,10 +238,17 @@ impl Parser {
         self.begin();
         // Output below a query that is itself wrong must not be read as lines of the book.
         self.below = Below::Query;
-        self.push(line, ItemKind::Query(Query { words: vec![], expected: vec![], lines: line + 1..line + 1 }));
+        self.push(
+            line,
+            ItemKind::Query(Query { words: vec![], expected: vec![], lines: line + 1..line + 1 }),
+        );
         let lexed = lex(&text[1..], 2)?;
         if lexed.tokens.is_empty() {
-            return Err(Mistake::new(lexed.end, "a $ without a query", "a query such as $ bill acme 2020-01"));
+            return Err(Mistake::new(
+                lexed.end,
+                "a $ without a query",
+                "a query such as $ bill acme 2020-01",
+            ));
         }
         if let Some(Item { kind: ItemKind::Query(query), .. }) = self.book.items.last_mut() {
             query.words = lexed.tokens.into_iter().map(|token| token.word()).collect();
@@ -313,7 +323,11 @@ impl Parser {
                     return Err(Mistake::new(1, "a second zone", "one zone for the whole book"));
                 }
                 if self.dated {
-                    return Err(Mistake::new(1, "a zone below dated lines", "the zone above the first dated line"));
+                    return Err(Mistake::new(
+                        1,
+                        "a zone below dated lines",
+                        "the zone above the first dated line",
+                    ));
                 }
                 ItemKind::Zone(zone)
             }
@@ -327,7 +341,8 @@ impl Parser {
             }
             keyword => {
                 let found = format!("unknown line {}", quoted(&token.text));
-                let expected = "a date and a verb, catalog, zone, import, a query after $, or # and a comment";
+                let expected =
+                    "a date and a verb, catalog, zone, import, a query after $, or # and a comment";
                 return Err(Mistake::new(1, found, expected).near(keyword, ["catalog", "zone", "import"]));
             }
         };

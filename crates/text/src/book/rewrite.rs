@@ -30,7 +30,9 @@ pub fn rewrite(original: &str, book: &Book, answers: &[Answer]) -> String {
             continue;
         }
         out.extend(lines[next..edit.from].iter().copied());
-        let end = if lines[edit.from - 1].ends_with("\r\n") { "\r\n" } else { "\n" };
+        // The last line may have no end of its own: then the first one's.
+        let model = if lines[edit.from - 1].ends_with('\n') { lines[edit.from - 1] } else { lines[0] };
+        let end = if model.ends_with("\r\n") { "\r\n" } else { "\n" };
         if !edit.lines.is_empty() && !out.ends_with('\n') {
             out.push_str(end);
         }
@@ -41,9 +43,10 @@ pub fn rewrite(original: &str, book: &Book, answers: &[Answer]) -> String {
         next = edit.until;
     }
     out.extend(lines[next..].iter().copied());
-    if !original.ends_with('\n') && out.ends_with('\n') {
-        let kept = out.trim_end_matches('\n').len();
-        out.truncate(if out[..kept].ends_with('\r') { kept - 1 } else { kept });
+    if !original.ends_with('\n')
+        && let Some(kept) = out.strip_suffix('\n')
+    {
+        out.truncate(kept.strip_suffix('\r').unwrap_or(kept).len());
     }
     out
 }

@@ -87,12 +87,9 @@ impl Time {
             Time::Exact(at) => Ok(at),
             Time::Local(local) => match zone.moments(local) {
                 LocalTime::One(at) | LocalTime::Two(at, _) => Ok(at),
-                LocalTime::None(at) => Err(SkippedHour {
-                    local,
-                    zone: zone.name().to_owned(),
-                    shown: zone.local(at),
-                    column: 0,
-                }),
+                LocalTime::None(at) => {
+                    Err(SkippedHour { local, zone: zone.name().to_owned(), shown: zone.local(at), column: 0 })
+                }
             },
         }
     }
@@ -240,9 +237,7 @@ pub(super) fn written(
     time: Option<(&str, usize)>,
 ) -> Result<Written, Mistake> {
     let (date_text, time) = match (date_text.split_once('T'), time) {
-        (Some((date_text, time)), None) => {
-            (date_text, Some((time, column + date_text.chars().count() + 1)))
-        }
+        (Some((date_text, time)), None) => (date_text, Some((time, column + date_text.chars().count() + 1))),
         _ => (date_text, time),
     };
     let date = date(date_text, column)?;

@@ -16,7 +16,10 @@ pub const VERBS: &[(&str, &str)] = &[
     ("stop", "stop ACCOUNT/SUBSCRIPTION"),
     ("start", "start ACCOUNT/SUBSCRIPTION"),
     ("renew", "renew ACCOUNT/SUBSCRIPTION TERM"),
-    ("change", "change ACCOUNT/SUBSCRIPTION (mode prepaid TERM | mode pay-per-use | plan PLAN | NAME=VALUE …)"),
+    (
+        "change",
+        "change ACCOUNT/SUBSCRIPTION (mode prepaid TERM | mode pay-per-use | plan PLAN | NAME=VALUE …)",
+    ),
     ("discount", "discount ACCOUNT PERCENT% [on PLAN[/CHARGE]] [until TIME]"),
     ("price", "price ACCOUNT PLAN/CHARGE PRICE [until TIME]"),
     ("topup", "topup ACCOUNT AMOUNT"),
@@ -40,7 +43,9 @@ pub(super) fn verb(words: &mut Words, written: Written) -> Result<Verb, Mistake>
         let names = VERBS.iter().map(|(verb, _)| *verb);
         let expected = names.clone().collect::<Vec<_>>().join(", ");
         let found = format!("unknown verb {}", quoted(&token.text));
-        return Err(Mistake::new(token.column, found, format!("one of {expected}")).near(token.keyword(), names));
+        return Err(
+            Mistake::new(token.column, found, format!("one of {expected}")).near(token.keyword(), names)
+        );
     };
     words.set_form(form);
     Ok(match *verb {
@@ -101,7 +106,11 @@ pub(super) fn zone_word(word: Word) -> Result<ZoneWord, Mistake> {
         Some(zone) => Ok(ZoneWord { zone, column: word.column }),
         None => {
             let found = format!("the zone {}", quoted(&word.text));
-            Err(Mistake::new(word.column, found, "UTC, an offset such as +08:00 or a name such as Europe/Berlin"))
+            Err(Mistake::new(
+                word.column,
+                found,
+                "UTC, an offset such as +08:00 or a name such as Europe/Berlin",
+            ))
         }
     }
 }
@@ -227,7 +236,8 @@ fn change(words: &mut Words) -> Result<Change, Mistake> {
             let mut next = Some(token);
             while let Some(token) = next {
                 let Some((name, value)) = token.option() else {
-                    return Err(words.unexpected(&token, if attributes.is_empty() { &OPTIONS } else { &["NAME=VALUE"] }));
+                    return Err(words
+                        .unexpected(&token, if attributes.is_empty() { &OPTIONS } else { &["NAME=VALUE"] }));
                 };
                 push_attribute(&mut attributes, name, value)?;
                 next = words.next();
@@ -291,7 +301,11 @@ fn until(words: &mut Words, from: When) -> Result<When, Mistake> {
     let until = words.when()?;
     let exactly_equal = until.time == from.time;
     if exactly_equal || time::surely_before(until.time, from.time) {
-        return Err(Mistake::new(until.column, "an end that is not after the line's own time", "a later time"));
+        return Err(Mistake::new(
+            until.column,
+            "an end that is not after the line's own time",
+            "a later time",
+        ));
     }
     Ok(until)
 }
