@@ -427,7 +427,7 @@ pub struct ImportLine {
     pub source: Option<Word>,
     /// The type of its events.
     pub kind: Option<Word>,
-    /// Which columns hold what; always there for `csv`, never for others.
+    /// Which columns hold what; of `csv` alone. Without it, the headers are the names.
     pub columns: Option<Columns>,
     /// Tried in order; the first whose conditions all match decides.
     pub rules: Vec<MapRule>,
@@ -438,9 +438,10 @@ pub struct ImportLine {
 pub struct Columns {
     /// Its line, from 1.
     pub line: usize,
-    /// What the event has under that name, and the header of the column that holds it.
+    /// What the event has under that name, and the header of the column that holds it. Each name
+    /// once, but `id`: several columns may identify a row together.
     pub columns: Vec<(Word, Word)>,
-    /// Between fields; without it, a comma. Never a quote or a line end.
+    /// Between fields; without it, a comma. One ASCII character, never a quote or a line end.
     pub separator: Option<char>,
     /// How times are written, as `strptime` has it.
     pub time_format: Option<Word>,

@@ -5,18 +5,8 @@ use super::lex::{Lexed, Mistake, Words, check_key, name, quoted, twice};
 use super::time::When;
 use super::verb::{zone, zone_word};
 
-/// The formats that can be imported (FORMATS.md of the sources; `docs/book.md` explains each).
-pub const PRESETS: &[&str] = &[
-    "access-log",
-    "amazon-connect",
-    "asterisk",
-    "cloudevents",
-    "csv",
-    "freeswitch",
-    "freeswitch-json",
-    "kamailio",
-    "twilio",
-];
+/// The formats that can be imported; `docs/book.md` explains each.
+pub const PRESETS: &[&str] = &["access-log", "asterisk", "cloudevents", "csv"];
 
 const FORM: &str = "import PRESET \"FILE\" [zone ZONE] [source NAME] [type TYPE]";
 const COLUMNS_FORM: &str = "columns NAME=COLUMN … [separator=;] [time-format=\"%d/%m/%Y %H:%M:%S\"]";
@@ -116,31 +106,6 @@ pub(super) fn continuation(
     Ok(())
 }
 
-/// What can be said about an import only when all its lines are read.
-pub(super) fn complete(import: &ImportLine) -> Result<(), Mistake> {
-    if import.preset.text != "csv" {
-        return Ok(());
-    }
-    let at = import.preset.column;
-    let Some(columns) = &import.columns else {
-        let expected = "an indented line below it: columns time=COLUMN account=COLUMN …";
-        return Err(Mistake::new(at, "an import of csv without columns", expected));
-    };
-    let has = |name: &str| columns.columns.iter().any(|(known, _)| known.text == name);
-    if !has("time") {
-        return Err(Mistake::new(at, "an import of csv whose columns lack time", "time=COLUMN among them"));
-    }
-    let sets = |rule: &MapRule| match &rule.action {
-        MapAction::Set(set) => set.iter().any(|(name, _)| name.text == "account"),
-        MapAction::Ignore => false,
-    };
-    if !has("account") && !import.rules.iter().any(sets) {
-        let expected = "account=COLUMN among its columns, or a rule that sets account=";
-        return Err(Mistake::new(at, "an import of csv that names no account", expected));
-    }
-    Ok(())
-}
-
 fn columns(words: &mut Words, line: usize) -> Result<Columns, Mistake> {
     let mut columns = Columns { line, columns: Vec::new(), separator: None, time_format: None };
     while let Some(token) = words.next() {
@@ -153,7 +118,9 @@ fn columns(words: &mut Words, line: usize) -> Result<Columns, Mistake> {
             "time-format" => columns.time_format.replace(value).is_some(),
             _ => {
                 check_key(&name)?;
-                let again = columns.columns.iter().any(|(known, _)| known.text == name.text);
+                // Several columns may identify a row together.
+                let again =
+                    name.text != "id" && columns.columns.iter().any(|(known, _)| known.text == name.text);
                 columns.columns.push((name.clone(), value));
                 again
             }
@@ -173,10 +140,10 @@ fn separator(value: &Word) -> Result<char, Mistake> {
     let mut chars = value.text.chars();
     match (value.text.as_str(), chars.next(), chars.next()) {
         ("tab", ..) => Ok('\t'),
-        (_, Some(c), None) if c != '"' => Ok(c),
+        (_, Some(c), None) if c.is_ascii() && c != '"' => Ok(c),
         _ => {
             let found = format!("the separator {}", quoted(&value.text));
-            Err(Mistake::new(value.column, found, "one character such as ; or the word tab"))
+            Err(Mistake::new(value.column, found, "one ASCII character such as ; or the word tab"))
         }
     }
 }

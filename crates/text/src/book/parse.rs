@@ -32,7 +32,6 @@ pub fn parse(file: &str, bytes: &[u8]) -> Result<Book, Vec<Diagnostic>> {
             break;
         }
     }
-    parser.end_import();
     parser.finish()
 }
 
@@ -174,23 +173,6 @@ impl Parser {
         }
     }
 
-    /// Whatever comes next, the import above has all its lines.
-    fn end_import(&mut self) {
-        if let Below::Import { wrong: false } = self.below
-            && let Some(Item { line, kind: ItemKind::Import(import) }) = self.book.items.last()
-            && let Err(mistake) = import::complete(import)
-        {
-            let line = *line;
-            self.mistake(line, mistake);
-        }
-    }
-
-    /// Begins a line that is no continuation.
-    fn begin(&mut self) {
-        self.end_import();
-        self.below = Below::Wrong;
-    }
-
     fn indented(&mut self, line: usize, text: &str) -> Result<(), Mistake> {
         let Below::Import { wrong } = &mut self.below else {
             if let Below::Wrong = self.below {
@@ -205,10 +187,7 @@ impl Parser {
             Some(Item { kind: ItemKind::Import(import), .. }) if !*wrong => Some(import),
             _ => None,
         };
-        let result = lex(text, 1).and_then(|lexed| import::continuation(lexed, line, import));
-        // What one of its lines lacks is not reported a second time of the whole.
-        *wrong |= result.is_err();
-        result
+        lex(text, 1).and_then(|lexed| import::continuation(lexed, line, import))
     }
 
     fn expected(&mut self, line: usize, text: &str) -> Result<(), Mistake> {
@@ -225,9 +204,7 @@ impl Parser {
                 self.below = Below::Nothing;
                 Ok(())
             }
-            (below, _) => {
-                self.below = below;
-                self.begin();
+            _ => {
                 let expected = "! directly below the command that is refused, once";
                 Err(Mistake::new(1, "an expected refusal without its command", expected))
             }
@@ -235,7 +212,7 @@ impl Parser {
     }
 
     fn query(&mut self, line: usize, text: &str) -> Result<(), Mistake> {
-        self.begin();
+        self.below = Below::Wrong;
         // Output below a query that is itself wrong must not be read as lines of the book.
         self.below = Below::Query;
         self.push(
@@ -257,7 +234,7 @@ impl Parser {
     }
 
     fn dated(&mut self, line: usize, text: &str) -> Result<(), Mistake> {
-        self.begin();
+        self.below = Below::Wrong;
         let mut words = Words::new(lex(text, 1)?, "2020-01-04 13:23:56 VERB …");
         let written = words.written()?;
         let at = written.when()?;
@@ -305,7 +282,7 @@ impl Parser {
     }
 
     fn directive(&mut self, line: usize, text: &str) -> Result<(), Mistake> {
-        self.begin();
+        self.below = Below::Wrong;
         let mut words = Words::new(lex(text, 1)?, "catalog \"FILE\"");
         let token = words.need("a line of the book")?;
         let kind = match token.keyword() {

@@ -414,7 +414,7 @@ fn imports_have_rules() {
          import csv x\n  columns account=a\n\
          import csv x\n  columns time=a separator=;;\n  columns time=a time=b\n  columns\n\
          import csv x\n  columns time=a\n  match a=b ignore\n",
-        "t.book:1:8: unknown format \"astersk\"; expected one of access-log, amazon-connect, asterisk, cloudevents, csv, freeswitch, freeswitch-json, kamailio, twilio; did you mean \"asterisk\"?\n\
+        "t.book:1:8: unknown format \"astersk\"; expected one of access-log, asterisk, cloudevents, csv; did you mean \"asterisk\"?\n\
          t.book:3:1: an expected refusal without its command; expected ! directly below the command that is refused, once\n\
          t.book:4:28: unexpected \"sorce=y\"; expected zone, source or type, as in `import PRESET \"FILE\" [zone ZONE] [source NAME] [type TYPE]`; did you mean \"source\"?\n\
          t.book:6:3: columns under asterisk, which has its own; expected columns under import csv alone\n\
@@ -424,12 +424,9 @@ fn imports_have_rules() {
          t.book:10:19: the template \"{d\"; expected a text in which each {field} is closed and named\n\
          t.book:11:21: \"c\" a second time; expected each at most once\n\
          t.book:12:16: the line ends; expected NAME=TEMPLATE, as in `match FIELD=PATTERN … set NAME=TEMPLATE …`\n\
-         t.book:13:8: an import of csv without columns; expected an indented line below it: columns time=COLUMN account=COLUMN …\n\
-         t.book:14:8: an import of csv whose columns lack time; expected time=COLUMN among them\n\
-         t.book:17:28: the separator \";;\"; expected one character such as ; or the word tab\n\
+         t.book:17:28: the separator \";;\"; expected one ASCII character such as ; or the word tab\n\
          t.book:18:18: \"time\" a second time; expected each at most once\n\
-         t.book:19:10: the line ends; expected NAME=COLUMN, as in `columns NAME=COLUMN … [separator=;] [time-format=\"%d/%m/%Y %H:%M:%S\"]`\n\
-         t.book:20:8: an import of csv that names no account; expected account=COLUMN among its columns, or a rule that sets account=",
+         t.book:19:10: the line ends; expected NAME=COLUMN, as in `columns NAME=COLUMN … [separator=;] [time-format=\"%d/%m/%Y %H:%M:%S\"]`",
     );
 }
 
@@ -451,4 +448,89 @@ fn queries_and_refusals_carry_what_is_expected() {
          t.book:8:1: an expected refusal without its command; expected ! directly below the command that is refused, once\n\
          t.book:9:12: unknown verb \"cancl\"; expected one of open, subscribe, add, remove, cancel, stop, start, renew, change, discount, price, topup, use, usage, void; did you mean \"cancel\"?",
     );
+}
+
+const SEED: &str = "# A scenario.\r\ncatalog \"c.toml\"\r\nzone +08:00\r\n\
+    import asterisk M.csv zone UTC\r\n  match a=b c!=d*  set account={x} tag:t=\"y z\"\r\n  match a=c ignore\r\n\
+    2020-01-04 open acme \"Acme \\\"A\\\" Ltd\" currency CNY  # note\r\n\
+    2020-01-04 13:23:56 subscribe acme basic-seat 10 as seats prepaid 6 months number=95001\r\n\
+    2020-01-04 13:24 cancel acme/none\r\n! not-found: acme has no none\r\n\
+    2020-01-04 14:00:00.25+08:00 usage acme call seconds=61 start=13:59 times 9 every 10s\r\n\
+    $ bill acme 2020-01\r\n\r\n$ show acme  # comment\r\nBasic seat  10\r\n| # 1\r\n|\r\nTotal\r\n\r\n\
+    2020-02-01 price acme a/b 280.00 until 2020-07-01\r\n$ balance acme";
+
+#[test]
+fn new_answers_change_expected_output_and_nothing_else() {
+    let text = "zone UTC\r\n$ show acme  # why\r\nold\r\n\r\n\r\n2020-01-04 cancel a/b  # x\r\n! gone: gone\r\n2020-01-04 cancel a/c\r\n\t\r\n$ balance acme";
+    let book = parse("t.book", text.as_bytes()).unwrap();
+    let answer =
+        |item, lines: &[&str]| Answer { item, lines: lines.iter().map(|line| (*line).into()).collect() };
+    let answers = [
+        answer(4, &["5.00"]),
+        answer(3, &["not-found: no c"]),
+        answer(2, &[]),
+        answer(1, &["$ 1  ", "", "2020-01-01 a\nb"]),
+        answer(9, &["nothing there"]),
+    ];
+    let rewritten = "zone UTC\r\n$ show acme  # why\r\n| $ 1\r\n|\r\n| 2020-01-01 a\r\nb\r\n\r\n\r\n2020-01-04 cancel a/b  # x\r\n2020-01-04 cancel a/c\r\n! not-found: no c\r\n\t\r\n$ balance acme\r\n5.00";
+    assert_eq!(rewrite(text, &book, &answers), rewritten);
+    assert_eq!(rewrite(text, &book, &[]), text);
+    let again = parse("t.book", rewritten.as_bytes()).unwrap();
+    assert_eq!(rewrite(rewritten, &again, &answers), rewritten);
+}
+
+#[test]
+fn any_bytes_are_read_or_refused() {
+    assert_eq!(parse("t.book", SEED.as_bytes()).map(|book| book.items.len()), Ok(11));
+    let seeds = [SEED.to_owned(), SEED.replace("\r\n", "\n"), format!("\u{feff}{SEED}\n")];
+    // A fixed sequence (xorshift), so that a failure comes back.
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = move |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % below.max(1) as u64) as usize
+    };
+    const PIECES: [&[u8]; 22] = [
+        b"\n",
+        b"\r",
+        b"\r\n",
+        b"\n\n",
+        b"$ ",
+        b"! x",
+        b"#",
+        b"  #",
+        b"|",
+        b"\"",
+        b"\\",
+        b"\0",
+        b"\xff",
+        b"=",
+        b" ",
+        b"\t",
+        b"2020-01-04 ",
+        b"-",
+        b"\xe3\x80\x80",
+        b"\xef\xbb\xbf",
+        b"{",
+        b"9999999999999999999",
+    ];
+    for round in 0..12_000 {
+        let mut bytes = seeds[round % seeds.len()].clone().into_bytes();
+        for _ in 0..1 + random(4) {
+            let at = random(bytes.len());
+            match random(5) {
+                0 => bytes.truncate(at),
+                1 => drop(bytes.drain(at..(at + random(30)).min(bytes.len()))),
+                2 => {
+                    let until = (at + random(60)).min(bytes.len());
+                    let copy = bytes[at..until].to_vec();
+                    let to = random(bytes.len());
+                    bytes.splice(to..to, copy);
+                }
+                _ => drop(bytes.splice(at..at, PIECES[random(PIECES.len())].iter().copied())),
+            }
+        }
+        fuzz::book(&bytes);
+    }
 }
