@@ -34,7 +34,7 @@ pub fn rewrite(original: &str, book: &Book, answers: &[Answer]) -> String {
         let model = if lines[edit.from - 1].ends_with('\n') { lines[edit.from - 1] } else { lines[0] };
         let end = if model.ends_with("\r\n") { "\r\n" } else { "\n" };
         if !edit.lines.is_empty() && !out.ends_with('\n') {
-            out.push_str(end);
+            out.push_str(if out.ends_with('\r') { "\n" } else { end });
         }
         for line in &edit.lines {
             out.push_str(line);
@@ -93,7 +93,7 @@ fn output(line: &str) -> impl Iterator<Item = String> {
 
 /// A refusal on one line.
 fn sentence(lines: &[String]) -> Option<String> {
-    let text = lines.join(" ").replace(['\n', '\r', '\0'], " ").trim().to_owned();
+    let text = lines.join(" ").replace("\r\n", " ").replace(['\n', '\0'], " ").trim().to_owned();
     (!text.is_empty()).then_some(text)
 }
 
