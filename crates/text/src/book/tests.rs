@@ -515,7 +515,7 @@ fn any_bytes_are_read_or_refused() {
         b"{",
         b"9999999999999999999",
     ];
-    for round in 0..12_000 {
+    for round in 0..20_000 {
         let mut bytes = seeds[round % seeds.len()].clone().into_bytes();
         for _ in 0..1 + random(4) {
             let at = random(bytes.len());
