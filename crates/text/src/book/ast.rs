@@ -239,7 +239,7 @@ impl Term {
     pub fn months(self) -> u16 {
         match self.unit {
             TermUnit::Month => self.count,
-            TermUnit::Year => self.count * 12,
+            TermUnit::Year => self.count.saturating_mul(12),
         }
     }
 }
