@@ -139,8 +139,8 @@ impl Zone {
     pub fn moments(&self, local: DateTime) -> LocalTime {
         use jiff::tz::AmbiguousOffset;
         let ambiguous = self.tz.to_ambiguous_timestamp(local);
-        let earlier = ambiguous.clone().earlier();
-        let later = ambiguous.clone().later();
+        let earlier = ambiguous.earlier();
+        let later = ambiguous.later();
         let compatible = ambiguous.compatible().unwrap_or(Instant::MAX);
         match self.tz.to_ambiguous_timestamp(local).offset() {
             AmbiguousOffset::Unambiguous { .. } => LocalTime::One(compatible),

@@ -173,8 +173,10 @@ pub enum Measure {
     Meter(String),
     /// The quantity of the subscription, held over time.
     Held(Held),
-    /// The subscription's existence: its quantity, once per cycle or purchase.
+    /// The subscription's quantity, once per cycle or purchase.
     Fixed,
+    /// The months of a prepaid term for each unit, charged when it is bought or renewed.
+    Term,
 }
 
 /// How a quantity held over time is counted.

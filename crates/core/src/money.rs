@@ -9,6 +9,8 @@
 //!
 //! No operation rounds silently and none overflows: arithmetic answers [`OutOfRange`].
 
+#![allow(clippy::should_implement_trait, reason = "the operators cannot answer a Result")]
+
 use num_rational::Ratio;
 use num_traits::{CheckedAdd, CheckedDiv, CheckedMul, CheckedSub};
 use std::fmt;

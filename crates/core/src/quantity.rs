@@ -5,9 +5,9 @@
 //! one that started first, then by name.
 
 use crate::account::View;
-use crate::bill::Split;
+use crate::bill::{ChargeKey, Split};
 use crate::calendar::{Instant, Span, show_local};
-use crate::catalog::{Aggregate, Held, HeldBy, Measure, Meter, Model, MonthDays, Rounding};
+use crate::catalog::{Aggregate, Charge, Held, HeldBy, Measure, Meter, Model, MonthDays, Rounding};
 use crate::engine::{Catalogues, Refusal};
 use crate::metering::{Aggregated, Counter, DeckCount, Lane, LaneKey, Scope};
 use crate::money::{Exact, OutOfRange};
@@ -49,7 +49,7 @@ pub(crate) fn measure(
 ) -> Result<Vec<(Group, Vec<Quantities>)>, Refusal> {
     let Some(first) = stretches.first() else { return Ok(Vec::new()) };
     match &first.charge.measure {
-        Measure::Fixed => Ok(vec![(Group::new(), fixed(subscription, stretches))]),
+        Measure::Fixed | Measure::Term => Ok(vec![(Group::new(), fixed(subscription, stretches))]),
         Measure::Held(_) => Ok(vec![(Group::new(), held(subscription, stretches)?)]),
         Measure::Meter(_) => metered(context, subscription, stretches, period),
     }
@@ -296,10 +296,9 @@ fn metered(
                 open_levels(lane, subscription, stretch, &takers, &mut opening)?;
             }
             for (span, counters) in lane.segments(stretch.span) {
-                if span.start < stretch.span.start || span.end > stretch.span.end {
-                    if counters.iter().any(|(scope, _)| is_taken(&takers, scope, stretch, subscription)) {
-                        return Err(Refusal::CounterCutsPeriod);
-                    }
+                let cut = span.start < stretch.span.start || span.end > stretch.span.end;
+                if cut && counters.iter().any(|(scope, _)| is_taken(&takers, scope, stretch, subscription)) {
+                    return Err(Refusal::CounterCutsPeriod);
                 }
                 for (scope, counter) in counters {
                     if !is_taken(&takers, scope, stretch, subscription) {
@@ -339,12 +338,12 @@ fn is_taken(takers: &[Taker<'_>], scope: &Scope, stretch: &Stretch<'_>, subscrip
 
 /// The group and the split that a scope belongs to.
 fn keys(stretch: &Stretch<'_>, scope: &Scope, deck: bool) -> (Group, Split) {
-    let mut group: Group = stretch
-        .charge
-        .per
-        .iter()
-        .filter_map(|name| Some((name.clone(), scope_value(scope, name)?.to_owned())))
-        .collect();
+    group_and_split(&stretch.charge.per, scope, deck)
+}
+
+fn group_and_split(per: &[String], scope: &Scope, deck: bool) -> (Group, Split) {
+    let mut group: Group =
+        per.iter().filter_map(|name| Some((name.clone(), scope_value(scope, name)?.to_owned()))).collect();
     if deck {
         group.insert(PREFIX.to_owned(), scope.prefix.clone().unwrap_or_default());
     }
@@ -462,11 +461,11 @@ fn quantities_of(
 }
 
 /// How a metered quantity came about.
-fn parts(meter: &Meter, events: u64, measured: Exact) -> Vec<String> {
+fn parts(meter: &Meter, events: i64, measured: Exact) -> Vec<String> {
     if events == 0 {
         return Vec::new();
     }
-    let events = count(i64::try_from(events).unwrap_or(i64::MAX), &meter.event);
+    let events = count(events, &meter.event);
     let how = match (meter.aggregate, &meter.of) {
         (Aggregate::Count, _) => return vec![events],
         (Aggregate::Sum, Some(of)) => match meter.rounding {
@@ -483,6 +482,32 @@ fn parts(meter: &Meter, events: u64, measured: Exact) -> Vec<String> {
     vec![format!("{events}: {how}")]
 }
 
+/// The charges of a subscription that measure by a lane and whose bound attributes match a scope.
+fn charges_by_lane<'a>(
+    catalogues: &'a Catalogues,
+    subscription: &'a Subscription,
+    key: &'a LaneKey,
+    scope: &'a Scope,
+    at: Instant,
+) -> impl Iterator<Item = &'a Charge> {
+    let here = subscription.catalogue == key.catalogue && subscription.span().contains(at);
+    let catalogue = here.then(|| catalogues.in_force(&subscription.catalogue, at)).flatten();
+    let plan = catalogue.and_then(|list| list.plan(&subscription.plan)).map(|(_, plan)| plan);
+    let bound = plan.filter(|plan| {
+        let mut binds = plan.binds.iter();
+        binds.all(|name| scope_value(scope, name) == subscription.attributes.get(name).map(String::as_str))
+    });
+    bound.into_iter().flat_map(|plan| &plan.charges).filter(|charge| {
+        let deck = match &charge.pricing.model {
+            Model::Deck(deck) => Some(deck),
+            _ => None,
+        };
+        charge.modes.contains(&subscription.mode)
+            && charge.measure == Measure::Meter(key.meter.clone())
+            && deck == key.deck.as_ref()
+    })
+}
+
 /// Whether some subscription takes usage of a lane's scope at a moment.
 pub(crate) fn is_routed(
     view: &dyn View,
@@ -491,28 +516,25 @@ pub(crate) fn is_routed(
     scope: &Scope,
     at: Instant,
 ) -> bool {
-    view.subscriptions(&key.account).iter().filter_map(|name| view.subscription(&key.account, name)).any(
-        |one| {
-            if one.catalogue != key.catalogue || !one.span().contains(at) {
-                return false;
-            }
-            let catalogue = catalogues.in_force(&one.catalogue, at);
-            catalogue.and_then(|list| list.plan(&one.plan)).is_some_and(|(_, plan)| {
-                let binds = plan
-                    .binds
-                    .iter()
-                    .all(|name| scope_value(scope, name) == one.attributes.get(name).map(String::as_str));
-                binds
-                    && plan.charges.iter().any(|charge| {
-                        let deck = match &charge.pricing.model {
-                            Model::Deck(deck) => Some(deck),
-                            _ => None,
-                        };
-                        charge.modes.contains(&one.mode)
-                            && charge.measure == Measure::Meter(key.meter.clone())
-                            && deck == key.deck.as_ref()
-                    })
-            })
-        },
-    )
+    let names = view.subscriptions(&key.account);
+    let mut subscriptions = names.iter().filter_map(|name| view.subscription(&key.account, name));
+    subscriptions.any(|one| charges_by_lane(catalogues, one, key, scope, at).next().is_some())
+}
+
+/// Whether usage of a lane's scope belongs to what was charged under a key.
+pub(crate) fn is_charged_by(
+    view: &dyn View,
+    catalogues: &Catalogues,
+    key: &ChargeKey,
+    lane: &LaneKey,
+    scope: &Scope,
+    at: Instant,
+) -> bool {
+    let Some(subscription) = view.subscription(&lane.account, &key.subscription) else { return false };
+    let charge =
+        charges_by_lane(catalogues, subscription, lane, scope, at).find(|charge| charge.id == key.charge);
+    charge.is_some_and(|charge| {
+        let deck = matches!(charge.pricing.model, Model::Deck(_));
+        group_and_split(&charge.per, scope, deck) == (key.group.clone(), key.split.clone())
+    })
 }

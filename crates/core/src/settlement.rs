@@ -350,12 +350,15 @@ fn what_it_should_be<'a>(
     Ok(should)
 }
 
-/// Charges by the price model: at list prices, and at negotiated ones where there are any.
+/// For each stretch the charge at list prices and, where there are any, at negotiated ones.
+type Charges = Vec<(Option<Increment>, Option<Increment>)>;
+
+/// Charges by the price model.
 fn model_charges(
     stretches: &[Stretch<'_>],
     quantities: &[Quantities],
     closed: bool,
-) -> Result<Vec<(Option<Increment>, Option<Increment>)>, Refusal> {
+) -> Result<Charges, Refusal> {
     let steps = |agreed: bool| -> Vec<Step<'_>> {
         let priced = |stretch: &'_ Stretch<'_>| if agreed { stretch.agreed.is_some() } else { false };
         stretches
@@ -383,7 +386,7 @@ fn deck_charges(
     stretches: &[Stretch<'_>],
     group: &BTreeMap<String, String>,
     quantities: &[Quantities],
-) -> Result<Vec<(Option<Increment>, Option<Increment>)>, Refusal> {
+) -> Result<Charges, Refusal> {
     let prefix = group.get(quantity::PREFIX).map(String::as_str).unwrap_or_default();
     let charge = |(stretch, at): (&Stretch<'_>, &Quantities)| -> Result<_, Refusal> {
         let Model::Deck(deck) = &stretch.charge.pricing.model else { return Ok((None, None)) };

@@ -13,13 +13,13 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fact {
     /// An account was opened.
-    AccountOpened(AccountHead),
+    AccountOpened(Box<AccountHead>),
     /// A plan was ordered.
     Subscribed {
         /// The account.
         account: String,
         /// What was ordered.
-        subscription: Subscription,
+        subscription: Box<Subscription>,
     },
     /// A quantity changed.
     QuantityChanged {
@@ -108,7 +108,7 @@ pub enum Fact {
         /// When.
         at: Instant,
         /// The visible difference between the sum of the lines and the total (R-MON-1).
-        rounding: Option<Line>,
+        rounding: Option<Box<Line>>,
         /// Advice on what was used (RULES.md §3, no. 10).
         notes: Vec<String>,
     },
@@ -142,7 +142,7 @@ impl Group {
         match fact {
             Fact::AccountOpened(head) => {
                 let account = Account {
-                    head: head.clone(),
+                    head: (**head).clone(),
                     subscriptions: BTreeMap::new(),
                     charged: BTreeMap::new(),
                     bills: BTreeMap::new(),
@@ -152,7 +152,7 @@ impl Group {
             }
             Fact::Subscribed { account, subscription } => {
                 let subscriptions = &mut self.account_mut(account)?.subscriptions;
-                subscriptions.insert(subscription.name.clone(), subscription.clone());
+                subscriptions.insert(subscription.name.clone(), (**subscription).clone());
             }
             Fact::QuantityChanged { account, subscription, change } => {
                 let subscription = self.subscription_mut(account, subscription)?;
@@ -235,7 +235,7 @@ impl Group {
                 bill.notes.clone_from(notes);
                 if let Some(line) = rounding {
                     bill.sum = bill.sum.add(line.amount)?;
-                    bill.lines.push(line.clone());
+                    bill.lines.push((**line).clone());
                 }
             }
             Fact::ToppedUp { account, postings, paid } => {

@@ -13,7 +13,8 @@ mod orders;
 pub use fact::{ApplyError, Fact};
 
 use crate::account::{AccountHead, View};
-use crate::calendar::{Cycle, Instant, Span, Zone};
+use crate::bill::Line;
+use crate::calendar::{Cycle, Instant, Span, Zone, show_local};
 use crate::catalog::{Catalogue, Measure, Mode, Model, Settle};
 use crate::metering::{LaneKey, LaneSpec, Metering, Scope};
 use crate::money::{Amount, Currency, Exact, OutOfRange};
@@ -441,6 +442,24 @@ impl Refusal {
     }
 }
 
+impl Refusal {
+    /// Why, in a sentence, with moments as the wall clock of `zone` shows them.
+    pub fn sentence(&self, zone: &Zone) -> String {
+        match self {
+            Refusal::BeforeOpening { opened } => {
+                format!("the account was opened on {} only", show_local(zone, *opened))
+            }
+            Refusal::Order(OrderRefusal::SubscriptionEnded { name, ended }) => {
+                format!("{name} ended on {}", show_local(zone, *ended))
+            }
+            Refusal::Order(OrderRefusal::BeforeStart { subscription, start }) => {
+                format!("{subscription} began on {} only", show_local(zone, *start))
+            }
+            _ => self.to_string(),
+        }
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -555,7 +574,7 @@ pub fn decide(
         if view.account(&command.account).is_some() {
             return Err(Refusal::AccountExists(command.account.clone()));
         }
-        return Ok(vec![Fact::AccountOpened(AccountHead {
+        return Ok(vec![Fact::AccountOpened(Box::new(AccountHead {
             id: command.account.clone(),
             title: title.clone(),
             currency: *currency,
@@ -563,7 +582,7 @@ pub fn decide(
             opened: command.effective_at,
             prices: Vec::new(),
             discounts: Vec::new(),
-        })]);
+        }))]);
     }
     let account =
         view.account(&command.account).ok_or_else(|| Refusal::UnknownAccount(command.account.clone()))?;
@@ -683,7 +702,7 @@ pub struct Unrouted {
     /// Whose, within the account.
     pub scope: Scope,
     /// How many events.
-    pub events: u64,
+    pub events: i64,
 }
 
 /// Usage counted up to a moment that no subscription takes: it belongs into quarantine.
@@ -707,6 +726,21 @@ pub fn unrouted(
         }
     }
     found
+}
+
+/// Whether a line charges for the usage that a lane counted for a scope in a segment.
+pub fn is_behind(
+    view: &dyn View,
+    catalogues: &Catalogues,
+    line: &Line,
+    lane: &LaneKey,
+    span: Span,
+    scope: &Scope,
+) -> bool {
+    line.key.as_ref().is_some_and(|key| {
+        let inside = line.period.start <= span.start && span.end <= line.period.end;
+        inside && quantity::is_charged_by(view, catalogues, key, lane, scope, line.period.start)
+    })
 }
 
 /// What an account's subscriptions provide at a moment: `ivr-channel` → 15 (R-CEC-6, R-YKF-13).

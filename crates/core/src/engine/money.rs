@@ -31,7 +31,8 @@ pub(super) fn settle(context: &Context<'_>, late_from: Option<Instant>) -> Resul
         facts.push(Fact::Settled { account: account.id.clone(), marks });
     }
     if month.end == context.at && has_lines && !head.is_some_and(|bill| bill.issued) {
-        let rounding = rounding_line(account, month, posted.sub(sum)?, &id, count + 1, context.at);
+        let rounding =
+            rounding_line(account, month, posted.sub(sum)?, &id, count + 1, context.at).map(Box::new);
         let notes = advice(context, month);
         let account = account.id.clone();
         facts.push(Fact::BillIssued { account, month: month.start, at: context.at, rounding, notes });

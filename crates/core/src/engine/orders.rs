@@ -146,7 +146,8 @@ impl Desk<'_> {
         };
         let period = Span { start: self.at, end: end.unwrap_or(self.at) };
         let lines = self.purchase(&subscription, order.quantity, months, period)?;
-        let mut facts = vec![Fact::Subscribed { account: self.account.id.clone(), subscription }];
+        let mut facts =
+            vec![Fact::Subscribed { account: self.account.id.clone(), subscription: Box::new(subscription) }];
         facts.extend(lines);
         Ok(facts)
     }
@@ -169,7 +170,7 @@ impl Desk<'_> {
         let renewal = period.start != subscription.start;
         let mut lines: Vec<Line> = Vec::new();
         for charge in &plan.charges {
-            let once = !matches!(charge.measure, Measure::Held(_));
+            let once = charge.measure != Measure::Term;
             if charge.settle != Settle::AtPurchase
                 || !charge.modes.contains(&subscription.mode)
                 || (once && renewal)
@@ -340,7 +341,7 @@ impl Desk<'_> {
     }
 
     /// The time from the command's moment to its end, if it has one.
-    fn from_now(&self, until: Option<Instant>) -> Result<Span, OrderRefusal> {
+    fn lasting(&self, until: Option<Instant>) -> Result<Span, OrderRefusal> {
         let valid = Span { start: self.at, end: until.unwrap_or(Instant::MAX) };
         if valid.is_empty() { Err(OrderRefusal::EndsBeforeStart) } else { Ok(valid) }
     }
@@ -371,7 +372,7 @@ impl Desk<'_> {
         if price.is_negative() {
             return Err(Refusal::BadAmount(format!("a price must not be below zero, not {price}")));
         }
-        let valid = self.from_now(until)?;
+        let valid = self.lasting(until)?;
         let price = AgreedPrice { plan: plan.id.clone(), charge: charge.id.clone(), price, valid };
         Ok(vec![Fact::PriceAgreed { account: self.account.id.clone(), price }])
     }
@@ -386,7 +387,7 @@ impl Desk<'_> {
         if percent <= Exact::ZERO || percent > Exact::whole(100) {
             return Err(OrderRefusal::BadPercent(percent).into());
         }
-        let valid = self.from_now(until)?;
+        let valid = self.lasting(until)?;
         let plan = match (plan, charge) {
             (Some(plan), Some(charge)) => Some(self.charge(plan, charge)?.0.id.clone()),
             (Some(plan), None) => Some(self.catalogues.find_plan(plan, self.at)?.1),

@@ -14,8 +14,8 @@ pub const NANO: i128 = 1_000_000_000;
 /// What was counted of the events of one scope in one segment of time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counter {
-    /// How many events.
-    pub events: u64,
+    /// How many events. Below zero in a part that took back what another part counted.
+    pub events: i64,
     /// Their aggregate.
     pub value: Aggregated,
 }
@@ -134,7 +134,7 @@ impl Counter {
             Aggregated::Sum(sum) => *sum = sum.checked_sub(share.value).ok_or(CountAgain)?,
             Aggregated::Max(_) | Aggregated::Latest { .. } | Aggregated::Unique(_) => return Err(CountAgain),
             Aggregated::Levels(levels) => {
-                levels.remove(&(share.at, share.tie));
+                levels.remove(&(share.at, share.tie)).ok_or(CountAgain)?;
             }
             Aggregated::Deck(count) => {
                 if let Some(calls) = &share.deck {
@@ -142,7 +142,7 @@ impl Counter {
                 }
             }
         }
-        self.events = self.events.saturating_sub(1);
+        self.events -= 1;
         Ok(())
     }
 
@@ -151,21 +151,20 @@ impl Counter {
     /// # Errors
     /// [`OutOfRange`] when a sum does not fit.
     pub fn merge(&mut self, other: &Counter) -> Result<(), OutOfRange> {
-        if other.events == 0 {
-            return Ok(());
-        }
         match (&mut self.value, &other.value) {
             (Aggregated::Sum(sum), Aggregated::Sum(more)) => {
                 *sum = sum.checked_add(*more).ok_or(OutOfRange)?
             }
             (Aggregated::Max(max), Aggregated::Max(more)) => {
-                *max = if self.events == 0 { *more } else { *more.max(max) }
+                if other.events != 0 {
+                    *max = if self.events == 0 { *more } else { *more.max(max) };
+                }
             }
             (
                 Aggregated::Latest { at, tie, value },
                 Aggregated::Latest { at: other_at, tie: other_tie, value: other_value },
             ) => {
-                if self.events == 0 || (*at, *tie) <= (*other_at, *other_tie) {
+                if other.events != 0 && (self.events == 0 || (*at, *tie) <= (*other_at, *other_tie)) {
                     (*at, *tie, *value) = (*other_at, *other_tie, *other_value);
                 }
             }

@@ -176,6 +176,10 @@ impl Lane {
         Ok(Place { segment, scope })
     }
 
+    pub(super) fn at_place(&self, place: Place) -> (Span, &Scope) {
+        (self.segments[place.segment].span, &self.scopes[place.scope as usize])
+    }
+
     pub(super) fn counter(&mut self, place: Place) -> &mut Counter {
         let segment = &mut self.segments[place.segment];
         segment.touched = true;

@@ -16,7 +16,7 @@ mod lane;
 pub use counter::{Aggregated, CountAgain, Counter, DeckCount, DeckSeconds, NANO, Share};
 pub use lane::{Lane, LaneKey, LaneSpec, Scope, SegmentCounts};
 
-use crate::calendar::Instant;
+use crate::calendar::{Instant, Span};
 use crate::money::{Exact, OutOfRange};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, DefaultHasher};
@@ -205,6 +205,24 @@ impl Metering {
     /// # Errors
     /// A [`Problem`] when it cannot be billed; nothing is counted then.
     pub fn count(&mut self, event: &Event<'_>, change: Change) -> Result<Counted, Problem> {
+        if !self.find(event)? {
+            return Ok(Counted::NotBillable);
+        }
+        for (index, place, share) in &self.pending {
+            let counter = self.lanes[*index].counter(*place);
+            match change {
+                Change::Add => {
+                    let added = counter.add(share);
+                    added.map_err(|OutOfRange| Problem::TooLarge(event.kind.to_owned()))?;
+                }
+                Change::Remove => self.stale |= counter.remove(share).is_err(),
+            }
+        }
+        Ok(Counted::Counted)
+    }
+
+    /// Fills `pending` with the event's places and shares; answers whether there is any.
+    fn find(&mut self, event: &Event<'_>) -> Result<bool, Problem> {
         let account = self
             .accounts
             .get(event.account)
@@ -231,19 +249,21 @@ impl Metering {
             let place = lane.place(event, at, &mut share)?;
             self.pending.push((index, place, share));
         }
-        if self.pending.is_empty() {
-            return if in_force { Ok(Counted::NotBillable) } else { Err(Problem::NoSubscription) };
-        }
-        for (index, place, share) in &self.pending {
-            match change {
-                Change::Add => {
-                    let added = self.lanes[*index].counter(*place).add(share);
-                    added.map_err(|OutOfRange| Problem::TooLarge(event.kind.to_owned()))?;
-                }
-                Change::Remove => self.stale |= self.lanes[*index].counter(*place).remove(share).is_err(),
-            }
-        }
-        Ok(Counted::Counted)
+        if in_force { Ok(!self.pending.is_empty()) } else { Err(Problem::NoSubscription) }
+    }
+
+    /// Where an event is counted: the lanes, with the segment and the scope it falls in.
+    ///
+    /// # Errors
+    /// A [`Problem`] when it cannot be billed.
+    pub fn locate(&mut self, event: &Event<'_>) -> Result<Vec<(LaneKey, Span, Scope)>, Problem> {
+        self.find(event)?;
+        let found = self.pending.iter().map(|(index, place, _)| {
+            let lane = &self.lanes[*index];
+            let (span, scope) = lane.at_place(*place);
+            (lane.spec().key.clone(), span, scope.clone())
+        });
+        Ok(found.collect())
     }
 
     /// Whether an event was taken back that a counter could not forget: all must be counted again.

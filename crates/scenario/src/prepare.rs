@@ -1,0 +1,403 @@
+//! From a book's text to what can be run: catalogues read, times resolved, names checked.
+//!
+//! Everything that is wrong is found here, before anything is applied.
+
+use crate::convert;
+use farebox_core::calendar::{Instant, Zone};
+use farebox_core::engine::{CatalogueConflict, Catalogues, Command, lanes};
+use farebox_core::metering::Metering;
+use farebox_core::money::Currency;
+use farebox_text::book::{self, Book, CommandLine, ItemKind, Verb, Word};
+use farebox_text::catalog;
+use farebox_text::diagnostic::{Diagnostic, nearest};
+use farebox_text::import::{Attributes, ImportSpec, Input};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// A book, ready to run.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The book as written.
+    pub book: Book,
+    /// Its price lists.
+    pub catalogues: Catalogues,
+    /// The wall clock of its dates.
+    pub zone: Zone,
+    /// What to do, in order.
+    pub steps: Vec<Step>,
+    /// Accounts by name, with the line that opens them.
+    pub accounts: BTreeMap<String, usize>,
+    /// Counters that have counted nothing yet.
+    pub metering: Metering,
+    /// Identities that a `void` line names.
+    pub voided: BTreeSet<(String, String)>,
+}
+
+/// One thing to do.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Its place among the book's items.
+    pub item: usize,
+    /// Line, from 1.
+    pub line: usize,
+    /// When it is recorded; `None`: at once (imports that arrive on time, queries).
+    pub at: Option<Instant>,
+    /// What.
+    pub action: StepAction,
+}
+
+/// What a step does.
+#[derive(Clone, Debug)]
+pub enum StepAction {
+    /// A command about an account.
+    Command(Box<Command>),
+    /// Usage written in the book itself.
+    Usage(Box<UsageLine>),
+    /// Usage taken back.
+    Void {
+        /// Who said it.
+        source: String,
+        /// Its id there.
+        id: String,
+    },
+    /// A usage file.
+    Import(Box<ImportSpec>, PathBuf),
+    /// A question.
+    Query(Vec<Word>),
+}
+
+/// A line of usage, perhaps many times.
+#[derive(Clone, Debug)]
+pub struct UsageLine {
+    /// The account.
+    pub account: String,
+    /// The type of event.
+    pub kind: String,
+    /// Source; `book` when none is written.
+    pub source: String,
+    /// Identity; made from the line when none is written.
+    pub id: String,
+    /// Revision, from 0.
+    pub revision: u64,
+    /// When it happened.
+    pub time: Instant,
+    /// When it began.
+    pub start: Option<Instant>,
+    /// Everything else.
+    pub attributes: Vec<(String, String)>,
+    /// How often.
+    pub times: u32,
+    /// Seconds between one and the next.
+    pub every_s: u32,
+}
+
+/// Reads and prepares a book file.
+///
+/// # Errors
+/// Everything that is wrong with it and with the catalogues that it names.
+pub fn load(path: &Path) -> Result<Prepared, Vec<Diagnostic>> {
+    let name = path.display().to_string();
+    let bytes = std::fs::read(path).map_err(|error| vec![unreadable(&name, 0, &error)])?;
+    prepare(&name, &bytes, path.parent().unwrap_or(Path::new("")))
+}
+
+fn unreadable(file: &str, line: usize, error: &std::io::Error) -> Diagnostic {
+    let expected = "a file that can be read".to_owned();
+    Diagnostic { file: file.to_owned(), line, column: 0, found: error.to_string(), expected, suggestion: None }
+}
+
+/// Prepares a book. Paths in it are relative to `folder`.
+///
+/// # Errors
+/// Everything that is wrong with it and with the catalogues that it names.
+pub fn prepare(file: &str, bytes: &[u8], folder: &Path) -> Result<Prepared, Vec<Diagnostic>> {
+    let book = book::parse(file, bytes)?;
+    let mut desk = Desk { file, diagnostics: Vec::new(), catalogues: Catalogues::default(), zone: None, money: None };
+    desk.read_catalogues(&book, folder);
+    // Without its price lists nothing else can be judged.
+    if !desk.diagnostics.is_empty() {
+        return Err(desk.diagnostics);
+    }
+    let zone = book.items.iter().find_map(|item| match &item.kind {
+        ItemKind::Zone(zone) => Some(zone.zone.clone()),
+        _ => None,
+    });
+    let Some(zone) = zone.or(desk.zone.clone()) else {
+        let found = "neither a catalogue nor a zone".to_owned();
+        let expected = "at least: catalog \"FILE\", or: zone +00:00".to_owned();
+        return Err(vec![Diagnostic { file: file.into(), line: 1, column: 0, found, expected, suggestion: None }]);
+    };
+    let names = Names::of(&book);
+    let mut steps = Vec::new();
+    for (index, item) in book.items.iter().enumerate() {
+        let step = |at, action| Step { item: index, line: item.line, at, action };
+        match &item.kind {
+            ItemKind::Catalog(_) | ItemKind::Zone(_) => {}
+            ItemKind::Query(query) => steps.push(step(None, StepAction::Query(query.words.clone()))),
+            ItemKind::Import(import) => {
+                let at = import.at.as_ref().and_then(|at| desk.resolve(at, &zone, item.line));
+                match convert::import(file, item.line, import) {
+                    Ok(spec) => {
+                        let path = folder.join(&import.file.text);
+                        if let Err(error) = std::fs::metadata(&path) {
+                            let expected = "a usage file that can be read".to_owned();
+                            let found = format!("\"{}\": {error}", import.file.text);
+                            desk.diagnostics.push(import.file.diagnostic(file, item.line, found, expected));
+                        }
+                        steps.push(step(at, StepAction::Import(Box::new(spec), path)));
+                    }
+                    Err(wrong) => desk.diagnostics.extend(wrong),
+                }
+            }
+            ItemKind::Command(command) => {
+                let Some(at) = desk.resolve(&command.at, &zone, item.line) else { continue };
+                desk.check_names(command, item.line, &names);
+                let money = desk.money.unwrap_or_else(|| Currency::parse("EUR").expect("three letters"));
+                match convert::command(file, item.line, command, at, &zone, money) {
+                    Ok(action) => steps.push(step(Some(at), action)),
+                    Err(wrong) => desk.diagnostics.push(wrong),
+                }
+            }
+        }
+    }
+    if !desk.diagnostics.is_empty() {
+        return Err(desk.diagnostics);
+    }
+    let (metering, wanted) = metering_of(&desk.catalogues, &steps, &names);
+    for step in &mut steps {
+        if let StepAction::Import(spec, _) = &mut step.action {
+            spec.attributes = Attributes::Only(wanted.iter().cloned().collect());
+        }
+    }
+    let voided = steps.iter().filter_map(|step| match &step.action {
+        StepAction::Void { source, id } => Some((source.clone(), id.clone())),
+        _ => None,
+    });
+    let voided = voided.collect();
+    Ok(Prepared { catalogues: desk.catalogues, zone, steps, accounts: names.accounts, metering, voided, book })
+}
+
+impl Prepared {
+    /// The input of an import.
+    pub(crate) fn input(path: &Path) -> Input {
+        Input::File(path.to_owned())
+    }
+
+    /// The last moment that the book names.
+    pub fn last_moment(&self) -> Option<Instant> {
+        self.steps.iter().filter_map(|step| step.at).max()
+    }
+}
+
+/// Names that the book gives.
+struct Names {
+    accounts: BTreeMap<String, usize>,
+    subscriptions: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Names {
+    fn of(book: &Book) -> Names {
+        let mut names = Names { accounts: BTreeMap::new(), subscriptions: BTreeMap::new() };
+        for item in &book.items {
+            let ItemKind::Command(command) = &item.kind else { continue };
+            match &command.verb {
+                Verb::Open(open) => {
+                    names.accounts.entry(open.account.text.clone()).or_insert(item.line);
+                }
+                Verb::Subscribe(order) => {
+                    let plan = order.name().text.rsplit(':').next().unwrap_or_default().to_owned();
+                    names.subscriptions.entry(order.account.text.clone()).or_default().insert(plan);
+                }
+                _ => {}
+            }
+        }
+        names
+    }
+}
+
+struct Desk<'a> {
+    file: &'a str,
+    diagnostics: Vec<Diagnostic>,
+    catalogues: Catalogues,
+    zone: Option<Zone>,
+    money: Option<Currency>,
+}
+
+impl Desk<'_> {
+    fn read_catalogues(&mut self, book: &Book, folder: &Path) {
+        for item in &book.items {
+            let ItemKind::Catalog(word) = &item.kind else { continue };
+            let path = folder.join(&word.text);
+            let name = path.display().to_string();
+            let read = match std::fs::read(&path) {
+                Ok(bytes) => catalog::parse(&name, &bytes),
+                Err(error) => {
+                    let found = format!("\"{}\": {error}", word.text);
+                    let expected = "a catalogue file that can be read".to_owned();
+                    self.diagnostics.push(word.diagnostic(self.file, item.line, found, expected));
+                    continue;
+                }
+            };
+            match read {
+                Err(wrong) => self.diagnostics.extend(wrong),
+                Ok(catalogue) => {
+                    self.zone.get_or_insert_with(|| catalogue.zone.clone());
+                    self.money.get_or_insert(catalogue.currency);
+                    let id = catalogue.id.clone();
+                    if let Err(conflict) = self.catalogues.add(catalogue) {
+                        let (found, expected) = match conflict {
+                            CatalogueConflict::SameDate => (
+                                format!("a second version of {id} with the same effective date"),
+                                "one version for each date: effective = \"YYYY-MM-DD\"",
+                            ),
+                            CatalogueConflict::ZoneOrCurrency => (
+                                format!("a version of {id} in another zone or currency"),
+                                "the zone and currency of its other versions",
+                            ),
+                        };
+                        self.diagnostics.push(word.diagnostic(self.file, item.line, found, expected.to_owned()));
+                    }
+                }
+            }
+        }
+    }
+
+    fn resolve(&mut self, when: &book::When, zone: &Zone, line: usize) -> Option<Instant> {
+        match when.resolve(zone) {
+            Ok(at) => Some(at),
+            Err(skipped) => {
+                self.diagnostics.push(skipped.diagnostic(self.file, line));
+                None
+            }
+        }
+    }
+
+    /// Reports names that nothing in the book or its catalogues has, unless that is what the line
+    /// shows.
+    fn check_names(&mut self, command: &CommandLine, line: usize, names: &Names) {
+        if command.expected.is_some() {
+            return;
+        }
+        let mut paths = Vec::new();
+        let mut plans = Vec::new();
+        let account = match &command.verb {
+            Verb::Open(_) | Verb::Void(_) => None,
+            Verb::Subscribe(order) => {
+                plans.push((&order.plan, None));
+                Some(&order.account)
+            }
+            Verb::Add(change) | Verb::Remove(change) => {
+                paths.push(&change.path);
+                Some(&change.path.account)
+            }
+            Verb::Cancel(path) | Verb::Stop(path) | Verb::Start(path) => {
+                paths.push(path);
+                Some(&path.account)
+            }
+            Verb::Renew(renew) => {
+                paths.push(&renew.path);
+                Some(&renew.path.account)
+            }
+            Verb::Change(change) => {
+                paths.push(&change.path);
+                if let book::ChangeTo::Plan(plan) = &change.to {
+                    plans.push((plan, None));
+                }
+                Some(&change.path.account)
+            }
+            Verb::Discount(discount) => {
+                plans.extend(discount.on.iter().map(|on| (&on.plan, on.charge.as_ref())));
+                Some(&discount.account)
+            }
+            Verb::Price(price) => {
+                plans.push((&price.plan, Some(&price.charge)));
+                Some(&price.account)
+            }
+            Verb::TopUp(top_up) => Some(&top_up.account),
+            Verb::Use(asked) => Some(&asked.account),
+            Verb::Usage(usage) => Some(&usage.account),
+        };
+        if let Some(account) = account
+            && !names.accounts.contains_key(&account.text)
+        {
+            self.unknown(account, line, "account", "an account that the book opens", names.accounts.keys());
+        }
+        for path in paths {
+            let known = names.subscriptions.get(&path.account.text);
+            if known.is_none_or(|known| !known.contains(&path.name.text)) {
+                let what = format!("a subscription of {}", path.account.text);
+                self.unknown(&path.name, line, "subscription", &what, known.into_iter().flatten());
+            }
+        }
+        for (plan, charge) in plans {
+            self.check_plan(plan, charge, line);
+        }
+    }
+
+    fn check_plan(&mut self, word: &Word, charge: Option<&Word>, line: usize) {
+        let (catalogue, plan) = match word.text.split_once(':') {
+            Some((catalogue, plan)) => (Some(catalogue), plan),
+            None => (None, word.text.as_str()),
+        };
+        let lists = || self.catalogues.iter().filter(|list| catalogue.is_none_or(|only| only == list.id));
+        let charges: BTreeSet<String> = lists()
+            .filter_map(|list| list.plan(plan))
+            .flat_map(|(_, plan)| plan.charges.iter().map(|charge| charge.id.clone()))
+            .collect();
+        if lists().all(|list| list.plan(plan).is_none()) {
+            let known: Vec<String> = lists().flat_map(|list| list.plans()).map(|plan| plan.id.clone()).collect();
+            let ids: BTreeSet<&str> = self.catalogues.iter().map(|list| list.id.as_str()).collect();
+            let what = format!("a plan of {}", ids.into_iter().collect::<Vec<_>>().join(", "));
+            self.unknown(word, line, "plan", &what, known.iter());
+        } else if let Some(charge) = charge
+            && !charges.contains(&charge.text)
+        {
+            self.unknown(charge, line, "charge", &format!("a charge of {plan}"), charges.iter());
+        }
+    }
+
+    fn unknown<'b>(
+        &mut self,
+        word: &Word,
+        line: usize,
+        what: &str,
+        expected: &str,
+        known: impl IntoIterator<Item = &'b String>,
+    ) {
+        let found = format!("unknown {what} \"{}\"", word.text);
+        let mut wrong = word.diagnostic(self.file, line, found, expected.to_owned());
+        wrong.suggestion = nearest(&word.text, known.into_iter().map(String::as_str));
+        self.diagnostics.push(wrong);
+    }
+}
+
+/// Counters for everything that the book's accounts ever order, cut wherever one of their lines
+/// may change something; and the attributes that they look at.
+fn metering_of(catalogues: &Catalogues, steps: &[Step], names: &Names) -> (Metering, BTreeSet<String>) {
+    let mut plans: BTreeMap<&str, BTreeSet<(String, String)>> = BTreeMap::new();
+    let mut cuts: BTreeMap<&str, Vec<Instant>> = BTreeMap::new();
+    for step in steps {
+        let (StepAction::Command(command), Some(at)) = (&step.action, step.at) else { continue };
+        let cuts = cuts.entry(&command.account).or_default();
+        cuts.extend([at, command.effective_at]);
+        cuts.extend(convert::until(&command.action));
+        if let Some(plan) = convert::ordered_plan(&command.action)
+            && let Ok((catalogue, plan)) = catalogues.find_plan(plan, command.effective_at)
+        {
+            plans.entry(&command.account).or_default().insert((catalogue.id.clone(), plan));
+        }
+    }
+    let specs: Vec<_> = plans
+        .iter()
+        .flat_map(|(account, plans)| lanes(catalogues, account, plans, &cuts[account]))
+        .collect();
+    let mut wanted = BTreeSet::new();
+    for spec in &specs {
+        wanted.extend(spec.meter.of.clone());
+        wanted.extend(spec.meter.filters.iter().map(|filter| filter.attribute.clone()));
+        wanted.extend(spec.deck.iter().map(|deck| deck.destination.clone()));
+        wanted.extend(spec.dimensions.iter().cloned());
+    }
+    wanted.extend(["application", "project"].map(str::to_owned));
+    (Metering::new(names.accounts.keys().cloned(), specs), wanted)
+}

@@ -1,0 +1,219 @@
+//! Questions: `$ bill acme 2020-01` and the like.
+
+use crate::report::{self, BillOptions};
+use crate::run::Run;
+use farebox_core::account::Account;
+use farebox_core::bill::{Bill, Line};
+use farebox_core::calendar::{Cycle, Instant, Zone};
+use farebox_core::engine::{Action, Command, decide, provided};
+use farebox_text::book::Word;
+use farebox_text::diagnostic::nearest;
+
+/// Every question, with its form.
+pub const QUESTIONS: &[(&str, &str)] = &[
+    ("bill", "bill ACCOUNT YYYY-MM [--explain] [--only KIND|SUBSCRIPTION|PLAN|CHARGE] [--by project|application|tag:NAME]"),
+    ("explain", "explain LINE-ID"),
+    ("show", "show ACCOUNT [DATE]"),
+    ("provides", "provides ACCOUNT [DATE]"),
+    ("may", "may ACCOUNT FEATURE [on SUBSCRIPTION] [DATE]"),
+    ("balance", "balance ACCOUNT [DATE]"),
+    ("quarantine", "quarantine"),
+    ("imports", "imports"),
+];
+
+/// What is wrong with a question: the word, what was found, what is expected.
+type Wrong<'a> = (&'a Word, String, String);
+
+/// The moment up to which the clock must go before the question can be answered.
+pub(crate) fn moment<'a>(run: &Run<'_>, words: &'a [Word]) -> Result<Option<Instant>, Wrong<'a>> {
+    let question = name(words)?;
+    match question.text.as_str() {
+        "bill" => {
+            let account = account(run, words)?;
+            let month = month(words, &account.head.zone)?;
+            Ok(Some(account.head.zone.cycle(Cycle::Month, month).end))
+        }
+        "explain" => {
+            let word = argument(words, 1, "a line's id, such as acme-2020-01-1")?;
+            let Some((account, month)) = bill_of(run, &word.text) else {
+                return Err(unknown_line(word));
+            };
+            Ok(Some(account.head.zone.cycle(Cycle::Month, month).end))
+        }
+        "show" | "provides" | "balance" => date(run, words, 2),
+        "may" => {
+            let place = if words.get(3).is_some_and(|word| word.text == "on") { 5 } else { 3 };
+            date(run, words, place)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Answers a question.
+pub(crate) fn answer<'a>(run: &Run<'_>, words: &'a [Word]) -> Result<Vec<String>, Wrong<'a>> {
+    let question = name(words)?;
+    match question.text.as_str() {
+        "bill" => {
+            let account = account(run, words)?;
+            let zone = &account.head.zone;
+            let start = zone.cycle(Cycle::Month, month(words, zone)?).start;
+            let Some(bill) = account.bills.get(&start) else {
+                return Ok(vec![format!("nothing was charged to {} in that month", account.head.id)]);
+            };
+            answer_bill(account, bill, words)
+        }
+        "explain" => {
+            let word = argument(words, 1, "a line's id, such as acme-2020-01-1")?;
+            let (account, line) = find_line(run, &word.text).ok_or_else(|| unknown_line(word))?;
+            explained(run, account, line, 20).map_err(|why| (word, why, "usage files as they were".to_owned()))
+        }
+        "show" => Ok(report::show(account(run, words)?, &run.prepared.zone, run.clock)),
+        "provides" => {
+            let id = &account(run, words)?.head.id;
+            let provided = provided(&run.groups[id], &run.prepared.catalogues, id, run.clock);
+            Ok(report::provides(&provided))
+        }
+        "may" => may(run, words),
+        "balance" => Ok(report::balance(account(run, words)?)),
+        "quarantine" => {
+            let found = run.quarantine().map_err(|wrong| (question, wrong.to_string(), String::new()))?;
+            Ok(report::quarantine(&found))
+        }
+        _ => Ok(report::imports(&run.imports)),
+    }
+}
+
+/// The text of a line's explanation, with at most `most` events.
+pub fn explained(run: &Run<'_>, account: &Account, line: &Line, most: usize) -> Result<Vec<String>, String> {
+    let (events, count) = run
+        .usage
+        .events_behind(run, &account.head.id, line, most)
+        .map_err(|diagnostic| diagnostic.to_string())?;
+    Ok(report::explain(&account.head, &run.prepared.zone, line, &events, count))
+}
+
+/// A line of any bill by its id.
+pub fn find_line<'r>(run: &'r Run<'_>, id: &str) -> Option<(&'r Account, &'r Line)> {
+    run.accounts().find_map(|account| {
+        let lines = account.bills.values().flat_map(|bill| &bill.lines);
+        lines.into_iter().find(|line| line.id == id).map(|line| (account, line))
+    })
+}
+
+fn unknown_line(word: &Word) -> Wrong<'_> {
+    (word, format!("no line \"{}\"", word.text), "a line's id as bills show it: ACCOUNT-YYYY-MM-NUMBER".to_owned())
+}
+
+/// The account and month that a line's id names.
+fn bill_of<'r>(run: &'r Run<'_>, id: &str) -> Option<(&'r Account, Instant)> {
+    let (bill, _) = id.rsplit_once('-')?;
+    let at = bill.len().checked_sub(8)?;
+    let (name, month) = (bill.get(..at)?, bill.get(at + 1..)?);
+    let account = run.account(name)?;
+    Some((account, first_of(month, &account.head.zone)?))
+}
+
+fn first_of(month: &str, zone: &Zone) -> Option<Instant> {
+    let valid = month.len() == 7 && month.as_bytes()[4] == b'-';
+    let first: jiff::civil::Date = format!("{month}-01").parse().ok().filter(|_| valid)?;
+    Some(zone.midnight(first))
+}
+
+fn name(words: &[Word]) -> Result<&Word, Wrong<'_>> {
+    let Some(first) = words.first() else { unreachable!("the parser gives questions with a word") };
+    let known = || QUESTIONS.iter().map(|(name, _)| *name);
+    if known().any(|name| name == first.text) {
+        return Ok(first);
+    }
+    let expected = match nearest(&first.text, known()) {
+        Some(meant) => format!("one of {}; did you mean \"{meant}\"?", known().collect::<Vec<_>>().join(", ")),
+        None => format!("one of {}", known().collect::<Vec<_>>().join(", ")),
+    };
+    Err((first, format!("unknown question \"{}\"", first.text), expected))
+}
+
+fn argument<'a>(words: &'a [Word], place: usize, expected: &str) -> Result<&'a Word, Wrong<'a>> {
+    words.get(place).ok_or_else(|| {
+        let form = QUESTIONS.iter().find(|(name, _)| *name == words[0].text).map_or("", |(_, form)| form);
+        (&words[0], format!("{} without {expected}", words[0].text), form.to_owned())
+    })
+}
+
+fn account<'a, 'r>(run: &'r Run<'_>, words: &'a [Word]) -> Result<&'r Account, Wrong<'a>> {
+    let word = argument(words, 1, "an account")?;
+    run.account(&word.text).ok_or_else(|| {
+        let known = run.groups.keys().map(String::as_str);
+        let expected = match nearest(&word.text, known) {
+            Some(meant) => format!("an account that is open by then; did you mean \"{meant}\"?"),
+            None => "an account that is open by then".to_owned(),
+        };
+        (word, format!("unknown account \"{}\"", word.text), expected)
+    })
+}
+
+fn month<'a>(words: &'a [Word], zone: &Zone) -> Result<Instant, Wrong<'a>> {
+    let word = argument(words, 2, "a month")?;
+    let wrong = || (word, format!("\"{}\"", word.text), "a month as YYYY-MM".to_owned());
+    first_of(&word.text, zone).ok_or_else(wrong)
+}
+
+/// An optional date, or date and time in quotes, at a place.
+fn date<'a>(run: &Run<'_>, words: &'a [Word], place: usize) -> Result<Option<Instant>, Wrong<'a>> {
+    let Some(word) = words.get(place) else { return Ok(None) };
+    let wrong = || {
+        let expected = "a date as YYYY-MM-DD, or \"YYYY-MM-DD HH:MM:SS\"".to_owned();
+        (word, format!("\"{}\"", word.text), expected)
+    };
+    let local = match word.text.parse::<jiff::civil::Date>() {
+        Ok(date) => date.to_datetime(jiff::civil::Time::midnight()),
+        Err(_) => word.text.parse().map_err(|_| wrong())?,
+    };
+    let at = run.prepared.zone.at(local);
+    if at < run.clock {
+        let clock = farebox_core::calendar::show_local(&run.prepared.zone, run.clock);
+        return Err((word, format!("{}, which is past", word.text), format!("{clock} or later")));
+    }
+    Ok(Some(at))
+}
+
+fn answer_bill<'a>(account: &Account, bill: &Bill, words: &'a [Word]) -> Result<Vec<String>, Wrong<'a>> {
+    let mut options = BillOptions::default();
+    let mut by = None;
+    let mut rest = words.iter().skip(3);
+    while let Some(word) = rest.next() {
+        let mut value = || {
+            let form = "a word after it".to_owned();
+            rest.next().map(|word| word.text.clone()).ok_or_else(|| (word, format!("{} alone", word.text), form))
+        };
+        match word.text.as_str() {
+            "--explain" => options.explained = true,
+            "--only" => options.only = Some(value()?),
+            "--by" => by = Some(value()?),
+            _ => return Err((word, format!("\"{}\"", word.text), "--explain, --only or --by".to_owned())),
+        }
+    }
+    Ok(match by {
+        Some(by) => report::split(&account.head, bill, &by),
+        None => report::bill(&account.head, bill, &options),
+    })
+}
+
+fn may<'a>(run: &Run<'_>, words: &'a [Word]) -> Result<Vec<String>, Wrong<'a>> {
+    let account = account(run, words)?;
+    let feature = argument(words, 2, "a feature")?;
+    let on = words.get(3).filter(|word| word.text == "on");
+    let subscription = on.map(|_| argument(words, 4, "a subscription")).transpose()?;
+    let command = Command {
+        account: account.head.id.clone(),
+        effective_at: run.clock,
+        action: Action::UseFeature {
+            feature: feature.text.clone(),
+            subscription: subscription.map(|word| word.text.clone()),
+        },
+    };
+    let group = &run.groups[&account.head.id];
+    Ok(match decide(group, &run.prepared.catalogues, &run.metering, &command, run.clock) {
+        Ok(_) => vec!["yes".to_owned()],
+        Err(refusal) => vec![format!("no: {}: {}", refusal.code(), refusal.sentence(&run.prepared.zone))],
+    })
+}

@@ -1,0 +1,70 @@
+//! An account: what it has, what that provides, what it owes.
+
+use super::table::{self, Align};
+use farebox_core::account::Account;
+use farebox_core::calendar::{Instant, Zone, show_local};
+use std::collections::BTreeMap;
+
+/// Subscriptions, agreed prices and discounts at a moment.
+pub fn show(account: &Account, zone: &Zone, at: Instant) -> Vec<String> {
+    let head = &account.head;
+    let mut shown =
+        vec![format!("{} · {} · {} · {}", head.id, head.title, head.currency, show_local(zone, at))];
+    let rows: Vec<Vec<String>> = account
+        .subscriptions
+        .values()
+        .filter(|one| one.start <= at)
+        .map(|one| {
+            let running = one.span().contains(at);
+            let state = match one.end {
+                Some(end) if !running => format!("ended {}", show_local(zone, end)),
+                Some(end) => format!("until {}", show_local(zone, end)),
+                None => "runs on".to_owned(),
+            };
+            let attributes: Vec<String> =
+                one.attributes.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            vec![
+                format!("  {}", one.name),
+                format!("{} {}", one.quantity_at(at), one.plan),
+                one.mode.name().to_owned(),
+                format!("from {}", show_local(zone, one.start)),
+                state,
+                attributes.join(" "),
+            ]
+        })
+        .collect();
+    shown.extend(table::lines(&rows, &[Align::Left; 6]));
+    for price in head.prices.iter().filter(|price| price.valid.contains(at)) {
+        let price_text = price.price.decimal(head.currency.minor_digits() as usize);
+        shown.push(format!("  agreed price {}/{}: {price_text}", price.plan, price.charge));
+    }
+    for discount in head.discounts.iter().filter(|discount| discount.valid.contains(at)) {
+        let on = match (&discount.plan, &discount.charge) {
+            (Some(plan), Some(charge)) => format!(" on {plan}/{charge}"),
+            (Some(plan), None) => format!(" on {plan}"),
+            _ => String::new(),
+        };
+        shown.push(format!("  discount {} %{on}", discount.percent));
+    }
+    shown
+}
+
+/// What the account's plans provide: IVR channels and the like.
+pub fn provides(provided: &BTreeMap<String, i64>) -> Vec<String> {
+    if provided.is_empty() {
+        return vec!["nothing".to_owned()];
+    }
+    provided.iter().map(|(what, units)| format!("{what}: {units}")).collect()
+}
+
+/// The ledger of the account: what was charged, paid, owed.
+pub fn balance(account: &Account) -> Vec<String> {
+    let currency = account.head.currency;
+    let owed: Vec<_> = account.bills.values().filter(|bill| !bill.due().is_zero()).collect();
+    let mut rows = vec![vec!["balance".to_owned(), account.ledger.prepaid().decimal(currency)]];
+    rows.extend(owed.iter().map(|bill| vec![format!("owed on {}", bill.id), bill.due().decimal(currency)]));
+    rows.extend(account.ledger.balances().filter(|(_, amount)| !amount.is_zero()).map(|(ledger, amount)| {
+        vec![format!("ledger {}", ledger.name()), amount.decimal(currency)]
+    }));
+    table::lines(&rows, &[Align::Left, Align::Right])
+}

@@ -1,0 +1,51 @@
+//! What became of usage: counts by file, and what could not be billed.
+
+use super::explain::file_name;
+use super::table::{self, Align};
+use crate::usage::Quarantine;
+use farebox_text::import::Summary;
+
+/// Each piece of usage in quarantine with its place and reason.
+pub fn quarantine(found: &[Quarantine]) -> Vec<String> {
+    if found.is_empty() {
+        return vec!["quarantine is empty".to_owned()];
+    }
+    let rows: Vec<Vec<String>> = found
+        .iter()
+        .map(|one| {
+            vec![
+                format!("{}:{}", file_name(&one.file), one.line),
+                one.code.clone(),
+                one.sentence.clone(),
+                one.what.clone(),
+            ]
+        })
+        .collect();
+    table::lines(&rows, &[Align::Left; 4])
+}
+
+/// What each usage file came to; the columns add up to its rows.
+pub fn imports(imports: &[(String, Summary)]) -> Vec<String> {
+    let mut shown = Vec::new();
+    for (file, sum) in imports {
+        let calls = if sum.calls > 0 {
+            format!(" ({} calls, {} connected, {} s)", sum.calls, sum.connected, sum.seconds)
+        } else {
+            String::new()
+        };
+        shown.push(format!(
+            "{}: {} rows: {} counted{calls}, {} duplicate, {} not billable, {} ignored by rule, {} quarantined",
+            file_name(file),
+            sum.rows,
+            sum.counted,
+            sum.duplicates,
+            sum.not_billable,
+            sum.ignored,
+            sum.quarantined,
+        ));
+        for (code, rows) in &sum.reasons {
+            shown.push(format!("  {rows} {code}"));
+        }
+    }
+    shown
+}

@@ -1,0 +1,82 @@
+//! Aligned columns of text, by the width that a terminal gives each character.
+
+use unicode_width::UnicodeWidthStr;
+
+/// How a column is aligned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Align {
+    /// To the left.
+    Left,
+    /// To the right, as figures are.
+    Right,
+}
+
+/// Rows as lines, two spaces between columns; the last column of a row is not padded.
+pub fn lines(rows: &[Vec<String>], columns: &[Align]) -> Vec<String> {
+    let mut widths = vec![0; columns.len()];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.width());
+        }
+    }
+    rows.iter().map(|row| line(row, columns, &widths)).collect()
+}
+
+fn line(row: &[String], columns: &[Align], widths: &[usize]) -> String {
+    let mut text = String::new();
+    for (index, ((cell, align), width)) in row.iter().zip(columns).zip(widths).enumerate() {
+        if index > 0 {
+            text.push_str("  ");
+        }
+        let padding = " ".repeat(width - cell.width());
+        match align {
+            Align::Left => {
+                text.push_str(cell);
+                text.push_str(&padding);
+            }
+            Align::Right => {
+                text.push_str(&padding);
+                text.push_str(cell);
+            }
+        }
+    }
+    text.truncate(text.trim_end().len());
+    text
+}
+
+/// A text in lines of at most `width`, broken between words, each after `indent`.
+pub fn wrap(text: &str, width: usize, indent: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        if !line.is_empty() && line.width() + 1 + word.width() > width {
+            lines.push(format!("{indent}{line}"));
+            line.clear();
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    if !line.is_empty() {
+        lines.push(format!("{indent}{line}"));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wide_characters_take_two_columns() {
+        let row = |cells: [&str; 2]| cells.map(str::to_owned).to_vec();
+        let shown = lines(&[row(["座席", "1.00"]), row(["Seat", "10.00"])], &[Align::Left, Align::Right]);
+        assert_eq!(shown, ["座席   1.00", "Seat  10.00"]);
+    }
+
+    #[test]
+    fn long_sentences_are_wrapped() {
+        assert_eq!(wrap("one two three four", 9, "  "), ["  one two", "  three", "  four"]);
+    }
+}

@@ -1,0 +1,273 @@
+//! Runs a prepared book: the clock goes forward, settlements run when they are due, lines are
+//! decided in order.
+
+use crate::prepare::{Prepared, Step, StepAction};
+use crate::query;
+use crate::usage::{Quarantine, UsageLog};
+use farebox_core::account::{Account, Group};
+use farebox_core::calendar::Instant;
+use farebox_core::engine::{Action, Command, Fact, Refusal, decide, next_due};
+use farebox_core::metering::Metering;
+use farebox_text::diagnostic::Diagnostic;
+use farebox_text::import::{Importer, Summary};
+use std::collections::BTreeMap;
+
+/// How a book is run.
+pub struct Options<'a> {
+    /// Threads that read usage files.
+    pub threads: usize,
+    /// Told of bytes of usage files read, from any thread.
+    pub progress: &'a (dyn Fn(u64) + Sync),
+}
+
+impl Default for Options<'_> {
+    fn default() -> Self {
+        Options { threads: Importer::threads_here(), progress: &|_| {} }
+    }
+}
+
+/// What became of a step.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// It was accepted.
+    Accepted,
+    /// It was refused; nothing happened.
+    Refused(Refusal),
+    /// A question's answer.
+    Answered(Vec<String>),
+}
+
+/// A book in the course of being run.
+pub struct Run<'a> {
+    /// The book.
+    pub prepared: &'a Prepared,
+    /// Accounts, each a group of its own, by name.
+    pub groups: BTreeMap<String, Group>,
+    /// Counters of all usage so far.
+    pub metering: Metering,
+    /// The moment that everything due has been settled up to.
+    pub clock: Instant,
+    /// What imports came to: the file's name and its summary.
+    pub imports: Vec<(String, Summary)>,
+    pub(crate) usage: UsageLog,
+    late: BTreeMap<String, Instant>,
+    options: Options<'a>,
+    /// The line whose question has advanced the clock, for messages.
+    asked: Option<usize>,
+}
+
+impl<'a> Run<'a> {
+    /// A run that has done nothing yet.
+    pub fn new(prepared: &'a Prepared, options: Options<'a>) -> Run<'a> {
+        Run {
+            prepared,
+            groups: BTreeMap::new(),
+            metering: prepared.metering.clone(),
+            clock: Instant::MIN,
+            imports: Vec::new(),
+            usage: UsageLog::new(prepared, options.threads),
+            late: BTreeMap::new(),
+            options,
+            asked: None,
+        }
+    }
+
+    /// An account.
+    pub fn account(&self, name: &str) -> Option<&Account> {
+        self.groups.get(name)?.get(name)
+    }
+
+    /// All accounts, in the order of their names.
+    pub fn accounts(&self) -> impl Iterator<Item = &Account> {
+        self.groups.values().flat_map(Group::iter)
+    }
+
+    /// Does every step, in order, and tells what became of it.
+    ///
+    /// # Errors
+    /// A diagnostic when the book cannot go on: a line before the clock, a file that cannot be
+    /// read, a number that does not fit.
+    pub fn play(&mut self, tell: &mut dyn FnMut(&Step, Outcome)) -> Result<(), Diagnostic> {
+        // Files that arrive on time are counted first; each event still waits for its settlement.
+        let (on_time, dated): (Vec<&Step>, Vec<&Step>) = self
+            .prepared
+            .steps
+            .iter()
+            .partition(|step| step.at.is_none() && matches!(step.action, StepAction::Import(..)));
+        for step in on_time.into_iter().chain(dated) {
+            if let Some(at) = step.at {
+                if at < self.clock {
+                    return Err(self.wrong(step, self.clock_passed(), "a date that is not before that"));
+                }
+                self.advance(at)?;
+            }
+            let outcome = self.step(step)?;
+            tell(step, outcome);
+        }
+        Ok(())
+    }
+
+    fn clock_passed(&self) -> String {
+        let clock = farebox_core::calendar::show_local(&self.prepared.zone, self.clock);
+        match self.asked {
+            Some(line) => format!("the question on line {line} has moved the clock to {clock}"),
+            None => format!("the clock stands at {clock}"),
+        }
+    }
+
+    fn wrong(&self, step: &Step, found: String, expected: &str) -> Diagnostic {
+        Diagnostic {
+            file: self.prepared.book.file.clone(),
+            line: step.line,
+            column: 0,
+            found,
+            expected: expected.to_owned(),
+            suggestion: None,
+        }
+    }
+
+    fn step(&mut self, step: &Step) -> Result<Outcome, Diagnostic> {
+        match &step.action {
+            StepAction::Command(command) => match self.execute(command, step.at.unwrap_or(self.clock)) {
+                Ok(()) => Ok(Outcome::Accepted),
+                Err(refusal) => Ok(Outcome::Refused(refusal)),
+            },
+            StepAction::Usage(line) => {
+                self.usage.insert(line, step.line, &mut self.metering);
+                self.note_late(&line.account);
+                self.recount(step)?;
+                Ok(Outcome::Accepted)
+            }
+            StepAction::Void { source, id } => {
+                let account = self.usage.void(source, id, &mut self.metering);
+                if let Some(account) = account {
+                    self.note_late(&account);
+                    self.recount(step)?;
+                }
+                Ok(Outcome::Accepted)
+            }
+            StepAction::Import(spec, path) => {
+                let summary = self.usage.import(spec, path, &mut self.metering, self.options.progress)?;
+                self.imports.push((spec.file.clone(), summary));
+                let accounts: Vec<String> = self.prepared.accounts.keys().cloned().collect();
+                for account in accounts {
+                    self.note_late(&account);
+                }
+                self.recount(step)?;
+                Ok(Outcome::Accepted)
+            }
+            StepAction::Query(words) => {
+                let until = query::moment(self, words).map_err(|(word, found, expected)| {
+                    word.diagnostic(&self.prepared.book.file, step.line, found, expected)
+                })?;
+                if let Some(until) = until.filter(|until| *until > self.clock) {
+                    self.advance(until)?;
+                    self.asked = Some(step.line);
+                }
+                let answer = query::answer(self, words).map_err(|(word, found, expected)| {
+                    word.diagnostic(&self.prepared.book.file, step.line, found, expected)
+                })?;
+                Ok(Outcome::Answered(answer))
+            }
+        }
+    }
+
+    /// Decides a command and applies its facts.
+    ///
+    /// # Errors
+    /// The refusal; nothing has happened then.
+    pub fn execute(&mut self, command: &Command, recorded_at: Instant) -> Result<(), Refusal> {
+        let group = self.groups.entry(command.account.clone()).or_default();
+        let facts = decide(group, &self.prepared.catalogues, &self.metering, command, recorded_at)?;
+        apply(group, &facts)
+    }
+
+    /// Remembers the earliest time of usage counted since the account's last settlement.
+    fn note_late(&mut self, account: &str) {
+        if let Some(touched) = self.metering.take_touched(account) {
+            let late = self.late.entry(account.to_owned()).or_insert(touched);
+            *late = touched.min(*late);
+        }
+    }
+
+    /// Counts everything again where a counter could not take an event back.
+    fn recount(&mut self, step: &Step) -> Result<(), Diagnostic> {
+        if !self.metering.is_stale() {
+            return Ok(());
+        }
+        let mut metering = self.usage.count_again(self.prepared.metering.clone())?;
+        for account in self.prepared.accounts.keys() {
+            let _ = metering.take_touched(account);
+        }
+        self.metering = metering;
+        debug_assert!(!self.metering.is_stale(), "line {}", step.line);
+        Ok(())
+    }
+
+    /// Moves the clock forward, settling whatever falls due on the way, in the order of time and,
+    /// at one moment, of account names.
+    ///
+    /// # Errors
+    /// A diagnostic when a settlement is refused: a number does not fit.
+    pub fn advance(&mut self, until: Instant) -> Result<(), Diagnostic> {
+        if self.clock == Instant::MIN {
+            // Nothing is due before the first line.
+            self.clock = until;
+        }
+        let mut due: BTreeMap<(Instant, String), ()> = BTreeMap::new();
+        for account in self.groups.keys() {
+            if let Some(at) = self.due(account, self.clock) {
+                due.insert((at, account.clone()), ());
+            }
+        }
+        while let Some(((at, account), ())) = due.pop_first() {
+            if at > until {
+                break;
+            }
+            let late_from = self.late.remove(&account);
+            let command = Command { account, effective_at: at, action: Action::Settle { late_from } };
+            self.execute(&command, at).map_err(|refusal| Diagnostic {
+                file: self.prepared.book.file.clone(),
+                line: 0,
+                column: 0,
+                found: format!("{} cannot be settled: {refusal}", command.account),
+                expected: "prices and quantities that fit".to_owned(),
+                suggestion: None,
+            })?;
+            if let Some(next) = self.due(&command.account, at) {
+                due.insert((next, command.account), ());
+            }
+        }
+        self.clock = self.clock.max(until);
+        Ok(())
+    }
+
+    fn due(&self, account: &str, now: Instant) -> Option<Instant> {
+        let group = self.groups.get(account)?;
+        next_due(group, &self.prepared.catalogues, account, now, self.late.get(account).copied())
+    }
+
+    /// Usage in quarantine so far, in the order in which it arrived: what could not be read, and
+    /// what no subscription takes.
+    ///
+    /// # Errors
+    /// A diagnostic when a usage file cannot be read again.
+    pub fn quarantine(&self) -> Result<Vec<Quarantine>, Diagnostic> {
+        self.usage.quarantine(self)
+    }
+}
+
+fn apply(group: &mut Group, facts: &[Fact]) -> Result<(), Refusal> {
+    // Facts that follow from a decision fit the state they were decided on; a sum may still be
+    // too large to hold, and then nothing is kept.
+    let before = if facts.len() > 1 { Some(group.clone()) } else { None };
+    for fact in facts {
+        if group.apply(fact).is_err() {
+            if let Some(before) = before {
+                *group = before;
+            }
+            return Err(Refusal::OutOfRange);
+        }
+    }
+    Ok(())
+}

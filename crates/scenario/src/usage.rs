@@ -1,0 +1,386 @@
+//! The usage of a book: what was delivered, in order, so that it can be counted again and shown.
+
+use crate::prepare::{Prepared, UsageLine};
+use crate::run::Run;
+use farebox_core::bill::Line;
+use farebox_core::calendar::{Instant, Span};
+use farebox_core::engine::{is_behind, unrouted};
+use farebox_core::metering::{Change, Counted, Event, LaneKey, Metering, Problem, Scope, Value};
+use farebox_text::diagnostic::Diagnostic;
+use farebox_text::import::{
+    EventOutcome, ImportSpec, Importer, Origin, OwnedEvent, Reason, Sink, Summary, Verdict,
+};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+/// A piece of usage that is not billed, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quarantine {
+    /// The file, as the book names it.
+    pub file: String,
+    /// Line, from 1.
+    pub line: u64,
+    /// The stable code.
+    pub code: String,
+    /// The reason, in a sentence.
+    pub sentence: String,
+    /// The event's identity, or how its row begins.
+    pub what: String,
+}
+
+/// Identities as `source` and `id`.
+type Identities = BTreeSet<(String, String)>;
+
+/// One delivery.
+enum Delivery {
+    Line { usage: Box<UsageLine>, line: usize },
+    File { spec: Box<ImportSpec>, path: PathBuf, summary: Box<Summary> },
+    Void { source: String, id: String },
+}
+
+/// All usage delivered so far.
+pub(crate) struct UsageLog {
+    book: String,
+    deliveries: Vec<Delivery>,
+    importer: Importer,
+    watched: Identities,
+    /// Voided before or after they arrived.
+    voided: Arc<Identities>,
+    /// Lines of the book that could not be billed.
+    refused: Vec<Quarantine>,
+}
+
+/// Counts into a metering of its own, which is merged when the file is done.
+struct Counting {
+    metering: Metering,
+    voided: Arc<Identities>,
+}
+
+impl Sink for Counting {
+    fn usage(&mut self, event: &Event<'_>, change: Change, _: Origin) -> Verdict {
+        if !self.voided.is_empty() && self.voided.contains(&(event.source.to_owned(), event.id.to_owned())) {
+            return Verdict::NotBillable;
+        }
+        verdict(self.metering.count(event, change))
+    }
+}
+
+/// Counts into the book's own metering: for the few events that stand in the book itself.
+struct Direct<'a, 'b> {
+    metering: &'a Mutex<&'b mut Metering>,
+    voided: &'a Identities,
+}
+
+impl Sink for Direct<'_, '_> {
+    fn usage(&mut self, event: &Event<'_>, change: Change, _: Origin) -> Verdict {
+        if self.voided.contains(&(event.source.to_owned(), event.id.to_owned())) {
+            return Verdict::NotBillable;
+        }
+        match self.metering.lock() {
+            Ok(mut metering) => verdict(metering.count(event, change)),
+            Err(_) => Verdict::Quarantine(Reason::new("not-counted", "counting it failed")),
+        }
+    }
+}
+
+fn verdict(counted: Result<Counted, Problem>) -> Verdict {
+    match counted {
+        Ok(Counted::Counted) => Verdict::Counted,
+        Ok(Counted::NotBillable) => Verdict::NotBillable,
+        Err(problem) => Verdict::Quarantine(Reason::new(problem.code(), problem.sentence())),
+    }
+}
+
+/// Hands every accepted event to a closure.
+struct Looking<'a> {
+    look: &'a mut (dyn FnMut(&Event<'_>, Origin) + Send),
+    voided: Arc<Identities>,
+}
+
+impl Sink for Looking<'_> {
+    fn usage(&mut self, event: &Event<'_>, change: Change, origin: Origin) -> Verdict {
+        let known = (event.source.to_owned(), event.id.to_owned());
+        if change == Change::Add && !self.voided.contains(&known) {
+            (self.look)(event, origin);
+        }
+        Verdict::Counted
+    }
+}
+
+impl UsageLog {
+    pub(crate) fn new(prepared: &Prepared, threads: usize) -> UsageLog {
+        let mut log = UsageLog {
+            book: prepared.book.file.clone(),
+            deliveries: Vec::new(),
+            importer: Importer::new(threads),
+            watched: prepared.voided.clone(),
+            voided: Arc::default(),
+            refused: Vec::new(),
+        };
+        log.watch();
+        log
+    }
+
+    fn watch(&mut self) {
+        for (source, id) in &self.watched {
+            self.importer.watch(source, id);
+        }
+    }
+
+    /// Counts a line of usage, as many times as it says.
+    pub(crate) fn insert(&mut self, usage: &UsageLine, line: usize, metering: &mut Metering) {
+        let refused = deliver(&mut self.importer, usage, line, metering, &self.voided);
+        let refused = refused.into_iter().map(|(what, reason)| Quarantine {
+            file: self.book.clone(),
+            line: line as u64,
+            code: reason.code.to_owned(),
+            sentence: reason.sentence.into_owned(),
+            what,
+        });
+        self.refused.extend(refused);
+        self.deliveries.push(Delivery::Line { usage: Box::new(usage.clone()), line });
+    }
+
+    /// Counts a file.
+    pub(crate) fn import(
+        &mut self,
+        spec: &ImportSpec,
+        path: &Path,
+        metering: &mut Metering,
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> Result<Summary, Diagnostic> {
+        let summary = read(&mut self.importer, spec, path, metering, &self.voided, progress)?;
+        let delivery =
+            Delivery::File { spec: Box::new(spec.clone()), path: path.to_owned(), summary: Box::new(summary.clone()) };
+        self.deliveries.push(delivery);
+        Ok(summary)
+    }
+
+    /// Takes usage back, and answers whose it was. What arrives later under a voided identity is
+    /// void too.
+    pub(crate) fn void(&mut self, source: &str, id: &str, metering: &mut Metering) -> Option<String> {
+        let known = (source.to_owned(), id.to_owned());
+        let event = self.importer.watched(source, id).cloned().filter(|_| !self.voided.contains(&known));
+        Arc::make_mut(&mut self.voided).insert(known);
+        self.deliveries.push(Delivery::Void { source: source.to_owned(), id: id.to_owned() });
+        let event: OwnedEvent = event?;
+        let _ = metering.count(&event.event(), Change::Remove);
+        Some(event.account)
+    }
+
+    /// Counts every delivery again, without what is void now.
+    pub(crate) fn count_again(&mut self, mut metering: Metering) -> Result<Metering, Diagnostic> {
+        let threads = self.importer.threads();
+        self.importer = Importer::new(threads);
+        self.watch();
+        for delivery in &self.deliveries {
+            match delivery {
+                Delivery::Line { usage, line } => {
+                    deliver(&mut self.importer, usage, *line, &mut metering, &self.voided);
+                }
+                Delivery::File { spec, path, .. } => {
+                    read(&mut self.importer, spec, path, &mut metering, &self.voided, &|_| {})?;
+                }
+                Delivery::Void { .. } => {}
+            }
+        }
+        Ok(metering)
+    }
+
+    /// Shows every accepted event that counts now. Events that a revision replaced are not shown,
+    /// nor void ones.
+    fn look(&self, look: &mut (dyn FnMut(&Event<'_>, &str, u64) + Send)) -> Result<(), Diagnostic> {
+        let mut importer = Importer::new(1);
+        for delivery in &self.deliveries {
+            match delivery {
+                Delivery::Line { usage, line } => {
+                    let mut seen = |event: &Event<'_>, _: Origin| look(event, &self.book, *line as u64);
+                    let mut sinks = [Looking { look: &mut seen, voided: self.voided.clone() }];
+                    each(usage, |event| {
+                        importer.insert(event, *line as u64, &mut sinks);
+                    });
+                }
+                Delivery::File { spec, path, .. } => {
+                    let mut seen = |event: &Event<'_>, origin: Origin| look(event, &spec.file, origin.line);
+                    let mut sinks = [Looking { look: &mut seen, voided: self.voided.clone() }];
+                    importer.import(spec, Prepared::input(path), &mut sinks, &|_| {})?;
+                }
+                Delivery::Void { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn quarantine(&self, run: &Run<'_>) -> Result<Vec<Quarantine>, Diagnostic> {
+        let mut found = Vec::new();
+        for delivery in &self.deliveries {
+            match delivery {
+                Delivery::Line { line, .. } => {
+                    found.extend(self.refused.iter().filter(|one| one.line == *line as u64).cloned());
+                }
+                Delivery::File { spec, summary, .. } => {
+                    found.extend(summary.listed.iter().map(|row| Quarantine {
+                        file: spec.file.clone(),
+                        line: row.line,
+                        code: row.reason.code.to_owned(),
+                        sentence: row.reason.sentence.to_string(),
+                        what: row.excerpt.clone(),
+                    }));
+                }
+                Delivery::Void { .. } => {}
+            }
+        }
+        let mut lost: Vec<(LaneKey, Span, Scope)> = Vec::new();
+        for account in run.accounts() {
+            let group = &run.groups[&account.head.id];
+            let unrouted =
+                unrouted(group, &run.prepared.catalogues, &run.metering, &account.head.id, Instant::MAX);
+            lost.extend(unrouted.into_iter().map(|one| (one.lane, one.span, one.scope)));
+        }
+        if !lost.is_empty() {
+            let mut locating = run.prepared.metering.empty();
+            let problem = Problem::NoSubscription;
+            self.look(&mut |event, file, line| {
+                let places = locating.locate(event).unwrap_or_default();
+                if !places.is_empty() && places.iter().all(|place| lost.contains(place)) {
+                    found.push(Quarantine {
+                        file: file.to_owned(),
+                        line,
+                        code: problem.code().to_owned(),
+                        sentence: problem.sentence(),
+                        what: format!("{}/{}", event.source, event.id),
+                    });
+                }
+            })?;
+        }
+        Ok(found)
+    }
+
+    /// The events behind a line, in the order in which they arrived: at most `most` of them, and
+    /// how many there are.
+    pub(crate) fn events_behind(
+        &self,
+        run: &Run<'_>,
+        account: &str,
+        line: &Line,
+        most: usize,
+    ) -> Result<(Vec<EventBehind>, u64), Diagnostic> {
+        let mut events = Vec::new();
+        let mut count = 0;
+        let Some(group) = run.groups.get(account) else { return Ok((events, count)) };
+        let mut locating = run.prepared.metering.empty();
+        self.look(&mut |event, file, line_number| {
+            if event.account != account {
+                return;
+            }
+            let places = locating.locate(event).unwrap_or_default();
+            let behind = places.iter().any(|(lane, span, scope)| {
+                is_behind(group, &run.prepared.catalogues, line, lane, *span, scope)
+            });
+            if behind {
+                count += 1;
+                if events.len() < most {
+                    events.push(EventBehind::of(event, file, line_number));
+                }
+            }
+        })?;
+        Ok((events, count))
+    }
+}
+
+/// An event as `explain` shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventBehind {
+    /// Where it was read.
+    pub file: String,
+    /// Line, from 1.
+    pub line: u64,
+    /// Source and id.
+    pub identity: String,
+    /// When.
+    pub time: Instant,
+    /// The attributes, as `name=value`.
+    pub attributes: Vec<String>,
+}
+
+impl EventBehind {
+    fn of(event: &Event<'_>, file: &str, line: u64) -> EventBehind {
+        let shown = |(name, value): &(&str, Value<'_>)| match value {
+            Value::Text(text) => format!("{name}={text}"),
+            Value::Number(number) => format!("{name}={number}"),
+        };
+        EventBehind {
+            file: file.to_owned(),
+            line,
+            identity: format!("{}/{}", event.source, event.id),
+            time: event.time,
+            attributes: event.attributes.iter().map(shown).collect(),
+        }
+    }
+}
+
+/// Builds each event of a line.
+fn each(usage: &UsageLine, mut take: impl FnMut(&Event<'_>)) {
+    let attributes: Vec<(&str, Value<'_>)> =
+        usage.attributes.iter().map(|(name, value)| (name.as_str(), Value::Text(value))).collect();
+    for index in 0..usage.times {
+        let later = jiff::SignedDuration::from_secs(i64::from(usage.every_s) * i64::from(index));
+        let id = if usage.times == 1 { usage.id.clone() } else { format!("{}.{}", usage.id, index + 1) };
+        take(&Event {
+            source: &usage.source,
+            id: &id,
+            revision: usage.revision,
+            kind: &usage.kind,
+            account: &usage.account,
+            time: usage.time.checked_add(later).unwrap_or(usage.time),
+            start: usage.start.map(|start| start.checked_add(later).unwrap_or(start)),
+            attributes: attributes.clone(),
+        });
+    }
+}
+
+/// Counts the events of a line; answers those that could not be.
+fn deliver(
+    importer: &mut Importer,
+    usage: &UsageLine,
+    line: usize,
+    metering: &mut Metering,
+    voided: &Arc<Identities>,
+) -> Vec<(String, Reason)> {
+    let shared = Mutex::new(metering);
+    let mut sinks: Vec<Direct<'_, '_>> =
+        (0..importer.threads()).map(|_| Direct { metering: &shared, voided }).collect();
+    let mut refused = Vec::new();
+    each(usage, |event| {
+        if let EventOutcome::Quarantined(reason) = importer.insert(event, line as u64, &mut sinks) {
+            refused.push((format!("{}/{}", event.source, event.id), reason));
+        }
+    });
+    refused
+}
+
+fn read(
+    importer: &mut Importer,
+    spec: &ImportSpec,
+    path: &Path,
+    metering: &mut Metering,
+    voided: &Arc<Identities>,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<Summary, Diagnostic> {
+    let mut sinks: Vec<Counting> = (0..importer.threads())
+        .map(|_| Counting { metering: metering.empty(), voided: voided.clone() })
+        .collect();
+    let summary = importer.import(spec, Prepared::input(path), &mut sinks, progress)?;
+    for sink in sinks {
+        metering.merge(sink.metering).map_err(|error| Diagnostic {
+            file: spec.file.clone(),
+            line: 0,
+            column: 0,
+            found: error.to_string(),
+            expected: "sums below 10²⁹".to_owned(),
+            suggestion: None,
+        })?;
+    }
+    Ok(summary)
+}
