@@ -1,0 +1,80 @@
+//! A file's format made ready: what its threads share.
+
+use super::access_log;
+use super::asterisk;
+use super::cloudevents;
+use super::record::Parser;
+use super::scan::ROW_BYTES_MAX;
+use super::spec::{ImportSpec, Input, Preset};
+use super::table;
+use crate::diagnostic::Diagnostic;
+use std::sync::Arc;
+
+/// One file, checked and ready to be read.
+pub(super) struct FilePlan {
+    pub(super) file: String,
+    pub(super) source: String,
+    pub(super) input: Input,
+    /// Bytes before the first row: a byte order mark, a header line.
+    pub(super) begin: u64,
+    /// Lines before the first row.
+    pub(super) lines: u64,
+    /// The size that the file had at the beginning.
+    pub(super) len: u64,
+    format: Format,
+}
+
+enum Format {
+    CloudEvents(Arc<cloudevents::Plan>),
+    Asterisk(Arc<asterisk::Plan>),
+    AccessLog(Arc<access_log::Plan>),
+    Table(Arc<table::Plan>),
+}
+
+impl FilePlan {
+    /// Looks at the specification and the beginning of the file.
+    pub(super) fn new(spec: &ImportSpec, input: Input, file: u16) -> Result<FilePlan, Diagnostic> {
+        let unreadable = |e: std::io::Error| spec.wrong(format!("it cannot be read: {e}"), "a plain file");
+        let len = input.len().map_err(unreadable)?;
+        let mut head = Vec::new();
+        let mut reader = input.open().map_err(unreadable)?;
+        reader.read(0, len.min(ROW_BYTES_MAX as u64), &mut head).map_err(unreadable)?;
+        let mark = if head.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
+        let whole = head.len() as u64 == len;
+        let head = &head[mark..];
+        let source = spec.source.clone().unwrap_or_else(|| spec.preset.name().into());
+        let (mut begin, mut lines) = (mark as u64, 0);
+        let format = match spec.preset {
+            Preset::CloudEvents => Format::CloudEvents(Arc::new(cloudevents::Plan::new(spec, head)?)),
+            Preset::Asterisk => Format::Asterisk(Arc::new(asterisk::Plan::new(spec, &source, file)?)),
+            Preset::AccessLog => Format::AccessLog(Arc::new(access_log::Plan::new(spec, &source)?)),
+            Preset::Csv => {
+                let (plan, header) = table::Plan::new(spec, &source, head, whole)?;
+                begin += header.bytes as u64;
+                lines = header.lines;
+                Format::Table(Arc::new(plan))
+            }
+        };
+        Ok(FilePlan { file: spec.file.clone(), source, input, begin, lines, len, format })
+    }
+
+    pub(super) fn parser(&self) -> Box<dyn Parser> {
+        match &self.format {
+            Format::CloudEvents(plan) => Box::new(plan.parser()),
+            Format::Asterisk(plan) => Box::new(plan.parser()),
+            Format::AccessLog(plan) => Box::new(plan.parser()),
+            Format::Table(plan) => Box::new(plan.parser()),
+        }
+    }
+
+    pub(super) fn unreadable(&self, error: std::io::Error) -> Diagnostic {
+        Diagnostic {
+            file: self.file.clone(),
+            line: 0,
+            column: 0,
+            found: format!("it cannot be read: {error}"),
+            expected: String::new(),
+            suggestion: None,
+        }
+    }
+}

@@ -1,0 +1,439 @@
+//! One thread's share of the identities and calls: decides what is new, and tells the sink.
+
+use super::arena::Interner;
+use super::calls::{Call, Calls, Leg, Name, file_of, offset_of, place};
+use super::format::FilePlan;
+use super::index::{Entry, Index, Key};
+use super::record::{Batch, Decoder, NO_ACCOUNT, NO_RULE, Out, Record, decode};
+use super::scan::Fields;
+use super::summary::{Reason, Tally};
+use super::time::instant;
+use super::{Change, Origin, OwnedEvent, Sink, Verdict};
+use farebox_core::metering::{Event, Value};
+use farebox_core::money::Exact;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt::Write;
+use std::sync::Arc;
+
+/// What stays the same while a file is imported.
+pub(super) struct Context<'a> {
+    /// By file number − 1.
+    pub(super) plans: &'a [Arc<FilePlan>],
+    /// Events of the book itself: file 0.
+    pub(super) inline: &'a [(Record, Vec<u8>)],
+    /// The file at hand.
+    pub(super) file: u16,
+    /// Hashes of the identities to keep.
+    pub(super) watched: &'a HashSet<u128>,
+}
+
+/// The events that a `void` will want, by the hash of their identity.
+pub(super) type Kept = BTreeMap<u128, OwnedEvent>;
+
+pub(super) fn identity(source: &str, id: &str) -> u128 {
+    use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
+    xxh3_128_with_seed(id.as_bytes(), xxh3_64(source.as_bytes()))
+}
+
+const COUNTED: u64 = 1 << 63;
+
+/// What became of one event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is counted.
+    Counted,
+    /// Nothing is charged for it.
+    NotBillable,
+    /// It has been said before, or in a higher revision.
+    Duplicate,
+    /// It cannot be billed as it is.
+    Quarantined(Reason),
+}
+
+pub(super) struct Partition {
+    rows: Index<false>,
+    events: Index<true>,
+    /// Rows identified by content and ordinal: the value is the most that one file had of it, the
+    /// note the file at hand and how many it has had so far.
+    repeats: Index<true>,
+    /// Of events whose revision is not 0.
+    revisions: HashMap<Key, u64>,
+    pub(super) calls: Calls,
+    pub(super) kept: Kept,
+}
+
+/// Legs on their way to the partition of their call.
+#[derive(Default)]
+pub(super) struct Routed {
+    legs: Vec<Leg>,
+    bytes: Vec<u8>,
+}
+
+impl Routed {
+    pub(super) fn is_empty(&self) -> bool {
+        self.legs.is_empty()
+    }
+}
+
+impl Partition {
+    pub(super) fn new() -> Partition {
+        Partition {
+            rows: Index::new(),
+            events: Index::new(),
+            repeats: Index::new(),
+            revisions: HashMap::new(),
+            calls: Calls::default(),
+            kept: Kept::new(),
+        }
+    }
+
+    /// Identities held.
+    pub(super) fn identities(&self) -> usize {
+        self.rows.len() + self.events.len() + self.repeats.len()
+    }
+
+    /// Takes the rows of one chunk; legs go on to `routed`, by the partition of their call.
+    pub(super) fn take<S: Sink>(
+        &mut self,
+        batch: &Batch,
+        context: &Context<'_>,
+        sink: &mut S,
+        routed: &mut [Routed],
+        tally: &mut Tally,
+    ) {
+        for leg in &batch.legs {
+            let line = batch.lines_before + u64::from(leg.line);
+            match self.rows.insert(leg.row, leg.print, 0, &mut 0) {
+                Entry::New => {
+                    let to = &mut routed[leg.call.partition(routed.len())];
+                    let mut leg = *leg;
+                    leg.line = u32::try_from(line).unwrap_or(u32::MAX);
+                    if let Some((from, len)) = Name::where_kept(leg.name) {
+                        leg.name = Name::kept(to.bytes.len() as u64, len as u8);
+                        to.bytes.extend_from_slice(&batch.bytes[from as usize..from as usize + len]);
+                    }
+                    to.legs.push(leg);
+                }
+                Entry::Known(print, _) if *print == leg.print => tally.summary.duplicates += 1,
+                Entry::Known(..) => {
+                    let at = (line, offset_of(leg.place));
+                    tally.quarantine(at, 1, "conflict", || CONFLICT_ROW.into());
+                }
+            }
+        }
+        for record in &batch.records {
+            let line = batch.lines_before + u64::from(record.line);
+            match self.event(record, &batch.bytes, line, context, sink, tally) {
+                Outcome::Counted => tally.summary.counted += 1,
+                Outcome::NotBillable => tally.summary.not_billable += 1,
+                Outcome::Duplicate => tally.summary.duplicates += 1,
+                Outcome::Quarantined(reason) => {
+                    tally.quarantine((line, record.offset), 1, reason.code, || reason.sentence);
+                }
+            }
+        }
+    }
+
+    /// Joins legs to calls. Their order does not matter.
+    pub(super) fn join(&mut self, routed: &mut Routed) {
+        for leg in &routed.legs {
+            self.calls.add(leg, &routed.bytes);
+        }
+        routed.legs.clear();
+        routed.bytes.clear();
+    }
+
+    /// One event: new, said before, or a revision.
+    pub(super) fn event<S: Sink>(
+        &mut self,
+        record: &Record,
+        bytes: &[u8],
+        line: u64,
+        context: &Context<'_>,
+        sink: &mut S,
+        tally: &mut Tally,
+    ) -> Outcome {
+        let mut event = decode(record, bytes);
+        let origin = Origin { file: context.file, line, offset: record.offset };
+        let here = place(context.file, record.offset);
+        if record.repeats {
+            let first = u64::from(context.file) << 32 | 1;
+            let ordinal = match self.repeats.insert(record.key, 1, first, &mut 0) {
+                Entry::New => 1,
+                Entry::Known(most, note) => {
+                    let ordinal =
+                        if *note >> 32 == u64::from(context.file) { (*note as u32).saturating_add(1) } else { 1 };
+                    *note = u64::from(context.file) << 32 | u64::from(ordinal);
+                    if ordinal <= *most {
+                        return Outcome::Duplicate;
+                    }
+                    *most = ordinal;
+                    ordinal
+                }
+            };
+            let id = format!("{}-{ordinal}", event.id);
+            event.id = &id;
+            return self.offer(&event, origin, context, sink, tally);
+        }
+        let known = self.known(record, here);
+        let Some((print, old)) = known else {
+            let outcome = self.offer(&event, origin, context, sink, tally);
+            if record.revision > 0 {
+                self.revisions.insert(record.key, record.revision);
+            }
+            self.note(record.key, here, record.print, outcome == Outcome::Counted);
+            return outcome;
+        };
+        let revision = self.revisions.get(&record.key).copied().unwrap_or(0);
+        if record.revision < revision || record.revision == revision && record.print == print {
+            return Outcome::Duplicate;
+        }
+        if record.revision == revision {
+            return Outcome::Quarantined(Reason::new(
+                "conflict",
+                "the same source, id and revision were said before with other content",
+            ));
+        }
+        if old & COUNTED != 0 {
+            match read_again(old & !COUNTED, print, revision, context) {
+                Some((was, bytes)) => {
+                    let origin = Origin { file: file_of(old & !COUNTED), line: 0, offset: was.offset };
+                    let was = decode(&was, &bytes);
+                    sink.usage(&was, Change::Remove, origin);
+                    tally.summary.revised += 1;
+                    self.kept.remove(&identity(was.source, was.id));
+                }
+                None => {
+                    return Outcome::Quarantined(Reason::new(
+                        "lost-original",
+                        "it revises an event that can no longer be read where it was: the file has changed",
+                    ));
+                }
+            }
+        }
+        let outcome = self.offer(&event, origin, context, sink, tally);
+        self.revisions.insert(record.key, record.revision);
+        self.note(record.key, here, record.print, outcome == Outcome::Counted);
+        outcome
+    }
+
+    /// What the index has of the event; a new one is inserted.
+    fn known(&mut self, record: &Record, here: u64) -> Option<(u32, u64)> {
+        match self.events.insert(record.key, record.print, here, &mut 0) {
+            Entry::New => None,
+            Entry::Known(print, note) => Some((*print, *note)),
+        }
+    }
+
+    fn note(&mut self, key: Key, here: u64, new_print: u32, counted: bool) {
+        if let Entry::Known(print, note) = self.events.insert(key, new_print, here, &mut 0) {
+            *print = new_print;
+            *note = here | if counted { COUNTED } else { 0 };
+        }
+    }
+
+    fn offer<S: Sink>(
+        &mut self,
+        event: &Event<'_>,
+        origin: Origin,
+        context: &Context<'_>,
+        sink: &mut S,
+        tally: &mut Tally,
+    ) -> Outcome {
+        match sink.usage(event, Change::Add, origin) {
+            Verdict::Counted => {
+                tally.summary.events += 1;
+                if !context.watched.is_empty() {
+                    let identity = identity(event.source, event.id);
+                    if context.watched.contains(&identity) {
+                        self.kept.insert(identity, OwnedEvent::of(event, origin));
+                    }
+                }
+                Outcome::Counted
+            }
+            Verdict::NotBillable => Outcome::NotBillable,
+            Verdict::Quarantine(reason) => Outcome::Quarantined(reason),
+        }
+    }
+
+    /// At the end of a file: every call that it began or touched becomes an event.
+    pub(super) fn settle_calls<S: Sink>(
+        &mut self,
+        context: &Context<'_>,
+        interners: &[&Interner],
+        sink: &mut S,
+        tally: &mut Tally,
+    ) {
+        let touched = std::mem::take(&mut self.calls.touched);
+        for (number, was) in touched {
+            if was.is(Call::COUNTED) {
+                let mut names = [String::new(), String::new()];
+                if let Ok(event) = call_event(&was, &self.calls, context, interners, &mut names) {
+                    sink.usage(&event, Change::Remove, origin_of(&was));
+                    tally.summary.revised += 1;
+                    self.kept.remove(&identity(event.source, event.id));
+                }
+            }
+            self.settle(number as usize, was.legs, context, interners, sink, tally);
+        }
+        for number in self.calls.settled..self.calls.len() {
+            self.settle(number, 0, context, interners, sink, tally);
+        }
+        self.calls.settled = self.calls.len();
+    }
+
+    fn settle<S: Sink>(
+        &mut self,
+        number: usize,
+        legs_before: u32,
+        context: &Context<'_>,
+        interners: &[&Interner],
+        sink: &mut S,
+        tally: &mut Tally,
+    ) {
+        let call = self.calls.get(number);
+        let rows = u64::from(call.legs.saturating_sub(legs_before));
+        let mut names = [String::new(), String::new()];
+        // The texts of the event are borrowed from the table that `offer` must not hold.
+        let (outcome, keep) = match call_event(&call, &self.calls, context, interners, &mut names) {
+            Ok(event) => {
+                let verdict = sink.usage(&event, Change::Add, origin_of(&call));
+                let watched = !context.watched.is_empty()
+                    && verdict == Verdict::Counted
+                    && context.watched.contains(&identity(event.source, event.id));
+                (verdict, watched.then(|| OwnedEvent::of(&event, origin_of(&call))))
+            }
+            Err(None) => {
+                self.calls.set_counted(number, false);
+                tally.summary.ignored += rows;
+                return;
+            }
+            Err(Some(reason)) => (Verdict::Quarantine(reason), None),
+        };
+        if let Some(event) = keep {
+            self.kept.insert(identity(&event.source, &event.id), event);
+        }
+        self.calls.set_counted(number, outcome == Verdict::Counted);
+        match outcome {
+            Verdict::Counted => {
+                let sum = &mut tally.summary;
+                sum.counted += rows;
+                sum.events += 1;
+                sum.calls += 1;
+                sum.connected += u64::from(call.seconds > 0);
+                sum.seconds += u64::from(call.seconds);
+            }
+            Verdict::NotBillable => tally.summary.not_billable += rows,
+            Verdict::Quarantine(reason) => {
+                // A lead row of an earlier file has its place there, not here.
+                let here = file_of(call.place) == context.file;
+                let at = if here { (u64::from(call.line), offset_of(call.place)) } else { (0, 0) };
+                tally.quarantine(at, rows, reason.code, || reason.sentence);
+            }
+        }
+    }
+}
+
+const CONFLICT_ROW: &str = "the same row identity was said before with other content";
+
+fn origin_of(call: &Call) -> Origin {
+    Origin { file: file_of(call.place), line: u64::from(call.line), offset: offset_of(call.place) }
+}
+
+/// The event of a call. `Err(None)`: a rule ignores it.
+fn call_event<'a>(
+    call: &Call,
+    calls: &Calls,
+    context: &Context<'a>,
+    interners: &[&'a Interner],
+    names: &'a mut [String; 2],
+) -> Result<Event<'a>, Option<Reason>> {
+    let (worker, number) = Interner::local(call.profile);
+    let profile = interners[worker].value(number);
+    match profile[0] {
+        b'E' => {}
+        b'I' => return Err(None),
+        b'R' => return Err(Some(Reason::new("no-rule", NO_RULE))),
+        _ => return Err(Some(Reason::new("no-account", NO_ACCOUNT))),
+    }
+    if call.is(Call::ABSURD) {
+        return Err(Some(Reason::new("absurd-call", "the call's legs add up to more than a century")));
+    }
+    let [id, _] = names;
+    Name::write(call.name, &calls.names, id);
+    let plan = &context.plans[usize::from(file_of(call.place)) - 1];
+    let mut decoder = Decoder(&profile[1..]);
+    let mut event = Event {
+        source: &plan.source,
+        id,
+        revision: 0,
+        account: decoder.text(),
+        kind: decoder.text(),
+        time: instant(call.start + i64::from(call.span), 0),
+        start: Some(instant(call.start, 0)),
+        attributes: Vec::with_capacity(6),
+    };
+    event.attributes.push(("seconds", Value::Number(Exact::whole(call.seconds.into()))));
+    event.attributes.push(("connected", Value::Text(if call.seconds > 0 { "yes" } else { "no" })));
+    decoder.attributes(&mut event.attributes);
+    Ok(event)
+}
+
+/// An accepted event as it was, read from where it was.
+fn read_again(old: u64, print: u32, revision: u64, context: &Context<'_>) -> Option<(Record, Vec<u8>)> {
+    let (file, offset) = (file_of(old), offset_of(old));
+    let Some(index) = usize::from(file).checked_sub(1) else {
+        return context.inline.get(offset as usize).cloned();
+    };
+    let plan = &context.plans[index];
+    let mut bytes = Vec::new();
+    plan.input.open().ok()?.read(offset, offset + super::ROW_BYTES_MAX as u64, &mut bytes).ok()?;
+    let mut out = Out::new(0, 1, 0);
+    let mut parser = plan.parser();
+    let mut fields = Fields::default();
+    super::pipeline::one_row(&mut *parser, &bytes, offset, &mut fields, &mut out);
+    let batch = out.batches.pop()?;
+    let record = *batch.records.first()?;
+    (record.print == print && record.revision == revision).then_some((record, batch.bytes))
+}
+
+/// Writes an event that the book itself holds.
+pub(super) fn encode_inline(event: &Event<'_>, number: u64) -> (Record, Vec<u8>) {
+    let mut bytes = Vec::new();
+    let mut encoder = super::record::Encoder(&mut bytes);
+    for text in [event.source, event.id, event.account, event.kind] {
+        encoder.text(text.as_bytes());
+    }
+    for (name, value) in &event.attributes {
+        match value {
+            Value::Text(text) => encoder.attribute(name, text.as_bytes()),
+            Value::Number(number) => encoder.number(name, *number),
+        }
+    }
+    encoder.end();
+    let split = |at: farebox_core::calendar::Instant| (at.as_second(), at.subsec_nanosecond());
+    let mut content = bytes.clone();
+    let _ = write!(Text(&mut content), "{:?}{:?}", event.time, event.start);
+    let record = Record {
+        key: Key::of(identity(event.source, event.id)),
+        print: xxhash_rust::xxh3::xxh3_64(&content) as u32,
+        revision: event.revision,
+        time: split(event.time),
+        start: event.start.map(split),
+        line: 0,
+        offset: number,
+        body: 0,
+        repeats: false,
+    };
+    (record, bytes)
+}
+
+/// Formats into bytes.
+struct Text<'a>(&'a mut Vec<u8>);
+
+impl Write for Text<'_> {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.0.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+}
