@@ -41,7 +41,7 @@ pub(super) fn charges(
     let example = "[[products.NAME.plans.NAME.charges]], or charges = [{ … }, …]";
     for value in list(source, &table.label("charges"), value, example).unwrap_or_default() {
         let at = value.span().start;
-        let what = format!("a charge of {}", table.what);
+        let what = format!("{}, a charge", table.what);
         let Some(mut charge) = Table::read(source, what, at, value, example) else { continue };
         let Some(charge) = one(source, &mut charge, plan, names) else { continue };
         if charges.iter().any(|known| known.id == charge.id) {
@@ -64,8 +64,8 @@ pub(super) fn charges(
 
 fn one(source: &mut Source<'_>, table: &mut Table<'_>, plan: &Plan, names: &Names<'_>) -> Option<Charge> {
     let id = table.need_text(source, "id", "id = \"seat-days\", its name in the plan")?;
-    let place = table.place("id");
-    table.what = format!("charge {} of plan {}", quoted(&id), quoted(&plan.id));
+    let place = table.value_place("id");
+    table.what = format!("plan {}, charge {}", quoted(&plan.id), quoted(&id));
     Form::Name.check(source, &table.what, &id, place);
     let title = table.text(source, "title").unwrap_or_else(|| plan.title.clone());
     let modes = modes(source, table, Some(&plan.modes)).unwrap_or_default();

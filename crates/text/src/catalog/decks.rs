@@ -16,7 +16,7 @@ pub(super) fn deck(source: &mut Source<'_>, id: &str, mut table: Table<'_>) -> O
     let destination =
         table.need_text(source, "destination", "destination = \"to\", the attribute with the number called");
     if let Some(destination) = &destination {
-        let at = table.place("destination");
+        let at = table.value_place("destination");
         Form::Attribute.check(source, &table.label("destination"), destination, at);
     }
     let bands = bands(source, &mut table);
@@ -38,7 +38,7 @@ pub(super) fn deck(source: &mut Source<'_>, id: &str, mut table: Table<'_>) -> O
     }
     for (index, value) in values.unwrap_or_default().into_iter().enumerate() {
         let at = value.span().start;
-        let what = format!("row {} of {}", index + 1, table.what);
+        let what = format!("{}, row {}", table.what, index + 1);
         let Some(row) = Table::read(source, what, at, value, "{ prefix = \"44\", price = \"0.30\" }") else {
             continue;
         };
@@ -83,7 +83,7 @@ fn row_of(
                     .filter(|tidy| tidy.bytes().all(|b| b.is_ascii_digit()));
                 source.suggest(
                     value.span().start,
-                    format!("prefix of {} is {}", table.what, quoted(digits)),
+                    format!("{} is {}", table.label("prefix"), quoted(digits)),
                     format!("up to {MAX_PREFIX} digits, from the country's code on, without + or 00"),
                     tidy,
                 );
@@ -164,12 +164,7 @@ fn rates(
     for band in bands {
         match by_band.each().find(|(name, ..)| *name == band.id) {
             Some((_, _, value)) => {
-                rates.extend(number(
-                    source,
-                    &format!("{} in {what}", quoted(&band.id)),
-                    value,
-                    Number::Price,
-                ));
+                rates.extend(number(source, &format!("{what}: {}", quoted(&band.id)), value, Number::Price));
             }
             None => {
                 let found = format!("{what} has no price for the band {}", quoted(&band.id));
@@ -196,10 +191,10 @@ fn bands(source: &mut Source<'_>, table: &mut Table<'_>) -> Vec<Band> {
     let mut taken: Vec<(BandHours, String)> = Vec::new();
     for (index, value) in values.into_iter().enumerate() {
         let at = value.span().start;
-        let what = format!("band {} of {}", index + 1, table.what);
+        let what = format!("{}, band {}", table.what, index + 1);
         let Some(mut band) = Table::read(source, what.clone(), at, value, example) else { continue };
         let id = band.need_text(source, "id", "id = \"peak\"").unwrap_or_default();
-        let place = band.place("id");
+        let place = band.value_place("id");
         if !id.is_empty()
             && Form::Name.check(source, &what, &id, place)
             && bands.iter().any(|band| band.id == id)

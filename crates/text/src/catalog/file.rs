@@ -148,8 +148,8 @@ struct Head {
 fn head(source: &mut Source<'_>, mut table: Table<'_>) -> Option<Head> {
     let id = table.need_text(source, "id", "id = \"my-prices\", what books and orders call it");
     if let Some(id) = &id {
-        let at = table.place("id");
-        Form::Name.check(source, "id of [catalogue]", id, at);
+        let at = table.value_place("id");
+        Form::Name.check(source, "[catalogue]: id", id, at);
     }
     let version = table.need_text(source, "version", "version = \"2026-01-01\", its name for people");
     let title = table.need_text(source, "title", "title = \"…\", for customers");
@@ -161,7 +161,7 @@ fn head(source: &mut Source<'_>, mut table: Table<'_>) -> Option<Head> {
             let suggestion = offset(&name).or_else(|| super::source::near(&name, known));
             let expected = "UTC, an offset such as +08:00, or an IANA name such as Europe/Berlin";
             let found = format!("unknown zone {}", quoted(&name));
-            source.suggest(table.place("zone"), found, expected, suggestion);
+            source.suggest(table.value_place("zone"), found, expected, suggestion);
         }
         zone
     });
@@ -172,15 +172,13 @@ fn head(source: &mut Source<'_>, mut table: Table<'_>) -> Option<Head> {
             let suggestion = Some(code.trim().to_uppercase()).filter(|code| Currency::parse(code).is_some());
             let found = format!("unknown currency {}", quoted(&code));
             let expected = "an ISO 4217 code of three capital letters, such as EUR";
-            source.suggest(table.place("currency"), found, expected, suggestion);
+            source.suggest(table.value_place("currency"), found, expected, suggestion);
         }
         currency
     });
     let effective = table.get("effective");
-    let effective = match (effective, &zone) {
-        (Some(value), Some(zone)) => moment(source, value, zone),
-        _ => None,
-    };
+    let clock = zone.clone().unwrap_or_else(Zone::utc);
+    let effective = effective.and_then(|value| moment(source, value, &clock));
     let from = table.text(source, "source");
     table.finish(source);
     Some(Head {

@@ -40,7 +40,7 @@ pub(super) fn meter(source: &mut Source<'_>, id: &str, mut table: Table<'_>) -> 
     };
     let of = table.text(source, "of");
     if let Some(of) = &of {
-        let at = table.place("of");
+        let at = table.value_place("of");
         Form::Attribute.check(source, &table.label("of"), of, at);
     }
     let rounding = rounding(source, &mut table, aggregate);
@@ -114,7 +114,7 @@ fn rounding(source: &mut Source<'_>, table: &mut Table<'_>, aggregate: Option<Ag
 fn filters(source: &mut Source<'_>, table: &Table<'_>) -> Vec<Filter> {
     let mut filters = Vec::new();
     for (attribute, at, value) in table.each() {
-        let what = format!("{} in {}", quoted(attribute), table.what);
+        let what = format!("{}: {}", table.what, quoted(attribute));
         if Form::Attribute.check(source, &table.what, attribute, at)
             && let Some(test) = test(source, &what, value)
         {
@@ -146,7 +146,7 @@ fn test(source: &mut Source<'_>, what: &str, value: &Value<'_>) -> Option<Test> 
             let mut table = Table::new(what.to_owned(), value.span().start, entries);
             let not = table.need(source, "not", "{ not = \"internal\" } or { not = [\"a\", \"b\"] }");
             table.finish(source);
-            texts(source, &format!("not of {what}"), not?).map(Test::NoneOf)
+            texts(source, &format!("{what}: not"), not?).map(Test::NoneOf)
         }
         other => {
             let found = format!("{what} is {}", described(other));

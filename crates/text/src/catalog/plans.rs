@@ -48,7 +48,7 @@ pub(super) fn products(
         let value = table.need(source, "plans", "one plan at least: [products.NAME.plans.NAME]");
         let place = table.place("plans");
         if let Some(value) = value
-            && let Some(table) = Table::read(source, format!("plans of {what}"), place, value, example)
+            && let Some(table) = Table::read(source, format!("{what}: plans"), place, value, example)
         {
             for (plan_id, at, value) in table.each() {
                 let what = format!("plan {}", quoted(plan_id));
@@ -214,7 +214,7 @@ fn provides(source: &mut Source<'_>, table: &mut Table<'_>) -> BTreeMap<String, 
     };
     for (name, at, value) in inner.each() {
         if Form::Name.check(source, &what, name, at) {
-            let count = whole(source, &format!("{} in {what}", quoted(name)), value, 1..=1_000_000);
+            let count = whole(source, &format!("{what}: {}", quoted(name)), value, 1..=1_000_000);
             provides.insert(name.to_owned(), count.unwrap_or(1));
         }
     }
@@ -235,7 +235,7 @@ fn advice(source: &mut Source<'_>, table: &mut Table<'_>, plan: &Plan) -> Vec<Ad
         {
             let known = || plan.charges.iter().map(|charge| charge.id.as_str());
             let found = format!("unknown charge {} in {what}", quoted(charge));
-            source.suggest(one.place("charge"), found, one_of(known()), near(charge, known()));
+            source.suggest(one.value_place("charge"), found, one_of(known()), near(charge, known()));
         }
         let from = one
             .need(source, "from", "from = 50, the units in a month")

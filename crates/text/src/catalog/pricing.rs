@@ -70,7 +70,7 @@ fn tiers(source: &mut Source<'_>, what: String, value: &Value<'_>) -> Option<Vec
     let mut reached = Exact::ZERO;
     for (index, value) in values.into_iter().enumerate() {
         let at = value.span().start;
-        let what = format!("tier {} of {what}", index + 1);
+        let what = format!("{what}, tier {}", index + 1);
         let Some(mut table) = Table::read(source, what, at, value, example) else { continue };
         let up_to = table.number(source, "up-to", Number::Positive);
         let price = table

@@ -72,9 +72,14 @@ impl<'t> Table<'t> {
         self.entries.get_key_value(key).map_or(self.at, |(key, _)| key.span().start)
     }
 
-    /// What a field is called in a message.
+    /// Where the value of a field is written; the table itself when it is not there.
+    pub(super) fn value_place(&self, key: &str) -> usize {
+        self.entries.get(key).map_or(self.at, |value| value.span().start)
+    }
+
+    /// What a field is called in a message: `meter "calls": unit`.
     pub(super) fn label(&self, key: &str) -> String {
-        format!("{key} of {}", self.what)
+        format!("{}: {key}", self.what)
     }
 
     /// All fields, for a table whose keys are names: its key, its place, its value.
