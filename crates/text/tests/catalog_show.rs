@@ -119,7 +119,7 @@ General-purpose cloud phones                                                    
 
   Performance phone, 4 vCPU, 8 GB                                                  performance-phone
     Ordered     pay-per-use or prepaid for 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 24 or 36 months
-    Order says  type and specification
+    Order says  specification
     Pay-per-use, charged hourly
           1.20  per phone and hour, by the second, also while stopped
     Prepaid, charged at purchase
@@ -127,7 +127,7 @@ General-purpose cloud phones                                                    
 
   Standard phone, 2 vCPU, 4 GB                                                        standard-phone
     Ordered     pay-per-use or prepaid for 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 24 or 36 months
-    Order says  type and specification
+    Order says  specification
     Pay-per-use, charged hourly
           0.60  per phone and hour, by the second, also while stopped
     Prepaid, charged at purchase

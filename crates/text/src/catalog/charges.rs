@@ -22,6 +22,14 @@ const MONTHS: &[(&str, MonthDays)] =
     &[("actual", MonthDays::Actual), ("thirty", MonthDays::Thirty), ("full", MonthDays::Full)];
 const CHARGED: &[(&str, bool)] = &[("charged", true), ("free", false)];
 
+/// The months of a prepaid term, for each unit: a fixed charge at the purchase of a prepaid order.
+const TERM: Measure = Measure::Fixed;
+
+/// Whether a charge is for the term.
+fn is_term(table: &Table<'_>) -> bool {
+    table.has("term")
+}
+
 /// How files write a cycle.
 pub(super) fn cycle_name(cycle: Cycle) -> &'static str {
     CYCLES.iter().find(|(_, known)| *known == cycle).map_or("", |(name, _)| name)
@@ -68,9 +76,14 @@ fn one(source: &mut Source<'_>, table: &mut Table<'_>, plan: &Plan, names: &Name
     table.what = format!("plan {}, charge {}", quoted(&plan.id), quoted(&id));
     Form::Name.check(source, &table.what, &id, place);
     let title = table.text(source, "title").unwrap_or_else(|| plan.title.clone());
-    let modes = modes(source, table, Some(&plan.modes)).unwrap_or_default();
     let measure = measure(source, table, names);
-    let settle = settle(source, table, measure.as_ref(), &modes);
+    let modes = if is_term(table) && !table.has("modes") {
+        table.get("modes");
+        vec![Mode::Prepaid]
+    } else {
+        modes(source, table, Some(&plan.modes)).unwrap_or_default()
+    };
+    let settle = settle(source, table, measure.as_ref());
     let accumulate = table.choice(source, "accumulate", CYCLES);
     let per = per(source, table, plan, measure.as_ref());
     let pricing = pricing::pricing(source, table, names.decks);
@@ -90,7 +103,7 @@ fn one(source: &mut Source<'_>, table: &mut Table<'_>, plan: &Plan, names: &Name
         pricing: pricing.clone().unwrap_or_else(pricing::nothing),
     };
     if let (Some(measure), Some(settle)) = (&measure, settle) {
-        fits(source, table, &charge, measure, settle);
+        fits(source, table, plan, &charge, measure, settle);
         if pricing.is_some() {
             model_fits(source, table, &charge, names.meters);
         }
@@ -99,14 +112,15 @@ fn one(source: &mut Source<'_>, table: &mut Table<'_>, plan: &Plan, names: &Name
     Some(charge)
 }
 
-/// Exactly one of `meter`, `held` and `fixed`.
+/// Exactly one of `meter`, `held`, `fixed` and `term`.
 fn measure(source: &mut Source<'_>, table: &mut Table<'_>, names: &Names<'_>) -> Option<Measure> {
-    let kinds = ["meter", "held", "fixed"];
+    let kinds = ["meter", "held", "fixed", "term"];
     let present: Vec<&str> = kinds.into_iter().filter(|kind| table.has(kind)).collect();
     let meter = table.get("meter");
     let held = table.get("held");
     let fixed = table.yes(source, "fixed", false);
-    let expected = "one of meter = \"…\", held = \"day\" or fixed = true";
+    let term = table.yes(source, "term", false);
+    let expected = "one of meter = \"…\", held = \"day\", fixed = true or term = true";
     if present.len() != 1 {
         let (at, found) = match present.get(1) {
             None => (table.at, format!("{} measures nothing", table.what)),
@@ -131,10 +145,18 @@ fn measure(source: &mut Source<'_>, table: &mut Table<'_>, names: &Names<'_>) ->
     if let Some(value) = held {
         return self::held(source, table, value).map(Measure::Held);
     }
-    if !fixed && matches!(table.get("fixed").map(|value| value.get_ref()), Some(DeValue::Boolean(_))) {
-        source.mistake(table.place("fixed"), format!("{} measures nothing", table.what), expected);
+    match present.first() {
+        _ if fixed => Some(Measure::Fixed),
+        _ if term => Some(TERM),
+        Some(kind) => {
+            // `fixed = false`; anything but true and false is a mistake already.
+            if matches!(table.get(kind).map(|value| value.get_ref()), Some(DeValue::Boolean(_))) {
+                source.mistake(table.place(kind), format!("{} measures nothing", table.what), expected);
+            }
+            None
+        }
+        None => None,
     }
-    fixed.then_some(Measure::Fixed)
 }
 
 /// `held = "day"`, or a table with `by`, `month`, `last-day` and `stopped`.
@@ -173,20 +195,15 @@ fn held_by(by_day: bool, month: Option<MonthDays>, last_day: Option<bool>) -> He
     }
 }
 
-/// When it is charged: a prepaid fixed fee at purchase, a fixed fee otherwise as it says, all
-/// else monthly unless it says otherwise.
-fn settle(
-    source: &mut Source<'_>,
-    table: &mut Table<'_>,
-    measure: Option<&Measure>,
-    modes: &[Mode],
-) -> Option<Settle> {
+/// When it is charged: a term at purchase, a fixed fee as it says, all else monthly unless it says
+/// otherwise.
+fn settle(source: &mut Source<'_>, table: &mut Table<'_>, measure: Option<&Measure>) -> Option<Settle> {
     if table.has("settle") {
         return table.choice(source, "settle", SETTLES);
     }
     table.get("settle");
     match measure {
-        Some(Measure::Fixed) if modes == [Mode::Prepaid] => Some(Settle::AtPurchase),
+        Some(_) if is_term(table) => Some(Settle::AtPurchase),
         Some(Measure::Fixed) => {
             let found = format!("{} is fixed and has no field settle", table.what);
             source.mistake(table.at, found, "settle = \"purchase\" for once, \"month\", \"day\" or \"hour\"");
@@ -215,11 +232,34 @@ fn per(
 }
 
 /// What is measured, when it is charged, and over what it accumulates must go together.
-fn fits(source: &mut Source<'_>, table: &Table<'_>, charge: &Charge, measure: &Measure, settle: Settle) {
+fn fits(
+    source: &mut Source<'_>,
+    table: &Table<'_>,
+    plan: &Plan,
+    charge: &Charge,
+    measure: &Measure,
+    settle: Settle,
+) {
     let what = &table.what;
+    if is_term(table) && !plan.modes.is_empty() {
+        let found = match (plan.modes.contains(&Mode::Prepaid), charge.modes.contains(&Mode::PayPerUse)) {
+            (false, _) => Some("its plan cannot be prepaid"),
+            (_, true) => Some("applies to pay-per-use"),
+            _ => None,
+        };
+        if let Some(found) = found {
+            let place = if table.has("modes") { table.place("modes") } else { table.place("term") };
+            source.mistake(place, format!("{what} is for the term and {found}"), "prepaid only");
+        }
+    }
     match (settle, measure) {
-        (Settle::AtPurchase, Measure::Meter(_)) => {
-            let found = format!("{what} is metered and charged at purchase");
+        (Settle::Each(_), _) if is_term(table) => {
+            let found = format!("{what} is for the term and not charged at purchase");
+            source.mistake(table.place("settle"), found, "settle = \"purchase\", or no such field");
+        }
+        (Settle::AtPurchase, Measure::Meter(_) | Measure::Held(_)) => {
+            let how = if table.has("meter") { "metered" } else { "held over time" };
+            let found = format!("{what} is {how} and charged at purchase");
             source.mistake(table.place("settle"), found, "settle = \"hour\", \"day\" or \"month\"");
         }
         (Settle::Each(cycle), _) if cycle > charge.accumulate => {

@@ -44,9 +44,11 @@ pub(super) fn pricing(
         source.mistake(at, found, format!("one of {}", one_of(MODELS)));
         return None;
     }
-    if !free.is_zero() && table.has("deck") {
-        let found = format!("{} has a deck and free units", table.what);
-        source.mistake(table.place("free"), found, "no free units: a deck prices each call by itself");
+    for key in ["free", "minimum", "maximum"] {
+        if table.has("deck") && table.has(key) {
+            let found = format!("{} has a deck and the field {key}", table.what);
+            source.mistake(table.place(key), found, "no such field: a deck prices each call by itself");
+        }
     }
     let model = price
         .or(graduated.map(Model::Graduated))

@@ -32,6 +32,15 @@ fn complete(piece: &str) -> String {
     text
 }
 
+/// Title and piece of each case.
+fn cases() -> impl Iterator<Item = (&'static str, String)> {
+    CASES.split("\n## ").skip(1).map(|case| {
+        let (title, rest) = case.split_once('\n').unwrap();
+        let piece: Vec<&str> = rest.lines().filter(|line| !line.starts_with("-> ")).collect();
+        (title, piece.join("\n").trim_end().to_owned())
+    })
+}
+
 /// What is said about a catalogue, without the file's name.
 fn check(text: &[u8]) -> String {
     match parse("t", text) {
@@ -45,17 +54,10 @@ fn check(text: &[u8]) -> String {
 
 #[test]
 fn every_mistake_is_explained_in_its_place() {
-    let mut actual = String::new();
-    let (preface, cases) = CASES.split_once("\n## ").unwrap();
-    actual.push_str(preface);
-    for case in format!("\n{cases}").split("\n## ") {
-        let case = case.trim_start_matches('\n');
-        let (title, rest) = case.split_once('\n').unwrap();
-        let piece: String =
-            rest.lines().filter(|line| !line.starts_with("-> ")).map(|line| format!("{line}\n")).collect();
-        let piece = piece.trim_end();
+    let mut actual = CASES.split("\n## ").next().unwrap().to_owned();
+    for (title, piece) in cases() {
         actual += &format!("\n## {title}\n{piece}\n");
-        for line in check(complete(piece).as_bytes()).lines() {
+        for line in check(complete(&piece).as_bytes()).lines() {
             actual += &format!("-> {line}\n");
         }
     }
@@ -179,16 +181,20 @@ fn mutated_files_never_panic() {
         .collect();
     corpus.sort();
     corpus.push(CASES.into());
-    for case in CASES.split("\n## ") {
-        corpus.push(complete(case).into_bytes());
-    }
+    corpus.extend(cases().map(|(_, piece)| complete(&piece).into_bytes()));
+    // A random line of a random file.
+    let line = |random: &mut Random, corpus: &[Vec<u8>]| {
+        let text = &corpus[random.below(corpus.len())];
+        let lines: Vec<&[u8]> = text.split(|b| *b == b'\n').collect();
+        lines[random.below(lines.len())].to_vec()
+    };
     let mut random = Random(0x5EED_FA2E_B0C5_0001);
-    for _ in 0..2_500 {
+    for _ in 0..4_000 {
         let mut bytes = corpus[random.below(corpus.len())].clone();
-        for _ in 0..=random.below(4) {
+        for _ in 0..=random.below(3) {
             let (a, b) = (random.below(bytes.len() + 1), random.below(bytes.len() + 1));
             let (from, to) = (a.min(b), a.max(b).min(a.min(b) + 200));
-            match random.below(5) {
+            match random.below(16) {
                 0 => drop(bytes.drain(from..to)),
                 1 => {
                     let piece = bytes[from..to].to_vec();
@@ -196,6 +202,14 @@ fn mutated_files_never_panic() {
                 }
                 2 => drop(bytes.splice(from..from, PIECES[random.below(PIECES.len())].bytes())),
                 3 => drop(bytes.splice(from..to, PIECES[random.below(PIECES.len())].bytes())),
+                4 => drop(bytes.splice(a..a, line(&mut random, &corpus))),
+                // A line for another, or none: often still TOML, and seldom a catalogue.
+                kind @ 5..=14 => {
+                    let start = bytes[..a].iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
+                    let end = bytes[a..].iter().position(|b| *b == b'\n').map_or(bytes.len(), |at| a + at);
+                    let other = if kind < 11 { line(&mut random, &corpus) } else { Vec::new() };
+                    bytes.splice(start..end, other);
+                }
                 _ => {
                     if let Some(byte) = bytes.get_mut(from) {
                         *byte = u8::try_from(random.below(256)).unwrap();
