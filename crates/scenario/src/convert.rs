@@ -116,7 +116,12 @@ pub(crate) fn command(
             if time > at {
                 let word = &usage.kind;
                 let found = "usage that arrives before it happens".to_owned();
-                return Err(word.diagnostic(file, line, found, "at= no later than the line's date".to_owned()));
+                return Err(word.diagnostic(
+                    file,
+                    line,
+                    found,
+                    "at= no later than the line's date".to_owned(),
+                ));
             }
             let start = resolve_all(&usage.start)?;
             if start.is_some_and(|start| start > time) {

@@ -26,7 +26,14 @@ pub fn check(path: &Path) -> Result<Checked, Vec<Diagnostic>> {
     let file = path.display().to_string();
     let bytes = std::fs::read(path).map_err(|error| {
         let expected = "a file that can be read".to_owned();
-        vec![Diagnostic { file: file.clone(), line: 0, column: 0, found: error.to_string(), expected, suggestion: None }]
+        vec![Diagnostic {
+            file: file.clone(),
+            line: 0,
+            column: 0,
+            found: error.to_string(),
+            expected,
+            suggestion: None,
+        }]
     })?;
     check_bytes(&file, &bytes, path.parent().unwrap_or(Path::new("")))
 }

@@ -5,10 +5,13 @@
 //!                                   usage files ──► counters ┘
 //! ```
 
+mod convert;
 pub mod golden;
 pub mod prepare;
+mod query;
 pub mod report;
 pub mod run;
-mod convert;
-mod query;
 mod usage;
+
+pub use query::{QUESTIONS, explained, find_line};
+pub use usage::{EventBehind, Quarantine};

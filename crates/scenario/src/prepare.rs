@@ -103,7 +103,14 @@ pub fn load(path: &Path) -> Result<Prepared, Vec<Diagnostic>> {
 
 fn unreadable(file: &str, line: usize, error: &std::io::Error) -> Diagnostic {
     let expected = "a file that can be read".to_owned();
-    Diagnostic { file: file.to_owned(), line, column: 0, found: error.to_string(), expected, suggestion: None }
+    Diagnostic {
+        file: file.to_owned(),
+        line,
+        column: 0,
+        found: error.to_string(),
+        expected,
+        suggestion: None,
+    }
 }
 
 /// Prepares a book. Paths in it are relative to `folder`.
@@ -112,7 +119,8 @@ fn unreadable(file: &str, line: usize, error: &std::io::Error) -> Diagnostic {
 /// Everything that is wrong with it and with the catalogues that it names.
 pub fn prepare(file: &str, bytes: &[u8], folder: &Path) -> Result<Prepared, Vec<Diagnostic>> {
     let book = book::parse(file, bytes)?;
-    let mut desk = Desk { file, diagnostics: Vec::new(), catalogues: Catalogues::default(), zone: None, money: None };
+    let mut desk =
+        Desk { file, diagnostics: Vec::new(), catalogues: Catalogues::default(), zone: None, money: None };
     desk.read_catalogues(&book, folder);
     // Without its price lists nothing else can be judged.
     if !desk.diagnostics.is_empty() {
@@ -125,7 +133,14 @@ pub fn prepare(file: &str, bytes: &[u8], folder: &Path) -> Result<Prepared, Vec<
     let Some(zone) = zone.or(desk.zone.clone()) else {
         let found = "neither a catalogue nor a zone".to_owned();
         let expected = "at least: catalog \"FILE\", or: zone +00:00".to_owned();
-        return Err(vec![Diagnostic { file: file.into(), line: 1, column: 0, found, expected, suggestion: None }]);
+        return Err(vec![Diagnostic {
+            file: file.into(),
+            line: 1,
+            column: 0,
+            found,
+            expected,
+            suggestion: None,
+        }]);
     };
     let names = Names::of(&book);
     let mut steps = Vec::new();
@@ -174,7 +189,15 @@ pub fn prepare(file: &str, bytes: &[u8], folder: &Path) -> Result<Prepared, Vec<
         _ => None,
     });
     let voided = voided.collect();
-    Ok(Prepared { catalogues: desk.catalogues, zone, steps, accounts: names.accounts, metering, voided, book })
+    Ok(Prepared {
+        catalogues: desk.catalogues,
+        zone,
+        steps,
+        accounts: names.accounts,
+        metering,
+        voided,
+        book,
+    })
 }
 
 impl Prepared {
@@ -255,7 +278,12 @@ impl Desk<'_> {
                                 "the zone and currency of its other versions",
                             ),
                         };
-                        self.diagnostics.push(word.diagnostic(self.file, item.line, found, expected.to_owned()));
+                        self.diagnostics.push(word.diagnostic(
+                            self.file,
+                            item.line,
+                            found,
+                            expected.to_owned(),
+                        ));
                     }
                 }
             }
@@ -345,7 +373,8 @@ impl Desk<'_> {
             .flat_map(|(_, plan)| plan.charges.iter().map(|charge| charge.id.clone()))
             .collect();
         if lists().all(|list| list.plan(plan).is_none()) {
-            let known: Vec<String> = lists().flat_map(|list| list.plans()).map(|plan| plan.id.clone()).collect();
+            let known: Vec<String> =
+                lists().flat_map(|list| list.plans()).map(|plan| plan.id.clone()).collect();
             let ids: BTreeSet<&str> = self.catalogues.iter().map(|list| list.id.as_str()).collect();
             let what = format!("a plan of {}", ids.into_iter().collect::<Vec<_>>().join(", "));
             self.unknown(word, line, "plan", &what, known.iter());
@@ -387,10 +416,8 @@ fn metering_of(catalogues: &Catalogues, steps: &[Step], names: &Names) -> (Meter
             plans.entry(&command.account).or_default().insert((catalogue.id.clone(), plan));
         }
     }
-    let specs: Vec<_> = plans
-        .iter()
-        .flat_map(|(account, plans)| lanes(catalogues, account, plans, &cuts[account]))
-        .collect();
+    let specs: Vec<_> =
+        plans.iter().flat_map(|(account, plans)| lanes(catalogues, account, plans, &cuts[account])).collect();
     let mut wanted = BTreeSet::new();
     for spec in &specs {
         wanted.extend(spec.meter.of.clone());

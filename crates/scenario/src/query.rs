@@ -11,7 +11,10 @@ use farebox_text::diagnostic::nearest;
 
 /// Every question, with its form.
 pub const QUESTIONS: &[(&str, &str)] = &[
-    ("bill", "bill ACCOUNT YYYY-MM [--explain] [--only KIND|SUBSCRIPTION|PLAN|CHARGE] [--by project|application|tag:NAME]"),
+    (
+        "bill",
+        "bill ACCOUNT YYYY-MM [--explain] [--only KIND|SUBSCRIPTION|PLAN|CHARGE] [--by project|application|tag:NAME]",
+    ),
     ("explain", "explain LINE-ID"),
     ("show", "show ACCOUNT [DATE]"),
     ("provides", "provides ACCOUNT [DATE]"),
@@ -65,7 +68,8 @@ pub(crate) fn answer<'a>(run: &Run<'_>, words: &'a [Word]) -> Result<Vec<String>
         "explain" => {
             let word = argument(words, 1, "a line's id, such as acme-2020-01-1")?;
             let (account, line) = find_line(run, &word.text).ok_or_else(|| unknown_line(word))?;
-            explained(run, account, line, 20).map_err(|why| (word, why, "usage files as they were".to_owned()))
+            explained(run, account, line, 20)
+                .map_err(|why| (word, why, "usage files as they were".to_owned()))
         }
         "show" => Ok(report::show(account(run, words)?, &run.prepared.zone, run.clock)),
         "provides" => {
@@ -101,7 +105,11 @@ pub fn find_line<'r>(run: &'r Run<'_>, id: &str) -> Option<(&'r Account, &'r Lin
 }
 
 fn unknown_line(word: &Word) -> Wrong<'_> {
-    (word, format!("no line \"{}\"", word.text), "a line's id as bills show it: ACCOUNT-YYYY-MM-NUMBER".to_owned())
+    (
+        word,
+        format!("no line \"{}\"", word.text),
+        "a line's id as bills show it: ACCOUNT-YYYY-MM-NUMBER".to_owned(),
+    )
 }
 
 /// The account and month that a line's id names.
@@ -126,7 +134,9 @@ fn name(words: &[Word]) -> Result<&Word, Wrong<'_>> {
         return Ok(first);
     }
     let expected = match nearest(&first.text, known()) {
-        Some(meant) => format!("one of {}; did you mean \"{meant}\"?", known().collect::<Vec<_>>().join(", ")),
+        Some(meant) => {
+            format!("one of {}; did you mean \"{meant}\"?", known().collect::<Vec<_>>().join(", "))
+        }
         None => format!("one of {}", known().collect::<Vec<_>>().join(", ")),
     };
     Err((first, format!("unknown question \"{}\"", first.text), expected))
@@ -183,7 +193,9 @@ fn answer_bill<'a>(account: &Account, bill: &Bill, words: &'a [Word]) -> Result<
     while let Some(word) = rest.next() {
         let mut value = || {
             let form = "a word after it".to_owned();
-            rest.next().map(|word| word.text.clone()).ok_or_else(|| (word, format!("{} alone", word.text), form))
+            rest.next()
+                .map(|word| word.text.clone())
+                .ok_or_else(|| (word, format!("{} alone", word.text), form))
         };
         match word.text.as_str() {
             "--explain" => options.explained = true,

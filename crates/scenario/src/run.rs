@@ -3,8 +3,9 @@
 
 use crate::prepare::{Prepared, Step, StepAction};
 use crate::query;
-use crate::usage::{Quarantine, UsageLog};
+use crate::usage::{EventBehind, Quarantine, UsageLog};
 use farebox_core::account::{Account, Group};
+use farebox_core::bill::Line;
 use farebox_core::calendar::Instant;
 use farebox_core::engine::{Action, Command, Fact, Refusal, decide, next_due};
 use farebox_core::metering::Metering;
@@ -245,6 +246,24 @@ impl<'a> Run<'a> {
     fn due(&self, account: &str, now: Instant) -> Option<Instant> {
         let group = self.groups.get(account)?;
         next_due(group, &self.prepared.catalogues, account, now, self.late.get(account).copied())
+    }
+
+    /// The events behind a line: at most `most` of them, and how many there are.
+    ///
+    /// # Errors
+    /// A diagnostic when a usage file cannot be read again.
+    pub fn events_behind(
+        &self,
+        account: &str,
+        line: &Line,
+        most: usize,
+    ) -> Result<(Vec<EventBehind>, u64), Diagnostic> {
+        self.usage.events_behind(self, account, line, most)
+    }
+
+    /// The latest moment of usage counted so far.
+    pub fn last_usage(&self) -> Option<Instant> {
+        self.metering.last_counted()
     }
 
     /// Usage in quarantine so far, in the order in which it arrived: what could not be read, and

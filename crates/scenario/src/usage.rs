@@ -5,10 +5,10 @@ use crate::run::Run;
 use farebox_core::bill::Line;
 use farebox_core::calendar::{Instant, Span};
 use farebox_core::engine::{is_behind, unrouted};
-use farebox_core::metering::{Change, Counted, Event, LaneKey, Metering, Problem, Scope, Value};
+use farebox_core::metering::{Counted, Event, LaneKey, Metering, Problem, Scope, Value};
 use farebox_text::diagnostic::Diagnostic;
 use farebox_text::import::{
-    EventOutcome, ImportSpec, Importer, Origin, OwnedEvent, Reason, Sink, Summary, Verdict,
+    Change, EventOutcome, ImportSpec, Importer, Origin, OwnedEvent, Reason, Sink, Summary, Verdict,
 };
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -36,7 +36,6 @@ type Identities = BTreeSet<(String, String)>;
 enum Delivery {
     Line { usage: Box<UsageLine>, line: usize },
     File { spec: Box<ImportSpec>, path: PathBuf, summary: Box<Summary> },
-    Void { source: String, id: String },
 }
 
 /// All usage delivered so far.
@@ -151,8 +150,11 @@ impl UsageLog {
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<Summary, Diagnostic> {
         let summary = read(&mut self.importer, spec, path, metering, &self.voided, progress)?;
-        let delivery =
-            Delivery::File { spec: Box::new(spec.clone()), path: path.to_owned(), summary: Box::new(summary.clone()) };
+        let delivery = Delivery::File {
+            spec: Box::new(spec.clone()),
+            path: path.to_owned(),
+            summary: Box::new(summary.clone()),
+        };
         self.deliveries.push(delivery);
         Ok(summary)
     }
@@ -163,7 +165,6 @@ impl UsageLog {
         let known = (source.to_owned(), id.to_owned());
         let event = self.importer.watched(source, id).cloned().filter(|_| !self.voided.contains(&known));
         Arc::make_mut(&mut self.voided).insert(known);
-        self.deliveries.push(Delivery::Void { source: source.to_owned(), id: id.to_owned() });
         let event: OwnedEvent = event?;
         let _ = metering.count(&event.event(), Change::Remove);
         Some(event.account)
@@ -182,7 +183,6 @@ impl UsageLog {
                 Delivery::File { spec, path, .. } => {
                     read(&mut self.importer, spec, path, &mut metering, &self.voided, &|_| {})?;
                 }
-                Delivery::Void { .. } => {}
             }
         }
         Ok(metering)
@@ -206,7 +206,6 @@ impl UsageLog {
                     let mut sinks = [Looking { look: &mut seen, voided: self.voided.clone() }];
                     importer.import(spec, Prepared::input(path), &mut sinks, &|_| {})?;
                 }
-                Delivery::Void { .. } => {}
             }
         }
         Ok(())
@@ -228,7 +227,6 @@ impl UsageLog {
                         what: row.excerpt.clone(),
                     }));
                 }
-                Delivery::Void { .. } => {}
             }
         }
         let mut lost: Vec<(LaneKey, Span, Scope)> = Vec::new();

@@ -322,6 +322,11 @@ impl Lane {
         )
     }
 
+    /// The start of the latest segment.
+    pub(super) fn last_counted(&self) -> Option<Instant> {
+        self.segments.last().map(|segment| segment.span.start)
+    }
+
     /// The start of the earliest segment touched since the last call.
     pub(super) fn take_touched(&mut self) -> Option<Instant> {
         let touched = self.segments.iter_mut().filter(|segment| segment.touched);

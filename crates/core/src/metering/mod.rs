@@ -289,6 +289,11 @@ impl Metering {
         kinds.iter().flat_map(|(_, lanes)| lanes).map(|&index| &self.lanes[index])
     }
 
+    /// The start of the latest segment of time in which anything was counted.
+    pub fn last_counted(&self) -> Option<Instant> {
+        self.lanes.iter().filter_map(Lane::last_counted).max()
+    }
+
     /// Moments of segments counted since the last call, the earliest for each account.
     pub fn take_touched(&mut self, account: &str) -> Option<Instant> {
         let kinds = self.accounts.get(account).map(|lanes| lanes.kinds.as_slice()).unwrap_or_default();

@@ -63,8 +63,12 @@ pub fn balance(account: &Account) -> Vec<String> {
     let owed: Vec<_> = account.bills.values().filter(|bill| !bill.due().is_zero()).collect();
     let mut rows = vec![vec!["balance".to_owned(), account.ledger.prepaid().decimal(currency)]];
     rows.extend(owed.iter().map(|bill| vec![format!("owed on {}", bill.id), bill.due().decimal(currency)]));
-    rows.extend(account.ledger.balances().filter(|(_, amount)| !amount.is_zero()).map(|(ledger, amount)| {
-        vec![format!("ledger {}", ledger.name()), amount.decimal(currency)]
-    }));
+    rows.extend(
+        account
+            .ledger
+            .balances()
+            .filter(|(_, amount)| !amount.is_zero())
+            .map(|(ledger, amount)| vec![format!("ledger {}", ledger.name()), amount.decimal(currency)]),
+    );
     table::lines(&rows, &[Align::Left, Align::Right])
 }

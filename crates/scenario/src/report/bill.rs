@@ -20,7 +20,8 @@ pub struct BillOptions {
 /// The bill, line by line, with total, paid and due.
 pub fn bill(head: &AccountHead, bill: &Bill, options: &BillOptions) -> Vec<String> {
     let mut shown = vec![header(head, bill)];
-    let projects = bill.lines.iter().filter_map(|line| line.key.as_ref()).any(|key| key.split.project.is_some());
+    let projects =
+        bill.lines.iter().filter_map(|line| line.key.as_ref()).any(|key| key.split.project.is_some());
     let lines: Vec<&Line> = bill.lines.iter().filter(|line| is_shown(line, options)).collect();
     let rows: Vec<Vec<String>> = lines
         .iter()

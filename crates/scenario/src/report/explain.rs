@@ -9,7 +9,13 @@ use farebox_core::explain::{show_period, show_price};
 
 /// Quantity, price and its basis, formula, rounding, discount, catalogue version, rules, and the
 /// events behind the line.
-pub fn explain(head: &AccountHead, zone: &Zone, line: &Line, events: &[EventBehind], count: u64) -> Vec<String> {
+pub fn explain(
+    head: &AccountHead,
+    zone: &Zone,
+    line: &Line,
+    events: &[EventBehind],
+    count: u64,
+) -> Vec<String> {
     let currency = head.currency;
     let money = |amount: farebox_core::money::Amount| format!("{} {currency}", amount.decimal(currency));
     let mut rows: Vec<(&str, String)> = Vec::new();
@@ -27,7 +33,10 @@ pub fn explain(head: &AccountHead, zone: &Zone, line: &Line, events: &[EventBehi
     rows.push(("quantity", quantity));
     match line.unit_price {
         Some(price) => {
-            rows.push(("price", format!("{} {currency} per {}", show_price(price, currency), line.basis.per)));
+            rows.push((
+                "price",
+                format!("{} {currency} per {}", show_price(price, currency), line.basis.per),
+            ));
         }
         None => rows.push(("price", format!("{} price", line.basis.model))),
     }
@@ -64,7 +73,11 @@ pub fn explain(head: &AccountHead, zone: &Zone, line: &Line, events: &[EventBehi
     let mut shown = table::lines(&rows, &[Align::Left, Align::Left]);
     shown.extend(table::wrap(&line.explanation, 96, ""));
     if count > 0 {
-        shown.push(if count == 1 { "1 event behind it:".to_owned() } else { format!("{count} events behind it:") });
+        shown.push(if count == 1 {
+            "1 event behind it:".to_owned()
+        } else {
+            format!("{count} events behind it:")
+        });
         let rows: Vec<Vec<String>> = events
             .iter()
             .map(|event| {

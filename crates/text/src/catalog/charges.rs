@@ -23,7 +23,7 @@ const MONTHS: &[(&str, MonthDays)] =
 const CHARGED: &[(&str, bool)] = &[("charged", true), ("free", false)];
 
 /// The months of a prepaid term, for each unit: a fixed charge at the purchase of a prepaid order.
-const TERM: Measure = Measure::Fixed;
+const TERM: Measure = Measure::Term;
 
 /// Whether a charge is for the term.
 fn is_term(table: &Table<'_>) -> bool {

@@ -43,6 +43,7 @@ pub use scan::ROW_BYTES_MAX;
 pub use spec::{Attributes, ImportSpec, Input, Preset, Table};
 pub use summary::{Quarantined, Reason, Summary, escaped};
 
+pub use farebox_core::metering::Change;
 use farebox_core::metering::Event;
 
 /// Where an event was read: the file's number in the order of imports, from 1 (0: the book
@@ -55,15 +56,6 @@ pub struct Origin {
     pub line: u64,
     /// Bytes before the row.
     pub offset: u64,
-}
-
-/// Whether an event comes or goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// It is usage.
-    Add,
-    /// It was added before, exactly as it is given here, and is usage no longer.
-    Remove,
 }
 
 /// What a sink makes of an added event. For one taken back the answer is not looked at.

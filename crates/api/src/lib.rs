@@ -1,0 +1,216 @@
+//! The wire types: what `--json` prints today and the server answers later.
+//!
+//! Amounts, prices and quantities are strings of exact decimals, moments are RFC 3339 in UTC,
+//! spans are half-open. What is not known is `null`, never `""` or `0`. Fields are added, never
+//! renamed or removed: docs/json.md is the contract.
+
+use farebox_core::account::AccountHead;
+use farebox_core::bill;
+use farebox_core::calendar::{Instant, Span};
+use farebox_core::money::{Amount, Currency};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// A stretch of time: `start` belongs to it, `end` does not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Period {
+    /// RFC 3339, UTC.
+    pub start: String,
+    /// RFC 3339, UTC.
+    pub end: String,
+}
+
+/// One bill: an account and a calendar month.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Bill {
+    /// `ACCOUNT-YYYY-MM`.
+    pub id: String,
+    /// The account.
+    pub account: String,
+    /// ISO 4217.
+    pub currency: String,
+    /// The month in the account's zone.
+    pub period: Period,
+    /// When it was issued; `null` for a draft.
+    pub issued_at: Option<String>,
+    /// What it comes to, rounded to the minor unit; below zero for a credit note.
+    pub total: String,
+    /// What has been paid of it.
+    pub paid: String,
+    /// What is still owed.
+    pub due: String,
+    /// Its lines; their amounts sum to the total once it is issued.
+    pub lines: Vec<Line>,
+    /// Advice to the customer.
+    pub notes: Vec<String>,
+}
+
+/// The price behind a line: `list_amount = quantity × unit_price ÷ units`, where there is one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PriceBasis {
+    /// What the price is for: `seat and month of 31 days`.
+    pub per: String,
+    /// Units of `quantity` that `unit_price` is for.
+    pub units: String,
+    /// `per-unit`, `graduated`, `volume`, `block`, `flat`, `deck`, `rounding` or `reversal`.
+    pub model: String,
+}
+
+/// Which text of which price list decided a line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Catalogue {
+    /// Its id.
+    pub id: String,
+    /// Its version.
+    pub version: String,
+    /// The first 16 hex digits of the hash of its text.
+    pub hash: String,
+}
+
+/// A line of a bill.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Line {
+    /// `ACCOUNT-YYYY-MM-NUMBER`.
+    pub id: String,
+    /// `usage`, `purchase`, `correction` or `rounding`.
+    pub kind: String,
+    /// The account.
+    pub account: String,
+    /// The subscription.
+    pub subscription: Option<String>,
+    /// The plan.
+    pub plan: Option<String>,
+    /// The charge of the plan.
+    pub charge: Option<String>,
+    /// The line in a few words.
+    pub description: String,
+    /// Units charged: a decimal, exact where 10 decimals can say it.
+    pub quantity: String,
+    /// What a unit is called.
+    pub unit: String,
+    /// Units that cost nothing, besides.
+    pub free_quantity: String,
+    /// The price of `price_basis.units` units, where one price holds for all.
+    pub unit_price: Option<String>,
+    /// What the price is for.
+    pub price_basis: PriceBasis,
+    /// At list prices.
+    pub list_amount: String,
+    /// What a discount or a negotiated price takes off.
+    pub discount: String,
+    /// `list_amount − discount`, exact to 8 decimals.
+    pub amount: String,
+    /// The time that was charged.
+    pub period: Period,
+    /// The settlement cycle around it.
+    pub cycle: Period,
+    /// When it was posted.
+    pub posted_at: String,
+    /// The project; `null` is unassigned.
+    pub project: Option<String>,
+    /// The application.
+    pub application: Option<String>,
+    /// Free tags.
+    pub tags: BTreeMap<String, String>,
+    /// What the charge accumulates per, such as a number; under a rate deck the prefix.
+    pub group: BTreeMap<String, String>,
+    /// The package drawn from.
+    pub package: Option<String>,
+    /// The price list; `null` for rounding.
+    pub catalogue: Option<Catalogue>,
+    /// The rules behind it.
+    pub rules: Vec<String>,
+    /// The line that it corrects.
+    pub corrects: Option<String>,
+    /// The arithmetic.
+    pub formula: String,
+    /// The sentence for the customer.
+    pub explanation: String,
+}
+
+fn moment(at: Instant) -> String {
+    at.to_string()
+}
+
+fn period(span: Span) -> Period {
+    Period { start: moment(span.start), end: moment(span.end) }
+}
+
+/// A bill of an account on the wire.
+pub fn bill(head: &AccountHead, bill: &bill::Bill) -> Bill {
+    let money = |amount: Amount| amount.decimal(head.currency);
+    Bill {
+        id: bill.id.clone(),
+        account: head.id.clone(),
+        currency: head.currency.code().to_owned(),
+        period: period(bill.period),
+        issued_at: bill.issued.map(moment),
+        total: money(bill.posted),
+        paid: money(bill.paid),
+        due: money(bill.due()),
+        lines: bill.lines.iter().map(|one| line(&head.id, head.currency, one)).collect(),
+        notes: bill.notes.clone(),
+    }
+}
+
+/// A line on the wire.
+pub fn line(account: &str, currency: Currency, line: &bill::Line) -> Line {
+    let money = |amount: Amount| amount.decimal(currency);
+    let key = line.key.as_ref();
+    let split = key.map(|key| key.split.clone()).unwrap_or_default();
+    Line {
+        id: line.id.clone(),
+        kind: line.kind.name().to_owned(),
+        account: account.to_owned(),
+        subscription: key.map(|key| key.subscription.clone()),
+        plan: (!line.plan.is_empty()).then(|| line.plan.clone()),
+        charge: key.map(|key| key.charge.clone()),
+        description: line.description.clone(),
+        quantity: line.quantity.decimal(0),
+        unit: line.unit.clone(),
+        free_quantity: line.free.decimal(0),
+        unit_price: line.unit_price.map(|price| price.decimal(currency.minor_digits() as usize)),
+        price_basis: PriceBasis {
+            per: line.basis.per.clone(),
+            units: line.basis.units.decimal(0),
+            model: line.basis.model.to_owned(),
+        },
+        list_amount: money(line.list),
+        discount: money(line.discount),
+        amount: money(line.amount),
+        period: period(line.period),
+        cycle: period(line.cycle),
+        posted_at: moment(line.posted),
+        project: split.project,
+        application: split.application,
+        tags: split.tags,
+        group: key.map(|key| key.group.clone()).unwrap_or_default(),
+        package: None,
+        catalogue: line.catalogue.as_ref().map(|list| Catalogue {
+            id: list.id.clone(),
+            version: list.version.clone(),
+            hash: list.hash.clone(),
+        }),
+        rules: line.rules.clone(),
+        corrects: line.corrects.clone(),
+        formula: line.formula.clone(),
+        explanation: line.explanation.clone(),
+    }
+}
+
+/// A mistake in a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Mistake {
+    /// The file as the user named it.
+    pub file: String,
+    /// Line, from 1; `null` for the file as a whole.
+    pub line: Option<usize>,
+    /// Column in characters, from 1.
+    pub column: Option<usize>,
+    /// What was found.
+    pub found: String,
+    /// What is expected.
+    pub expected: String,
+    /// What was probably meant.
+    pub suggestion: Option<String>,
+}

@@ -1,0 +1,60 @@
+//! `farebox`: the one binary.
+
+mod bill;
+mod catalog;
+mod explain;
+mod output;
+mod quote;
+mod test;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Billing for services sold by the seat, the minute, the call, the second and the package.
+#[derive(Parser)]
+#[command(name = "farebox", version, about, max_term_width = 100)]
+struct Cli {
+    /// Print JSON; amounts are strings of exact decimals (docs/json.md).
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Bill a book: orders, payments and usage files in, explained bills out.
+    Bill(bill::Args),
+    /// Explain a line of a bill, down to the events behind it.
+    Explain(explain::Args),
+    /// Price a planned order or an amount of usage.
+    Quote(quote::Args),
+    /// Run golden scenarios and show what differs.
+    Test(test::Args),
+    /// Check or show a price list.
+    Catalog {
+        #[command(subcommand)]
+        command: catalog::Command,
+    },
+}
+
+/// Exit status for what the user gave being wrong.
+const WRONG_INPUT: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Bill(args) => bill::run(&args, cli.json),
+        Command::Explain(args) => explain::run(&args, cli.json),
+        Command::Quote(args) => quote::run(&args, cli.json),
+        Command::Test(args) => test::run(&args, cli.json),
+        Command::Catalog { command } => catalog::run(&command, cli.json),
+    };
+    match result {
+        Ok(code) => code,
+        Err(failure) => {
+            output::failure(&failure, cli.json);
+            ExitCode::from(WRONG_INPUT)
+        }
+    }
+}

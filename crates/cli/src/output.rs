@@ -1,0 +1,87 @@
+//! What goes to the terminal: text or JSON, and mistakes on standard error.
+
+use farebox_api::Mistake;
+use farebox_text::diagnostic::Diagnostic;
+use serde::Serialize;
+use std::io::{self, Write};
+
+/// Why a command could not do its work.
+pub enum Failure {
+    /// Mistakes in files, with their places.
+    Mistakes(Vec<Diagnostic>),
+    /// Anything else, in a sentence.
+    Other(String),
+}
+
+impl From<Vec<Diagnostic>> for Failure {
+    fn from(mistakes: Vec<Diagnostic>) -> Failure {
+        Failure::Mistakes(mistakes)
+    }
+}
+
+impl From<Diagnostic> for Failure {
+    fn from(mistake: Diagnostic) -> Failure {
+        Failure::Mistakes(vec![mistake])
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        Failure::Other(error.to_string())
+    }
+}
+
+/// A mistake on the wire.
+pub fn mistake(diagnostic: &Diagnostic) -> Mistake {
+    let place = |number: usize| (number > 0).then_some(number);
+    Mistake {
+        file: diagnostic.file.clone(),
+        line: place(diagnostic.line),
+        column: place(diagnostic.column),
+        found: diagnostic.found.clone(),
+        expected: diagnostic.expected.clone(),
+        suggestion: diagnostic.suggestion.clone(),
+    }
+}
+
+/// Prints lines of text. A reader that has gone away is no failure.
+pub fn text(lines: &[String]) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    for line in lines {
+        ended(writeln!(out, "{line}"))?;
+    }
+    Ok(())
+}
+
+/// Prints a value as JSON.
+pub fn json(value: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| Failure::Other(error.to_string()))?;
+    ended(writeln!(io::stdout().lock(), "{text}"))
+}
+
+fn ended(result: io::Result<()>) -> Result<(), Failure> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
+        other => other.map_err(Failure::from),
+    }
+}
+
+/// Prints why a command failed.
+pub fn failure(failure: &Failure, as_json: bool) {
+    match failure {
+        Failure::Mistakes(mistakes) if as_json => {
+            let wire: Vec<Mistake> = mistakes.iter().map(mistake).collect();
+            let text = serde_json::to_string_pretty(&wire).unwrap_or_default();
+            eprintln!("{text}");
+        }
+        Failure::Mistakes(mistakes) => {
+            for mistake in mistakes {
+                eprintln!("{mistake}");
+            }
+            if mistakes.len() > 1 {
+                eprintln!("{} mistakes; nothing was done", mistakes.len());
+            }
+        }
+        Failure::Other(sentence) => eprintln!("farebox: {sentence}"),
+    }
+}
