@@ -226,10 +226,8 @@ fn basis(charge: &Charge, unit: &str) -> (String, String) {
             let stopped = if *while_stopped { "" } else { "; free while stopped" };
             (format!("per {unit} and month"), format!("{day}{last}{stopped}"))
         }
+        Measure::Term => (format!("per {unit} and month of the term"), String::new()),
         Measure::Fixed => match charge.settle {
-            Settle::AtPurchase if charge.modes == [Mode::Prepaid] => {
-                (format!("per {unit} and month of the term"), String::new())
-            }
             Settle::AtPurchase => (format!("per {unit}"), String::new()),
             Settle::Each(cycle) => (format!("per {unit} and {}", cycle_name(cycle)), String::new()),
         },
