@@ -1,6 +1,6 @@
 //! The catalogues of the repository.
 
-use farebox_core::catalog::{HeldBy, Measure, Mode};
+use farebox_core::catalog::{HeldBy, Measure, Mode, Settle};
 use farebox_core::money::Exact;
 use farebox_text::catalog;
 use std::collections::BTreeSet;
@@ -83,6 +83,12 @@ fn customer_service_plans_are_as_the_source_says() {
             let discountable = product != "call-fees";
             assert!(plan.charges.iter().all(|charge| charge.discountable == discountable), "{}", plan.id);
         }
+    }
+    // Prepaid, a price is for each unit and month of the term.
+    for charge in ykf.plans().flat_map(|plan| &plan.charges) {
+        let prepaid = charge.modes == [Mode::Prepaid];
+        assert_eq!(charge.measure == Measure::Term, prepaid, "{}", charge.id);
+        assert_eq!(charge.settle == Settle::AtPurchase, prepaid, "{}", charge.id);
     }
     assert_eq!(ykf.products["seats"].plans.len(), 7);
     assert_eq!(plan("inbound-line-calls").charges[0].pricing.free, Exact::whole(500));

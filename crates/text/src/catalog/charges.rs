@@ -22,14 +22,6 @@ const MONTHS: &[(&str, MonthDays)] =
     &[("actual", MonthDays::Actual), ("thirty", MonthDays::Thirty), ("full", MonthDays::Full)];
 const CHARGED: &[(&str, bool)] = &[("charged", true), ("free", false)];
 
-/// The months of a prepaid term, for each unit: a fixed charge at the purchase of a prepaid order.
-const TERM: Measure = Measure::Term;
-
-/// Whether a charge is for the term.
-fn is_term(table: &Table<'_>) -> bool {
-    table.has("term")
-}
-
 /// How files write a cycle.
 pub(super) fn cycle_name(cycle: Cycle) -> &'static str {
     CYCLES.iter().find(|(_, known)| *known == cycle).map_or("", |(name, _)| name)
@@ -77,7 +69,7 @@ fn one(source: &mut Source<'_>, table: &mut Table<'_>, plan: &Plan, names: &Name
     Form::Name.check(source, &table.what, &id, place);
     let title = table.text(source, "title").unwrap_or_else(|| plan.title.clone());
     let measure = measure(source, table, names);
-    let modes = if is_term(table) && !table.has("modes") {
+    let modes = if measure == Some(Measure::Term) && !table.has("modes") {
         table.get("modes");
         vec![Mode::Prepaid]
     } else {
@@ -147,7 +139,7 @@ fn measure(source: &mut Source<'_>, table: &mut Table<'_>, names: &Names<'_>) ->
     }
     match present.first() {
         _ if fixed => Some(Measure::Fixed),
-        _ if term => Some(TERM),
+        _ if term => Some(Measure::Term),
         Some(kind) => {
             // `fixed = false`; anything but true and false is a mistake already.
             if matches!(table.get(kind).map(|value| value.get_ref()), Some(DeValue::Boolean(_))) {
@@ -203,7 +195,7 @@ fn settle(source: &mut Source<'_>, table: &mut Table<'_>, measure: Option<&Measu
     }
     table.get("settle");
     match measure {
-        Some(_) if is_term(table) => Some(Settle::AtPurchase),
+        Some(Measure::Term) => Some(Settle::AtPurchase),
         Some(Measure::Fixed) => {
             let found = format!("{} is fixed and has no field settle", table.what);
             source.mistake(table.at, found, "settle = \"purchase\" for once, \"month\", \"day\" or \"hour\"");
@@ -241,7 +233,7 @@ fn fits(
     settle: Settle,
 ) {
     let what = &table.what;
-    if is_term(table) && !plan.modes.is_empty() {
+    if *measure == Measure::Term && !plan.modes.is_empty() {
         let found = match (plan.modes.contains(&Mode::Prepaid), charge.modes.contains(&Mode::PayPerUse)) {
             (false, _) => Some("its plan cannot be prepaid"),
             (_, true) => Some("applies to pay-per-use"),
@@ -253,7 +245,7 @@ fn fits(
         }
     }
     match (settle, measure) {
-        (Settle::Each(_), _) if is_term(table) => {
+        (Settle::Each(_), Measure::Term) => {
             let found = format!("{what} is for the term and not charged at purchase");
             source.mistake(table.place("settle"), found, "settle = \"purchase\", or no such field");
         }
