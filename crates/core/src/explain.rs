@@ -6,6 +6,7 @@ use crate::catalog::{Model, Tier};
 use crate::metering::DeckCount;
 use crate::money::{Currency, Exact};
 use crate::quantity::PREFIX;
+pub use crate::quantity::plural;
 use crate::rating::{self, Increment};
 use crate::settlement::Stretch;
 use jiff::civil::{DateTime, Time};
@@ -89,7 +90,7 @@ pub(crate) fn word(
     } else {
         formula(line, stretch, wording, currency)
     };
-    let unit = &line.unit;
+    let unit = &plural(&line.unit);
     let mut text = String::new();
     if !wording.parts.is_empty() {
         text.push_str(&format!("{}. ", wording.parts.join(", ")));
@@ -272,7 +273,7 @@ pub(crate) fn word_reversal(line: &mut Line, before: &Charged, zone: &Zone, curr
     line.explanation = format!(
         "What is known now leaves nothing to charge here; {} {} for {} was charged on {} and is given back.",
         before.quantity,
-        before.unit,
+        plural(&before.unit),
         money(before.amount.decimal(currency), currency),
         before.line,
     );

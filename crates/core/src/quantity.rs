@@ -168,7 +168,16 @@ fn held(subscription: &Subscription, stretches: &[Stretch<'_>]) -> Result<Vec<Qu
 
 /// `10 seats`.
 pub(crate) fn count(units: i64, unit: &str) -> String {
-    if units == 1 { format!("1 {unit}") } else { format!("{units} {unit}s") }
+    if units == 1 { format!("1 {unit}") } else { format!("{units} {}", plural(unit)) }
+}
+
+/// `seats`; symbols such as GB have no plural.
+pub fn plural(unit: &str) -> String {
+    if unit.ends_with(|last: char| last.is_ascii_lowercase() && last != 's') {
+        format!("{unit}s")
+    } else {
+        unit.to_owned()
+    }
 }
 
 /// `4–15 January`, `31 January`.
