@@ -39,9 +39,11 @@ pub(crate) fn model_name(model: &Model) -> &'static str {
 pub fn show_period(zone: &Zone, span: Span) -> String {
     let (start, end) = (zone.local(span.start), zone.local(span.end));
     let day = |date: DateTime| date.strftime("%-d %B %Y").to_string();
-    let clock = |at: DateTime| {
-        let time = at.time();
-        if time.subsec_nanosecond() == 0 { at.strftime("%H:%M:%S").to_string() } else { time.to_string() }
+    let clock = |at: Instant| {
+        let time = zone.local(at).time();
+        let whole = time.subsec_nanosecond() == 0;
+        let shown = if whole { time.strftime("%H:%M:%S").to_string() } else { time.to_string() };
+        shown + &zone.offset_if_doubled(at)
     };
     let midnight = |at: DateTime| at.time() == Time::midnight();
     // The end is shown as the last moment inside: midnight as 24:00:00 of the day before.
@@ -59,11 +61,11 @@ pub fn show_period(zone: &Zone, span: Span) -> String {
             format!("{} – {last_day}", day(start))
         };
     }
-    let end_clock = if midnight(end) { "24:00:00".to_owned() } else { clock(end) };
+    let end_clock = if midnight(end) { "24:00:00".to_owned() } else { clock(span.end) };
     if start.date() == last {
-        format!("{} {}–{end_clock}", day(start), clock(start))
+        format!("{} {}–{end_clock}", day(start), clock(span.start))
     } else {
-        format!("{} {} – {last_day} {end_clock}", day(start), clock(start))
+        format!("{} {} – {last_day} {end_clock}", day(start), clock(span.start))
     }
 }
 
