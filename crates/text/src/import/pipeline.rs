@@ -192,6 +192,8 @@ enum Work {
 
 impl<'a> Worker<'a> {
     fn new(shared: &'a Shared<'a>, number: usize, parts: usize, out: &'a mut Out) -> Worker<'a> {
+        // Rows that cannot be read are listed from the first chunk of the first file on.
+        out.tally = Tally::new(shared.setting.listed_max);
         Worker {
             shared,
             number,
