@@ -2,11 +2,11 @@
 
 use crate::bill::{Charged, Line, LineKind};
 use crate::calendar::{Instant, Span, Zone};
-use crate::catalog::{Model, Tier};
-use crate::metering::DeckCount;
+use crate::catalog::{DeckRate, Model, Tier};
+use crate::metering::{DeckCount, DeckSeconds};
 use crate::money::{Currency, Exact};
 use crate::quantity::PREFIX;
-pub use crate::quantity::plural;
+use crate::quantity::plural;
 use crate::rating::{self, Increment};
 use crate::settlement::Stretch;
 use jiff::civil::{DateTime, Time};
@@ -19,7 +19,10 @@ pub(crate) struct Wording {
     pub group: BTreeMap<String, String>,
     pub parts: Vec<String>,
     pub discount: Option<String>,
-    pub shared: bool,
+    /// This split's part of the quantity, and the whole, where there are several splits.
+    pub share: Option<(Exact, Exact)>,
+    /// What the accumulation costs with this stretch, and without it, under a volume price.
+    pub volume: Option<(String, String)>,
     pub deck: Option<DeckCount>,
 }
 
@@ -92,44 +95,54 @@ pub(crate) fn word(
     } else {
         formula(line, stretch, wording, currency)
     };
-    let unit = &plural(&line.unit);
+    let units = |quantity: Exact| quantity_of(quantity, &line.unit);
     let mut text = String::new();
     if !wording.parts.is_empty() {
         text.push_str(&format!("{}. ", wording.parts.join(", ")));
     }
     if difference {
+        let absolute = if line.amount.is_negative() { line.amount.negated() } else { line.amount };
         text.push_str(&format!(
-            "What is known now makes this {} {unit} for {}; {} for {} was charged on {}, so {} is {}.",
-            known.quantity,
+            "What is known now makes this {} for {}; {} for {} was charged on {}, so ",
+            units(known.quantity),
             money(known.amount.decimal(currency), currency),
             before.quantity,
             money(before.amount.decimal(currency), currency),
             before.line,
-            money(line.amount.decimal(currency), currency),
-            if line.amount.is_negative() { "given back" } else { "charged now" },
         ));
+        let absolute = money(absolute.decimal(currency), currency);
+        text.push_str(&match () {
+            () if line.amount.is_zero() => "the amount stays.".to_owned(),
+            () if line.amount.is_negative() => format!("{absolute} is given back."),
+            () => format!("{absolute} is charged now."),
+        });
         line.explanation = text;
         return;
     }
     if line.kind == LineKind::Correction {
-        text.push_str("This reached us after its period was billed. ");
+        text.push_str("This became known after its period was settled. ");
     }
     if !line.free.is_zero() {
-        text.push_str(&format!("{} {unit} free. ", line.free));
+        text.push_str(&format!("{} free. ", units(line.free)));
     }
     match line.unit_price {
         Some(price) => text.push_str(&format!(
-            "{} {unit} at {} per {}",
-            line.quantity,
+            "{} at {} per {}",
+            units(line.quantity),
             money(show_price(list_price(stretch).unwrap_or(price), currency), currency),
             line.basis.per
         )),
-        None => text.push_str(&format!("{} {unit} by the {} price", line.quantity, line.basis.model)),
+        None => text.push_str(&format!("{} by the {} price", units(line.quantity), line.basis.model)),
     }
-    if wording.shared {
-        text.push_str(", this project's share by quantity");
+    if wording.share.is_some() {
+        text.push_str(", a share by quantity");
     }
-    text.push_str(&format!(": {} = {}.", line.formula, line.list.decimal(currency)));
+    let list = line.list.decimal(currency);
+    if line.formula == list {
+        text.push_str(&format!(": {list}."));
+    } else {
+        text.push_str(&format!(": {} = {list}.", line.formula));
+    }
     let adjusted = wording.increment.adjusted;
     if adjusted > Exact::ZERO {
         text.push_str(" Raised to the minimum of the period.");
@@ -144,6 +157,11 @@ pub(crate) fn word(
         ));
     }
     line.explanation = text;
+}
+
+/// `1 call`, `95 calls`.
+pub fn quantity_of(quantity: Exact, unit: &str) -> String {
+    if quantity == Exact::ONE { format!("1 {unit}") } else { format!("{quantity} {}", plural(unit)) }
 }
 
 /// Held days are shown as days: a seat added at noon is charged for the day.
@@ -196,32 +214,95 @@ fn deck_row<'a>(stretch: &'a Stretch<'_>, prefix: &str) -> Option<&'a crate::cat
     stretch.catalogue.decks.get(deck)?.rows.iter().find(|row| row.prefix == prefix)
 }
 
-/// The arithmetic of a line at list prices.
+/// The arithmetic of a line at list prices, with what the minimum or maximum made of it, and this
+/// split's share.
 fn formula(line: &Line, stretch: &Stretch<'_>, wording: &Wording, currency: Currency) -> String {
+    let by_unit = matches!(stretch.charge.pricing.model, Model::PerUnit(_));
+    let adjusted = wording.increment.adjusted;
+    // A share of what has one price is its own quantity at that price.
+    let share = wording.share.filter(|_| !by_unit || !adjusted.is_zero());
+    let quantity = if share.is_some() { wording.increment.charged } else { line.quantity };
+    let mut text = model_formula(quantity, line, stretch, wording, currency);
+    if adjusted > Exact::ZERO {
+        text.push_str(&format!(" + {} to the minimum", show_price(adjusted, currency)));
+    } else if adjusted.is_negative() {
+        let over = Exact::ZERO.sub(adjusted).unwrap_or(Exact::ZERO);
+        text.push_str(&format!(" − {} over the maximum", show_price(over, currency)));
+    }
+    match share {
+        Some((part, whole)) => {
+            let ratio = part.div(whole).unwrap_or(Exact::ZERO);
+            let inner = if text.contains(' ') { format!("({text})") } else { text };
+            format!("{}/{} × {inner}", ratio.numerator(), ratio.denominator())
+        }
+        None => text,
+    }
+}
+
+fn model_formula(
+    quantity: Exact,
+    line: &Line,
+    stretch: &Stretch<'_>,
+    wording: &Wording,
+    currency: Currency,
+) -> String {
     let price = |price: Exact| show_price(price, currency);
     let (before, charged) = (wording.increment.before, wording.increment.charged);
     let after = before.add(charged).unwrap_or(before);
     match &stretch.charge.pricing.model {
         Model::PerUnit(unit_price) if line.basis.units == Exact::ONE => {
-            format!("{} × {}", line.quantity, price(*unit_price))
+            format!("{quantity} × {}", price(*unit_price))
         }
         Model::PerUnit(unit_price) => {
-            format!("{}/{} × {}", line.quantity, line.basis.units, price(*unit_price))
+            format!("{quantity}/{} × {}", line.basis.units, price(*unit_price))
         }
         Model::Graduated(tiers) => graduated(tiers, before, after, currency),
-        Model::Volume(tiers) => {
-            let at = |units: Exact| rating::tier_of(tiers, units).map_or(Exact::ZERO, |tier| tier.price);
-            let now = format!("{after} × {}", price(at(after)));
-            if before.is_zero() { now } else { format!("{now} − {before} × {}", price(at(before))) }
-        }
+        Model::Volume(_) => match &wording.volume {
+            Some((now, _)) if now.is_empty() => "0".to_owned(),
+            Some((now, then)) if then.is_empty() => now.clone(),
+            Some((now, then)) if then.contains('+') => format!("{now} − ({then})"),
+            Some((now, then)) => format!("{now} − {then}"),
+            None => line.list.decimal(currency),
+        },
         Model::Block { size, price: of_block } => {
             let blocks = |units: Exact| units.div(*size).map(Exact::ceil).unwrap_or(Exact::ZERO);
             let started = blocks(after).sub(blocks(before)).unwrap_or(Exact::ZERO);
-            format!("{started} started {size}s × {}", price(*of_block))
+            let name = if started == Exact::ONE { "block" } else { "blocks" };
+            format!("{started} {name} of {size} × {}", price(*of_block))
         }
         Model::Flat(flat) => price(*flat),
         Model::Deck(_) => deck(line, stretch, wording, currency),
     }
+}
+
+/// What an accumulation under a volume price costs, as one would write it down: units by the price
+/// list that held for them, at the tier that all of them reach, and the flat price of that tier.
+pub(crate) fn volume(steps: &[(&Stretch<'_>, Increment)], currency: Currency) -> String {
+    let Some((_, last)) = steps.last() else { return String::new() };
+    let reached = last.before.add(last.charged).unwrap_or(last.before);
+    let mut parts: Vec<(Exact, Exact)> = Vec::new();
+    let mut flat = Exact::ZERO;
+    for (stretch, increment) in steps {
+        let Model::Volume(tiers) = &stretch.charge.pricing.model else { continue };
+        let Some(tier) = rating::tier_of(tiers, reached) else { continue };
+        flat = tier.flat;
+        match parts.last_mut() {
+            Some((units, price)) if *price == tier.price => {
+                *units = units.add(increment.charged).unwrap_or(*units);
+            }
+            _ if increment.charged.is_zero() => {}
+            _ => parts.push((increment.charged, tier.price)),
+        }
+    }
+    if reached <= Exact::ZERO {
+        return String::new();
+    }
+    let mut words: Vec<String> =
+        parts.iter().map(|(units, price)| format!("{units} × {}", show_price(*price, currency))).collect();
+    if !flat.is_zero() {
+        words.push(show_price(flat, currency));
+    }
+    words.join(" + ")
 }
 
 fn graduated(tiers: &[Tier], before: Exact, after: Exact, currency: Currency) -> String {
@@ -239,7 +320,10 @@ fn graduated(tiers: &[Tier], before: Exact, after: Exact, currency: Currency) ->
         }
         from = until;
     }
-    if parts.is_empty() { "0".to_owned() } else { parts.join(" + ") }
+    match (parts.is_empty(), tiers.first()) {
+        (true, Some(first)) => format!("0 × {}", show_price(first.price, currency)),
+        _ => parts.join(" + "),
+    }
 }
 
 fn deck(line: &Line, stretch: &Stretch<'_>, wording: &Wording, currency: Currency) -> String {
@@ -252,17 +336,34 @@ fn deck(line: &Line, stretch: &Stretch<'_>, wording: &Wording, currency: Currenc
         parts.push(format!("{} × {}", count.calls, show_price(row.connect_fee, currency)));
     }
     let minutes = |seconds: i64| Exact::ratio(seconds.into(), 60).unwrap_or(Exact::ZERO);
-    let mut add = |seconds: i64, price: Exact| {
+    let mut add = |seconds: i64, band: &str, price: Exact| {
         if seconds > 0 {
-            parts.push(format!("{} min × {}", minutes(seconds), show_price(price, currency)));
+            parts.push(format!("{} min{band} × {}", minutes(seconds), show_price(price, currency)));
         }
     };
-    for (seconds, rate) in count.bands.iter().zip(&row.rates) {
+    let mut add_steps = |first_s: i64, next_s: i64, band: &str, rate: &DeckRate| {
         if rate.first_per_minute == rate.next_per_minute {
-            add(seconds.first_s + seconds.next_s, rate.first_per_minute);
+            add(first_s + next_s, band, rate.first_per_minute);
         } else {
-            add(seconds.first_s, rate.first_per_minute);
-            add(seconds.next_s, rate.next_per_minute);
+            add(first_s, band, rate.first_per_minute);
+            add(next_s, band, rate.next_per_minute);
+        }
+    };
+    let bands = match &stretch.charge.pricing.model {
+        Model::Deck(deck) => stretch.catalogue.decks.get(deck).map(|deck| deck.bands.as_slice()),
+        _ => None,
+    };
+    match row.rates.split_first() {
+        Some((rate, others)) if others.iter().all(|other| other == rate) => {
+            let sum = |part: fn(&DeckSeconds) -> i64| count.bands.iter().map(part).sum();
+            add_steps(sum(|band| band.first_s), sum(|band| band.next_s), "", rate);
+        }
+        _ => {
+            for (index, (seconds, rate)) in count.bands.iter().zip(&row.rates).enumerate() {
+                let band = bands.and_then(|bands| bands.get(index));
+                let band = band.map(|band| format!(" {}", band.id)).unwrap_or_default();
+                add_steps(seconds.first_s, seconds.next_s, &band, rate);
+            }
         }
     }
     if parts.is_empty() { "0".to_owned() } else { parts.join(" + ") }
@@ -273,9 +374,8 @@ pub(crate) fn word_reversal(line: &mut Line, before: &Charged, zone: &Zone, curr
     line.description = format!("{}, {}", line.title, show_period(zone, line.period));
     line.formula = format!("0 − {}", before.amount.decimal(currency));
     line.explanation = format!(
-        "What is known now leaves nothing to charge here; {} {} for {} was charged on {} and is given back.",
-        before.quantity,
-        plural(&before.unit),
+        "What is known now leaves nothing to charge here; {} for {} was charged on {} and is given back.",
+        quantity_of(before.quantity, &before.unit),
         money(before.amount.decimal(currency), currency),
         before.line,
     );

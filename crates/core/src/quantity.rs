@@ -417,6 +417,7 @@ fn quantities_of(
             let held = opening.keys().filter(|(known, split)| known == group && !counts.contains_key(split));
             absent = held.map(|(_, split)| split.clone()).collect();
         }
+        let carried = !absent.is_empty();
         for split in absent {
             let level = opening[&(group.clone(), split.clone())];
             let none = Counter::new(meter.aggregate, false);
@@ -464,7 +465,7 @@ fn quantities_of(
             units_per_price: Exact::ONE,
             unit: meter.unit.clone(),
             per: meter.unit.clone(),
-            parts: parts(meter, events, measured),
+            parts: parts(meter, events, measured, carried),
             deck: deck.and_then(|counter| match counter.value {
                 Aggregated::Deck(count) => Some(count),
                 _ => None,
@@ -475,10 +476,12 @@ fn quantities_of(
 }
 
 /// How a metered quantity came about.
-fn parts(meter: &Meter, events: i64, measured: Exact) -> Vec<String> {
+fn parts(meter: &Meter, events: i64, measured: Exact, carried: bool) -> Vec<String> {
     if events == 0 {
-        return Vec::new();
+        let of = meter.of.as_deref().filter(|_| carried);
+        return of.map(|of| format!("The last {of} reported, held on")).into_iter().collect();
     }
+    let values = count(events, "value");
     let events = count(events, &meter.event);
     let how = match (meter.aggregate, &meter.of) {
         (Aggregate::Count, _) => return vec![events],
@@ -487,10 +490,12 @@ fn parts(meter: &Meter, events: i64, measured: Exact) -> Vec<String> {
             Rounding::SumUp(step) => format!("{measured} {of}, their sum rounded up to {step}"),
             Rounding::None => format!("{measured} {of}"),
         },
-        (Aggregate::Max, Some(of)) => format!("greatest {of}"),
-        (Aggregate::Latest, Some(of)) => format!("latest {of}"),
-        (Aggregate::Unique, Some(of)) => format!("different {of}"),
-        (Aggregate::TimeWeighted, Some(of)) => format!("{of} × hours held"),
+        (Aggregate::Max, Some(of)) => return vec![format!("Greatest of {values} of {of}")],
+        (Aggregate::Latest, Some(of)) => return vec![format!("Latest of {values} of {of}")],
+        (Aggregate::Unique, Some(of)) => return vec![format!("{measured} different of {values} of {of}")],
+        (Aggregate::TimeWeighted, Some(of)) => {
+            return vec![format!("{values} of {of}, each held until the next")];
+        }
         _ => return vec![events],
     };
     vec![format!("{events}: {how}")]
