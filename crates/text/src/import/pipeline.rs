@@ -191,6 +191,8 @@ enum Work {
 
 impl<'a> Worker<'a> {
     fn new(shared: &'a Shared<'a>, number: usize, parts: usize, out: &'a mut Out) -> Worker<'a> {
+        out.tally = Tally::new(shared.setting.listed_max);
+        out.batches.iter_mut().for_each(Batch::clear);
         Worker {
             shared,
             number,

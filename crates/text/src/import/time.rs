@@ -85,7 +85,7 @@ impl Clock {
 #[inline]
 fn two(text: &[u8], at: usize) -> Option<i8> {
     let (tens, ones) = (text[at].wrapping_sub(b'0'), text[at + 1].wrapping_sub(b'0'));
-    (tens < 10 && ones < 10).then_some((tens * 10 + ones) as i8)
+    (tens < 10 && ones < 10).then(|| (tens * 10 + ones) as i8)
 }
 
 fn civil(text: &[u8; 19]) -> Option<DateTime> {
