@@ -11,8 +11,8 @@ use farebox_core::calendar::Zone;
 use farebox_core::metering::{Event, Value};
 use farebox_core::money::Exact;
 use farebox_text::import::{
-    Attributes, Change, Condition, ImportSpec, Importer, Input, MapRule, Origin, Outcome, Pattern, Preset, Sink,
-    Template, Verdict, generate,
+    Attributes, Change, Condition, ImportSpec, Importer, Input, MapRule, Origin, Outcome, Pattern, Preset,
+    Sink, Template, Verdict, generate,
 };
 use std::io::{BufWriter, Write};
 use std::time::Instant;
@@ -75,7 +75,8 @@ fn main() {
     match (arguments.first().map(String::as_str), arguments.get(2)) {
         (Some("generate"), Some(path)) => {
             let mut out = BufWriter::new(std::fs::File::create(path).expect("the file can be made"));
-            generate::asterisk(number(1).unwrap_or(1_000_000) as u64, 1, &mut out).expect("the file is written");
+            generate::asterisk(number(1).unwrap_or(1_000_000) as u64, 1, &mut out)
+                .expect("the file is written");
             out.flush().expect("the file is written");
         }
         (Some("read"), _) => {

@@ -25,9 +25,27 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128, xxh3_128_with_seed};
 
 /// The columns of the newest files; older ones lack some of the last five.
 pub(super) const COLUMNS: [&str; 21] = [
-    "accountcode", "src", "dst", "dcontext", "clid", "channel", "dstchannel", "lastapp", "lastdata", "start",
-    "answer", "end", "duration", "billsec", "disposition", "amaflags", "uniqueid", "userfield", "peeraccount",
-    "linkedid", "sequence",
+    "accountcode",
+    "src",
+    "dst",
+    "dcontext",
+    "clid",
+    "channel",
+    "dstchannel",
+    "lastapp",
+    "lastdata",
+    "start",
+    "answer",
+    "end",
+    "duration",
+    "billsec",
+    "disposition",
+    "amaflags",
+    "uniqueid",
+    "userfield",
+    "peeraccount",
+    "linkedid",
+    "sequence",
 ];
 
 const CHANNEL: usize = 5;
@@ -116,7 +134,8 @@ impl Plan {
         let rules = Rules::compile(&spec.rules, &spec.rules_file, "accountcode", &mut names)?;
         let mut looked_at = names.0;
         let wanted: Vec<usize> = (0..COLUMNS.len()).filter(|&i| spec.attributes.wants(COLUMNS[i])).collect();
-        looked_at.extend(wanted.iter().filter(|column| !looked_at.contains(column)).copied().collect::<Vec<_>>());
+        looked_at
+            .extend(wanted.iter().filter(|column| !looked_at.contains(column)).copied().collect::<Vec<_>>());
         Ok(Plan {
             rules,
             looked_at,
@@ -211,7 +230,9 @@ impl Parser for Asterisk {
                 &narrow
             }
             _ => {
-                out.quarantine(&row, "columns", || format!("the row has {count} columns; 16 to 21 are expected"));
+                out.quarantine(&row, "columns", || {
+                    format!("the row has {count} columns; 16 to 21 are expected")
+                });
                 return;
             }
         };
@@ -263,7 +284,9 @@ impl Parser for Asterisk {
         let alike = xxh3_128_with_seed(&out.scratch, u64::from(plan.file));
         let profile = out.interner.intern(alike, |value| profile(plan, &columns, value));
         let Some(profile) = Interner::global(profile, out.worker) else {
-            out.quarantine(&row, "too-many-values", || "the columns that rules look at have too many values".into());
+            out.quarantine(&row, "too-many-values", || {
+                "the columns that rules look at have too many values".into()
+            });
             return;
         };
 

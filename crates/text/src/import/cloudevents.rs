@@ -107,9 +107,8 @@ impl rules::Row for Said<'_> {
 }
 
 /// Attributes of the envelope that are no attributes of the usage.
-const ENVELOPE: [&str; 9] = [
-    "specversion", "id", "source", "type", "subject", "time", "datacontenttype", "dataschema", "revision",
-];
+const ENVELOPE: [&str; 9] =
+    ["specversion", "id", "source", "type", "subject", "time", "datacontenttype", "dataschema", "revision"];
 
 /// Adds the value to a sum that does not depend on the order.
 fn print(name: &str, value: &Scalar<'_>) -> u64 {
@@ -142,9 +141,13 @@ impl Parser for CloudEvents {
             Err(why) => return out.quarantine(&row, "bad-json", || why),
         };
         let said = Said { found: &found, names: &plan.names };
-        let missing = ["id", "source", "specversion", "type", "time"].into_iter().find(|name| said.text(name).is_none());
+        let missing = ["id", "source", "specversion", "type", "time"]
+            .into_iter()
+            .find(|name| said.text(name).is_none());
         if let Some(name) = missing {
-            return out.quarantine(&row, "missing-attribute", || format!("\"{name}\" is missing, empty, or no text"));
+            return out.quarantine(&row, "missing-attribute", || {
+                format!("\"{name}\" is missing, empty, or no text")
+            });
         }
         let text = |name| said.text(name).unwrap_or_default();
         if text("specversion") != "1.0" {
@@ -155,7 +158,9 @@ impl Parser for CloudEvents {
         let Some(time) = rfc3339(text("time").as_bytes()) else {
             return out.quarantine(&row, "bad-time", || {
                 let found = text("time");
-                format!("time \"{found}\" is no RFC 3339 time that can be billed, such as 2026-01-31T23:59:59Z")
+                format!(
+                    "time \"{found}\" is no RFC 3339 time that can be billed, such as 2026-01-31T23:59:59Z"
+                )
             });
         };
         let start = said.get("start").or_else(|| said.get("data.start"));
@@ -196,7 +201,9 @@ impl Parser for CloudEvents {
                     Some(name) => name,
                     None if ENVELOPE.contains(&name.as_ref()) => continue,
                     // Data says more than an extension of the same name.
-                    None if said.found.iter().any(|(other, _)| other.strip_prefix("data.") == Some(name)) => continue,
+                    None if said.found.iter().any(|(other, _)| other.strip_prefix("data.") == Some(name)) => {
+                        continue;
+                    }
                     None => name,
                 };
                 if is_set(name) || !plan.attributes.wants(name) {

@@ -27,7 +27,14 @@ impl Random {
 
 /// Companies by their dialplan contexts; a rule maps each to an account.
 pub const CONTEXTS: [&str; 8] = [
-    "acme-pstn", "globex-pstn", "initech-pstn", "umbrella-pstn", "hooli-out", "stark-out", "wayne-out", "wonka-out",
+    "acme-pstn",
+    "globex-pstn",
+    "initech-pstn",
+    "umbrella-pstn",
+    "hooli-out",
+    "stark-out",
+    "wayne-out",
+    "wonka-out",
 ];
 
 /// Writes `rows` rows of an Asterisk `Master.csv` with 21 columns, about 280 bytes each, times in
@@ -72,9 +79,19 @@ pub fn asterisk(rows: u64, seed: u64, out: &mut impl Write) -> io::Result<()> {
             let local = !last && random.percent(60);
             let unique = if leg == 0 || !local { linked } else { (now, channel + 2 * leg) };
             let (from, to) = if local {
-                (format!("Local/ch{leg}@TimeDelay-{channel:08x};2"), format!("SIP/30{leg}-{:08x}", channel + 2 * leg + 1))
+                (
+                    format!("Local/ch{leg}@TimeDelay-{channel:08x};2"),
+                    format!("SIP/30{leg}-{:08x}", channel + 2 * leg + 1),
+                )
             } else {
-                (trunk.clone(), if leg == 0 && legs == 1 { String::new() } else { format!("SIP/acmepbx-{:08x}", channel + leg) })
+                (
+                    trunk.clone(),
+                    if leg == 0 && legs == 1 {
+                        String::new()
+                    } else {
+                        format!("SIP/acmepbx-{:08x}", channel + leg)
+                    },
+                )
             };
             let start = now + if leg == 0 { 0 } else { ring };
             let billed = if answered || random.percent(8) { talk } else { 0 };
@@ -90,7 +107,11 @@ pub fn asterisk(rows: u64, seed: u64, out: &mut impl Write) -> io::Result<()> {
             } else {
                 String::new()
             };
-            let application = if to.is_empty() { ("Hangup", String::new()) } else { ("Dial", format!("SIP/{extension}&SIP/200@acmepbx,60,t")) };
+            let application = if to.is_empty() {
+                ("Hangup", String::new())
+            } else {
+                ("Dial", format!("SIP/{extension}&SIP/200@acmepbx,60,t"))
+            };
             line.clear();
             write!(line, "\"\",\"{number}\",\"{extension}\",\"{context}\",\"")?;
             line.extend_from_slice(&name);

@@ -170,8 +170,7 @@ impl Importer {
         };
         let plan = Arc::new(FilePlan::new(spec, input, file)?);
         self.plans.push(Arc::clone(&plan));
-        let context =
-            Context { plans: &self.plans, inline: &self.inline, file, watched: &self.watched };
+        let context = Context { plans: &self.plans, inline: &self.inline, file, watched: &self.watched };
         let setting = pipeline::Setting {
             plan: &plan,
             context: &context,
@@ -231,8 +230,7 @@ impl Importer {
     pub fn insert<S: Sink>(&mut self, event: &Event<'_>, line: u64, sinks: &mut [S]) -> Outcome {
         let (record, bytes) = encode_inline(event, self.inline.len() as u64);
         let owner = record.key.partition(self.partitions.len());
-        let context =
-            Context { plans: &self.plans, inline: &self.inline, file: 0, watched: &self.watched };
+        let context = Context { plans: &self.plans, inline: &self.inline, file: 0, watched: &self.watched };
         let outcome = match sinks.get_mut(owner) {
             Some(sink) => {
                 let mut tally = Tally::new(0);

@@ -56,7 +56,11 @@ pub(super) enum Entry<'a> {
 
 impl<const NOTED: bool> Index<NOTED> {
     pub(super) fn new() -> Index<NOTED> {
-        Index { segments: (0..SEGMENTS).map(|_| Segment { slots: Vec::new(), notes: Vec::new(), used: 0 }).collect() }
+        Index {
+            segments: (0..SEGMENTS)
+                .map(|_| Segment { slots: Vec::new(), notes: Vec::new(), used: 0 })
+                .collect(),
+        }
     }
 
     /// Looks the key up; a new one is inserted with `value` and `note`.

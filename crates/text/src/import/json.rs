@@ -133,7 +133,8 @@ impl<'a> Json<'a> {
             Some(b'"') => Scalar::Text(self.string()?),
             Some(b'-' | b'0'..=b'9') => Scalar::Number(self.number()?),
             _ => {
-                let words = [("true", Scalar::Bool(true)), ("false", Scalar::Bool(false)), ("null", Scalar::Null)];
+                let words =
+                    [("true", Scalar::Bool(true)), ("false", Scalar::Bool(false)), ("null", Scalar::Null)];
                 let word = words.into_iter().find(|(word, _)| self.text[self.at..].starts_with(word));
                 let (word, scalar) = word.ok_or_else(|| self.wrong("a value"))?;
                 self.at += word.len();
@@ -460,7 +461,10 @@ mod tests {
 
     #[test]
     fn objects() {
-        check(r#"{"a":1.50,"b":{"c":"x\u00e9\n","d":[true,null]}}"#, "a=Number(\"1.50\"); b.c=Text(\"xé\\n\"); b.d.0=Bool(true); b.d.1=Null;");
+        check(
+            r#"{"a":1.50,"b":{"c":"x\u00e9\n","d":[true,null]}}"#,
+            "a=Number(\"1.50\"); b.c=Text(\"xé\\n\"); b.d.0=Bool(true); b.d.1=Null;",
+        );
         check(r#"{"a":"\ud83d\ude00"}"#, "a=Text(\"😀\");");
         check(r#"{"a":1,"a":2}"#, "\"a\" stands there twice");
         check(r#"{"a":01}"#, "after 6 bytes of the JSON, , or } is expected");
@@ -473,9 +477,17 @@ mod tests {
     fn numbers_are_exact_or_too_much() {
         let show = |digits| exact(digits).map_or("too much".into(), |n: Exact| n.to_string());
         for (digits, expected) in [
-            ("0.1", "0.1"), ("-12.50", "-12.5"), ("1e3", "1000"), ("1.5E-3", "0.0015"), ("0e99", "0"),
-            ("12345678901234567890", "too much"), ("1e30", "too much"), ("1e-30", "too much"),
-            ("1e99999999999", "too much"), ("-2.5e1", "-25"), ("0.0000000001", "too much"),
+            ("0.1", "0.1"),
+            ("-12.50", "-12.5"),
+            ("1e3", "1000"),
+            ("1.5E-3", "0.0015"),
+            ("0e99", "0"),
+            ("12345678901234567890", "too much"),
+            ("1e30", "too much"),
+            ("1e-30", "too much"),
+            ("1e99999999999", "too much"),
+            ("-2.5e1", "-25"),
+            ("0.0000000001", "too much"),
         ] {
             assert_eq!(show(digits), expected, "{digits}");
         }

@@ -161,8 +161,11 @@ impl Partition {
             let ordinal = match self.repeats.insert(record.key, 1, first, &mut 0) {
                 Entry::New => 1,
                 Entry::Known(most, note) => {
-                    let ordinal =
-                        if *note >> 32 == u64::from(context.file) { (*note as u32).saturating_add(1) } else { 1 };
+                    let ordinal = if *note >> 32 == u64::from(context.file) {
+                        (*note as u32).saturating_add(1)
+                    } else {
+                        1
+                    };
                     *note = u64::from(context.file) << 32 | u64::from(ordinal);
                     if ordinal <= *most {
                         return Outcome::Duplicate;

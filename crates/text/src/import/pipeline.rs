@@ -118,7 +118,8 @@ pub(super) fn read<S: Sink>(
     let plan = setting.plan;
     let parts = partitions.len();
     let streamed = matches!(plan.parser().framing(), Framing::Objects);
-    let chunks = if streamed { u64::MAX } else { (plan.len.saturating_sub(plan.begin)).div_ceil(setting.chunk_bytes) };
+    let chunks =
+        if streamed { u64::MAX } else { (plan.len.saturating_sub(plan.begin)).div_ceil(setting.chunk_bytes) };
     let shared = Shared {
         setting,
         state: Mutex::new(State {
@@ -210,7 +211,13 @@ impl<'a> Worker<'a> {
         loop {
             match self.work() {
                 Work::Take(mut batch) => {
-                    partition.take(&batch, self.shared.setting.context, sink, &mut self.routed, &mut self.tally);
+                    partition.take(
+                        &batch,
+                        self.shared.setting.context,
+                        sink,
+                        &mut self.routed,
+                        &mut self.tally,
+                    );
                     partition.join(&mut self.routed[self.number]);
                     batch.clear();
                     let mut state = self.shared.lock();
@@ -303,7 +310,10 @@ impl<'a> Worker<'a> {
                 return;
             }
         };
-        while let Some(mut piece) = { let turn = state.committed; state.pending.remove(&turn) } {
+        while let Some(mut piece) = {
+            let turn = state.committed;
+            state.pending.remove(&turn)
+        } {
             let (from, to) = self.region(state.committed);
             let streamed = matches!(self.parser.framing(), Framing::Objects);
             match state.next {
@@ -416,7 +426,16 @@ impl<'a> Worker<'a> {
                     at = newline.map(|newline| rest + newline + 1);
                 }
                 found => {
-                    let (after, more) = hand_over(found, &buffer, row, line, offset, &self.fields, &mut *self.parser, self.out);
+                    let (after, more) = hand_over(
+                        found,
+                        &buffer,
+                        row,
+                        line,
+                        offset,
+                        &self.fields,
+                        &mut *self.parser,
+                        self.out,
+                    );
                     lines += u64::from(more);
                     at = Some(after);
                 }
@@ -436,7 +455,8 @@ impl<'a> Worker<'a> {
                 self.out.tally.quarantine((u64::from(line), object.offset), 1, code, || sentence.into());
                 continue;
             }
-            let row = RowAt { bytes: &cut.bytes[object.at..object.at + object.len], line, offset: object.offset };
+            let row =
+                RowAt { bytes: &cut.bytes[object.at..object.at + object.len], line, offset: object.offset };
             self.out.tally.summary.rows += 1;
             self.parser.row(row, &self.fields, self.out);
         }
@@ -500,7 +520,9 @@ fn hand_over(
                 Flaw::Quote => out.quarantine(&row, "stray-quote", || {
                     "a quote stands inside a field, or text follows a closing quote".into()
                 }),
-                Flaw::Unclosed => out.quarantine(&row, "unclosed-quote", || "a quoted field never ends".into()),
+                Flaw::Unclosed => {
+                    out.quarantine(&row, "unclosed-quote", || "a quoted field never ends".into())
+                }
                 Flaw::Columns => out.quarantine(&row, "columns", || {
                     "a quoted field goes on over lines, and then the columns do not fit".into()
                 }),
@@ -512,7 +534,13 @@ fn hand_over(
 }
 
 /// Parses the row at the beginning of the bytes.
-pub(super) fn one_row(parser: &mut dyn Parser, bytes: &[u8], offset: u64, fields: &mut Fields, out: &mut Out) {
+pub(super) fn one_row(
+    parser: &mut dyn Parser,
+    bytes: &[u8],
+    offset: u64,
+    fields: &mut Fields,
+    out: &mut Out,
+) {
     let found = parser.framing().next(bytes, 0, true, fields);
     if let Found::Row { .. } = found {
         hand_over(found, bytes, 0, 1, offset, fields, parser, out);

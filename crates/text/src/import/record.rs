@@ -46,7 +46,12 @@ impl Out {
         }
     }
 
-    pub(super) fn quarantine(&mut self, row: &RowAt<'_>, code: &'static str, sentence: impl FnOnce() -> String) {
+    pub(super) fn quarantine(
+        &mut self,
+        row: &RowAt<'_>,
+        code: &'static str,
+        sentence: impl FnOnce() -> String,
+    ) {
         self.tally.quarantine((u64::from(row.line), row.offset), 1, code, || sentence().into());
     }
 }

@@ -253,7 +253,6 @@ impl Rules {
             .enumerate()
             .find(|(_, rule)| rule.when.iter().all(|(slot, pattern)| pattern.matches(&row.value(*slot))))
     }
-
 }
 
 #[cfg(test)]

@@ -99,9 +99,7 @@ impl Framing {
     pub(super) fn next(&self, data: &[u8], at: usize, last: bool, fields: &mut Fields) -> Found {
         match self {
             Framing::Lines => line(data, at, last),
-            Framing::Quoted { separator, columns } => {
-                quoted(data, at, last, *separator, columns, fields)
-            }
+            Framing::Quoted { separator, columns } => quoted(data, at, last, *separator, columns, fields),
             Framing::Objects => match super::json::value_end(&data[at..]) {
                 Some(len) => Found::Row { len, next: at + len, lines: 1 },
                 None => Found::TooLong,

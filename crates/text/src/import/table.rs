@@ -80,7 +80,9 @@ impl Plan {
                 let names = (0..fields.len()).map(value).collect();
                 (names, Header { bytes: next, lines: lines.into() })
             }
-            _ => return Err(wrong("no header line".into(), "names of the columns, separated as the rows are")),
+            _ => {
+                return Err(wrong("no header line".into(), "names of the columns, separated as the rows are"));
+            }
         };
         let names: Vec<String> = names;
         if let Some(twice) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
@@ -119,7 +121,8 @@ impl Plan {
         }
         // Where every rule names the account, the fallback is never asked for.
         let rules = Rules::compile(&spec.rules, &spec.rules_file, &table.account, &mut Names(&names))?;
-        let (start, kind_column, revision) = (column(&table.start), column(&table.kind), column(&table.revision));
+        let (start, kind_column, revision) =
+            (column(&table.start), column(&table.kind), column(&table.revision));
         let account = column(&table.account);
         let own = |i: usize| {
             i == time || id.contains(&i) || [start, kind_column, revision, account].contains(&Some(i))
@@ -176,7 +179,10 @@ impl Csv {
     fn time(&mut self, text: &[u8]) -> Result<(i64, i32), (&'static str, String)> {
         let plan = &*self.plan;
         let wrong = |expected: &str| {
-            Err(("bad-time", format!("\"{}\" is no time written {expected} that can be billed", excerpt(text))))
+            Err((
+                "bad-time",
+                format!("\"{}\" is no time written {expected} that can be billed", excerpt(text)),
+            ))
         };
         let skipped =
             || Err(("skipped-hour", format!("\"{}\" never was: daylight saving skips it", excerpt(text))));

@@ -90,7 +90,11 @@ fn check_files(files: &[(&ImportSpec, &[u8])], expected: &str) {
     let expected: Vec<&str> = expected.trim().lines().map(str::trim).collect();
     for (threads, chunk_bytes) in [(1, 1 << 20), (1, 7), (2, 64), (3, 1000)] {
         let got = run(files, threads, chunk_bytes).unwrap_or_else(|wrong| wrong.to_string());
-        assert_eq!(got.trim().lines().collect::<Vec<_>>(), expected, "{threads} threads, {chunk_bytes} bytes");
+        assert_eq!(
+            got.trim().lines().collect::<Vec<_>>(),
+            expected,
+            "{threads} threads, {chunk_bytes} bytes"
+        );
     }
 }
 
@@ -131,7 +135,13 @@ fn asterisk(rules_text: &str) -> ImportSpec {
 }
 
 /// A row of 21 columns, quoted as Asterisk does.
-fn cdr(account: &str, times: (&str, &str), billsec: &str, disposition: &str, ids: (&str, &str, &str)) -> String {
+fn cdr(
+    account: &str,
+    times: (&str, &str),
+    billsec: &str,
+    disposition: &str,
+    ids: (&str, &str, &str),
+) -> String {
     let (start, end) = times;
     let (unique, linked, sequence) = ids;
     format!(
@@ -149,7 +159,9 @@ fn the_real_file_has_14_calls_11_connected_and_286_seconds() {
     struct Minutes(i128);
     impl Sink for Minutes {
         fn usage(&mut self, event: &Event<'_>, _: Change, _: Origin) -> Verdict {
-            if let Some((_, Value::Number(seconds))) = event.attributes.iter().find(|(name, _)| *name == "seconds") {
+            if let Some((_, Value::Number(seconds))) =
+                event.attributes.iter().find(|(name, _)| *name == "seconds")
+            {
                 self.0 += (seconds.numerator() + 59) / 60;
             }
             Verdict::Counted
@@ -174,7 +186,8 @@ fn the_real_file_without_rules_names_no_account() {
 
 #[test]
 fn foreign_bytes_survive_as_escapes() {
-    let spec = ImportSpec { attributes: Attributes::Only(vec!["clid".into()]), ..asterisk("=> account=acme") };
+    let spec =
+        ImportSpec { attributes: Attributes::Only(vec!["clid".into()]), ..asterisk("=> account=acme") };
     let row = [cdr("", NOON, "65", "ANSWERED", ("1.1", "1.1", "0")).as_bytes()].concat();
     let row: Vec<u8> = row.iter().map(|&b| if b == b'A' { 0xE9 } else { b }).collect();
     // NSWERED is no answer: every A became a foreign byte.
@@ -189,7 +202,8 @@ fn foreign_bytes_survive_as_escapes() {
 fn a_late_leg_in_another_file_revises_its_call() {
     let spec = asterisk("");
     let first = cdr("acme", NOON, "60", "ANSWERED", ("1.1", "1.1", "5"));
-    let late = cdr("acme", ("2026-01-05 12:01:05", "2026-01-05 12:02:00"), "5", "ANSWERED", ("1.1", "1.1", "4"));
+    let late =
+        cdr("acme", ("2026-01-05 12:01:05", "2026-01-05 12:02:00"), "5", "ANSWERED", ("1.1", "1.1", "4"));
     check_files(
         &[(&spec, first.as_bytes()), (&spec, (first.clone() + &late).as_bytes())],
         "+ asterisk 1.1 acme call 2026-01-05T12:01:05Z from 2026-01-05T12:00:00Z seconds=60 connected=\"yes\" @1:1
@@ -203,7 +217,9 @@ fn a_late_leg_in_another_file_revises_its_call() {
 #[test]
 fn local_legs_and_unanswered_ones_add_no_time() {
     let spec = asterisk("");
-    let row = |billsec, disposition, sequence| cdr("acme", NOON, billsec, disposition, ("pbx-1.1", "pbx-1.1", sequence));
+    let row = |billsec, disposition, sequence| {
+        cdr("acme", NOON, billsec, disposition, ("pbx-1.1", "pbx-1.1", sequence))
+    };
     let file = row("7", "ANSWERED", "1")
         + &row("30", "NO ANSWER", "2")
         + &row("40", "ANSWERED", "3").replace("SIP/1", "Local/1")
@@ -232,8 +248,12 @@ fn older_files_have_fewer_columns() {
 
 #[test]
 fn rules_map_ignore_and_refuse() {
-    let spec = asterisk("dst=2* dcontext=!b* => account=acme number={dst} tag:from={{{src}}}; dst=9 => ignore; dst=8 => account=free; dst=7 => account=stranger");
-    let row = |dst: &str, id: &str| cdr("", NOON, "1", "ANSWERED", (id, id, "0")).replace("\"200\"", &format!("\"{dst}\""));
+    let spec = asterisk(
+        "dst=2* dcontext=!b* => account=acme number={dst} tag:from={{{src}}}; dst=9 => ignore; dst=8 => account=free; dst=7 => account=stranger",
+    );
+    let row = |dst: &str, id: &str| {
+        cdr("", NOON, "1", "ANSWERED", (id, id, "0")).replace("\"200\"", &format!("\"{dst}\""))
+    };
     check(
         &spec,
         &(row("200", "1.1") + &row("9", "1.2") + &row("8", "1.3") + &row("7", "1.4") + &row("6", "1.5")),
@@ -247,7 +267,10 @@ fn rules_map_ignore_and_refuse() {
 #[test]
 fn a_rule_with_an_unknown_field_is_explained() {
     let got = run(&[(&asterisk("dcontex=a => account=b"), b"")], 1, 100).unwrap_err();
-    assert!(got.to_string().starts_with("import.rules:1: unknown field \"dcontex\"; expected one of accountcode, src"));
+    assert!(
+        got.to_string()
+            .starts_with("import.rules:1: unknown field \"dcontex\"; expected one of accountcode, src")
+    );
     assert!(got.to_string().ends_with("did you mean \"dcontext\"?"));
 }
 
@@ -255,7 +278,9 @@ fn a_rule_with_an_unknown_field_is_explained() {
 fn local_times_need_a_zone() {
     let spec = ImportSpec { zone: None, ..asterisk("") };
     let got = run(&[(&spec, b"")], 1, 100).unwrap_err();
-    assert!(got.to_string().starts_with("usage: times of this format are local and no zone is given; expected"));
+    assert!(
+        got.to_string().starts_with("usage: times of this format are local and no zone is given; expected")
+    );
 }
 
 #[test]
@@ -384,7 +409,8 @@ fn cloudevents_of_64_kib_are_read_and_endless_ones_are_skipped() {
     let big = format!("{EVENT},\"data\":{{\"note\":\"{}\"}}}}", "x".repeat(70_000));
     let endless = format!("{EVENT},\"data\":{{\"note\":\"{}\"}}}}", "x".repeat(3 * ROW_BYTES_MAX));
     let spec = ImportSpec { attributes: Attributes::Only(Vec::new()), ..spec(Preset::CloudEvents) };
-    let expected = "+ pbx e1 acme call 2026-01-05T12:00:00.5Z @1:2\n= rows 2 counted 1 quarantined 1 events 1\n";
+    let expected =
+        "+ pbx e1 acme call 2026-01-05T12:00:00.5Z @1:2\n= rows 2 counted 1 quarantined 1 events 1\n";
     for (from, to) in [("", "\n"), ("[", ",")] {
         let from = if from.is_empty() { "{}\n".replace("{}\n", "") } else { format!("{from}\n") };
         let line = if from.is_empty() { 1 } else { 2 };
@@ -520,7 +546,8 @@ fn a_table_with_its_own_layout() {
         time_format: Some("%d.%m.%Y %H:%M".into()),
         ..Table::default()
     };
-    let spec = ImportSpec { table, zone: Zone::parse("+08:00"), kind: Some("call".into()), ..spec(Preset::Csv) };
+    let spec =
+        ImportSpec { table, zone: Zone::parse("+08:00"), kind: Some("call".into()), ..spec(Preset::Csv) };
     check(
         &spec,
         "customer;call;leg;ended;type\nacme;7;1;05.01.2026 08:00;x\nacme;7;2;31.02.2026 08:00;x",
@@ -531,7 +558,11 @@ fn a_table_with_its_own_layout() {
     let got = run(&[(&ImportSpec { zone: None, ..spec.clone() }, b"customer;call;leg;ended\n")], 1, 100);
     assert!(got.unwrap_err().to_string().contains("are local and no zone is given"));
     let got = run(&[(&spec, b"customer;cal;leg;ended\n")], 1, 100);
-    assert!(got.unwrap_err().to_string().ends_with("no column \"call\"; expected one of customer, cal, leg, ended; did you mean \"cal\"?"));
+    assert!(
+        got.unwrap_err().to_string().ends_with(
+            "no column \"call\"; expected one of customer, cal, leg, ended; did you mean \"cal\"?"
+        )
+    );
 }
 
 #[test]
@@ -555,12 +586,20 @@ fn lines_of_the_book_meet_those_of_files() {
     importer.watch("pbx", "e1");
     let time = "2026-01-05T12:00:00Z".parse().unwrap();
     let event = |revision, seconds| Event {
-        source: "pbx", id: "e1", revision, kind: "call", account: "acme", time, start: None,
+        source: "pbx",
+        id: "e1",
+        revision,
+        kind: "call",
+        account: "acme",
+        time,
+        start: None,
         attributes: vec![("seconds", Value::Number(farebox_core::money::Exact::whole(seconds)))],
     };
     assert_eq!(importer.insert(&event(0, 1), 3, &mut sinks), EventOutcome::Counted);
     assert_eq!(importer.insert(&event(0, 1), 4, &mut sinks), EventOutcome::Duplicate);
-    assert!(matches!(importer.insert(&event(0, 2), 5, &mut sinks), EventOutcome::Quarantined(r) if r.code == "conflict"));
+    assert!(
+        matches!(importer.insert(&event(0, 2), 5, &mut sinks), EventOutcome::Quarantined(r) if r.code == "conflict")
+    );
     assert_eq!(importer.watched("pbx", "e1").unwrap().origin.line, 3);
     let file = format!("{EVENT},\"revision\":1}}\n");
     let summary = importer.import(&spec, Input::bytes(file), &mut sinks, &|_| {}).unwrap();
@@ -568,13 +607,16 @@ fn lines_of_the_book_meet_those_of_files() {
     assert_eq!(importer.insert(&event(2, 9), 9, &mut sinks), EventOutcome::Counted);
     assert_eq!(importer.watched("pbx", "e1").unwrap().event(), event(2, 9));
     let events: Vec<String> = sinks.into_iter().flat_map(|sink| sink.0).collect();
-    assert_eq!(events, [
-        "+ pbx e1 acme call 2026-01-05T12:00:00Z seconds=1 @0:3",
-        "- pbx e1 acme call 2026-01-05T12:00:00Z seconds=1",
-        "+ pbx e1 acme r1 call 2026-01-05T12:00:00.5Z @1:1",
-        "- pbx e1 acme r1 call 2026-01-05T12:00:00.5Z",
-        "+ pbx e1 acme r2 call 2026-01-05T12:00:00Z seconds=9 @0:9",
-    ]);
+    assert_eq!(
+        events,
+        [
+            "+ pbx e1 acme call 2026-01-05T12:00:00Z seconds=1 @0:3",
+            "- pbx e1 acme call 2026-01-05T12:00:00Z seconds=1",
+            "+ pbx e1 acme r1 call 2026-01-05T12:00:00.5Z @1:1",
+            "- pbx e1 acme r1 call 2026-01-05T12:00:00.5Z",
+            "+ pbx e1 acme r2 call 2026-01-05T12:00:00Z seconds=9 @0:9",
+        ]
+    );
 }
 
 #[test]
@@ -584,7 +626,10 @@ fn a_watched_call_is_kept_as_it_counts() {
     let spec = asterisk("=> account=acme");
     importer.import(&spec, Input::bytes(REAL), &mut [Notes::default(), Notes::default()], &|_| {}).unwrap();
     let kept = importer.watched("asterisk", "1706412893.79").unwrap();
-    assert_eq!(kept.attributes[0], ("seconds".into(), OwnedValue::Number(farebox_core::money::Exact::whole(79))));
+    assert_eq!(
+        kept.attributes[0],
+        ("seconds".into(), OwnedValue::Number(farebox_core::money::Exact::whole(79)))
+    );
     assert_eq!(importer.kept().count(), 1);
 }
 
@@ -666,7 +711,8 @@ fn fuzz_access_log() {
 
 #[test]
 fn fuzz_csv() {
-    let file = "id,time,account,seconds\n1,2026-01-05T12:00:00Z,acme,61.50\n2,2026-01-05T12:00:00Z,\"a\nb\",1\n";
+    let file =
+        "id,time,account,seconds\n1,2026-01-05T12:00:00Z,acme,61.50\n2,2026-01-05T12:00:00Z,\"a\nb\",1\n";
     mutate(fuzz::csv, &[b"", file.as_bytes(), b"time,account\n2026-01-05T12:00:00Z,a\n"]);
 }
 
@@ -677,7 +723,8 @@ fn generated_files_are_as_said() {
     let bytes_per_row = file.len() / 20_000;
     assert!((260..310).contains(&bytes_per_row), "{bytes_per_row}");
     let mut sinks = [Notes::default(), Notes::default()];
-    let summary = Importer::new(2).import(&asterisk("=> account=a"), Input::bytes(&file), &mut sinks, &|_| {}).unwrap();
+    let summary =
+        Importer::new(2).import(&asterisk("=> account=a"), Input::bytes(&file), &mut sinks, &|_| {}).unwrap();
     assert_eq!((summary.rows, summary.quarantined), (20_000, 0));
     assert!(summary.duplicates > 10 && (9_000..11_000).contains(&summary.calls), "{summary:?}");
 }

@@ -175,9 +175,8 @@ pub(super) fn log_time(text: &[u8]) -> Option<i64> {
     if !marks || text[17] != b':' || text[20] != b' ' {
         return None;
     }
-    const MONTHS: [&[u8]; 12] = [
-        b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec",
-    ];
+    const MONTHS: [&[u8]; 12] =
+        [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
     let month = 1 + MONTHS.iter().position(|name| *name == &text[3..6])? as i8;
     let year = i16::from(two(text, 7)?) * 100 + i16::from(two(text, 9)?);
     let (hour, minute, second) = (two(text, 12)?, two(text, 15)?, two(text, 18)?);
@@ -222,11 +221,7 @@ mod tests {
         check("+08:00", "2026-01-01 00:00:00", "2025-12-31T16:00:00Z");
         // Half an hour is doubled.
         check("Australia/Lord_Howe", "2026-04-05 01:15:00", "2026-04-04T14:15:00Z");
-        check(
-            "Australia/Lord_Howe",
-            "2026-04-05 01:45:00",
-            "2026-04-04T14:45:00Z or 2026-04-04T15:15:00Z",
-        );
+        check("Australia/Lord_Howe", "2026-04-05 01:45:00", "2026-04-04T14:45:00Z or 2026-04-04T15:15:00Z");
         for wrong in [
             "",
             "2026-13-01 00:00:00",
