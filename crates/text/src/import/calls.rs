@@ -190,6 +190,12 @@ pub(super) struct Calls {
 }
 
 impl Calls {
+    /// Reads where the call would stand, see [`super::index::Index::touch`].
+    #[inline]
+    pub(super) fn touch(&self, call: Key) -> u64 {
+        self.slots.get(slot_of(call.high, self.slots.len().wrapping_sub(1))).copied().unwrap_or(0)
+    }
+
     /// Adds a leg; `bytes` hold the names that did not fit a word.
     #[inline]
     pub(super) fn add(&mut self, leg: &Leg, bytes: &[u8]) {

@@ -46,9 +46,10 @@ impl Plan {
         let mut names = Names(Vec::new());
         let rules = Rules::compile(&spec.rules, &spec.rules_file, "subject", &mut names)?;
         let head = head.trim_ascii_start();
-        let first_line = head.split(|&b| b == b'\n').next().unwrap_or_default();
-        // An array, or an object that its first line does not end, goes over lines.
-        let by_line = head.first() == Some(&b'{') && json::value_end(first_line).is_some();
+        // An object over several lines has none that is a whole object: one is enough to tell, so
+        // that a broken first line does not cost the file.
+        let whole = |line: &[u8]| line.first() == Some(&b'{') && json::value_end(line).is_some();
+        let by_line = head.first() == Some(&b'{') && head.split(|&b| b == b'\n').take(50).any(whole);
         let framing = if head.is_empty() || by_line || !matches!(head[0], b'{' | b'[') {
             Framing::Lines
         } else {

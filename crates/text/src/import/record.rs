@@ -198,6 +198,9 @@ pub(super) enum Ruled {
     NoAccount,
 }
 
+/// Writes the row's own values, but for the names that it is told are set.
+type OwnValues<'a> = &'a mut dyn FnMut(&mut Encoder<'_>, &dyn Fn(&str) -> bool);
+
 /// Writes account, type and what the rule sets; the attributes are left open. `own`: the values
 /// that the row itself gives, of which those stand that the rule does not set.
 pub(super) fn apply_rules(
@@ -205,7 +208,7 @@ pub(super) fn apply_rules(
     row: &dyn Row,
     kind: &[u8],
     encoder: &mut Encoder<'_>,
-    own: &mut dyn FnMut(&mut Encoder<'_>, &dyn Fn(&str) -> bool),
+    own: OwnValues<'_>,
 ) -> Ruled {
     let Some((_, rule)) = rules.first(row) else { return Ruled::NoRule };
     let Some(set) = &rule.set else { return Ruled::Ignored };

@@ -664,7 +664,9 @@ fn mutate(target: fn(&[u8]), seeds: &[&[u8]]) {
         (state >> 33) as usize % n.max(1)
     };
     let begun = std::time::Instant::now();
-    for round in 0..4000 {
+    let (rounds, limit_ms) =
+        if std::env::var_os("FAREBOX_FUZZ_LONG").is_some() { (usize::MAX, 40_000) } else { (4000, 1500) };
+    for round in 0..rounds {
         let mut data = seeds[round % seeds.len()].to_vec();
         for _ in 0..random(6) {
             let (at, other) = (random(data.len()), random(data.len()));
@@ -681,7 +683,7 @@ fn mutate(target: fn(&[u8]), seeds: &[&[u8]]) {
             }
         }
         target(&data);
-        if round >= seeds.len() && begun.elapsed().as_millis() > 1500 {
+        if round >= seeds.len() && begun.elapsed().as_millis() > limit_ms {
             break;
         }
     }
