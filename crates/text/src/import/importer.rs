@@ -86,6 +86,9 @@ impl OwnedEvent {
     }
 }
 
+/// What the place of a row can say.
+const LEN_MAX: u64 = 1 << 44;
+
 /// Reads the usage of one book: any number of files, one after another, and single events.
 ///
 /// It holds 16 bytes for each row of calls or 24 for each event (each at up to 80 % of the
@@ -169,6 +172,9 @@ impl Importer {
             Err(_) => return Err(spec.wrong("too many files", "65535 at most in one book")),
         };
         let plan = Arc::new(FilePlan::new(spec, input, file)?);
+        if plan.len >= LEN_MAX {
+            return Err(spec.wrong(format!("{} bytes", plan.len), "less than 16 TiB in one file"));
+        }
         self.plans.push(Arc::clone(&plan));
         let context = Context { plans: &self.plans, inline: &self.inline, file, watched: &self.watched };
         let setting = pipeline::Setting {
