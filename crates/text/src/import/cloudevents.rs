@@ -192,8 +192,8 @@ impl Parser for CloudEvents {
         let bytes = &mut out.batches[part].bytes;
         let body = bytes.len();
         let mut encoder = Encoder(bytes);
-        encoder.text(source.as_bytes());
-        encoder.text(id.as_bytes());
+        encoder.plain(source);
+        encoder.plain(id);
         let kind = plan.kind.as_deref().unwrap_or(text("type"));
         let mut content = 0u64;
         let ruled = apply_rules(&plan.rules, &said, kind.as_bytes(), &mut encoder, &mut |encoder, is_set| {
@@ -211,7 +211,7 @@ impl Parser for CloudEvents {
                     continue;
                 }
                 match value {
-                    Scalar::Text(text) => encoder.attribute(name, text.as_bytes()),
+                    Scalar::Text(text) => encoder.plain_attribute(name, text),
                     Scalar::Bool(value) => encoder.attribute(name, if *value { b"true" } else { b"false" }),
                     Scalar::Null => {}
                     Scalar::Number(digits) => match digits.parse::<i64>() {

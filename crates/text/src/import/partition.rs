@@ -127,14 +127,21 @@ impl Partition {
                 }
             }
         }
-        for record in &batch.records {
-            let line = batch.lines_before + u64::from(record.line);
-            match self.event(record, &batch.bytes, line, context, sink, tally) {
-                Outcome::Counted => tally.summary.counted += 1,
-                Outcome::NotBillable => tally.summary.not_billable += 1,
-                Outcome::Duplicate => tally.summary.duplicates += 1,
-                Outcome::Quarantined(reason) => {
-                    tally.quarantine((line, record.offset), 1, reason.code, || reason.sentence);
+        for records in batch.records.chunks(AT_ONCE) {
+            let touch = |record: &Record| match record.repeats {
+                true => self.repeats.touch(record.key),
+                false => self.events.touch(record.key),
+            };
+            std::hint::black_box(records.iter().fold(0, |sum, record| sum ^ touch(record)));
+            for record in records {
+                let line = batch.lines_before + u64::from(record.line);
+                match self.event(record, &batch.bytes, line, context, sink, tally) {
+                    Outcome::Counted => tally.summary.counted += 1,
+                    Outcome::NotBillable => tally.summary.not_billable += 1,
+                    Outcome::Duplicate => tally.summary.duplicates += 1,
+                    Outcome::Quarantined(reason) => {
+                        tally.quarantine((line, record.offset), 1, reason.code, || reason.sentence);
+                    }
                 }
             }
         }
