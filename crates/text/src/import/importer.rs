@@ -6,7 +6,7 @@ use super::partition::{Context, Kept, Outcome, Partition, encode_inline, identit
 use super::pipeline;
 use super::record::{Out, Record};
 use super::spec::{ImportSpec, Input};
-use super::summary::{Summary, Tally, excerpt};
+use super::summary::{Quarantined, Summary, Tally, excerpt};
 use super::{Origin, Sink};
 use crate::diagnostic::Diagnostic;
 use farebox_core::calendar::Instant;
@@ -215,7 +215,8 @@ impl Importer {
     /// Orders the listed rows and reads how they begin.
     fn list(&self, plan: &FilePlan, listed_max: usize, summary: &mut Summary) -> std::io::Result<()> {
         summary.bytes = plan.len;
-        summary.listed.sort_by(|a, b| (a.offset, a.reason.code).cmp(&(b.offset, b.reason.code)));
+        let order = |row: &Quarantined| (row.offset, row.reason.code, row.reason.sentence.clone(), row.rows);
+        summary.listed.sort_by_cached_key(order);
         summary.listed.truncate(listed_max);
         if summary.listed.is_empty() {
             return Ok(());

@@ -239,3 +239,14 @@ fn a_row_too_long_is_skipped() {
         assert_eq!(run(&[(&spec, file.as_bytes())], threads, chunk).unwrap(), expected, "{chunk}");
     }
 }
+
+#[test]
+fn the_same_row_under_another_call_is_a_conflict_whoever_owns_the_call() {
+    // Row and call may belong to different threads: the identity of the row decides.
+    let spec = asterisk("");
+    let row = |linked: &str| cdr("acme", NOON, "1", "ANSWERED", ("1.1", linked, "0"));
+    let file: String = (1..40).map(|i| row(&format!("1.{i}"))).collect();
+    let got = run(&[(&spec, file.as_bytes())], 1, 1 << 20).unwrap();
+    assert!(got.contains("= rows 39 counted 1 quarantined 38 events 1 calls 1"), "{got}");
+    check(&spec, &file, &got);
+}
