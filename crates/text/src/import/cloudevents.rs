@@ -91,12 +91,13 @@ impl<'a> Said<'a> {
 
 impl rules::Row for Said<'_> {
     fn value(&self, slot: usize) -> Cow<'_, [u8]> {
-        let name = &self.names[slot];
-        let data = |(found, value)| match str::strip_prefix(found, "data.") {
-            Some(rest) if rest == name => Some(value),
-            _ => None,
+        let name = self.names[slot].as_str();
+        // As for attributes: data says more than an extension of the same name.
+        let data = || self.found.iter().find(|(found, _)| found.strip_prefix("data.") == Some(name));
+        let value = match ENVELOPE.contains(&name) {
+            true => self.get(name),
+            false => data().map(|(_, value)| value).or_else(|| self.get(name)),
         };
-        let value = self.get(name).or_else(|| self.found.iter().find_map(|(n, v)| data((n.as_ref(), v))));
         match value {
             Some(Scalar::Text(text)) => Cow::Borrowed(text.as_bytes()),
             Some(Scalar::Number(digits)) => Cow::Borrowed(digits.as_bytes()),

@@ -134,7 +134,8 @@ fn a_rule_sets_type_and_attributes_and_leaves_the_account_to_the_subject() {
             "{EVENT},\"direction\":\"in\",\"data\":{{\"direction\":\"out\",\"team\":\"blue\"}}}}\n{}}}\n",
             EVENT.replace("e1", "e2")
         ),
-        "= rows 2 ignored 2",
+        "+ pbx e1 acme call-out 2026-01-05T12:00:00.5Z project=\"blue\" direction=\"o\" team=\"blue\" @1:1
+         = rows 2 counted 1 ignored 1 events 1",
     );
     let rules = self::rules("data.direction=out => type={type}-out project={team} direction=o; => ignore");
     check(
