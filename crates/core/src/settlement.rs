@@ -322,6 +322,7 @@ fn what_it_should_be<'a>(
                     increment: list,
                     group: group.clone(),
                     parts: at_stretch.parts.clone(),
+                    days: at_stretch.days,
                     discount: net.reason.clone(),
                     shared: at_stretch.splits.len() > 1,
                     deck: at_stretch.deck.clone(),
