@@ -85,7 +85,8 @@ pub(crate) fn word(
 ) {
     let zone = &stretch.catalogue.zone;
     let place = place(stretch, wording);
-    line.description = format!("{}{place}, {}", line.title, show_period(zone, wording.days.unwrap_or(line.period)));
+    line.description =
+        format!("{}{place}, {}", line.title, show_period(zone, wording.days.unwrap_or(line.period)));
     let difference = !before.line.is_empty();
     line.formula = if difference {
         format!("{} − {}", known.amount.decimal(currency), before.amount.decimal(currency))
@@ -124,7 +125,9 @@ pub(crate) fn word(
             money(show_price(list_price(stretch).unwrap_or(price), currency), currency),
             line.basis.per
         )),
-        None => text.push_str(&format!("{} by the {} price", count_of(line.quantity, unit), line.basis.model)),
+        None => {
+            text.push_str(&format!("{} by the {} price", count_of(line.quantity, unit), line.basis.model))
+        }
     }
     if wording.shared {
         text.push_str(", this project's share by quantity");

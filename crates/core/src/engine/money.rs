@@ -216,9 +216,8 @@ fn advice(context: &Context<'_>, month: Span, lines: &[Line]) -> Vec<String> {
             };
             let before = charged.iter().map(|(_, charged)| (charged.quantity, charged.free));
             let now = lines.iter().filter(is_of).map(|line| (line.quantity, line.free));
-            let units = before
-                .chain(now)
-                .try_fold(Exact::ZERO, |sum, (quantity, free)| sum.add(quantity)?.add(free));
+            let units =
+                before.chain(now).try_fold(Exact::ZERO, |sum, (quantity, free)| sum.add(quantity)?.add(free));
             if units.is_ok_and(|units| units >= advice.from) {
                 notes.push(format!("{name}: {}", advice.text));
             }
