@@ -4,7 +4,7 @@ use crate::bill::{Charged, Line, LineKind};
 use crate::calendar::{Span, Zone};
 use crate::catalog::{Model, Tier};
 use crate::metering::DeckCount;
-use crate::money::{Currency, Exact};
+use crate::money::{Amount, Currency, Exact};
 use crate::quantity::PREFIX;
 pub use crate::quantity::{count_of, plural};
 use crate::rating::{self, Increment};
@@ -99,15 +99,21 @@ pub(crate) fn word(
         text.push_str(&format!("{}. ", wording.parts.join(", ")));
     }
     if difference {
+        let shown = |amount: Amount| money(amount.decimal(currency), currency);
+        let so = if line.amount.is_negative() {
+            format!("{} is given back", shown(line.amount.negated()))
+        } else if line.amount.is_zero() {
+            "the amount stays".to_owned()
+        } else {
+            format!("{} is charged now", shown(line.amount))
+        };
         text.push_str(&format!(
-            "What is known now makes this {} for {}; {} for {} was charged on {}, so {} is {}.",
-            count_of(known.quantity, unit),
-            money(known.amount.decimal(currency), currency),
+            "What is known now makes this {} for {}; {} for {} was charged on {}, so {so}.",
+            units_and_free(known, unit),
+            shown(known.amount),
             before.quantity,
-            money(before.amount.decimal(currency), currency),
+            shown(before.amount),
             before.line,
-            money(line.amount.decimal(currency), currency),
-            if line.amount.is_negative() { "given back" } else { "charged now" },
         ));
         line.explanation = text;
         return;
@@ -139,7 +145,7 @@ pub(crate) fn word(
     } else if adjusted.is_negative() {
         text.push_str(" Cut to the maximum of the period.");
     }
-    if let Some(discount) = &wording.discount {
+    if let Some(discount) = wording.discount.as_ref().filter(|_| !line.discount.is_zero()) {
         text.push_str(&format!(
             " Less {} ({discount}): {}.",
             line.discount.decimal(currency),
@@ -147,6 +153,12 @@ pub(crate) fn word(
         ));
     }
     line.explanation = text;
+}
+
+/// `3 minutes`, `3 minutes and 2 free`.
+fn units_and_free(charged: &Charged, unit: &str) -> String {
+    let units = count_of(charged.quantity, unit);
+    if charged.free.is_zero() { units } else { format!("{units} and {} free", charged.free) }
 }
 
 fn list_price(stretch: &Stretch<'_>) -> Option<Exact> {

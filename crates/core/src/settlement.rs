@@ -627,8 +627,13 @@ fn difference(
         formula: String::new(),
         explanation: String::new(),
     };
-    let known =
-        Charged { quantity: should.quantity, list: should.list, amount: should.amount, ..before.clone() };
+    let known = Charged {
+        quantity: should.quantity,
+        free: should.free,
+        list: should.list,
+        amount: should.amount,
+        ..before.clone()
+    };
     explain::word(&mut line, should.stretch, &should.wording, &known, before, context.account.currency);
     Ok(Some(line))
 }

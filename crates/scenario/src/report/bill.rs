@@ -90,7 +90,8 @@ fn described(line: &Line, projects: bool) -> String {
 fn arithmetic(line: &Line, head: &AccountHead) -> String {
     match line.kind {
         LineKind::Rounding => String::new(),
-        _ if line.discount.is_zero() => line.formula.clone(),
+        // The formula of a difference has the discounts in it.
+        _ if line.discount.is_zero() || line.corrects.is_some() => line.formula.clone(),
         _ => format!("{} − {}", line.formula, line.discount.decimal(head.currency)),
     }
 }
