@@ -1,12 +1,12 @@
 //! The words of a line: what a support person tells the customer.
 
 use crate::bill::{Charged, Line, LineKind};
-use crate::calendar::{Instant, Span, Zone};
+use crate::calendar::{Span, Zone};
 use crate::catalog::{Model, Tier};
 use crate::metering::DeckCount;
-use crate::money::{Currency, Exact};
+use crate::money::{Amount, Currency, Exact};
 use crate::quantity::PREFIX;
-pub use crate::quantity::plural;
+pub use crate::quantity::{count_of, plural};
 use crate::rating::{self, Increment};
 use crate::settlement::Stretch;
 use jiff::civil::{DateTime, Time};
@@ -18,6 +18,7 @@ pub(crate) struct Wording {
     pub increment: Increment,
     pub group: BTreeMap<String, String>,
     pub parts: Vec<String>,
+    pub days: Option<Span>,
     pub discount: Option<String>,
     pub shared: bool,
     pub deck: Option<DeckCount>,
@@ -35,7 +36,8 @@ pub(crate) fn model_name(model: &Model) -> &'static str {
     }
 }
 
-/// `January 2020`, `4–31 January 2020`, `18 April 2023 08:45:30–08:55:30`.
+/// `January 2020`, `4–31 January 2020`, `18 April 2023 08:45:30–08:55:30`,
+/// `4 January 2020 13:23:56 – 1 February 2020 00:00:00`.
 pub fn show_period(zone: &Zone, span: Span) -> String {
     let (start, end) = (zone.local(span.start), zone.local(span.end));
     let day = |date: DateTime| date.strftime("%-d %B %Y").to_string();
@@ -44,7 +46,7 @@ pub fn show_period(zone: &Zone, span: Span) -> String {
         if time.subsec_nanosecond() == 0 { at.strftime("%H:%M:%S").to_string() } else { time.to_string() }
     };
     let midnight = |at: DateTime| at.time() == Time::midnight();
-    // The end is shown as the last moment inside: midnight as 24:00:00 of the day before.
+    // Whole days are shown up to the last one inside; moments as they are.
     let last = if midnight(end) { end.date().yesterday().unwrap_or(end.date()) } else { end.date() };
     let last_day = day(last.to_datetime(Time::midnight()));
     if midnight(start) && midnight(end) {
@@ -59,11 +61,11 @@ pub fn show_period(zone: &Zone, span: Span) -> String {
             format!("{} – {last_day}", day(start))
         };
     }
-    let end_clock = if midnight(end) { "24:00:00".to_owned() } else { clock(end) };
     if start.date() == last {
+        let end_clock = if midnight(end) { "24:00:00".to_owned() } else { clock(end) };
         format!("{} {}–{end_clock}", day(start), clock(start))
     } else {
-        format!("{} {} – {last_day} {end_clock}", day(start), clock(start))
+        format!("{} {} – {} {}", day(start), clock(start), day(end), clock(end))
     }
 }
 
@@ -83,28 +85,35 @@ pub(crate) fn word(
 ) {
     let zone = &stretch.catalogue.zone;
     let place = place(stretch, wording);
-    line.description = format!("{}{place}, {}", line.title, show_period(zone, shown_period(line, zone)));
+    line.description =
+        format!("{}{place}, {}", line.title, show_period(zone, wording.days.unwrap_or(line.period)));
     let difference = !before.line.is_empty();
     line.formula = if difference {
         format!("{} − {}", known.amount.decimal(currency), before.amount.decimal(currency))
     } else {
         formula(line, stretch, wording, currency)
     };
-    let unit = &plural(&line.unit);
+    let unit = &line.unit;
     let mut text = String::new();
     if !wording.parts.is_empty() {
         text.push_str(&format!("{}. ", wording.parts.join(", ")));
     }
     if difference {
+        let shown = |amount: Amount| money(amount.decimal(currency), currency);
+        let so = if line.amount.is_negative() {
+            format!("{} is given back", shown(line.amount.negated()))
+        } else if line.amount.is_zero() {
+            "the amount stays".to_owned()
+        } else {
+            format!("{} is charged now", shown(line.amount))
+        };
         text.push_str(&format!(
-            "What is known now makes this {} {unit} for {}; {} for {} was charged on {}, so {} is {}.",
-            known.quantity,
-            money(known.amount.decimal(currency), currency),
+            "What is known now makes this {} for {}; {} for {} was charged on {}, so {so}.",
+            units_and_free(known, unit),
+            shown(known.amount),
             before.quantity,
-            money(before.amount.decimal(currency), currency),
+            shown(before.amount),
             before.line,
-            money(line.amount.decimal(currency), currency),
-            if line.amount.is_negative() { "given back" } else { "charged now" },
         ));
         line.explanation = text;
         return;
@@ -113,16 +122,18 @@ pub(crate) fn word(
         text.push_str("This reached us after its period was billed. ");
     }
     if !line.free.is_zero() {
-        text.push_str(&format!("{} {unit} free. ", line.free));
+        text.push_str(&format!("{} free. ", count_of(line.free, unit)));
     }
     match line.unit_price {
         Some(price) => text.push_str(&format!(
-            "{} {unit} at {} per {}",
-            line.quantity,
+            "{} at {} per {}",
+            count_of(line.quantity, unit),
             money(show_price(list_price(stretch).unwrap_or(price), currency), currency),
             line.basis.per
         )),
-        None => text.push_str(&format!("{} {unit} by the {} price", line.quantity, line.basis.model)),
+        None => {
+            text.push_str(&format!("{} by the {} price", count_of(line.quantity, unit), line.basis.model))
+        }
     }
     if wording.shared {
         text.push_str(", this project's share by quantity");
@@ -134,7 +145,7 @@ pub(crate) fn word(
     } else if adjusted.is_negative() {
         text.push_str(" Cut to the maximum of the period.");
     }
-    if let Some(discount) = &wording.discount {
+    if let Some(discount) = wording.discount.as_ref().filter(|_| !line.discount.is_zero()) {
         text.push_str(&format!(
             " Less {} ({discount}): {}.",
             line.discount.decimal(currency),
@@ -144,20 +155,10 @@ pub(crate) fn word(
     line.explanation = text;
 }
 
-/// Held days are shown as days: a seat added at noon is charged for the day.
-fn shown_period(line: &Line, zone: &Zone) -> Span {
-    let by_day = line.unit.ends_with("-day");
-    if !by_day {
-        return line.period;
-    }
-    let midnight = |at: Instant| zone.midnight(zone.date(at));
-    Span { start: midnight(line.period.start), end: day_end(zone, line.period.end) }
-}
-
-/// The midnight at or after a moment.
-fn day_end(zone: &Zone, at: Instant) -> Instant {
-    let day = zone.date(at);
-    if zone.midnight(day) == at { at } else { zone.midnight(day.tomorrow().unwrap_or(day)) }
+/// `3 minutes`, `3 minutes and 2 free`.
+fn units_and_free(charged: &Charged, unit: &str) -> String {
+    let units = count_of(charged.quantity, unit);
+    if charged.free.is_zero() { units } else { format!("{units} and {} free", charged.free) }
 }
 
 fn list_price(stretch: &Stretch<'_>) -> Option<Exact> {
@@ -271,9 +272,8 @@ pub(crate) fn word_reversal(line: &mut Line, before: &Charged, zone: &Zone, curr
     line.description = format!("{}, {}", line.title, show_period(zone, line.period));
     line.formula = format!("0 − {}", before.amount.decimal(currency));
     line.explanation = format!(
-        "What is known now leaves nothing to charge here; {} {} for {} was charged on {} and is given back.",
-        before.quantity,
-        plural(&before.unit),
+        "What is known now leaves nothing to charge here; {} for {} was charged on {} and is given back.",
+        count_of(before.quantity, &before.unit),
         money(before.amount.decimal(currency), currency),
         before.line,
     );

@@ -36,6 +36,8 @@ pub(crate) struct Quantities {
     pub per: String,
     /// How the quantity came about, in words.
     pub parts: Vec<String>,
+    /// From the first to the last day that counts, where it is held by the day.
+    pub days: Option<Span>,
     /// The calls, under a rate deck.
     pub deck: Option<DeckCount>,
 }
@@ -81,6 +83,7 @@ fn fixed(subscription: &Subscription, stretches: &[Stretch<'_>]) -> Vec<Quantiti
             unit: stretch.plan.unit.clone(),
             per: format!("{} and {}", stretch.plan.unit, cycle_word(stretch)),
             parts: Vec::new(),
+            days: None,
             deck: None,
         }
     };
@@ -106,7 +109,7 @@ fn held(subscription: &Subscription, stretches: &[Stretch<'_>]) -> Result<Vec<Qu
         };
         let unit = &stretch.plan.unit;
         let zone = &stretch.catalogue.zone;
-        let (shown, per_price, unit, per, parts) = match by {
+        let (shown, per_price, unit, per, parts, days) = match by {
             HeldBy::Second => {
                 let runs = subscription.held_seconds(stretch.span, *while_stopped);
                 let parts = runs.iter().map(|run| {
@@ -117,10 +120,16 @@ fn held(subscription: &Subscription, stretches: &[Stretch<'_>]) -> Result<Vec<Qu
                 });
                 let parts = parts.collect();
                 let seconds = subscription::unit_seconds(&runs)?;
-                (seconds, Exact::whole(3_600), format!("{unit}-second"), format!("{unit} and hour"), parts)
+                let per = format!("{unit} and hour");
+                (seconds, Exact::whole(3_600), format!("{unit}-second"), per, parts, None)
             }
             HeldBy::Day { last_day, month } => {
                 let runs = subscription.billed_days(stretch.span, zone, *last_day);
+                let ends = runs.first().zip(runs.last());
+                let shown_days = ends.map(|(first, last)| Span {
+                    start: zone.midnight(first.from),
+                    end: zone.midnight(last.until),
+                });
                 let divisor = subscription::month_divisor(*month, zone, stretch.span.start);
                 let parts: Vec<String> = runs
                     .iter()
@@ -142,13 +151,14 @@ fn held(subscription: &Subscription, stretches: &[Stretch<'_>]) -> Result<Vec<Qu
                         };
                         let shown = subscription::unit_days(&runs);
                         let days = Exact::whole(days.into());
-                        (shown, days, format!("{unit}-day"), format!("{unit} and {month}"), parts)
+                        let per = format!("{unit} and {month}");
+                        (shown, days, format!("{unit}-day"), per, parts, shown_days)
                     }
                     None => {
                         let most = runs.iter().map(|run| run.units).max().unwrap_or(0).max(peak);
                         let more = Exact::whole((most - peak).into());
                         peak = most;
-                        (more, Exact::ONE, unit.clone(), format!("{unit} and full month"), parts)
+                        (more, Exact::ONE, unit.clone(), format!("{unit} and full month"), parts, shown_days)
                     }
                 }
             }
@@ -161,6 +171,7 @@ fn held(subscription: &Subscription, stretches: &[Stretch<'_>]) -> Result<Vec<Qu
             unit,
             per,
             parts,
+            days,
             deck: None,
         });
     }
@@ -170,6 +181,11 @@ fn held(subscription: &Subscription, stretches: &[Stretch<'_>]) -> Result<Vec<Qu
 /// `10 seats`.
 pub(crate) fn count(units: i64, unit: &str) -> String {
     if units == 1 { format!("1 {unit}") } else { format!("{units} {}", plural(unit)) }
+}
+
+/// `1 seat`, `2.5 seats`.
+pub fn count_of(units: Exact, unit: &str) -> String {
+    if units == Exact::ONE { format!("1 {unit}") } else { format!("{units} {}", plural(unit)) }
 }
 
 /// `seats`; symbols such as GB have no plural.
@@ -217,6 +233,7 @@ fn nothing(subscription: &Subscription, stretch: &Stretch<'_>) -> Quantities {
         unit: unit.to_owned(),
         per: unit.to_owned(),
         parts: Vec::new(),
+        days: None,
         deck: None,
     }
 }
@@ -468,6 +485,7 @@ fn quantities_of(
             unit: meter.unit.clone(),
             per: meter.unit.clone(),
             parts: parts(meter, events, measured),
+            days: None,
             deck: deck.and_then(|counter| match counter.value {
                 Aggregated::Deck(count) => Some(count),
                 _ => None,
@@ -482,12 +500,16 @@ fn parts(meter: &Meter, events: i64, measured: Exact) -> Vec<String> {
     if events == 0 {
         return Vec::new();
     }
+    let each = if events == 1 { "" } else { "each " };
     let events = count(events, &meter.event);
+    let rounded = |what: &str, step, of: &str| {
+        vec![format!("{events}, {what}rounded up to a multiple of {step} {of}: {measured} {of}")]
+    };
     let how = match (meter.aggregate, &meter.of) {
         (Aggregate::Count, _) => return vec![events],
         (Aggregate::Sum, Some(of)) => match meter.rounding {
-            Rounding::EachUp(step) => format!("{measured} {of}, each {} rounded up to {step}", meter.event),
-            Rounding::SumUp(step) => format!("{measured} {of}, their sum rounded up to {step}"),
+            Rounding::EachUp(step) => return rounded(each, step, of),
+            Rounding::SumUp(step) => return rounded("their sum ", step, of),
             Rounding::None => format!("{measured} {of}"),
         },
         (Aggregate::Max, Some(of)) => format!("greatest {of}"),

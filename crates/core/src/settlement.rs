@@ -406,6 +406,7 @@ fn what_it_should_be<'a>(
                     increment: list,
                     group: group.clone(),
                     parts: at_stretch.parts.clone(),
+                    days: at_stretch.days,
                     discount: net.reason.clone(),
                     shared: at_stretch.splits.len() > 1,
                     deck: at_stretch.deck.clone(),
@@ -626,8 +627,13 @@ fn difference(
         formula: String::new(),
         explanation: String::new(),
     };
-    let known =
-        Charged { quantity: should.quantity, list: should.list, amount: should.amount, ..before.clone() };
+    let known = Charged {
+        quantity: should.quantity,
+        free: should.free,
+        list: should.list,
+        amount: should.amount,
+        ..before.clone()
+    };
     explain::word(&mut line, should.stretch, &should.wording, &known, before, context.account.currency);
     Ok(Some(line))
 }

@@ -174,10 +174,8 @@ fn date<'a>(run: &Run<'_>, words: &'a [Word], place: usize) -> Result<Option<Ins
         let expected = "a date as YYYY-MM-DD, or \"YYYY-MM-DD HH:MM:SS\"".to_owned();
         (word, format!("\"{}\"", word.text), expected)
     };
-    let local = match word.text.parse::<jiff::civil::Date>() {
-        Ok(date) => date.to_datetime(jiff::civil::Time::midnight()),
-        Err(_) => word.text.parse().map_err(|_| wrong())?,
-    };
+    // A date without a time is its midnight.
+    let local: jiff::civil::DateTime = word.text.parse().map_err(|_| wrong())?;
     let at = run.prepared.zone.at(local);
     if at < run.clock {
         let clock = farebox_core::calendar::show_local(&run.prepared.zone, run.clock);

@@ -5,7 +5,7 @@ use crate::usage::EventBehind;
 use farebox_core::account::AccountHead;
 use farebox_core::bill::Line;
 use farebox_core::calendar::{Zone, show_local};
-use farebox_core::explain::{plural, show_period, show_price};
+use farebox_core::explain::{count_of, show_period, show_price};
 
 /// Quantity, price and its basis, formula, rounding, discount, catalogue version, rules, and the
 /// events behind the line.
@@ -26,7 +26,7 @@ pub fn explain(
         rows.push(("settled in", show_period(zone, line.cycle)));
     }
     rows.push(("posted", show_local(zone, line.posted)));
-    let mut quantity = format!("{} {}", line.quantity, plural(&line.unit));
+    let mut quantity = count_of(line.quantity, &line.unit);
     if !line.free.is_zero() {
         quantity.push_str(&format!(", and {} free", line.free));
     }
