@@ -135,6 +135,16 @@ impl Zone {
         self.tz.to_datetime(at)
     }
 
+    /// The offset, as `+02:00`, of a moment whose wall clock time happens twice; else nothing.
+    pub fn offset_if_doubled(&self, at: Instant) -> String {
+        if !matches!(self.moments(self.local(at)), LocalTime::Two(..)) {
+            return String::new();
+        }
+        let minutes = self.tz.to_offset(at).seconds() / 60;
+        let sign = if minutes < 0 { '-' } else { '+' };
+        format!("{sign}{:02}:{:02}", minutes.abs() / 60, minutes.abs() % 60)
+    }
+
     /// The moments at which the wall clock shows this.
     pub fn moments(&self, local: DateTime) -> LocalTime {
         use jiff::tz::AmbiguousOffset;
@@ -212,16 +222,19 @@ impl Zone {
     }
 }
 
-/// `2020-01-04 13:23:56`, the seconds left out when the time is midnight.
+/// `2020-01-04 13:23:56`, the time left out when it is midnight; with its offset in an hour that
+/// the clock shows twice.
 pub fn show_local(zone: &Zone, at: Instant) -> String {
     let local = zone.local(at);
     let (date, time) = (local.date(), local.time());
     if time == Time::midnight() {
-        format!("{date}")
-    } else if time.subsec_nanosecond() == 0 {
-        format!("{date} {:02}:{:02}:{:02}", time.hour(), time.minute(), time.second())
+        return format!("{date}");
+    }
+    let offset = zone.offset_if_doubled(at);
+    if time.subsec_nanosecond() == 0 {
+        format!("{date} {:02}:{:02}:{:02}{offset}", time.hour(), time.minute(), time.second())
     } else {
-        format!("{date} {time}")
+        format!("{date} {time}{offset}")
     }
 }
 
@@ -255,6 +268,9 @@ mod tests {
             berlin.moments(twice),
             LocalTime::Two(at("2026-10-25T00:30:00Z"), at("2026-10-25T01:30:00Z"))
         );
+        assert_eq!(show_local(&berlin, first.start), "2026-10-25 02:00:00+02:00");
+        assert_eq!(show_local(&berlin, second.start), "2026-10-25 02:00:00+01:00");
+        assert_eq!(show_local(&berlin, second.end), "2026-10-25 03:00:00");
         let never = "2026-03-29T02:30:00".parse().unwrap();
         assert_eq!(berlin.moments(never), LocalTime::None(at("2026-03-29T01:30:00Z")));
     }

@@ -41,9 +41,11 @@ pub(crate) fn model_name(model: &Model) -> &'static str {
 pub fn show_period(zone: &Zone, span: Span) -> String {
     let (start, end) = (zone.local(span.start), zone.local(span.end));
     let day = |date: DateTime| date.strftime("%-d %B %Y").to_string();
-    let clock = |at: DateTime| {
-        let time = at.time();
-        if time.subsec_nanosecond() == 0 { at.strftime("%H:%M:%S").to_string() } else { time.to_string() }
+    let clock = |at: Instant| {
+        let time = zone.local(at).time();
+        let whole = time.subsec_nanosecond() == 0;
+        let shown = if whole { time.strftime("%H:%M:%S").to_string() } else { time.to_string() };
+        shown + &zone.offset_if_doubled(at)
     };
     let midnight = |at: DateTime| at.time() == Time::midnight();
     // Whole days are shown up to the last one inside; moments as they are.
@@ -62,10 +64,10 @@ pub fn show_period(zone: &Zone, span: Span) -> String {
         };
     }
     if start.date() == last {
-        let end_clock = if midnight(end) { "24:00:00".to_owned() } else { clock(end) };
-        format!("{} {}–{end_clock}", day(start), clock(start))
+        let end_clock = if midnight(end) { "24:00:00".to_owned() } else { clock(span.end) };
+        format!("{} {}–{end_clock}", day(start), clock(span.start))
     } else {
-        format!("{} {} – {} {}", day(start), clock(start), day(end), clock(end))
+        format!("{} {} – {} {}", day(start), clock(span.start), day(end), clock(span.end))
     }
 }
 

@@ -246,19 +246,21 @@ struct Taker<'a> {
 
 /// The subscriptions of the same product whose plan measures the same meter.
 fn takers<'a>(
-    context: &Context<'a>,
+    view: &'a dyn View,
+    catalogues: &'a Catalogues,
+    account: &str,
     subscription: &Subscription,
     meter: &str,
     period: Span,
 ) -> Vec<Taker<'a>> {
-    let names = context.view.subscriptions(&context.account.id);
-    let found = names.iter().filter_map(|name| context.view.subscription(&context.account.id, name));
+    let names = view.subscriptions(account);
+    let found = names.iter().filter_map(|name| view.subscription(account, name));
     found
         .filter(|other| other.catalogue == subscription.catalogue && other.product == subscription.product)
         .filter(|other| other.span().intersect(period).is_some())
         .filter_map(|other| {
             let at = other.start.max(period.start);
-            let catalogue = context.catalogues.in_force(&other.catalogue, at)?;
+            let catalogue = catalogues.in_force(&other.catalogue, at)?;
             let (_, plan) = catalogue.plan(&other.plan)?;
             let measures = plan.charges.iter().any(|charge| {
                 charge.modes.contains(&other.mode) && charge.measure == Measure::Meter(meter.to_owned())
@@ -313,7 +315,8 @@ fn metered(
             Model::Deck(deck) => Some(deck),
             _ => None,
         };
-        let takers = takers(context, subscription, meter_id, period);
+        let (view, account) = (context.view, &context.account.id);
+        let takers = takers(view, context.catalogues, account, subscription, meter_id, period);
         let lanes = context.metering.lanes_of(&context.account.id).filter(|lane| {
             let key = &lane.spec().key;
             key.catalogue == subscription.catalogue && key.meter == *meter_id && key.deck.as_ref() == deck
@@ -325,12 +328,14 @@ fn metered(
             }
             for (span, counters) in lane.segments(stretch.span) {
                 let cut = span.start < stretch.span.start || span.end > stretch.span.end;
-                if cut && counters.iter().any(|(scope, _)| is_taken(&takers, scope, stretch, subscription)) {
-                    return Err(Refusal::CounterCutsPeriod);
-                }
+                // Within a stretch another subscription may begin or end: each segment has its taker.
+                let at = span.start.max(stretch.span.start);
                 for (scope, counter) in counters {
-                    if !is_taken(&takers, scope, stretch, subscription) {
+                    if !is_taken(&takers, scope, at, subscription) {
                         continue;
+                    }
+                    if cut {
+                        return Err(Refusal::CounterCutsPeriod);
                     }
                     let (group, split) = keys(stretch, scope, deck.is_some());
                     let counts = groups.entry((group, deck.is_some().then(|| split.clone()))).or_default();
@@ -366,8 +371,8 @@ fn metered(
     Ok(measured)
 }
 
-fn is_taken(takers: &[Taker<'_>], scope: &Scope, stretch: &Stretch<'_>, subscription: &Subscription) -> bool {
-    taker(takers, scope, stretch.span.start).is_some_and(|taker| taker.name == subscription.name)
+fn is_taken(takers: &[Taker<'_>], scope: &Scope, at: Instant, subscription: &Subscription) -> bool {
+    taker(takers, scope, at).is_some_and(|taker| taker.name == subscription.name)
 }
 
 /// The group and the split that a scope belongs to.
@@ -400,7 +405,7 @@ fn open_levels(
     let before = Span { start: subscription.start, end: stretch.span.start };
     for (_, counters) in lane.segments(before) {
         for (scope, counter) in counters {
-            if is_taken(takers, scope, stretch, subscription) {
+            if is_taken(takers, scope, stretch.span.start, subscription) {
                 let level = opening.entry(keys(stretch, scope, false)).or_default();
                 *level = counter.closing(*level);
             }
@@ -567,9 +572,14 @@ pub(crate) fn is_charged_by(
     key: &ChargeKey,
     lane: &LaneKey,
     scope: &Scope,
-    at: Instant,
+    segment: Span,
 ) -> bool {
     let Some(subscription) = view.subscription(&lane.account, &key.subscription) else { return false };
+    let at = segment.start;
+    let takers = takers(view, catalogues, &lane.account, subscription, &lane.meter, segment);
+    if !is_taken(&takers, scope, at, subscription) {
+        return false;
+    }
     let charge =
         charges_by_lane(catalogues, subscription, lane, scope, at).find(|charge| charge.id == key.charge);
     charge.is_some_and(|charge| {

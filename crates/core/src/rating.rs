@@ -138,9 +138,11 @@ impl<'a> Cumulative<'a> {
             Model::Deck(_) => {}
         }
         self.amount = self.settled;
-        for (pricing, units) in &self.volume {
+        for (index, (pricing, units)) in self.volume.iter().enumerate() {
             if let Model::Volume(tiers) = &pricing.model {
-                self.amount = self.amount.add(volume(tiers, after, *units)?)?;
+                // The flat price is paid once, where the price changes that of the latest list.
+                let flat = index + 1 == self.volume.len();
+                self.amount = self.amount.add(volume(tiers, after, *units, flat)?)?;
             }
         }
         Ok(charged)
@@ -162,13 +164,14 @@ fn graduated(tiers: &[Tier], units: Exact) -> Result<Exact, OutOfRange> {
     Ok(total)
 }
 
-/// `units` at the price of the tier that `reached` units reach (R-TIR-2).
-fn volume(tiers: &[Tier], reached: Exact, units: Exact) -> Result<Exact, OutOfRange> {
+/// `units` at the price of the tier that `reached` units reach, and its flat price (R-TIR-2).
+fn volume(tiers: &[Tier], reached: Exact, units: Exact, flat: bool) -> Result<Exact, OutOfRange> {
     if reached <= Exact::ZERO {
         return Ok(Exact::ZERO);
     }
     match tier_of(tiers, reached) {
-        Some(tier) => units.mul(tier.price)?.add(tier.flat),
+        Some(tier) if flat => units.mul(tier.price)?.add(tier.flat),
+        Some(tier) => units.mul(tier.price),
         None => Ok(Exact::ZERO),
     }
 }
@@ -239,6 +242,21 @@ mod tests {
         check(&bounded, &["3"], "10");
         check(&bounded, &["3", "4"], "3 7");
         check(&bounded, &["15", "15", "5"], "15 5 0");
+    }
+
+    #[test]
+    fn a_price_change_within_a_volume_does_not_charge_the_flat_price_twice() {
+        let list = |price: &str| {
+            priced(Model::Volume(vec![Tier { up_to: None, price: exact(price), flat: exact("5") }]))
+        };
+        let (old, new) = (list("0.02"), list("0.03"));
+        let steps = [
+            Step { quantity: exact("100"), pricing: &old },
+            Step { quantity: exact("100"), pricing: &new },
+        ];
+        let amounts: Vec<String> =
+            rate(&steps, true).unwrap().iter().map(|step| step.amount.to_string()).collect();
+        assert_eq!(amounts, ["7", "3"]);
     }
 
     proptest! {

@@ -739,7 +739,7 @@ pub fn is_behind(
 ) -> bool {
     line.key.as_ref().is_some_and(|key| {
         let inside = line.period.start <= span.start && span.end <= line.period.end;
-        inside && quantity::is_charged_by(view, catalogues, key, lane, scope, line.period.start)
+        inside && quantity::is_charged_by(view, catalogues, key, lane, scope, span)
     })
 }
 

@@ -110,10 +110,12 @@ fn totals(head: &AccountHead, bill: &Bill, options: &BillOptions) -> Vec<(&'stat
 }
 
 /// The bill's lines added up by project, application or a tag (R-ORG-2). What has none is shown as
-/// unassigned.
+/// unassigned; the rounding of the total is nobody's.
 pub fn split(head: &AccountHead, bill: &Bill, by: &str) -> Vec<String> {
     let mut sums: BTreeMap<Option<String>, Amount> = BTreeMap::new();
-    for line in &bill.lines {
+    let (rounding, lines): (Vec<&Line>, Vec<&Line>) =
+        bill.lines.iter().partition(|line| line.kind == LineKind::Rounding);
+    for line in lines {
         let split = line.key.as_ref().map(|key| &key.split);
         let value = split.and_then(|split| match by {
             "project" => split.project.clone(),
@@ -128,6 +130,7 @@ pub fn split(head: &AccountHead, bill: &Bill, by: &str) -> Vec<String> {
         .into_iter()
         .map(|(name, sum)| (name.unwrap_or_default(), sum))
         .chain(unassigned.map(|sum| ("unassigned".to_owned(), sum)))
+        .chain(rounding.into_iter().map(|line| ("rounding".to_owned(), line.amount)))
         .chain([("Total".to_owned(), bill.posted)])
         .map(|(name, sum)| vec![format!("  {name}"), sum.decimal(head.currency)])
         .collect();
