@@ -46,12 +46,13 @@ pub(crate) fn measure(
     subscription: &Subscription,
     stretches: &[Stretch<'_>],
     period: Span,
+    known: &BTreeMap<Group, Exact>,
 ) -> Result<Vec<(Group, Vec<Quantities>)>, Refusal> {
     let Some(first) = stretches.first() else { return Ok(Vec::new()) };
     match &first.charge.measure {
         Measure::Fixed | Measure::Term => Ok(vec![(Group::new(), fixed(subscription, stretches))]),
         Measure::Held(_) => Ok(vec![(Group::new(), held(subscription, stretches)?)]),
-        Measure::Meter(_) => metered(context, subscription, stretches, period),
+        Measure::Meter(_) => metered(context, subscription, stretches, period, known),
     }
 }
 
@@ -285,6 +286,7 @@ fn metered(
     subscription: &Subscription,
     stretches: &[Stretch<'_>],
     period: Span,
+    known: &BTreeMap<Group, Exact>,
 ) -> Result<Vec<(Group, Vec<Quantities>)>, Refusal> {
     let mut groups: BTreeMap<(Group, Option<Split>), Vec<Counts>> = BTreeMap::new();
     let mut opening: BTreeMap<(Group, Split), i128> = BTreeMap::new();
@@ -330,6 +332,12 @@ fn metered(
         groups.entry((group.clone(), None)).or_insert_with(|| vec![Counts::new(); stretches.len()]);
     }
     let minimum = stretches.iter().any(|stretch| stretch.charge.pricing.minimum.is_some());
+    if minimum {
+        // A minimum is owed also where nothing new was used.
+        for group in known.keys() {
+            groups.entry((group.clone(), None)).or_insert_with(|| vec![Counts::new(); stretches.len()]);
+        }
+    }
     if minimum && stretches.iter().all(|stretch| stretch.charge.per.is_empty()) {
         groups.entry((Group::new(), None)).or_insert_with(|| vec![Counts::new(); stretches.len()]);
     }
