@@ -38,26 +38,46 @@ fn run(command: &str) -> String {
     }
 }
 
+/// What of a command's output a page shows: all, nothing, or the lines before an ellipsis.
+fn fits(shown: &[String], printed: &[&str]) -> bool {
+    let shown: Vec<&str> = shown.iter().map(|line| line.trim_end()).collect();
+    match shown.split_last() {
+        None => true,
+        Some((&"…", first)) => printed.starts_with(first),
+        Some(_) => shown == printed,
+    }
+}
+
 #[test]
 fn commands_print_what_pages_show() {
+    let update = std::env::var_os("FAREBOX_UPDATE").is_some();
     let mut wrong = Vec::new();
     for page in pages() {
         for (command, shown) in commands(&page) {
             let printed = run(&command);
             let printed: Vec<&str> = printed.trim_end().lines().map(str::trim_end).collect();
-            let shown: Vec<&str> = shown.iter().map(|line| line.trim_end()).collect();
-            // A page may leave out the output, or end it with an ellipsis.
-            let same = match shown.split_last() {
-                None => true,
-                Some((&"…", first)) => printed.starts_with(first),
-                Some(_) => shown == printed,
-            };
-            if !same {
+            if fits(&shown, &printed) {
+                continue;
+            }
+            if update {
+                let mut now = printed[..printed.len().min(shown.len())].to_vec();
+                match shown.last().is_some_and(|line| line == "…") {
+                    true => *now.last_mut().unwrap() = "…",
+                    false => now = printed,
+                }
+                let block = |output: &str| format!("$ {command}\n{output}\n");
+                let updated = text(&page).replacen(&block(&shown.join("\n")), &block(&now.join("\n")), 1);
+                std::fs::write(root().join(&page), updated).unwrap();
+            } else {
                 wrong.push(format!("{page}: $ {command}\n{}\n", printed.join("\n")));
             }
         }
     }
-    assert!(wrong.is_empty(), "these commands print something else:\n{}", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "these commands print something else (FAREBOX_UPDATE=1 writes it):\n{}",
+        wrong.join("\n")
+    );
 }
 
 #[test]

@@ -23,6 +23,7 @@ const READERS: &[(&str, &str)] = &[
     ("columns", "the row has more or fewer columns than the format or the header"),
     ("conflict", "the same identity and revision was said before with other content"),
     ("ends-before-start", "the usage ends before it starts"),
+    ("lost-original", "it revises an event that can no longer be read where it was: the file has changed"),
     ("missing-attribute", "the event or row lacks its identifier, or a field that CloudEvents require"),
     ("no-account", "the row names no account, and no rule gives it one"),
     ("no-rule", "no rule of the import matches the row"),

@@ -115,3 +115,13 @@ fn the_reference_names_every_question() {
         );
     }
 }
+
+#[test]
+fn the_first_book_of_the_reference_is_true() {
+    let reference = text("docs/book.md");
+    let book = reference.split("```book\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    match golden::check_bytes("docs/book.md", book.as_bytes(), &root().join("docs")) {
+        Ok(checked) => assert!(checked.differences.is_empty(), "{}", checked.differences.join("\n")),
+        Err(mistakes) => panic!("{mistakes:#?}"),
+    }
+}
