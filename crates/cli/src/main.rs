@@ -1,5 +1,6 @@
 //! `farebox`: the one binary.
 
+mod bench;
 mod bill;
 mod catalog;
 mod explain;
@@ -36,6 +37,11 @@ enum Command {
         #[command(subcommand)]
         command: catalog::Command,
     },
+    /// Make files for measuring.
+    Bench {
+        #[command(subcommand)]
+        command: bench::Command,
+    },
 }
 
 /// Exit status for what the user gave being wrong.
@@ -49,6 +55,7 @@ fn main() -> ExitCode {
         Command::Quote(args) => quote::run(&args, cli.json),
         Command::Test(args) => test::run(&args, cli.json),
         Command::Catalog { command } => catalog::run(&command, cli.json),
+        Command::Bench { command } => bench::run(&command),
     };
     match result {
         Ok(code) => code,

@@ -4,9 +4,9 @@ use crate::bill::{Charged, Line, LineKind};
 use crate::calendar::{Instant, Span, Zone};
 use crate::catalog::{DeckRate, Model, Tier};
 use crate::metering::{DeckCount, DeckSeconds};
-use crate::money::{Currency, Exact};
+use crate::money::{Amount, Currency, Exact};
 use crate::quantity::PREFIX;
-use crate::quantity::plural;
+pub use crate::quantity::count_of;
 use crate::rating::{self, Increment};
 use crate::settlement::Stretch;
 use jiff::civil::{DateTime, Time};
@@ -18,6 +18,7 @@ pub(crate) struct Wording {
     pub increment: Increment,
     pub group: BTreeMap<String, String>,
     pub parts: Vec<String>,
+    pub days: Option<Span>,
     pub discount: Option<String>,
     /// This split's part of the quantity, and the whole, where there are several splits.
     pub share: Option<(Exact, Exact)>,
@@ -38,7 +39,8 @@ pub(crate) fn model_name(model: &Model) -> &'static str {
     }
 }
 
-/// `January 2020`, `4–31 January 2020`, `18 April 2023 08:45:30–08:55:30`.
+/// `January 2020`, `4–31 January 2020`, `18 April 2023 08:45:30–08:55:30`,
+/// `4 January 2020 13:23:56 – 1 February 2020 00:00:00`.
 pub fn show_period(zone: &Zone, span: Span) -> String {
     let (start, end) = (zone.local(span.start), zone.local(span.end));
     let day = |date: DateTime| date.strftime("%-d %B %Y").to_string();
@@ -49,7 +51,7 @@ pub fn show_period(zone: &Zone, span: Span) -> String {
         shown + &zone.offset_if_doubled(at)
     };
     let midnight = |at: DateTime| at.time() == Time::midnight();
-    // The end is shown as the last moment inside: midnight as 24:00:00 of the day before.
+    // Whole days are shown up to the last one inside; moments as they are.
     let last = if midnight(end) { end.date().yesterday().unwrap_or(end.date()) } else { end.date() };
     let last_day = day(last.to_datetime(Time::midnight()));
     if midnight(start) && midnight(end) {
@@ -64,11 +66,11 @@ pub fn show_period(zone: &Zone, span: Span) -> String {
             format!("{} – {last_day}", day(start))
         };
     }
-    let end_clock = if midnight(end) { "24:00:00".to_owned() } else { clock(span.end) };
     if start.date() == last {
+        let end_clock = if midnight(end) { "24:00:00".to_owned() } else { clock(span.end) };
         format!("{} {}–{end_clock}", day(start), clock(span.start))
     } else {
-        format!("{} {} – {last_day} {end_clock}", day(start), clock(span.start))
+        format!("{} {} – {} {}", day(start), clock(span.start), day(end), clock(span.end))
     }
 }
 
@@ -88,34 +90,36 @@ pub(crate) fn word(
 ) {
     let zone = &stretch.catalogue.zone;
     let place = place(stretch, wording);
-    line.description = format!("{}{place}, {}", line.title, show_period(zone, shown_period(line, zone)));
+    line.description =
+        format!("{}{place}, {}", line.title, show_period(zone, wording.days.unwrap_or(line.period)));
     let difference = !before.line.is_empty();
     line.formula = if difference {
         format!("{} − {}", known.amount.decimal(currency), before.amount.decimal(currency))
     } else {
         formula(line, stretch, wording, currency)
     };
-    let units = |quantity: Exact| quantity_of(quantity, &line.unit);
+    let unit = &line.unit;
     let mut text = String::new();
     if !wording.parts.is_empty() {
         text.push_str(&format!("{}. ", wording.parts.join(", ")));
     }
     if difference {
-        let absolute = if line.amount.is_negative() { line.amount.negated() } else { line.amount };
+        let shown = |amount: Amount| money(amount.decimal(currency), currency);
+        let so = if line.amount.is_negative() {
+            format!("{} is given back", shown(line.amount.negated()))
+        } else if line.amount.is_zero() {
+            "the amount stays".to_owned()
+        } else {
+            format!("{} is charged now", shown(line.amount))
+        };
         text.push_str(&format!(
-            "What is known now makes this {} for {}; {} for {} was charged on {}, so ",
-            units(known.quantity),
-            money(known.amount.decimal(currency), currency),
+            "What is known now makes this {} for {}; {} for {} was charged on {}, so {so}.",
+            units_and_free(known, unit),
+            shown(known.amount),
             before.quantity,
-            money(before.amount.decimal(currency), currency),
+            shown(before.amount),
             before.line,
         ));
-        let absolute = money(absolute.decimal(currency), currency);
-        text.push_str(&match () {
-            () if line.amount.is_zero() => "the amount stays.".to_owned(),
-            () if line.amount.is_negative() => format!("{absolute} is given back."),
-            () => format!("{absolute} is charged now."),
-        });
         line.explanation = text;
         return;
     }
@@ -123,16 +127,18 @@ pub(crate) fn word(
         text.push_str("This became known after its period was settled. ");
     }
     if !line.free.is_zero() {
-        text.push_str(&format!("{} free. ", units(line.free)));
+        text.push_str(&format!("{} free. ", count_of(line.free, unit)));
     }
     match line.unit_price {
         Some(price) => text.push_str(&format!(
             "{} at {} per {}",
-            units(line.quantity),
+            count_of(line.quantity, unit),
             money(show_price(list_price(stretch).unwrap_or(price), currency), currency),
             line.basis.per
         )),
-        None => text.push_str(&format!("{} by the {} price", units(line.quantity), line.basis.model)),
+        None => {
+            text.push_str(&format!("{} by the {} price", count_of(line.quantity, unit), line.basis.model))
+        }
     }
     if wording.share.is_some() {
         text.push_str(", a share by quantity");
@@ -149,7 +155,7 @@ pub(crate) fn word(
     } else if adjusted.is_negative() {
         text.push_str(" Cut to the maximum of the period.");
     }
-    if let Some(discount) = &wording.discount {
+    if let Some(discount) = wording.discount.as_ref().filter(|_| !line.discount.is_zero()) {
         text.push_str(&format!(
             " Less {} ({discount}): {}.",
             line.discount.decimal(currency),
@@ -159,25 +165,10 @@ pub(crate) fn word(
     line.explanation = text;
 }
 
-/// `1 call`, `95 calls`.
-pub fn quantity_of(quantity: Exact, unit: &str) -> String {
-    if quantity == Exact::ONE { format!("1 {unit}") } else { format!("{quantity} {}", plural(unit)) }
-}
-
-/// Held days are shown as days: a seat added at noon is charged for the day.
-fn shown_period(line: &Line, zone: &Zone) -> Span {
-    let by_day = line.unit.ends_with("-day");
-    if !by_day {
-        return line.period;
-    }
-    let midnight = |at: Instant| zone.midnight(zone.date(at));
-    Span { start: midnight(line.period.start), end: day_end(zone, line.period.end) }
-}
-
-/// The midnight at or after a moment.
-fn day_end(zone: &Zone, at: Instant) -> Instant {
-    let day = zone.date(at);
-    if zone.midnight(day) == at { at } else { zone.midnight(day.tomorrow().unwrap_or(day)) }
+/// `3 minutes`, `3 minutes and 2 free`.
+fn units_and_free(charged: &Charged, unit: &str) -> String {
+    let units = count_of(charged.quantity, unit);
+    if charged.free.is_zero() { units } else { format!("{units} and {} free", charged.free) }
 }
 
 fn list_price(stretch: &Stretch<'_>) -> Option<Exact> {
@@ -275,27 +266,27 @@ fn model_formula(
     }
 }
 
-/// What an accumulation under a volume price costs, as one would write it down: units by the price
-/// list that held for them, at the tier that all of them reach, and the flat price of that tier.
-pub(crate) fn volume(steps: &[(&Stretch<'_>, Increment)], currency: Currency) -> String {
-    let Some((_, last)) = steps.last() else { return String::new() };
-    let reached = last.before.add(last.charged).unwrap_or(last.before);
+/// What an accumulation under a volume price costs after so many steps, as one would write it down:
+/// units by the price list that held for them, at the tier that all of them reach, and the flat
+/// price of that tier. Steps may go on from units charged before, at the first step's price list.
+pub(crate) fn volume(steps: &[(&Stretch<'_>, Increment)], until: usize, currency: Currency) -> String {
+    let Some((stretch, first)) = steps.first() else { return String::new() };
+    let earlier = (*stretch, first.before);
+    let taken = steps.iter().take(until).map(|(stretch, increment)| (*stretch, increment.charged));
+    let taken: Vec<(&Stretch<'_>, Exact)> = [earlier].into_iter().chain(taken).collect();
+    let reached = taken.iter().try_fold(Exact::ZERO, |sum, (_, units)| sum.add(*units));
+    let Some(reached) = reached.ok().filter(|units| *units > Exact::ZERO) else { return String::new() };
     let mut parts: Vec<(Exact, Exact)> = Vec::new();
     let mut flat = Exact::ZERO;
-    for (stretch, increment) in steps {
+    for (stretch, charged) in taken {
         let Model::Volume(tiers) = &stretch.charge.pricing.model else { continue };
         let Some(tier) = rating::tier_of(tiers, reached) else { continue };
         flat = tier.flat;
         match parts.last_mut() {
-            Some((units, price)) if *price == tier.price => {
-                *units = units.add(increment.charged).unwrap_or(*units);
-            }
-            _ if increment.charged.is_zero() => {}
-            _ => parts.push((increment.charged, tier.price)),
+            _ if charged.is_zero() => {}
+            Some((units, price)) if *price == tier.price => *units = units.add(charged).unwrap_or(*units),
+            _ => parts.push((charged, tier.price)),
         }
-    }
-    if reached <= Exact::ZERO {
-        return String::new();
     }
     let mut words: Vec<String> =
         parts.iter().map(|(units, price)| format!("{units} × {}", show_price(*price, currency))).collect();
@@ -375,7 +366,7 @@ pub(crate) fn word_reversal(line: &mut Line, before: &Charged, zone: &Zone, curr
     line.formula = format!("0 − {}", before.amount.decimal(currency));
     line.explanation = format!(
         "What is known now leaves nothing to charge here; {} for {} was charged on {} and is given back.",
-        quantity_of(before.quantity, &before.unit),
+        count_of(before.quantity, &before.unit),
         money(before.amount.decimal(currency), currency),
         before.line,
     );

@@ -36,6 +36,8 @@ pub(crate) struct Quantities {
     pub per: String,
     /// How the quantity came about, in words.
     pub parts: Vec<String>,
+    /// From the first to the last day that counts, where it is held by the day.
+    pub days: Option<Span>,
     /// The calls, under a rate deck.
     pub deck: Option<DeckCount>,
 }
@@ -46,12 +48,13 @@ pub(crate) fn measure(
     subscription: &Subscription,
     stretches: &[Stretch<'_>],
     period: Span,
+    known: &BTreeMap<Group, Exact>,
 ) -> Result<Vec<(Group, Vec<Quantities>)>, Refusal> {
     let Some(first) = stretches.first() else { return Ok(Vec::new()) };
     match &first.charge.measure {
         Measure::Fixed | Measure::Term => Ok(vec![(Group::new(), fixed(subscription, stretches))]),
         Measure::Held(_) => Ok(vec![(Group::new(), held(subscription, stretches)?)]),
-        Measure::Meter(_) => metered(context, subscription, stretches, period),
+        Measure::Meter(_) => metered(context, subscription, stretches, period, known),
     }
 }
 
@@ -80,6 +83,7 @@ fn fixed(subscription: &Subscription, stretches: &[Stretch<'_>]) -> Vec<Quantiti
             unit: stretch.plan.unit.clone(),
             per: format!("{} and {}", stretch.plan.unit, cycle_word(stretch)),
             parts: Vec::new(),
+            days: None,
             deck: None,
         }
     };
@@ -105,7 +109,7 @@ fn held(subscription: &Subscription, stretches: &[Stretch<'_>]) -> Result<Vec<Qu
         };
         let unit = &stretch.plan.unit;
         let zone = &stretch.catalogue.zone;
-        let (shown, per_price, unit, per, parts) = match by {
+        let (shown, per_price, unit, per, parts, days) = match by {
             HeldBy::Second => {
                 let runs = subscription.held_seconds(stretch.span, *while_stopped);
                 let parts = runs.iter().map(|run| {
@@ -116,10 +120,16 @@ fn held(subscription: &Subscription, stretches: &[Stretch<'_>]) -> Result<Vec<Qu
                 });
                 let parts = parts.collect();
                 let seconds = subscription::unit_seconds(&runs)?;
-                (seconds, Exact::whole(3_600), format!("{unit}-second"), format!("{unit} and hour"), parts)
+                let per = format!("{unit} and hour");
+                (seconds, Exact::whole(3_600), format!("{unit}-second"), per, parts, None)
             }
             HeldBy::Day { last_day, month } => {
                 let runs = subscription.billed_days(stretch.span, zone, *last_day);
+                let ends = runs.first().zip(runs.last());
+                let shown_days = ends.map(|(first, last)| Span {
+                    start: zone.midnight(first.from),
+                    end: zone.midnight(last.until),
+                });
                 let divisor = subscription::month_divisor(*month, zone, stretch.span.start);
                 let parts: Vec<String> = runs
                     .iter()
@@ -141,13 +151,14 @@ fn held(subscription: &Subscription, stretches: &[Stretch<'_>]) -> Result<Vec<Qu
                         };
                         let shown = subscription::unit_days(&runs);
                         let days = Exact::whole(days.into());
-                        (shown, days, format!("{unit}-day"), format!("{unit} and {month}"), parts)
+                        let per = format!("{unit} and {month}");
+                        (shown, days, format!("{unit}-day"), per, parts, shown_days)
                     }
                     None => {
                         let most = runs.iter().map(|run| run.units).max().unwrap_or(0).max(peak);
                         let more = Exact::whole((most - peak).into());
                         peak = most;
-                        (more, Exact::ONE, unit.clone(), format!("{unit} and full month"), parts)
+                        (more, Exact::ONE, unit.clone(), format!("{unit} and full month"), parts, shown_days)
                     }
                 }
             }
@@ -160,6 +171,7 @@ fn held(subscription: &Subscription, stretches: &[Stretch<'_>]) -> Result<Vec<Qu
             unit,
             per,
             parts,
+            days,
             deck: None,
         });
     }
@@ -169,6 +181,11 @@ fn held(subscription: &Subscription, stretches: &[Stretch<'_>]) -> Result<Vec<Qu
 /// `10 seats`.
 pub(crate) fn count(units: i64, unit: &str) -> String {
     if units == 1 { format!("1 {unit}") } else { format!("{units} {}", plural(unit)) }
+}
+
+/// `1 seat`, `2.5 seats`.
+pub fn count_of(units: Exact, unit: &str) -> String {
+    if units == Exact::ONE { format!("1 {unit}") } else { format!("{units} {}", plural(unit)) }
 }
 
 /// `seats`; symbols such as GB have no plural.
@@ -216,6 +233,7 @@ fn nothing(subscription: &Subscription, stretch: &Stretch<'_>) -> Quantities {
         unit: unit.to_owned(),
         per: unit.to_owned(),
         parts: Vec::new(),
+        days: None,
         deck: None,
     }
 }
@@ -287,6 +305,7 @@ fn metered(
     subscription: &Subscription,
     stretches: &[Stretch<'_>],
     period: Span,
+    known: &BTreeMap<Group, Exact>,
 ) -> Result<Vec<(Group, Vec<Quantities>)>, Refusal> {
     let mut groups: BTreeMap<(Group, Option<Split>), Vec<Counts>> = BTreeMap::new();
     let mut opening: BTreeMap<(Group, Split), i128> = BTreeMap::new();
@@ -335,6 +354,12 @@ fn metered(
         groups.entry((group.clone(), None)).or_insert_with(|| vec![Counts::new(); stretches.len()]);
     }
     let minimum = stretches.iter().any(|stretch| stretch.charge.pricing.minimum.is_some());
+    if minimum {
+        // A minimum is owed also where nothing new was used.
+        for group in known.keys() {
+            groups.entry((group.clone(), None)).or_insert_with(|| vec![Counts::new(); stretches.len()]);
+        }
+    }
     if minimum && stretches.iter().all(|stretch| stretch.charge.per.is_empty()) {
         groups.entry((Group::new(), None)).or_insert_with(|| vec![Counts::new(); stretches.len()]);
     }
@@ -466,6 +491,7 @@ fn quantities_of(
             unit: meter.unit.clone(),
             per: meter.unit.clone(),
             parts: parts(meter, events, measured, carried),
+            days: None,
             deck: deck.and_then(|counter| match counter.value {
                 Aggregated::Deck(count) => Some(count),
                 _ => None,
@@ -482,12 +508,16 @@ fn parts(meter: &Meter, events: i64, measured: Exact, carried: bool) -> Vec<Stri
         return of.map(|of| format!("The last {of} reported, held on")).into_iter().collect();
     }
     let values = count(events, "value");
+    let each = if events == 1 { "" } else { "each " };
     let events = count(events, &meter.event);
+    let rounded = |what: &str, step, of: &str| {
+        vec![format!("{events}, {what}rounded up to a multiple of {step} {of}: {measured} {of}")]
+    };
     let how = match (meter.aggregate, &meter.of) {
         (Aggregate::Count, _) => return vec![events],
         (Aggregate::Sum, Some(of)) => match meter.rounding {
-            Rounding::EachUp(step) => format!("{measured} {of}, each {} rounded up to {step}", meter.event),
-            Rounding::SumUp(step) => format!("{measured} {of}, their sum rounded up to {step}"),
+            Rounding::EachUp(step) => return rounded(each, step, of),
+            Rounding::SumUp(step) => return rounded("their sum ", step, of),
             Rounding::None => format!("{measured} {of}"),
         },
         (Aggregate::Max, Some(of)) => return vec![format!("Greatest of {values} of {of}")],

@@ -5,17 +5,17 @@
 //! same key. Late usage, a void, a seat removed backwards, a price cut: all are such a difference,
 //! and settling twice gives nothing the second time (R-LATE-1).
 
-use crate::account::{AccountHead, View};
+use crate::account::{AccountHead, AgreedPrice, View};
 use crate::bill::{CatalogueRef, ChargeKey, Charged, Line, LineKind, PriceBasis, Split};
 use crate::calendar::{Cycle, Instant, Span, Zone};
-use crate::catalog::{Catalogue, Charge, Model, Plan, Pricing, Settle};
+use crate::catalog::{Aggregate, Catalogue, Charge, Measure, Model, Plan, Pricing, Settle};
 use crate::engine::{Catalogues, Refusal};
 use crate::explain::{self, Wording};
 use crate::metering::Metering;
 use crate::money::{Amount, Currency, Exact, OutOfRange};
 use crate::quantity::{self, Quantities};
 use crate::rating::{self, Increment, Step};
-use crate::subscription::Subscription;
+use crate::subscription::{Progress, Subscription};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -40,6 +40,8 @@ pub struct Mark {
     pub settled: Instant,
     /// A settled time that a fact has touched since, left for the charge's next settlement.
     pub recheck: Option<Instant>,
+    /// What the running accumulation has come to.
+    pub progress: Option<Progress>,
 }
 
 /// A stretch of an accumulation that has one price and lies in one settlement cycle.
@@ -75,7 +77,7 @@ type Steps<'a> = Rc<[(&'a Stretch<'a>, Increment)]>;
 impl Should<'_> {
     /// The wording; under a volume price with what the accumulation costs with and without it.
     fn wording(&self, currency: Currency) -> Wording {
-        let words = |until: usize| explain::volume(self.steps.get(..until).unwrap_or_default(), currency);
+        let words = |until: usize| explain::volume(&self.steps, until, currency);
         let by_volume = matches!(self.stretch.charge.pricing.model, Model::Volume(_));
         let volume = by_volume.then(|| (words(self.index + 1), words(self.index)));
         Wording { volume, ..self.wording.clone() }
@@ -100,24 +102,31 @@ pub(crate) fn settle(
             if !due || work.nothing_until(context.at, subscription) {
                 // Remember late usage until the charge's own settlement comes.
                 if let (false, Some(recheck)) = (due, work.recheck) {
-                    marks.push(work.mark(subscription, &charge_id, work.settled, Some(recheck)));
+                    let progress = subscription.progress.get(&charge_id).cloned();
+                    marks.push(work.mark(subscription, &charge_id, work.settled, Some(recheck), progress));
                 }
                 continue;
             }
             let from = work.recheck.map_or(work.settled, |recheck| recheck.min(work.settled));
             let mut at = from.max(subscription.start);
             let until = context.at.min(subscription.span().end);
+            let mut progress = None;
             while at < until {
                 let Some(period) = accumulation(context.catalogues, subscription, &charge_id, at) else {
                     break;
                 };
-                let corrected = work.settled;
-                settle_accumulation(context, subscription, &charge_id, period, corrected, &mut |line| {
+                let part = Part::of(context, subscription, &charge_id, period, &work);
+                let mut post = |line| {
                     lines.push(Line { id: format!("{bill_id}-{}", first_line + lines.len()), ..line });
-                })?;
+                };
+                let units =
+                    settle_accumulation(context, subscription, &charge_id, &part, work.settled, &mut post)?;
+                progress =
+                    (period.end > context.at).then_some(Progress { accumulation: period.start, units });
                 at = period.end;
             }
-            marks.push(work.mark(subscription, &charge_id, context.at.max(work.settled), None));
+            let settled = context.at.max(work.settled);
+            marks.push(work.mark(subscription, &charge_id, settled, None, progress));
         }
     }
     Ok((lines, marks))
@@ -147,8 +156,15 @@ impl Work {
         charge: &str,
         settled: Instant,
         recheck: Option<Instant>,
+        progress: Option<Progress>,
     ) -> Mark {
-        Mark { subscription: subscription.name.clone(), charge: charge.to_owned(), settled, recheck }
+        Mark {
+            subscription: subscription.name.clone(),
+            charge: charge.to_owned(),
+            settled,
+            recheck,
+            progress,
+        }
     }
 }
 
@@ -222,16 +238,83 @@ fn accumulation(
     }
 }
 
+/// The part of an accumulation that a settlement looks at: all of it, or what is new.
+struct Part {
+    period: Span,
+    /// From here on.
+    from: Instant,
+    /// Units before that, by group.
+    before: Units,
+}
+
+/// Priced units by what a charge accumulates per.
+type Units = BTreeMap<quantity::Group, Exact>;
+
+impl Part {
+    /// What is new, where what was charged before cannot have changed and is a function of the
+    /// units alone: nothing touched it, quantities add up, and one price holds for all of it.
+    fn of(
+        context: &Context<'_>,
+        subscription: &Subscription,
+        charge: &str,
+        period: Span,
+        work: &Work,
+    ) -> Part {
+        let whole = Part { period, from: period.start, before: Units::new() };
+        let progress = subscription.progress.get(charge).filter(|known| known.accumulation == period.start);
+        let (Some(progress), None) = (progress, work.recheck) else { return whole };
+        let known = in_force(context.catalogues, subscription, charge, work.settled);
+        let adds_up = known.is_some_and(|(list, _, charge)| match &charge.measure {
+            Measure::Meter(meter) => list
+                .meters
+                .get(meter)
+                .is_some_and(|meter| matches!(meter.aggregate, Aggregate::Count | Aggregate::Sum)),
+            Measure::Held(_) | Measure::Fixed | Measure::Term => false,
+        });
+        let inside = |at: Instant| period.start < at && at < period.end;
+        let versions = context.catalogues.versions(&subscription.catalogue);
+        let agreed = agreed(context.account, subscription, charge);
+        let mut cuts = versions
+            .filter_map(|version| version.effective)
+            .chain(agreed.flat_map(|price| [price.valid.start, price.valid.end]));
+        if !adds_up || cuts.any(inside) {
+            return whole;
+        }
+        Part { period, from: work.settled, before: progress.units.clone() }
+    }
+}
+
+/// The prices negotiated for a charge, in the order of agreement.
+fn agreed<'a>(
+    account: &'a AccountHead,
+    subscription: &Subscription,
+    charge: &str,
+) -> impl DoubleEndedIterator<Item = &'a AgreedPrice> + Clone + use<'a> {
+    let (plan, charge) = (subscription.plan.clone(), charge.to_owned());
+    account.prices.iter().filter(move |price| price.plan == plan && price.charge == charge)
+}
+
+/// Posts the difference for an accumulation; answers the units it has come to, by group.
 fn settle_accumulation(
     context: &Context<'_>,
     subscription: &Subscription,
     charge_id: &str,
-    period: Span,
+    part: &Part,
     settled: Instant,
     post: &mut dyn FnMut(Line),
-) -> Result<(), Refusal> {
-    let stretches = stretches(context, subscription, charge_id, period);
-    let should = what_it_should_be(context, subscription, &stretches, period)?;
+) -> Result<Units, Refusal> {
+    let period = part.period;
+    let stretches = stretches(context, subscription, charge_id, part);
+    let (should, units) = what_it_should_be(context, subscription, &stretches, part)?;
+    if part.from > period.start {
+        // What is new was never charged.
+        for (key, should) in &should {
+            if let Some(line) = difference(context, key, should, &Charged::default(), false)? {
+                post(line);
+            }
+        }
+        return Ok(units);
+    }
     let mut charged: BTreeMap<ChargeKey, Charged> = context
         .view
         .charged(&context.account.id, &subscription.name, charge_id, period.start)
@@ -250,7 +333,7 @@ fn settle_accumulation(
             post(line);
         }
     }
-    Ok(())
+    Ok(units)
 }
 
 /// Cuts the active part of an accumulation where its price or its settlement cycle changes.
@@ -258,23 +341,18 @@ fn stretches<'a>(
     context: &Context<'a>,
     subscription: &Subscription,
     charge_id: &str,
-    period: Span,
+    part: &Part,
 ) -> Vec<Stretch<'a>> {
-    let until = Span { start: Instant::MIN, end: context.at };
-    let active = period.intersect(subscription.span()).and_then(|span| span.intersect(until));
+    let open = Span { start: part.from, end: context.at };
+    let active = part.period.intersect(subscription.span()).and_then(|span| span.intersect(open));
     let Some(active) = active else { return Vec::new() };
+    let agreed = agreed(context.account, subscription, charge_id);
     let mut cuts: Vec<Instant> = context
         .catalogues
         .versions(&subscription.catalogue)
         .filter_map(|version| version.effective)
         .collect();
-    let agreed: Vec<_> = context
-        .account
-        .prices
-        .iter()
-        .filter(|price| price.plan == subscription.plan && price.charge == charge_id)
-        .collect();
-    cuts.extend(agreed.iter().flat_map(|price| [price.valid.start, price.valid.end]));
+    cuts.extend(agreed.clone().flat_map(|price| [price.valid.start, price.valid.end]));
     cuts.sort();
     let mut stretches = Vec::new();
     let mut at = active.start;
@@ -288,7 +366,7 @@ fn stretches<'a>(
             end = end.min(cycle.end);
             // Of several prices agreed for one time, the latest agreement holds.
             let agreed = agreed
-                .iter()
+                .clone()
                 .rev()
                 .find(|price| price.valid.contains(at))
                 .map(|price| Pricing { model: Model::PerUnit(price.price), ..charge.pricing.clone() });
@@ -299,22 +377,28 @@ fn stretches<'a>(
     stretches
 }
 
-/// What each key of an accumulation should have been charged, all usage and orders considered.
+/// What each key of a part should have been charged, all usage and orders considered; and the
+/// units of the accumulation after it.
 fn what_it_should_be<'a>(
     context: &Context<'_>,
     subscription: &Subscription,
     stretches: &'a [Stretch<'a>],
-    period: Span,
-) -> Result<BTreeMap<ChargeKey, Should<'a>>, Refusal> {
+    part: &Part,
+) -> Result<(BTreeMap<ChargeKey, Should<'a>>, Units), Refusal> {
+    let period = part.period;
     let mut should = BTreeMap::new();
-    let Some(first) = stretches.first() else { return Ok(should) };
+    let mut units = part.before.clone();
+    let Some(first) = stretches.first() else { return Ok((should, units)) };
     let closed = context.at >= period.end.min(subscription.span().end);
-    let groups = quantity::measure(context, subscription, stretches, period)?;
+    let groups = quantity::measure(context, subscription, stretches, period, &part.before)?;
     for (group, quantities) in groups {
+        let before = part.before.get(&group).copied().unwrap_or(Exact::ZERO);
+        let total = quantities.iter().try_fold(before, |sum, quantity| sum.add(quantity.total))?;
+        units.insert(group.clone(), total);
         let charges = if matches!(first.charge.pricing.model, Model::Deck(_)) {
             deck_charges(stretches, &group, &quantities)?
         } else {
-            model_charges(stretches, &quantities, closed)?
+            model_charges(stretches, &quantities, before, closed)?
         };
         let steps: Steps<'_> = stretches
             .iter()
@@ -349,6 +433,7 @@ fn what_it_should_be<'a>(
                     increment: list,
                     group: group.clone(),
                     parts: at_stretch.parts.clone(),
+                    days: at_stretch.days,
                     discount: net.reason.clone(),
                     share: shared.then_some((part, whole)),
                     volume: None,
@@ -377,38 +462,42 @@ fn what_it_should_be<'a>(
             }
         }
     }
-    Ok(should)
+    Ok((should, units))
 }
 
 /// For each stretch the charge at list prices and, where there are any, at negotiated ones.
 type Charges = Vec<(Option<Increment>, Option<Increment>)>;
 
-/// Charges by the price model.
+/// Charges by the price model, on top of the units charged before.
 fn model_charges(
     stretches: &[Stretch<'_>],
     quantities: &[Quantities],
+    before: Exact,
     closed: bool,
 ) -> Result<Charges, Refusal> {
-    let steps = |agreed: bool| -> Vec<Step<'_>> {
-        let priced = |stretch: &'_ Stretch<'_>| if agreed { stretch.agreed.is_some() } else { false };
-        stretches
-            .iter()
-            .zip(quantities)
-            .map(|(stretch, at)| Step {
-                quantity: at.total,
-                pricing: match &stretch.agreed {
-                    Some(pricing) if priced(stretch) => pricing,
-                    _ => &stretch.charge.pricing,
-                },
-            })
-            .collect()
+    let rate = |agreed: bool| -> Result<Vec<Increment>, OutOfRange> {
+        let priced = stretches.iter().map(|stretch| price(stretch, agreed));
+        // What was charged before counts as a step of its own, which nobody is charged again.
+        let earlier = priced.clone().next().map(|pricing| Step { quantity: before, pricing });
+        let steps = quantities.iter().zip(priced).map(|(at, pricing)| Step { quantity: at.total, pricing });
+        let steps: Vec<Step<'_>> = earlier.into_iter().chain(steps).collect();
+        let mut increments = rating::rate(&steps, closed)?;
+        increments.drain(..increments.len().min(1));
+        Ok(increments)
     };
-    let list = rating::rate(&steps(false), closed)?;
+    let list = rate(false)?;
     if stretches.iter().all(|stretch| stretch.agreed.is_none()) {
         return Ok(list.into_iter().map(|increment| (Some(increment), None)).collect());
     }
-    let agreed = rating::rate(&steps(true), closed)?;
-    Ok(list.into_iter().map(Some).zip(agreed.into_iter().map(Some)).collect())
+    Ok(list.into_iter().map(Some).zip(rate(true)?.into_iter().map(Some)).collect())
+}
+
+/// The list price of a stretch, or the negotiated one where there is one.
+fn price<'s>(stretch: &'s Stretch<'_>, agreed: bool) -> &'s Pricing {
+    match &stretch.agreed {
+        Some(pricing) if agreed => pricing,
+        _ => &stretch.charge.pricing,
+    }
 }
 
 /// Charges of one prefix of a rate deck (R-DECK-1, R-DECK-2).
@@ -568,8 +657,13 @@ fn difference(
         formula: String::new(),
         explanation: String::new(),
     };
-    let known =
-        Charged { quantity: should.quantity, list: should.list, amount: should.amount, ..before.clone() };
+    let known = Charged {
+        quantity: should.quantity,
+        free: should.free,
+        list: should.list,
+        amount: should.amount,
+        ..before.clone()
+    };
     let currency = context.account.currency;
     explain::word(&mut line, should.stretch, &should.wording(currency), &known, before, currency);
     Ok(Some(line))

@@ -38,6 +38,18 @@ pub struct Subscription {
     pub settled: BTreeMap<String, Instant>,
     /// From when each charge must be rated again, where a fact touched a settled period.
     pub recheck: BTreeMap<String, Instant>,
+    /// What each charge's running accumulation has come to, so that its next settlement need not
+    /// go through it again.
+    pub progress: BTreeMap<String, Progress>,
+}
+
+/// The quantities of an accumulation that settlements have charged so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// When the accumulation began.
+    pub accumulation: Instant,
+    /// Priced units, free ones among them, by what the charge accumulates per.
+    pub units: BTreeMap<BTreeMap<String, String>, Exact>,
 }
 
 /// A prepaid term.
@@ -297,6 +309,7 @@ mod tests {
             stops: Vec::new(),
             settled: BTreeMap::new(),
             recheck: BTreeMap::new(),
+            progress: BTreeMap::new(),
         }
     }
 

@@ -174,7 +174,7 @@ fn date<'a>(run: &Run<'_>, words: &'a [Word], place: usize) -> Result<Option<Ins
         let expected = "a date as YYYY-MM-DD, or \"YYYY-MM-DD HH:MM:SS\"".to_owned();
         (word, format!("\"{}\"", word.text), expected)
     };
-    // A date alone is its midnight.
+    // A date without a time is its midnight.
     let local: jiff::civil::DateTime = word.text.parse().map_err(|_| wrong())?;
     let at = run.prepared.zone.at(local);
     if at < run.clock {

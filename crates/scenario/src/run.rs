@@ -19,11 +19,13 @@ pub struct Options<'a> {
     pub threads: usize,
     /// Told of bytes of usage files read, from any thread.
     pub progress: &'a (dyn Fn(u64) + Sync),
+    /// Whether [`Run::facts`] keeps every fact, to replay them.
+    pub keep_facts: bool,
 }
 
 impl Default for Options<'_> {
     fn default() -> Self {
-        Options { threads: Importer::threads_here(), progress: &|_| {} }
+        Options { threads: Importer::threads_here(), progress: &|_| {}, keep_facts: false }
     }
 }
 
@@ -50,6 +52,8 @@ pub struct Run<'a> {
     pub clock: Instant,
     /// What imports came to: the file's name and its summary.
     pub imports: Vec<(String, Summary)>,
+    /// Every fact so far, where [`Options::keep_facts`] says so.
+    pub facts: Vec<Fact>,
     pub(crate) usage: UsageLog,
     late: BTreeMap<String, Instant>,
     options: Options<'a>,
@@ -66,6 +70,7 @@ impl<'a> Run<'a> {
             metering: prepared.metering.clone(),
             clock: Instant::MIN,
             imports: Vec::new(),
+            facts: Vec::new(),
             usage: UsageLog::new(prepared, options.threads),
             late: BTreeMap::new(),
             options,
@@ -180,7 +185,11 @@ impl<'a> Run<'a> {
     pub fn execute(&mut self, command: &Command, recorded_at: Instant) -> Result<(), Refusal> {
         let group = self.groups.entry(command.account.clone()).or_default();
         let facts = decide(group, &self.prepared.catalogues, &self.metering, command, recorded_at)?;
-        apply(group, &facts)
+        apply(group, &facts)?;
+        if self.options.keep_facts {
+            self.facts.extend(facts);
+        }
+        Ok(())
     }
 
     /// Remembers the earliest time of usage counted since the account's last settlement.

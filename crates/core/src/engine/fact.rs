@@ -225,6 +225,14 @@ impl Group {
                         Some(recheck) => subscription.recheck.insert(mark.charge.clone(), recheck),
                         None => subscription.recheck.remove(&mark.charge),
                     };
+                    match &mark.progress {
+                        Some(progress) => {
+                            subscription.progress.insert(mark.charge.clone(), progress.clone());
+                        }
+                        None => {
+                            subscription.progress.remove(&mark.charge);
+                        }
+                    }
                 }
             }
             Fact::BillIssued { account, month, at, rounding, notes } => {

@@ -20,6 +20,8 @@ pub(super) fn settle(context: &Context<'_>, late_from: Option<Instant>) -> Resul
     let has_lines = lines_so_far + lines.len() > 0;
     let (mut sum, mut posted) = head.map_or((Amount::ZERO, Amount::ZERO), |bill| (bill.sum, bill.posted));
     let count = lines_so_far + lines.len();
+    let issues = month.end == context.at && has_lines && !head.is_some_and(|bill| bill.issued);
+    let notes = if issues { advice(context, month, &lines) } else { Vec::new() };
     if !lines.is_empty() {
         for line in &lines {
             sum = sum.add(line.amount)?;
@@ -30,10 +32,9 @@ pub(super) fn settle(context: &Context<'_>, late_from: Option<Instant>) -> Resul
     if !marks.is_empty() {
         facts.push(Fact::Settled { account: account.id.clone(), marks });
     }
-    if month.end == context.at && has_lines && !head.is_some_and(|bill| bill.issued) {
+    if issues {
         let rounding =
             rounding_line(account, month, posted.sub(sum)?, &id, count + 1, context.at).map(Box::new);
-        let notes = advice(context, month);
         let account = account.id.clone();
         facts.push(Fact::BillIssued { account, month: month.start, at: context.at, rounding, notes });
     }
@@ -193,7 +194,8 @@ fn rounding_line(
 }
 
 /// Advice on what was used in a month, such as a number of another kind (RULES.md §3, no. 10).
-fn advice(context: &Context<'_>, month: Span) -> Vec<String> {
+/// `lines` are those that settle with the bill: the month's last day is among them.
+fn advice(context: &Context<'_>, month: Span, lines: &[Line]) -> Vec<String> {
     let mut notes = Vec::new();
     for name in context.view.subscriptions(&context.account.id) {
         let Some(subscription) = context.view.subscription(&context.account.id, &name) else { continue };
@@ -207,9 +209,15 @@ fn advice(context: &Context<'_>, month: Span) -> Vec<String> {
         for advice in &plan.advice {
             let start = catalogue.zone.cycle(Cycle::Month, month.start).start;
             let charged = context.view.charged(&context.account.id, &name, &advice.charge, start);
-            let units = charged
-                .iter()
-                .try_fold(Exact::ZERO, |sum, (_, charged)| sum.add(charged.quantity)?.add(charged.free));
+            let is_of = |line: &&Line| {
+                line.key.as_ref().is_some_and(|key| {
+                    key.subscription == name && key.charge == advice.charge && key.accumulation == start
+                })
+            };
+            let before = charged.iter().map(|(_, charged)| (charged.quantity, charged.free));
+            let now = lines.iter().filter(is_of).map(|line| (line.quantity, line.free));
+            let units =
+                before.chain(now).try_fold(Exact::ZERO, |sum, (quantity, free)| sum.add(quantity)?.add(free));
             if units.is_ok_and(|units| units >= advice.from) {
                 notes.push(format!("{name}: {}", advice.text));
             }

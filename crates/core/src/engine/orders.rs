@@ -143,6 +143,7 @@ impl Desk<'_> {
             stops: Vec::new(),
             settled: BTreeMap::new(),
             recheck: BTreeMap::new(),
+            progress: BTreeMap::new(),
         };
         let period = Span { start: self.at, end: end.unwrap_or(self.at) };
         let lines = self.purchase(&subscription, order.quantity, months, period)?;

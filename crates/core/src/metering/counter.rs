@@ -210,15 +210,19 @@ impl Counter {
 impl DeckCount {
     /// Adds the calls of another count `times` times (−1: takes them off).
     fn add(&mut self, other: &DeckCount, times: i64) -> Result<(), OutOfRange> {
-        let sum = |a: i64, b: i64| a.checked_add(b.checked_mul(times)?);
-        let mut bands = self.bands.clone();
-        bands.resize(bands.len().max(other.bands.len()), DeckSeconds::default());
-        for (band, more) in bands.iter_mut().zip(&other.bands) {
-            band.first_s = sum(band.first_s, more.first_s).ok_or(OutOfRange)?;
-            band.next_s = sum(band.next_s, more.next_s).ok_or(OutOfRange)?;
+        let sum =
+            |a: i64, b: i64| b.checked_mul(times).and_then(|more| a.checked_add(more)).ok_or(OutOfRange);
+        self.bands.resize(self.bands.len().max(other.bands.len()), DeckSeconds::default());
+        // All sums are looked at before any is kept.
+        for (band, more) in self.bands.iter().zip(&other.bands) {
+            sum(band.first_s, more.first_s)?;
+            sum(band.next_s, more.next_s)?;
         }
-        self.calls = sum(self.calls, other.calls).ok_or(OutOfRange)?;
-        self.bands = bands;
+        self.calls = sum(self.calls, other.calls)?;
+        for (band, more) in self.bands.iter_mut().zip(&other.bands) {
+            band.first_s += more.first_s * times;
+            band.next_s += more.next_s * times;
+        }
         Ok(())
     }
 }

@@ -1,12 +1,13 @@
 //! A lane: one meter's counters for one account.
 
-use super::counter::{Counter, DeckCount, DeckSeconds, NANO, Share};
+use super::counter::{Counter, NANO, Share};
+use super::deck::{self, Prefixes};
 use super::{Event, FixedState, Problem, Value};
 use crate::calendar::{Cycle, Instant, Span, YEARS, Zone};
 use crate::catalog::{Aggregate, Deck, Filter, Meter, Rounding, Test};
 use crate::money::{Exact, OutOfRange};
 use std::collections::{BTreeMap, HashMap};
-use std::hash::{DefaultHasher, Hasher};
+use std::hash::{BuildHasherDefault, DefaultHasher, Hasher};
 
 /// Which lane: a meter of a catalogue, for one account.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,7 +64,28 @@ pub struct SegmentCounts {
     /// The segment.
     pub span: Span,
     touched: bool,
-    counters: HashMap<u32, Counter, FixedState>,
+    counters: HashMap<u32, Counter, BuildHasherDefault<IdHasher>>,
+}
+
+/// Spreads the small numbers that scopes are known by. They are given in order, so that nobody can
+/// choose them to collide.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u32(u32::from(*byte));
+        }
+    }
+
+    fn write_u32(&mut self, id: u32) {
+        self.0 = (self.0 ^ u64::from(id)).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(32);
+    }
 }
 
 /// Where a counter stands.
@@ -84,6 +106,7 @@ pub struct Lane {
     /// The segment hit last: events mostly come in runs.
     latest: usize,
     key_buffer: Vec<u8>,
+    prefixes: Prefixes,
     /// Step of rounding each event up, in 10⁻⁹ units; 0: none.
     step: i128,
 }
@@ -94,6 +117,7 @@ impl Lane {
             Rounding::EachUp(step) => nano(step).unwrap_or(0),
             Rounding::None | Rounding::SumUp(_) => 0,
         };
+        let prefixes = spec.deck.as_ref().map(Prefixes::of).unwrap_or_default();
         Lane {
             spec,
             scopes: Vec::new(),
@@ -101,6 +125,7 @@ impl Lane {
             segments: Vec::new(),
             latest: 0,
             key_buffer: Vec::new(),
+            prefixes,
             step,
         }
     }
@@ -158,16 +183,20 @@ impl Lane {
             Some(deck) => {
                 let number = event
                     .attribute(&deck.destination)
-                    .map(text_of)
                     .ok_or_else(|| Problem::MissingAttribute(deck.destination.clone()))?;
-                let row = deck.row(&number).ok_or(Problem::NoRate(number))?;
+                let found = match number {
+                    Value::Text(number) => self.prefixes.row(number),
+                    Value::Number(number) => self.prefixes.row(&number.to_string()),
+                };
+                let row = found.ok_or_else(|| Problem::NoRate(text_of(number)))?;
                 let seconds = share.value / NANO + i128::from(share.value % NANO != 0);
                 let started = event.start.unwrap_or_else(|| {
                     let length = jiff::SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
                     event.time.checked_sub(length).unwrap_or(event.time)
                 });
+                let steps = deck::steps(deck, row, &self.spec.zone, started, seconds);
                 let too_large = || Problem::TooLarge(self.spec.meter.of.clone().unwrap_or_default());
-                share.deck = Some(self.deck_count(row, started, seconds).ok_or_else(too_large)?);
+                share.deck = Some(steps.ok_or_else(too_large)?);
                 Some(row)
             }
         };
@@ -185,41 +214,6 @@ impl Lane {
         segment.touched = true;
         let (aggregate, deck) = (self.spec.meter.aggregate, self.spec.deck.is_some());
         segment.counters.entry(place.scope).or_insert_with(|| Counter::new(aggregate, deck))
-    }
-
-    /// The steps of a call under the lane's deck: each is priced by the band in which it starts
-    /// (R-DECK-2). Calls of zero seconds were not connected and cost nothing.
-    fn deck_count(&self, row: usize, started: Instant, seconds: i128) -> Option<DeckCount> {
-        let deck = self.spec.deck.as_ref()?;
-        let row = &deck.rows[row];
-        let mut count = DeckCount { calls: 0, bands: vec![DeckSeconds::default(); deck.bands.len().max(1)] };
-        if seconds <= 0 {
-            return Some(count);
-        }
-        count.calls = 1;
-        let mut into_s: i128 = 0;
-        if deck.bands.len() <= 1 {
-            let (first, next) = (i128::from(row.first_step_s), i128::from(row.next_step_s));
-            let further = if seconds > first { (seconds - first + next - 1) / next * next } else { 0 };
-            count.bands[0] =
-                DeckSeconds { first_s: first as i64, next_s: i64::try_from(further).unwrap_or(i64::MAX) };
-            return Some(count);
-        }
-        // A call of more than a month's steps is priced by the band it starts in from there on:
-        // what a broken switch may say must not take minutes to count.
-        let most_steps = 3_000_000;
-        for step in 0..most_steps {
-            if into_s >= seconds {
-                break;
-            }
-            let length = if step == 0 { row.first_step_s } else { row.next_step_s };
-            let at = started.checked_add(jiff::SignedDuration::from_secs(into_s as i64)).ok()?;
-            let band = &mut count.bands[band_at(deck, &self.spec.zone, at)];
-            let seconds = if step == 0 { &mut band.first_s } else { &mut band.next_s };
-            *seconds += i64::from(length);
-            into_s += i128::from(length);
-        }
-        (into_s >= seconds).then_some(count)
     }
 
     fn scope_of(&mut self, event: &Event<'_>, row: Option<usize>) -> u32 {
@@ -360,21 +354,6 @@ impl Lane {
         }
         Ok(())
     }
-}
-
-/// The band of a deck at a moment; band 0 where none matches.
-fn band_at(deck: &Deck, zone: &Zone, at: Instant) -> usize {
-    let local = zone.local(at);
-    let weekday = local.weekday().to_monday_zero_offset() as usize;
-    let second = local.hour() as u32 * 3_600 + local.minute() as u32 * 60 + local.second() as u32;
-    deck.bands
-        .iter()
-        .position(|band| {
-            band.hours
-                .iter()
-                .any(|hours| hours.days[weekday] && (hours.from_s..hours.until_s).contains(&second))
-        })
-        .unwrap_or(0)
 }
 
 fn holds(filter: &Filter, event: &Event<'_>) -> bool {

@@ -11,6 +11,7 @@
 //! counted different events merge into one.
 
 mod counter;
+mod deck;
 mod lane;
 
 pub use counter::{Aggregated, CountAgain, Counter, DeckCount, DeckSeconds, NANO, Share};

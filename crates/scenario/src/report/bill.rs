@@ -38,7 +38,7 @@ pub fn bill(head: &AccountHead, bill: &Bill, options: &BillOptions) -> Vec<Strin
             vec![String::new(), name.to_owned(), String::new(), amount.decimal(head.currency)]
         }))
         .collect();
-    let aligned = table::lines(&rows, &[Align::Right, Align::Left, Align::Left, Align::Right]);
+    let aligned = table::lines(&rows, &[Align::Right, Align::Left, Align::Left, Align::Point]);
     for (index, row) in aligned.into_iter().enumerate() {
         shown.push(row);
         if let (true, Some(line)) = (options.explained, lines.get(index)) {
@@ -90,7 +90,7 @@ fn described(line: &Line, projects: bool) -> String {
 fn arithmetic(line: &Line, head: &AccountHead) -> String {
     match line.kind {
         LineKind::Rounding => String::new(),
-        // The difference of two amounts has their discounts in it.
+        // The formula of a difference has the discounts in it.
         _ if line.discount.is_zero() || line.corrects.is_some() => line.formula.clone(),
         _ => format!("{} − {}", line.formula, line.discount.decimal(head.currency)),
     }
@@ -135,6 +135,6 @@ pub fn split(head: &AccountHead, bill: &Bill, by: &str) -> Vec<String> {
         .map(|(name, sum)| vec![format!("  {name}"), sum.decimal(head.currency)])
         .collect();
     let mut shown = vec![format!("{}, by {by}", header(head, bill))];
-    shown.extend(table::lines(&rows, &[Align::Left, Align::Right]));
+    shown.extend(table::lines(&rows, &[Align::Left, Align::Point]));
     shown
 }

@@ -5,7 +5,7 @@ use crate::usage::EventBehind;
 use farebox_core::account::AccountHead;
 use farebox_core::bill::{Line, LineKind};
 use farebox_core::calendar::{Zone, show_local};
-use farebox_core::explain::{quantity_of, show_period, show_price};
+use farebox_core::explain::{count_of, show_period, show_price};
 
 /// Quantity, price and its basis, formula, rounding, discount, catalogue version, rules, and the
 /// events behind the line.
@@ -27,7 +27,7 @@ pub fn explain(
     }
     rows.push(("posted", show_local(zone, line.posted)));
     if line.kind != LineKind::Rounding {
-        let mut quantity = quantity_of(line.quantity, &line.unit);
+        let mut quantity = count_of(line.quantity, &line.unit);
         if !line.free.is_zero() {
             quantity.push_str(&format!(", and {} free", line.free));
         }

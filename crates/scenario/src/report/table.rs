@@ -7,14 +7,24 @@ use unicode_width::UnicodeWidthStr;
 pub enum Align {
     /// To the left.
     Left,
-    /// To the right, as figures are.
+    /// To the right.
     Right,
+    /// By the decimal point, as figures are.
+    Point,
 }
 
 /// Rows as lines, two spaces between columns; the last column of a row is not padded.
 pub fn lines(rows: &[Vec<String>], columns: &[Align]) -> Vec<String> {
+    let mut rows = rows.to_vec();
+    for (index, _) in columns.iter().enumerate().filter(|(_, align)| **align == Align::Point) {
+        let decimals = |cell: &str| cell.find('.').map_or(0, |point| cell.len() - point);
+        let most = rows.iter().filter_map(|row| row.get(index)).map(|cell| decimals(cell)).max();
+        for cell in rows.iter_mut().filter_map(|row| row.get_mut(index)) {
+            cell.push_str(&" ".repeat(most.unwrap_or(0) - decimals(cell)));
+        }
+    }
     let mut widths = vec![0; columns.len()];
-    for row in rows {
+    for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.width());
         }
@@ -34,7 +44,7 @@ fn line(row: &[String], columns: &[Align], widths: &[usize]) -> String {
                 text.push_str(cell);
                 text.push_str(&padding);
             }
-            Align::Right => {
+            Align::Right | Align::Point => {
                 text.push_str(&padding);
                 text.push_str(cell);
             }
@@ -73,6 +83,14 @@ mod tests {
         let row = |cells: [&str; 2]| cells.map(str::to_owned).to_vec();
         let shown = lines(&[row(["座席", "1.00"]), row(["Seat", "10.00"])], &[Align::Left, Align::Right]);
         assert_eq!(shown, ["座席   1.00", "Seat  10.00"]);
+    }
+
+    #[test]
+    fn figures_stand_under_each_other_by_their_point() {
+        let row = |cells: [&str; 2]| cells.map(str::to_owned).to_vec();
+        let rows = [row(["a", "993.5483871"]), row(["b", "0.005"]), row(["c", "1993.55"])];
+        let shown = lines(&rows, &[Align::Left, Align::Point]);
+        assert_eq!(shown, ["a   993.5483871", "b     0.005", "c  1993.55"]);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::time::log_time;
 use crate::diagnostic::Diagnostic;
 use farebox_core::money::Exact;
 use std::borrow::Cow;
-use std::fmt::Write;
+use std::io::Write;
 use std::sync::Arc;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
 
@@ -171,12 +171,9 @@ impl Parser for AccessLog {
         let encoded = &mut out.batches[part].bytes;
         let body = encoded.len();
         let mut encoder = Encoder(encoded);
-        encoder.text(plan.source.as_bytes());
-        out.scratch.clear();
+        encoder.plain(&plan.source);
         // The ordinal is added by the one who counts.
-        let mut id = String::new();
-        let _ = write!(id, "{content:032x}");
-        encoder.text(id.as_bytes());
+        encoder.written(|out| write!(out, "{content:032x}").unwrap_or_default());
         let ruled = apply_rules(&plan.rules, &line, &plan.kind, &mut encoder, &mut |encoder, is_set| {
             for &field in &plan.wanted {
                 let (name, value) = (FIELDS[field], line.0[field]);

@@ -34,29 +34,34 @@ impl Arena {
 
 /// Maps bytes to a small number that stands for what was made of them.
 pub(super) struct Interner {
-    /// (hash, number + 1); 0: empty.
-    slots: Vec<(u128, u32)>,
+    /// 32 bits of the hash and the number + 1; 0: empty.
+    slots: Vec<u64>,
+    hashes: Vec<u128>,
     values: Vec<u64>,
     arena: Arena,
 }
 
+const TAG: u64 = !0xffff_ffff;
+
 impl Interner {
     pub(super) fn new() -> Interner {
-        Interner { slots: vec![(0, 0); 256], values: Vec::new(), arena: Arena::default() }
+        Interner { slots: vec![0; 256], hashes: Vec::new(), values: Vec::new(), arena: Arena::default() }
     }
 
     /// The number of the value made for this key before, or of the one that `make` writes now.
     #[inline]
     pub(super) fn intern(&mut self, key: u128, make: impl FnOnce(&mut Vec<u8>)) -> u32 {
         let mask = self.slots.len() - 1;
+        let tag = (key >> 64) as u64 & TAG;
         let mut at = key as usize & mask;
         loop {
-            let (hash, number) = self.slots[at];
-            if number != 0 && hash == key {
-                return number - 1;
-            }
-            if number == 0 {
+            let slot = self.slots[at];
+            if slot == 0 {
                 return self.add(key, make);
+            }
+            let number = slot as u32 - 1;
+            if slot & TAG == tag && self.hashes[number as usize] == key {
+                return number;
             }
             at = (at + 1) & mask;
         }
@@ -68,24 +73,25 @@ impl Interner {
         make(&mut value);
         let number = self.values.len() as u32;
         self.values.push(self.arena.add(&value));
+        self.hashes.push(key);
         if self.values.len() * 4 > self.slots.len() * 3 {
-            let size = self.slots.len() * 2;
-            let old = std::mem::replace(&mut self.slots, vec![(0, 0); size]);
-            for slot in old.into_iter().filter(|slot| slot.1 != 0) {
-                self.place(slot);
+            self.slots = vec![0; self.slots.len() * 2];
+            for earlier in 0..number {
+                self.place(earlier);
             }
         }
-        self.place((key, number + 1));
+        self.place(number);
         number
     }
 
-    fn place(&mut self, slot: (u128, u32)) {
+    fn place(&mut self, number: u32) {
+        let key = self.hashes[number as usize];
         let mask = self.slots.len() - 1;
-        let mut at = slot.0 as usize & mask;
-        while self.slots[at].1 != 0 {
+        let mut at = key as usize & mask;
+        while self.slots[at] != 0 {
             at = (at + 1) & mask;
         }
-        self.slots[at] = slot;
+        self.slots[at] = (key >> 64) as u64 & TAG | (u64::from(number) + 1);
     }
 
     /// The number among all threads' interners, while there is room for it.

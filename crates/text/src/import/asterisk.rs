@@ -257,8 +257,8 @@ impl Parser for Asterisk {
             content ^ u128::from(plan.seed)
         } else {
             out.scratch.clear();
+            out.scratch.extend_from_slice(&(uniqueid.len() as u32).to_le_bytes());
             out.scratch.extend_from_slice(uniqueid);
-            out.scratch.push(0);
             out.scratch.extend_from_slice(sequence);
             xxh3_128_with_seed(&out.scratch, plan.seed)
         };
@@ -278,8 +278,10 @@ impl Parser for Asterisk {
 
         out.scratch.clear();
         for &column in &plan.looked_at {
-            out.scratch.extend_from_slice(columns.inner(column));
-            out.scratch.push(0);
+            // The length keeps fields apart whatever bytes they hold.
+            let value = columns.inner(column);
+            out.scratch.extend_from_slice(&(value.len() as u32).to_le_bytes());
+            out.scratch.extend_from_slice(value);
         }
         let alike = xxh3_128_with_seed(&out.scratch, u64::from(plan.file));
         let profile = out.interner.intern(alike, |value| profile(plan, &columns, value));

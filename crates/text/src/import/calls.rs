@@ -55,14 +55,14 @@ impl Name {
     #[inline]
     pub(super) fn pack(text: &[u8]) -> Option<u64> {
         let (mut epoch, mut counter, mut dot) = (0u64, 0u64, None);
-        if text.len() > 20 {
+        if text.len() > 21 {
             return None;
         }
         for (i, &byte) in text.iter().enumerate() {
             let digit = u64::from(byte.wrapping_sub(b'0'));
             match (digit < 10, dot) {
-                (true, None) => epoch = epoch * 10 + digit,
-                (true, Some(_)) => counter = counter * 10 + digit,
+                (true, None) if i < 11 => epoch = epoch * 10 + digit,
+                (true, Some(dot)) if i - dot < 10 => counter = counter * 10 + digit,
                 (false, None) if byte == b'.' => dot = Some(i),
                 _ => return None,
             }
@@ -70,7 +70,7 @@ impl Name {
         let dot = dot?;
         // A leading zero would not come back.
         let plain = |digits: &[u8]| !digits.is_empty() && (digits.len() == 1 || digits[0] != b'0');
-        let fits = epoch < 1 << 34 && counter < 1 << 29 && dot <= 11 && text.len() - dot <= 10;
+        let fits = epoch < 1 << 34 && counter < 1 << 29;
         (fits && plain(&text[..dot]) && plain(&text[dot + 1..])).then_some(epoch << 29 | counter)
     }
 
@@ -190,6 +190,12 @@ pub(super) struct Calls {
 }
 
 impl Calls {
+    /// Reads where the call would stand, see [`super::index::Index::touch`].
+    #[inline]
+    pub(super) fn touch(&self, call: Key) -> u64 {
+        self.slots.get(slot_of(call.high, self.slots.len().wrapping_sub(1))).copied().unwrap_or(0)
+    }
+
     /// Adds a leg; `bytes` hold the names that did not fit a word.
     #[inline]
     pub(super) fn add(&mut self, leg: &Leg, bytes: &[u8]) {

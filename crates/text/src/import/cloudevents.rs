@@ -46,9 +46,10 @@ impl Plan {
         let mut names = Names(Vec::new());
         let rules = Rules::compile(&spec.rules, &spec.rules_file, "subject", &mut names)?;
         let head = head.trim_ascii_start();
-        let first_line = head.split(|&b| b == b'\n').next().unwrap_or_default();
-        // An array, or an object that its first line does not end, goes over lines.
-        let by_line = head.first() == Some(&b'{') && json::value_end(first_line).is_some();
+        // An object over several lines has none that is a whole object: one is enough to tell, so
+        // that a broken first line does not cost the file.
+        let whole = |line: &[u8]| line.first() == Some(&b'{') && json::value_end(line).is_some();
+        let by_line = head.first() == Some(&b'{') && head.split(|&b| b == b'\n').take(50).any(whole);
         let framing = if head.is_empty() || by_line || !matches!(head[0], b'{' | b'[') {
             Framing::Lines
         } else {
@@ -90,12 +91,13 @@ impl<'a> Said<'a> {
 
 impl rules::Row for Said<'_> {
     fn value(&self, slot: usize) -> Cow<'_, [u8]> {
-        let name = &self.names[slot];
-        let data = |(found, value)| match str::strip_prefix(found, "data.") {
-            Some(rest) if rest == name => Some(value),
-            _ => None,
+        let name = self.names[slot].as_str();
+        // As for attributes: data says more than an extension of the same name.
+        let data = || self.found.iter().find(|(found, _)| found.strip_prefix("data.") == Some(name));
+        let value = match ENVELOPE.contains(&name) {
+            true => self.get(name),
+            false => data().map(|(_, value)| value).or_else(|| self.get(name)),
         };
-        let value = self.get(name).or_else(|| self.found.iter().find_map(|(n, v)| data((n.as_ref(), v))));
         match value {
             Some(Scalar::Text(text)) => Cow::Borrowed(text.as_bytes()),
             Some(Scalar::Number(digits)) => Cow::Borrowed(digits.as_bytes()),
@@ -191,8 +193,8 @@ impl Parser for CloudEvents {
         let bytes = &mut out.batches[part].bytes;
         let body = bytes.len();
         let mut encoder = Encoder(bytes);
-        encoder.text(source.as_bytes());
-        encoder.text(id.as_bytes());
+        encoder.plain(source);
+        encoder.plain(id);
         let kind = plan.kind.as_deref().unwrap_or(text("type"));
         let mut content = 0u64;
         let ruled = apply_rules(&plan.rules, &said, kind.as_bytes(), &mut encoder, &mut |encoder, is_set| {
@@ -210,7 +212,7 @@ impl Parser for CloudEvents {
                     continue;
                 }
                 match value {
-                    Scalar::Text(text) => encoder.attribute(name, text.as_bytes()),
+                    Scalar::Text(text) => encoder.plain_attribute(name, text),
                     Scalar::Bool(value) => encoder.attribute(name, if *value { b"true" } else { b"false" }),
                     Scalar::Null => {}
                     Scalar::Number(digits) => match digits.parse::<i64>() {

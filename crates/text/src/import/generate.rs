@@ -17,7 +17,7 @@ impl Random {
 
     /// From 0 to before `n`.
     fn below(&mut self, n: u64) -> u64 {
-        (u128::from(self.next()) * u128::from(n) >> 64) as u64
+        ((u128::from(self.next()) * u128::from(n)) >> 64) as u64
     }
 
     fn percent(&mut self, n: u64) -> bool {
@@ -115,10 +115,10 @@ pub fn asterisk(rows: u64, seed: u64, out: &mut impl Write) -> io::Result<()> {
             line.clear();
             write!(line, "\"\",\"{number}\",\"{extension}\",\"{context}\",\"")?;
             line.extend_from_slice(&name);
-            write!(
+            writeln!(
                 line,
                 "<{number}>\",\"{from}\",\"{to}\",\"{}\",\"{}\",\"{}\",{answer},\"{}\",{},{billed},\"{disposition}\",\
-                 \"DOCUMENTATION\",\"{}.{}\",\"\",\"\",\"{}.{}\",{sequence}\n",
+                 \"DOCUMENTATION\",\"{}.{}\",\"\",\"\",\"{}.{}\",{sequence}",
                 application.0,
                 application.1,
                 stamp(start),

@@ -6,7 +6,7 @@ use super::partition::{Context, Kept, Outcome, Partition, encode_inline, identit
 use super::pipeline;
 use super::record::{Out, Record};
 use super::spec::{ImportSpec, Input};
-use super::summary::{Summary, Tally, excerpt};
+use super::summary::{Quarantined, Summary, Tally, excerpt};
 use super::{Origin, Sink};
 use crate::diagnostic::Diagnostic;
 use farebox_core::calendar::Instant;
@@ -85,6 +85,9 @@ impl OwnedEvent {
         }
     }
 }
+
+/// What the place of a row can say.
+const LEN_MAX: u64 = 1 << 44;
 
 /// Reads the usage of one book: any number of files, one after another, and single events.
 ///
@@ -169,6 +172,9 @@ impl Importer {
             Err(_) => return Err(spec.wrong("too many files", "65535 at most in one book")),
         };
         let plan = Arc::new(FilePlan::new(spec, input, file)?);
+        if plan.len >= LEN_MAX {
+            return Err(spec.wrong(format!("{} bytes", plan.len), "less than 16 TiB in one file"));
+        }
         self.plans.push(Arc::clone(&plan));
         let context = Context { plans: &self.plans, inline: &self.inline, file, watched: &self.watched };
         let setting = pipeline::Setting {
@@ -209,7 +215,8 @@ impl Importer {
     /// Orders the listed rows and reads how they begin.
     fn list(&self, plan: &FilePlan, listed_max: usize, summary: &mut Summary) -> std::io::Result<()> {
         summary.bytes = plan.len;
-        summary.listed.sort_by(|a, b| (a.offset, a.reason.code).cmp(&(b.offset, b.reason.code)));
+        let order = |row: &Quarantined| (row.offset, row.reason.code, row.reason.sentence.clone(), row.rows);
+        summary.listed.sort_by_cached_key(order);
         summary.listed.truncate(listed_max);
         if summary.listed.is_empty() {
             return Ok(());

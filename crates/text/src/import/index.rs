@@ -63,6 +63,15 @@ impl<const NOTED: bool> Index<NOTED> {
         }
     }
 
+    /// Reads where the key would stand: many of these in a row wait for memory together, which
+    /// looking them up one after another does not.
+    #[inline]
+    pub(super) fn touch(&self, key: Key) -> u64 {
+        let slots = &self.segments[key.low as usize % SEGMENTS].slots;
+        let at = ((u128::from(key.high) * slots.len() as u128) >> 64) as usize;
+        slots.get(at).map_or(0, |slot| slot.high)
+    }
+
     /// Looks the key up; a new one is inserted with `value` and `note`.
     #[inline]
     pub(super) fn insert<'a>(&'a mut self, key: Key, value: u32, note: u64, spare: &'a mut u64) -> Entry<'a> {

@@ -270,6 +270,9 @@ impl<'a> Json<'a> {
 /// A JSON number as an exact one. `None` where it has more than 15 digits before the point or
 /// more than 9 after it: too much to be billed.
 pub(super) fn exact(digits: &str) -> Option<Exact> {
+    if digits.len() <= Exact::MAX_INTEGER_DIGITS && digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Some(Exact::whole(digits.parse().ok()?));
+    }
     let Some(e) = digits.find(['e', 'E']) else { return Exact::parse(digits, 9).ok() };
     let power: i32 = digits[e + 1..].parse().ok()?;
     let (negative, mantissa) = match digits[..e].strip_prefix('-') {

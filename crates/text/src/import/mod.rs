@@ -72,7 +72,7 @@ pub enum Verdict {
 /// Takes events. There is one for each thread; together they see each event once, in no
 /// particular order, so what they gather must not depend on the order.
 pub trait Sink: Send {
-    /// An event is added, or one that was added and counted is taken back. The two may reach
-    /// different sinks only if they come from different imports.
+    /// An event is added, or one that was added and counted is taken back. One identity always
+    /// reaches the sink of the same number, first added, then taken back.
     fn usage(&mut self, event: &Event<'_>, change: Change, origin: Origin) -> Verdict;
 }

@@ -37,6 +37,9 @@ pub(super) fn identity(source: &str, id: &str) -> u128 {
 
 const COUNTED: u64 = 1 << 63;
 
+/// Legs whose places in memory are asked for together.
+const AT_ONCE: usize = 64;
+
 /// What became of one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -101,34 +104,44 @@ impl Partition {
         routed: &mut [Routed],
         tally: &mut Tally,
     ) {
-        for leg in &batch.legs {
-            let line = batch.lines_before + u64::from(leg.line);
-            match self.rows.insert(leg.row, leg.print, 0, &mut 0) {
-                Entry::New => {
-                    let to = &mut routed[leg.call.partition(routed.len())];
-                    let mut leg = *leg;
-                    leg.line = u32::try_from(line).unwrap_or(u32::MAX);
-                    if let Some((from, len)) = Name::where_kept(leg.name) {
-                        leg.name = Name::kept(to.bytes.len() as u64, len as u8);
-                        to.bytes.extend_from_slice(&batch.bytes[from as usize..from as usize + len]);
+        for legs in batch.legs.chunks(AT_ONCE) {
+            std::hint::black_box(legs.iter().fold(0, |sum, leg| sum ^ self.rows.touch(leg.row)));
+            for leg in legs {
+                let line = batch.lines_before + u64::from(leg.line);
+                match self.rows.insert(leg.row, leg.print, 0, &mut 0) {
+                    Entry::New => {
+                        let to = &mut routed[leg.call.partition(routed.len())];
+                        let mut leg = *leg;
+                        leg.line = u32::try_from(line).unwrap_or(u32::MAX);
+                        if let Some((from, len)) = Name::where_kept(leg.name) {
+                            leg.name = Name::kept(to.bytes.len() as u64, len as u8);
+                            to.bytes.extend_from_slice(&batch.bytes[from as usize..from as usize + len]);
+                        }
+                        to.legs.push(leg);
                     }
-                    to.legs.push(leg);
-                }
-                Entry::Known(print, _) if *print == leg.print => tally.summary.duplicates += 1,
-                Entry::Known(..) => {
-                    let at = (line, offset_of(leg.place));
-                    tally.quarantine(at, 1, "conflict", || CONFLICT_ROW.into());
+                    Entry::Known(print, _) if *print == leg.print => tally.summary.duplicates += 1,
+                    Entry::Known(..) => {
+                        let at = (line, offset_of(leg.place));
+                        tally.quarantine(at, 1, "conflict", || CONFLICT_ROW.into());
+                    }
                 }
             }
         }
-        for record in &batch.records {
-            let line = batch.lines_before + u64::from(record.line);
-            match self.event(record, &batch.bytes, line, context, sink, tally) {
-                Outcome::Counted => tally.summary.counted += 1,
-                Outcome::NotBillable => tally.summary.not_billable += 1,
-                Outcome::Duplicate => tally.summary.duplicates += 1,
-                Outcome::Quarantined(reason) => {
-                    tally.quarantine((line, record.offset), 1, reason.code, || reason.sentence);
+        for records in batch.records.chunks(AT_ONCE) {
+            let touch = |record: &Record| match record.repeats {
+                true => self.repeats.touch(record.key),
+                false => self.events.touch(record.key),
+            };
+            std::hint::black_box(records.iter().fold(0, |sum, record| sum ^ touch(record)));
+            for record in records {
+                let line = batch.lines_before + u64::from(record.line);
+                match self.event(record, &batch.bytes, line, context, sink, tally) {
+                    Outcome::Counted => tally.summary.counted += 1,
+                    Outcome::NotBillable => tally.summary.not_billable += 1,
+                    Outcome::Duplicate => tally.summary.duplicates += 1,
+                    Outcome::Quarantined(reason) => {
+                        tally.quarantine((line, record.offset), 1, reason.code, || reason.sentence);
+                    }
                 }
             }
         }
@@ -136,8 +149,11 @@ impl Partition {
 
     /// Joins legs to calls. Their order does not matter.
     pub(super) fn join(&mut self, routed: &mut Routed) {
-        for leg in &routed.legs {
-            self.calls.add(leg, &routed.bytes);
+        for legs in routed.legs.chunks(AT_ONCE) {
+            std::hint::black_box(legs.iter().fold(0, |sum, leg| sum ^ self.calls.touch(leg.call)));
+            for leg in legs {
+                self.calls.add(leg, &routed.bytes);
+            }
         }
         routed.legs.clear();
         routed.bytes.clear();

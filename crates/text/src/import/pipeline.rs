@@ -64,8 +64,9 @@ struct State {
     routed: Vec<VecDeque<Routed>>,
     /// Partitions that have seen all rows.
     done: Vec<bool>,
-    /// Emptied batches.
+    /// Emptied batches, and what was emptied of routed legs.
     spare: Vec<Batch>,
+    spare_routed: Vec<Routed>,
     tally: Tally,
     /// Where the next object of a JSON stream begins, and its line.
     stream: json::Stream,
@@ -133,6 +134,7 @@ pub(super) fn read<S: Sink>(
             routed: (0..parts).map(|_| VecDeque::new()).collect(),
             done: vec![false; parts],
             spare: Vec::new(),
+            spare_routed: Vec::new(),
             tally: Tally::new(setting.listed_max),
             stream: json::Stream::new(plan.begin),
             failed: None,
@@ -192,8 +194,8 @@ enum Work {
 
 impl<'a> Worker<'a> {
     fn new(shared: &'a Shared<'a>, number: usize, parts: usize, out: &'a mut Out) -> Worker<'a> {
-        // Rows that cannot be read are listed from the first chunk of the first file on.
         out.tally = Tally::new(shared.setting.listed_max);
+        out.batches.iter_mut().for_each(Batch::clear);
         Worker {
             shared,
             number,
@@ -223,10 +225,14 @@ impl<'a> Worker<'a> {
                     let mut state = self.shared.lock();
                     state.spare.push(batch);
                     for (to, routed) in self.routed.iter_mut().enumerate().filter(|(_, r)| !r.is_empty()) {
-                        state.routed[to].push_back(std::mem::take(routed));
+                        let spare = state.spare_routed.pop().unwrap_or_default();
+                        state.routed[to].push_back(std::mem::replace(routed, spare));
                     }
                 }
-                Work::Join(mut routed) => partition.join(&mut routed),
+                Work::Join(mut routed) => {
+                    partition.join(&mut routed);
+                    self.shared.lock().spare_routed.push(routed);
+                }
                 Work::Parse(chunk) => {
                     let parsed = self.parse(chunk, None);
                     self.commit(chunk, parsed);
@@ -363,10 +369,9 @@ impl<'a> Worker<'a> {
     /// Takes emptied batches for the next chunk.
     fn spares(&mut self, state: &mut State) {
         for batch in &mut self.out.batches {
-            if batch.legs.capacity() == 0 && batch.records.capacity() == 0 {
-                if let Some(spare) = state.spare.pop() {
-                    *batch = spare;
-                }
+            let fresh = batch.legs.capacity() == 0 && batch.records.capacity() == 0;
+            if let Some(spare) = fresh.then(|| state.spare.pop()).flatten() {
+                *batch = spare;
             }
         }
     }

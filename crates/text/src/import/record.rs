@@ -97,7 +97,10 @@ pub(super) struct Encoder<'a>(pub(super) &'a mut Vec<u8>);
 
 impl Encoder<'_> {
     pub(super) fn text(&mut self, bytes: &[u8]) {
-        let text = escaped(bytes);
+        self.plain(&escaped(bytes));
+    }
+
+    pub(super) fn plain(&mut self, text: &str) {
         self.0.extend_from_slice(&(text.len() as u32).to_le_bytes());
         self.0.extend_from_slice(text.as_bytes());
     }
@@ -117,13 +120,19 @@ impl Encoder<'_> {
 
     pub(super) fn attribute(&mut self, name: &str, value: &[u8]) {
         self.0.push(b'T');
-        self.text(name.as_bytes());
+        self.plain(name);
         self.text(value);
+    }
+
+    pub(super) fn plain_attribute(&mut self, name: &str, value: &str) {
+        self.0.push(b'T');
+        self.plain(name);
+        self.plain(value);
     }
 
     pub(super) fn number(&mut self, name: &str, value: Exact) {
         self.0.push(b'N');
-        self.text(name.as_bytes());
+        self.plain(name);
         self.0.extend_from_slice(&value.numerator().to_le_bytes());
         self.0.extend_from_slice(&value.denominator().to_le_bytes());
     }
@@ -198,6 +207,9 @@ pub(super) enum Ruled {
     NoAccount,
 }
 
+/// Writes the row's own values, but for the names that it is told are set.
+type OwnValues<'a> = &'a mut dyn FnMut(&mut Encoder<'_>, &dyn Fn(&str) -> bool);
+
 /// Writes account, type and what the rule sets; the attributes are left open. `own`: the values
 /// that the row itself gives, of which those stand that the rule does not set.
 pub(super) fn apply_rules(
@@ -205,7 +217,7 @@ pub(super) fn apply_rules(
     row: &dyn Row,
     kind: &[u8],
     encoder: &mut Encoder<'_>,
-    own: &mut dyn FnMut(&mut Encoder<'_>, &dyn Fn(&str) -> bool),
+    own: OwnValues<'_>,
 ) -> Ruled {
     let Some((_, rule)) = rules.first(row) else { return Ruled::NoRule };
     let Some(set) = &rule.set else { return Ruled::Ignored };
@@ -220,7 +232,7 @@ pub(super) fn apply_rules(
     }
     for (name, value) in &set.attributes {
         encoder.0.push(b'T');
-        encoder.text(name.as_bytes());
+        encoder.plain(name);
         encoder.written(|out| value.write(row, out));
     }
     own(encoder, &|name| set.attributes.iter().any(|(set, _)| set == name));

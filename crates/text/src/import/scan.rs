@@ -373,7 +373,7 @@ mod tests {
     #[test]
     fn rows_and_fields() {
         check("a,b\nc,,\n", "[a][b] [c][][]");
-        check("\"a,\"\"b\"\"\",c\r\nd", "[a,\"b\"][c] [d]");
+        check("\"a,\"\"b\"\"\",c\r\nd", "[a,\\\"b\\\"][c] [d]");
         check("\"a\nb\",c\nd\n", "[a\\nb][c]+ [d]");
         check("\"\"\r\n\"\"", "[] []");
         check("\"a\"\r\n\"b\"\r", "[a] [b]");
@@ -385,7 +385,7 @@ mod tests {
         check("\"a,c\nd,e\nf\n", "Unclosed [d][e] [f]");
         check("\"a,c\n\"d\",e\nf\n", "Quote [d][e] [f]");
         check("\"a\"b\nc\n", "Quote [c]");
-        check("\"a\n\",b,c,d\ne\n", "Columns Quote [e]");
+        check("\"a\n\",b,c,d\ne\n", "Columns Unclosed [e]");
     }
 
     #[test]

@@ -220,11 +220,7 @@ impl Csv {
 /// A plain decimal, if it is written as one and nothing would be lost.
 fn number(text: &[u8]) -> Option<Exact> {
     let digits = text.strip_prefix(b"-").unwrap_or(text);
-    let plain = match digits {
-        [b'0'] | [b'0', b'.', ..] => true,
-        [b'1'..=b'9', ..] => true,
-        _ => false,
-    };
+    let plain = matches!(digits, [b'0'] | [b'0', b'.', ..] | [b'1'..=b'9', ..]);
     if !plain || text.len() > 26 {
         return None;
     }

@@ -85,7 +85,7 @@ impl Clock {
 #[inline]
 fn two(text: &[u8], at: usize) -> Option<i8> {
     let (tens, ones) = (text[at].wrapping_sub(b'0'), text[at + 1].wrapping_sub(b'0'));
-    (tens < 10 && ones < 10).then_some((tens * 10 + ones) as i8)
+    (tens < 10 && ones < 10).then(|| (tens * 10 + ones) as i8)
 }
 
 fn civil(text: &[u8; 19]) -> Option<DateTime> {
@@ -134,15 +134,14 @@ pub(super) fn rfc3339(text: &[u8]) -> Option<(i64, i32)> {
     }
     let days = days(year, two(head, 5)?, two(head, 8)?)?;
     let mut rest = &text[19..];
-    let mut nanos = 0;
+    let mut nanos = 0i32;
     if let [b'.', fraction @ ..] = rest {
         let digits = fraction.iter().take_while(|b| b.is_ascii_digit()).count();
         if digits == 0 || digits > 9 && fraction[9..digits].iter().any(|&b| b != b'0') {
             return None;
         }
-        for i in 0..9 {
-            nanos = nanos * 10 + if i < digits { i32::from(fraction[i] - b'0') } else { 0 };
-        }
+        let written = fraction[..digits].iter().map(|b| i32::from(b - b'0'));
+        nanos = written.chain(std::iter::repeat(0)).take(9).fold(0, |nanos, digit| nanos * 10 + digit);
         rest = &fraction[digits..];
     }
     let offset = match rest {

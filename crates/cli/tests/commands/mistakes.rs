@@ -1,0 +1,109 @@
+//! What is wrong is said with its place, what was found, what is expected, and what was meant.
+
+use crate::catalog;
+use crate::common::{farebox, root, scratch};
+
+/// Bills a book below its catalogue line: what the binary says about it, without its folder.
+fn mistakes(name: &str, lines: &str) -> String {
+    let path = scratch(name, format!("{}{lines}", catalog()));
+    let output = farebox(&["bill", path.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "", "nothing is partly done");
+    let folder = format!("{}/", path.parent().unwrap().display());
+    String::from_utf8(output.stderr).unwrap().replace(&folder, "")
+}
+
+#[test]
+fn a_misspelt_verb() {
+    let said = mistakes("verb.book", "2020-01-04 open acme\n2020-01-04 subscrbe acme basic-seat 10\n");
+    assert!(said.starts_with("verb.book:3:12: unknown verb \"subscrbe\"; expected one of "), "{said}");
+    assert!(said.ends_with("; did you mean \"subscribe\"?\n"), "{said}");
+}
+
+#[test]
+fn an_unknown_plan() {
+    let said = mistakes("plan.book", "2020-01-04 open acme\n2020-01-04 subscribe acme basc-seat 10\n");
+    assert_eq!(
+        said,
+        "plan.book:3:27: unknown plan \"basc-seat\"; expected a plan of huawei-ykf; did you mean \"basic-seat\"?\n"
+    );
+}
+
+#[test]
+fn all_mistakes_at_once() {
+    let said = mistakes(
+        "many.book",
+        "2020-01-04 open acme\n2020-01-04 subscribe acme basc-seat 10\n2020-01-04 topup amce 10\n",
+    );
+    assert_eq!(said.lines().count(), 3, "{said}");
+    assert!(said.contains("many.book:4:18: unknown account \"amce\""), "{said}");
+    assert!(said.ends_with("2 mistakes; nothing was done\n"), "{said}");
+}
+
+#[test]
+fn a_misspelt_field_of_a_catalogue() {
+    let text = std::fs::read_to_string(root().join("catalogs/huawei-ocr.toml")).unwrap();
+    let path = scratch("misspelt.toml", text.replacen("currency =", "curency =", 1));
+    let output = farebox(&["catalog", "check", path.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    let mistake = said.lines().find(|line| line.contains("curency")).unwrap_or_else(|| panic!("{said}"));
+    assert!(mistake.contains("misspelt.toml:") && mistake.contains("unknown field \"curency\""), "{said}");
+    assert!(mistake.ends_with("; did you mean \"currency\"?"), "{said}");
+}
+
+#[test]
+fn files_that_are_not_there() {
+    for arguments in [
+        &["bill", "nowhere.book"][..],
+        &["explain", "nowhere.book", "acme-2020-01-1"],
+        &["test", "nowhere.test"],
+        &["catalog", "check", "nowhere.toml"],
+        &["catalog", "show", "nowhere.toml"],
+        &["quote", "nowhere.toml", "--from", "2020-01-01", "subscribe basic-seat"],
+    ] {
+        let output = farebox(arguments);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+        assert!(said.contains("nowhere."), "{arguments:?}: {said}");
+        assert!(said.contains("No such file") || said.contains("cannot find"), "{arguments:?}: {said}");
+    }
+    let said = mistakes("import.book", "import asterisk \"nowhere.csv\" zone UTC\n");
+    assert!(said.starts_with("import.book:2:17: \"nowhere.csv\": "), "{said}");
+}
+
+#[test]
+fn a_refused_order_in_a_bill() {
+    let lines = "2020-01-04 open acme\n2020-01-04 subscribe acme basic-ivr 2 pay-per-use\n";
+    let said = mistakes("refused.book", lines);
+    assert_eq!(
+        said,
+        "refused.book:3: refused: mode-not-offered: basic-ivr is not sold pay-per-use; it is sold prepaid\n"
+    );
+    // What the book itself expects is no mistake.
+    let (_, expected) = said.split_once("refused: ").unwrap();
+    let path = scratch("expected.book", format!("{}{lines}! {expected}", catalog()));
+    let output = farebox(&["bill", path.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn an_unknown_line_names_the_bills() {
+    let output = farebox(&["explain", "examples/seats/january.book", "acme-2020-02-1"]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(said, "farebox: no line \"acme-2020-02-1\"; the bills are acme-2020-01\n");
+}
+
+#[test]
+fn bytes_that_are_no_text() {
+    for (name, bytes) in [
+        ("nul.book", &b"2020-01-04 open a\0b\n"[..]),
+        ("latin.book", b"2020-01-04 open acme \"M\xfcller\"\n"),
+        ("binary.book", &[0xff; 4096]),
+    ] {
+        let path = scratch(name, bytes);
+        let output = farebox(&["bill", path.to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(2), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}

@@ -1,0 +1,198 @@
+//! docs/errors.md is made from the code: every refusal with its sentence, every reason for
+//! quarantine.
+
+use crate::common::{files_below, root, text};
+use farebox_core::calendar::Zone;
+use farebox_core::catalog::Mode;
+use farebox_core::engine::{OrderRefusal, REFUSAL_CODES, Refusal};
+use farebox_core::metering::Problem;
+use farebox_core::money::{Currency, Exact};
+use std::collections::{BTreeMap, BTreeSet};
+
+const PAGE: &str = "docs/errors.md";
+
+/// Reasons that readers of usage files give, with the kind of thing that is wrong.
+const READERS: &[(&str, &str)] = &[
+    ("absurd-call", "the legs of a call add up to more than a century"),
+    ("bad-id", "the identifier of a call is longer than 255 bytes"),
+    ("bad-json", "the event is no JSON object, or no UTF-8"),
+    ("bad-line", "the line is none of the combined or common log format"),
+    ("bad-number", "a field that must be a number is none: seconds, a status, a revision"),
+    ("bad-specversion", "the event is of another version of CloudEvents than 1.0"),
+    ("bad-time", "a time is not written as the format has it, or outside the years 1970 to 2199"),
+    ("columns", "the row has more or fewer columns than the format or the header"),
+    ("conflict", "the same identity and revision was said before with other content"),
+    ("ends-before-start", "the usage ends before it starts"),
+    ("lost-original", "it revises an event that can no longer be read where it was: the file has changed"),
+    ("missing-attribute", "the event or row lacks its identifier, or a field that CloudEvents require"),
+    ("no-account", "the row names no account, and no rule gives it one"),
+    ("no-rule", "no rule of the import matches the row"),
+    ("skipped-hour", "the local time never was: daylight saving skips it"),
+    ("stray-quote", "a quote stands inside a field, or text follows a closing quote"),
+    ("too-long", "the row is longer than a row may be"),
+    ("too-many-values", "the columns that rules look at have too many different values"),
+    ("unclosed-quote", "a quoted field never ends"),
+];
+
+/// Codes that only a mistake in the program can bring about.
+const INTERNAL: &[&str] = &["too-few-sinks", "not-counted"];
+
+/// One refusal of each kind.
+fn refusals() -> Vec<Refusal> {
+    let name = || "seats".to_owned();
+    let plan = || "basic-seat".to_owned();
+    let names = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
+    let at = "2020-01-04T05:23:56Z".parse().unwrap();
+    let currency = |code| Currency::parse(code).unwrap();
+    let orders = [
+        OrderRefusal::UnknownPlan(plan()),
+        OrderRefusal::AmbiguousPlan { plan: plan(), catalogues: ["one".into(), "other".into()] },
+        OrderRefusal::OtherCurrency { account: currency("EUR"), catalogue: currency("CNY") },
+        OrderRefusal::SubscriptionExists(name()),
+        OrderRefusal::UnknownSubscription(name()),
+        OrderRefusal::SubscriptionEnded { name: name(), ended: at },
+        OrderRefusal::ModeNotOffered { plan: plan(), mode: Mode::Prepaid, offered: vec![Mode::PayPerUse] },
+        OrderRefusal::TermNotOffered { plan: plan(), months: Some(2), offered: vec![1, 6, 12] },
+        OrderRefusal::NoTerm(name()),
+        OrderRefusal::ModeChange(name()),
+        OrderRefusal::PlanChange(name()),
+        OrderRefusal::OptionChange("phones".into(), "specification".into()),
+        OrderRefusal::MissingAttribute { plan: "fixed-line".into(), attribute: "number".into() },
+        OrderRefusal::UnknownAttribute {
+            plan: plan(),
+            attribute: "colour".into(),
+            known: names(&["application", "project", "tag:…"]),
+        },
+        OrderRefusal::NotPositive(0),
+        OrderRefusal::BelowZero { subscription: name(), units: 2 },
+        OrderRefusal::QuantityFixed(name()),
+        OrderRefusal::BeforeStart { subscription: name(), start: at },
+        OrderRefusal::UnknownCharge {
+            plan: plan(),
+            charge: "rent".into(),
+            known: names(&["seat-days", "term"]),
+        },
+        OrderRefusal::PriceNotNegotiable("calls".into()),
+        OrderRefusal::BadPercent(Exact::whole(110)),
+        OrderRefusal::EndsBeforeStart,
+        OrderRefusal::FeatureNotIncluded {
+            feature: "automatic-outbound".into(),
+            included_in: names(&["advanced", "professional"]),
+        },
+    ];
+    let others = [
+        Refusal::UnknownAccount("acme".into()),
+        Refusal::AccountExists("acme".into()),
+        Refusal::OutOfRange,
+        Refusal::BadAmount("an amount must be above zero, not 0".into()),
+        Refusal::BeforeOpening { opened: at },
+        Refusal::CounterCutsPeriod,
+    ];
+    others.into_iter().chain(orders.map(Refusal::Order)).collect()
+}
+
+/// One problem of each kind.
+fn problems() -> Vec<Problem> {
+    vec![
+        Problem::UnknownAccount("acme".into()),
+        Problem::NothingMeasures("call".into()),
+        Problem::NoSubscription,
+        Problem::MissingAttribute("seconds".into()),
+        Problem::NotANumber("seconds".into(), "many".into()),
+        Problem::Negative("seconds".into()),
+        Problem::TooLarge("seconds".into()),
+        Problem::NoRate("4420".into()),
+        Problem::TimeOutOfRange,
+    ]
+}
+
+fn page() -> String {
+    let zone = Zone::parse("+08:00").unwrap();
+    let sentences: BTreeMap<&str, String> =
+        refusals().iter().map(|refusal| (refusal.code(), refusal.sentence(&zone))).collect();
+    let mut page = "\
+# Refusals and quarantine
+
+What Farebox answers when it cannot do as told. The codes are stable: programs may rely on them. The sentences are for people and may change. This page is made from the code by `FAREBOX_UPDATE=1 cargo test -p farebox --test repository`.
+
+A *mistake in a file* (a book, a catalogue) is neither: it is reported with file, line, column, what was found and what is expected, the exit status is 2, and nothing is done. See [the book language](book.md) and [catalogue files](catalogue.md).
+
+## Refusals
+
+A command that breaks a rule is refused, and nothing has happened then. In a book, a line `! CODE: SENTENCE` below the command says that this is expected; `farebox bill` reports any other refusal as a mistake of the book. The names in the sentences below are examples.
+
+| Code | Such as |
+|---|---|
+"
+    .to_owned();
+    for code in REFUSAL_CODES {
+        let sentence = sentences.get(code).unwrap_or_else(|| panic!("refusals() lacks {code}"));
+        page.push_str(&format!("| `{code}` | {sentence} |\n"));
+    }
+    page.push_str(
+        "
+## Quarantine
+
+Usage that cannot be billed is never dropped: it is in quarantine with its place and one of these reasons, listed at the end of `farebox bill` and by `$ quarantine`.
+
+What a row says is understood, but no price list can take it:
+
+| Code | Such as |
+|---|---|
+",
+    );
+    for problem in problems() {
+        page.push_str(&format!("| `{}` | {} |\n", problem.code(), problem.sentence()));
+    }
+    page.push_str(
+        "\nThe row itself cannot be read, or nobody says whose it is:\n\n| Code | Meaning |\n|---|---|\n",
+    );
+    for (code, meaning) in READERS {
+        page.push_str(&format!("| `{code}` | {meaning} |\n"));
+    }
+    page
+}
+
+#[test]
+fn the_page_of_errors_is_that_of_the_code() {
+    let page = page();
+    if std::env::var_os("FAREBOX_UPDATE").is_some() {
+        std::fs::write(root().join(PAGE), &page).unwrap();
+    }
+    assert_eq!(
+        text(PAGE),
+        page,
+        "{PAGE} differs; write it anew with: FAREBOX_UPDATE=1 cargo test -p farebox --test repository"
+    );
+}
+
+/// The codes in the sources of the readers: the first text in a call that makes a reason.
+fn codes_in(source: &str) -> BTreeSet<String> {
+    let mut codes = BTreeSet::new();
+    for maker in ["quarantine(", "Reason::new(", "Err(("] {
+        for rest in source.split(maker).skip(1) {
+            let Some((before, rest)) = rest.split_once('"') else { continue };
+            let Some((code, after)) = rest.split_once('"') else { continue };
+            let is_argument = before.len() < 80 && !before.contains([';', '{', '}', '|']);
+            let is_code = !code.is_empty() && code.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+            if is_argument && is_code && after.starts_with(',') {
+                codes.insert(code.to_owned());
+            }
+        }
+    }
+    codes
+}
+
+#[test]
+fn the_page_knows_every_reason_that_readers_give() {
+    let known: BTreeSet<String> =
+        READERS.iter().map(|(code, _)| *code).chain(INTERNAL.iter().copied()).map(str::to_owned).collect();
+    let mut used = BTreeSet::new();
+    let mut files = files_below("crates/text/src/import", "rs");
+    files.push("crates/scenario/src/usage.rs".to_owned());
+    for file in files.iter().filter(|file| !file.contains("/tests")) {
+        let source = text(file);
+        used.extend(codes_in(source.split("#[cfg(test)]").next().unwrap_or_default()));
+    }
+    assert_eq!(used, known, "left: in the sources; right: in the list above");
+}

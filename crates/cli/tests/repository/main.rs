@@ -1,0 +1,13 @@
+//! What the repository promises about itself: crate arrows, the map, the README's commands, links,
+//! catalogues, scenarios, and the pages of docs/ that are made from the code.
+//!
+//! `FAREBOX_UPDATE=1 cargo test -p farebox --test repository` rewrites generated pages.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod architecture;
+mod documents;
+mod errors_page;
+mod scenarios;
+mod sources;

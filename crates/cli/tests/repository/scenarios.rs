@@ -1,0 +1,127 @@
+//! The golden scenarios pass, and show every rule and every refusal; the price lists are right.
+
+use crate::common::{farebox, files_below, root, text};
+use farebox_core::engine::REFUSAL_CODES;
+use farebox_scenario::golden;
+use std::collections::BTreeSet;
+
+/// The rules that the scenarios show so far.
+const RULES: &[(&str, &[u8])] = &[
+    ("CEC", &[1, 2, 3, 4, 5, 6, 7, 8, 9]),
+    ("YKF", &[4, 5, 6, 7, 8, 9, 12, 13, 14]),
+    ("KP", &[2, 3, 4, 5, 6]),
+    ("OCR", &[1, 2, 3, 10]),
+    ("TIR", &[1, 2]),
+    ("DECK", &[1, 2]),
+    ("NEG", &[1]),
+    ("CHG", &[2]),
+    ("MON", &[1]),
+    ("ORG", &[2]),
+    ("LATE", &[1]),
+];
+
+/// Refusals that no book can bring about, and why.
+const UNREACHABLE: &[(&str, &str)] = &[
+    ("out-of-range", "quantities and prices that a book and a catalogue can write do not overflow"),
+    ("counter-cuts-period", "a book's counters are cut wherever one of its lines may change something"),
+    ("not-positive", "the book language has quantities from 1"),
+    ("bad-percent", "the book language has percentages above 0 and at most 100"),
+    ("ends-before-start", "the reader of books reports an end that is not after its beginning"),
+];
+
+fn scenario_files() -> Vec<String> {
+    let mut files = files_below("scenarios", "test");
+    files.extend(files_below("scenarios", "book"));
+    files
+}
+
+#[test]
+fn scenarios_pass_and_rewriting_them_changes_nothing() {
+    let files = scenario_files();
+    assert!(!files.is_empty());
+    let mut wrong = Vec::new();
+    for file in files {
+        let path = root().join(&file);
+        match golden::check(&path) {
+            Err(mistakes) => wrong.extend(mistakes.iter().map(ToString::to_string)),
+            Ok(checked) if !checked.differences.is_empty() => wrong.extend(checked.differences),
+            Ok(checked) => {
+                if checked.rewritten != text(&file) {
+                    wrong.push(format!("{file}: rewriting a scenario that passes changes it"));
+                }
+                if checked.shown == 0 {
+                    wrong.push(format!("{file}: shows nothing"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}\n(farebox test --update writes the answers of today)", wrong.join("\n"));
+}
+
+#[test]
+fn every_rule_is_shown_by_a_scenario() {
+    let shown: BTreeSet<String> = scenario_files().iter().flat_map(|file| rules_in(&text(file))).collect();
+    let all =
+        RULES.iter().flat_map(|(source, numbers)| numbers.iter().map(move |n| format!("R-{source}-{n}")));
+    let missing: Vec<String> = all.filter(|rule| !shown.contains(rule)).collect();
+    assert!(missing.is_empty(), "no scenario names {}", missing.join(", "));
+}
+
+/// The rules that a scenario's own prose names: its comments, not the answers.
+fn rules_in(text: &str) -> Vec<String> {
+    let comments = text.lines().filter_map(|line| line.split_once('#')).map(|(_, comment)| comment);
+    let part = |letter: char| !(letter.is_ascii_alphanumeric() || letter == '-');
+    let words = comments.flat_map(|comment| comment.split(part));
+    words.filter(|word| word.starts_with("R-")).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_refusal_is_shown_by_a_scenario() {
+    let texts: Vec<String> = scenario_files().iter().map(|file| text(file)).collect();
+    let shows = |code: &str| {
+        let forms = [format!("! {code}:"), format!("no: {code}:")];
+        texts.iter().flat_map(|text| text.lines()).any(|line| forms.iter().any(|form| line.starts_with(form)))
+    };
+    let missing: Vec<&&str> = REFUSAL_CODES
+        .iter()
+        .filter(|code| UNREACHABLE.iter().all(|(known, _)| known != *code) && !shows(code))
+        .collect();
+    assert!(missing.is_empty(), "no scenario shows {missing:?}");
+    for (code, why) in UNREACHABLE {
+        assert!(REFUSAL_CODES.contains(code), "there is no refusal {code}");
+        assert!(!shows(code), "{code} is shown, although: {why}");
+    }
+}
+
+#[test]
+fn the_price_lists_have_no_mistakes() {
+    let files = files_below("catalogs", "toml");
+    assert!(files.len() >= 5);
+    for file in files {
+        let output = farebox(&["catalog", "check", &file]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let shown = farebox(&["catalog", "show", &file]);
+        assert!(shown.status.success() && !shown.stdout.is_empty(), "{file} is shown");
+    }
+}
+
+#[test]
+fn the_reference_names_every_question() {
+    let reference = text("docs/book.md");
+    for (name, form) in farebox_scenario::QUESTIONS {
+        assert!(
+            reference.contains(&format!("`$ {form}`")),
+            "docs/book.md lacks the question {name}: `$ {form}`"
+        );
+    }
+}
+
+#[test]
+fn the_first_book_of_the_reference_is_true() {
+    let reference = text("docs/book.md");
+    let book = reference.split("```book\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    match golden::check_bytes("docs/book.md", book.as_bytes(), &root().join("docs")) {
+        Ok(checked) => assert!(checked.differences.is_empty(), "{}", checked.differences.join("\n")),
+        Err(mistakes) => panic!("{mistakes:#?}"),
+    }
+}
