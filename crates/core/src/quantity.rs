@@ -423,7 +423,7 @@ fn quantities_of(
 ) -> Result<Vec<Quantities>, Refusal> {
     let mut so_far: Option<Counter> = None;
     let mut before = Exact::ZERO;
-    let mut quantities = Vec::with_capacity(stretches.len());
+    let mut quantities: Vec<Quantities> = Vec::with_capacity(stretches.len());
     for (stretch, counts) in stretches.iter().zip(counts) {
         let meter = match &stretch.charge.measure {
             Measure::Meter(meter) => stretch.catalogue.meters.get(meter),
@@ -484,8 +484,20 @@ fn quantities_of(
         if splits.is_empty() {
             splits.insert(own_split(subscription), Exact::ZERO);
         }
+        let mut total = measured.div(meter.unit_size)?;
+        if meter.aggregate == Aggregate::Latest && events > 0 {
+            // Where the price changed within the cycle, the latest value is all at the price in
+            // force when it was reported.
+            let cycle = stretch.cycle.start;
+            for (quantity, other) in quantities.iter_mut().zip(stretches) {
+                if other.cycle.start == cycle {
+                    total = total.add(quantity.total)?;
+                    quantity.total = Exact::ZERO;
+                }
+            }
+        }
         quantities.push(Quantities {
-            total: measured.div(meter.unit_size)?,
+            total,
             splits,
             units_per_price: Exact::ONE,
             unit: meter.unit.clone(),
