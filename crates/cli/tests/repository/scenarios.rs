@@ -95,8 +95,11 @@ fn every_refusal_is_shown_by_a_scenario() {
 
 #[test]
 fn the_price_lists_have_no_mistakes() {
-    let files = files_below("catalogs", "toml");
+    let mut files = files_below("catalogs", "toml");
     assert!(files.len() >= 5);
+    // Scenarios and benches have price lists of their own.
+    files.extend(files_below("scenarios", "toml"));
+    files.extend(files_below("bench", "toml"));
     for file in files {
         let output = farebox(&["catalog", "check", &file]);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
