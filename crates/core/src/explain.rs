@@ -1,7 +1,7 @@
 //! The words of a line: what a support person tells the customer.
 
 use crate::bill::{Charged, Line, LineKind};
-use crate::calendar::{Span, Zone};
+use crate::calendar::{Instant, Span, Zone};
 use crate::catalog::{Model, Tier};
 use crate::metering::DeckCount;
 use crate::money::{Amount, Currency, Exact};

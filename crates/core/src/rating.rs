@@ -250,10 +250,8 @@ mod tests {
             priced(Model::Volume(vec![Tier { up_to: None, price: exact(price), flat: exact("5") }]))
         };
         let (old, new) = (list("0.02"), list("0.03"));
-        let steps = [
-            Step { quantity: exact("100"), pricing: &old },
-            Step { quantity: exact("100"), pricing: &new },
-        ];
+        let steps =
+            [Step { quantity: exact("100"), pricing: &old }, Step { quantity: exact("100"), pricing: &new }];
         let amounts: Vec<String> =
             rate(&steps, true).unwrap().iter().map(|step| step.amount.to_string()).collect();
         assert_eq!(amounts, ["7", "3"]);
