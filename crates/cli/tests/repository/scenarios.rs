@@ -22,7 +22,6 @@ const RULES: &[(&str, &[u8])] = &[
 
 /// Refusals that no book can bring about, and why.
 const UNREACHABLE: &[(&str, &str)] = &[
-    ("out-of-range", "quantities and prices that a book and a catalogue can write do not overflow"),
     ("counter-cuts-period", "a book's counters are cut wherever one of its lines may change something"),
     ("not-positive", "the book language has quantities from 1"),
     ("bad-percent", "the book language has percentages above 0 and at most 100"),
