@@ -3,7 +3,7 @@
 
 use crate::prepare::{Prepared, Step, StepAction};
 use crate::query;
-use crate::usage::{EventBehind, Quarantine, UsageLog};
+use crate::usage::{EventBehind, InQuarantine, UsageLog};
 use farebox_core::account::{Account, Group};
 use farebox_core::bill::Line;
 use farebox_core::calendar::Instant;
@@ -280,7 +280,7 @@ impl<'a> Run<'a> {
     ///
     /// # Errors
     /// A diagnostic when a usage file cannot be read again.
-    pub fn quarantine(&self) -> Result<Vec<Quarantine>, Diagnostic> {
+    pub fn quarantine(&self) -> Result<InQuarantine, Diagnostic> {
         self.usage.quarantine(self)
     }
 }
