@@ -286,16 +286,6 @@ impl<'a> Run<'a> {
 }
 
 fn apply(group: &mut Group, facts: &[Fact]) -> Result<(), Refusal> {
-    // Facts that follow from a decision fit the state they were decided on; a sum may still be
-    // too large to hold, and then nothing is kept.
-    let before = if facts.len() > 1 { Some(group.clone()) } else { None };
-    for fact in facts {
-        if group.apply(fact).is_err() {
-            if let Some(before) = before {
-                *group = before;
-            }
-            return Err(Refusal::OutOfRange);
-        }
-    }
-    Ok(())
+    // Facts fit the state they were decided on: the decision has made every sum that they make.
+    facts.iter().try_for_each(|fact| group.apply(fact)).map_err(|_| Refusal::OutOfRange)
 }
