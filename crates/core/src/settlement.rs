@@ -548,7 +548,10 @@ fn discounted(
     if !stretch.charge.discountable {
         return Ok(best);
     }
-    let percent = best_percent(context.account, &subscription.plan, &stretch.charge.id, stretch.cycle.end);
+    // A settlement comes before what is granted at its very moment, and after what ends at it.
+    let settled = stretch.cycle.end;
+    let in_force = |valid: Span| valid.start < settled && settled < valid.end;
+    let percent = best_percent(context.account, &subscription.plan, &stretch.charge.id, in_force);
     if let Some(percent) = percent {
         let hundred = Exact::whole(100);
         let amount = list.amount.mul(hundred.sub(percent)?)?.div(hundred)?;
@@ -560,12 +563,17 @@ fn discounted(
     Ok(best)
 }
 
-/// The highest percentage that an account has on a charge at a settlement.
-pub(crate) fn best_percent(account: &AccountHead, plan: &str, charge: &str, at: Instant) -> Option<Exact> {
+/// The highest percentage that an account has on a charge, of those in force.
+pub(crate) fn best_percent(
+    account: &AccountHead,
+    plan: &str,
+    charge: &str,
+    in_force: impl Fn(Span) -> bool,
+) -> Option<Exact> {
     account
         .discounts
         .iter()
-        .filter(|discount| discount.valid.contains(at))
+        .filter(|discount| in_force(discount.valid))
         .filter(|discount| discount.plan.as_deref().is_none_or(|only| only == plan))
         .filter(|discount| discount.charge.as_deref().is_none_or(|only| only == charge))
         .map(|discount| discount.percent)
@@ -712,6 +720,9 @@ fn reversal(
         formula: String::new(),
         explanation: String::new(),
     };
-    explain::word_reversal(&mut line, before, &context.account.zone, context.account.currency);
+    // Its hours and days are the price list's, not those of the account's bills.
+    let zone = known.map_or(&context.account.zone, |(catalogue, ..)| &catalogue.zone);
+    let known = known.map(|(catalogue, _, charge)| (catalogue, charge));
+    explain::word_reversal(&mut line, known, before, zone, context.account.currency);
     Ok(Some(line))
 }
