@@ -156,13 +156,19 @@ pub(crate) fn word(
         text.push_str(" Cut to the maximum of the period.");
     }
     if let Some(discount) = wording.discount.as_ref().filter(|_| !line.discount.is_zero()) {
-        text.push_str(&format!(
-            " Less {} ({discount}): {}.",
-            line.discount.decimal(currency),
-            money(line.amount.decimal(currency), currency)
-        ));
+        text.push_str(&discounted(line, discount, currency));
     }
     line.explanation = text;
+}
+
+/// ` Less 308.00 (10 % commercial discount): 2772.00 CNY.`
+pub(crate) fn discounted(line: &Line, reason: &str, currency: Currency) -> String {
+    let (word, off) = match line.discount.is_negative() {
+        true => ("More by", line.discount.negated()),
+        false => ("Less", line.discount),
+    };
+    let amount = money(line.amount.decimal(currency), currency);
+    format!(" {word} {} ({reason}): {amount}.", off.decimal(currency))
 }
 
 /// `3 minutes`, `3 minutes and 2 free`.

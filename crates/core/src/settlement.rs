@@ -373,7 +373,8 @@ fn stretches<'a>(
                 .clone()
                 .rev()
                 .find(|price| price.valid.contains(at))
-                .map(|price| Pricing { model: Model::PerUnit(price.price), ..charge.pricing.clone() });
+                .and_then(|price| charge.pricing.model.at_price(price.price))
+                .map(|model| Pricing { model, ..charge.pricing.clone() });
             stretches.push(Stretch { span: Span { start: at, end }, cycle, catalogue, plan, charge, agreed });
         }
         at = end;
