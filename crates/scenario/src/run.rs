@@ -11,7 +11,7 @@ use farebox_core::engine::{Action, Command, Fact, Refusal, decide, next_due};
 use farebox_core::metering::Metering;
 use farebox_text::diagnostic::Diagnostic;
 use farebox_text::import::{Importer, Summary};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How a book is run.
 pub struct Options<'a> {
@@ -56,6 +56,9 @@ pub struct Run<'a> {
     pub facts: Vec<Fact>,
     pub(crate) usage: UsageLog,
     late: BTreeMap<String, Instant>,
+    /// When something of an account settles next. Not of those that a line has touched since.
+    due: BTreeSet<(Instant, String)>,
+    touched: BTreeSet<String>,
     options: Options<'a>,
     /// The line whose question has advanced the clock, for messages.
     asked: Option<usize>,
@@ -73,6 +76,8 @@ impl<'a> Run<'a> {
             facts: Vec::new(),
             usage: UsageLog::new(prepared, options.threads),
             late: BTreeMap::new(),
+            due: BTreeSet::new(),
+            touched: BTreeSet::new(),
             options,
             asked: None,
         }
@@ -186,6 +191,9 @@ impl<'a> Run<'a> {
         let group = self.groups.entry(command.account.clone()).or_default();
         let facts = decide(group, &self.prepared.catalogues, &self.metering, command, recorded_at)?;
         apply(group, &facts)?;
+        if !self.touched.contains(&command.account) {
+            self.touched.insert(command.account.clone());
+        }
         if self.options.keep_facts {
             self.facts.extend(facts);
         }
@@ -197,6 +205,9 @@ impl<'a> Run<'a> {
         if let Some(touched) = self.metering.take_touched(account) {
             let late = self.late.entry(account.to_owned()).or_insert(touched);
             *late = touched.min(*late);
+            if !self.touched.contains(account) {
+                self.touched.insert(account.to_owned());
+            }
         }
     }
 
@@ -224,16 +235,19 @@ impl<'a> Run<'a> {
             // Nothing is due before the first line.
             self.clock = until;
         }
-        let mut due: BTreeMap<(Instant, String), ()> = BTreeMap::new();
-        for account in self.groups.keys() {
-            if let Some(at) = self.due(account, self.clock) {
-                due.insert((at, account.clone()), ());
+        if until <= self.clock {
+            // What is due next is due after the clock.
+            return Ok(());
+        }
+        let touched = std::mem::take(&mut self.touched);
+        self.due.retain(|(_, account)| !touched.contains(account));
+        for account in touched {
+            if let Some(at) = self.due(&account, self.clock) {
+                self.due.insert((at, account));
             }
         }
-        while let Some(((at, account), ())) = due.pop_first() {
-            if at > until {
-                break;
-            }
+        while self.due.first().is_some_and(|(at, _)| *at <= until) {
+            let Some((at, account)) = self.due.pop_first() else { break };
             let late_from = self.late.remove(&account);
             let command = Command { account, effective_at: at, action: Action::Settle { late_from } };
             self.execute(&command, at).map_err(|refusal| Diagnostic {
@@ -244,8 +258,9 @@ impl<'a> Run<'a> {
                 expected: "prices and quantities that fit".to_owned(),
                 suggestion: None,
             })?;
+            self.touched.remove(&command.account);
             if let Some(next) = self.due(&command.account, at) {
-                due.insert((next, command.account), ());
+                self.due.insert((next, command.account));
             }
         }
         self.clock = self.clock.max(until);

@@ -63,7 +63,6 @@ pub struct Scope {
 pub struct SegmentCounts {
     /// The segment.
     pub span: Span,
-    touched: bool,
     counters: HashMap<u32, Counter, BuildHasherDefault<IdHasher>>,
 }
 
@@ -109,6 +108,8 @@ pub struct Lane {
     prefixes: Prefixes,
     /// Step of rounding each event up, in 10⁻⁹ units; 0: none.
     step: i128,
+    /// The earliest time of usage counted or taken back since it was last asked.
+    touched: Option<Instant>,
 }
 
 impl Lane {
@@ -127,6 +128,7 @@ impl Lane {
             key_buffer: Vec::new(),
             prefixes,
             step,
+            touched: None,
         }
     }
 
@@ -211,7 +213,6 @@ impl Lane {
 
     pub(super) fn counter(&mut self, place: Place) -> &mut Counter {
         let segment = &mut self.segments[place.segment];
-        segment.touched = true;
         let (aggregate, deck) = (self.spec.meter.aggregate, self.spec.deck.is_some());
         segment.counters.entry(place.scope).or_insert_with(|| Counter::new(aggregate, deck))
     }
@@ -294,7 +295,7 @@ impl Lane {
         if let Some(cut) = next_cut.checked_sub(1).map(|index| self.spec.cuts[index]) {
             span.start = span.start.max(cut);
         }
-        self.segments.insert(after, SegmentCounts { span, touched: false, counters: HashMap::default() });
+        self.segments.insert(after, SegmentCounts { span, counters: HashMap::default() });
         self.latest = after;
         Ok(after)
     }
@@ -321,17 +322,20 @@ impl Lane {
         self.segments.last().map(|segment| segment.span.start)
     }
 
-    /// The start of the earliest segment touched since the last call.
-    pub(super) fn take_touched(&mut self) -> Option<Instant> {
-        let touched = self.segments.iter_mut().filter(|segment| segment.touched);
-        touched.fold(None, |earliest, segment| {
-            segment.touched = false;
-            Some(earliest.map_or(segment.span.start, |start: Instant| start.min(segment.span.start)))
-        })
+    /// Remembers that usage of this time was counted or taken back.
+    pub(super) fn touch(&mut self, at: Instant) {
+        self.touched = Some(self.touched.map_or(at, |earliest| earliest.min(at)));
     }
 
-    /// Adds what another lane of the same spec counted.
+    /// The earliest time touched since the last call.
+    pub(super) fn take_touched(&mut self) -> Option<Instant> {
+        self.touched.take()
+    }
+
     pub(super) fn merge(&mut self, other: Lane) -> Result<(), OutOfRange> {
+        if let Some(at) = other.touched {
+            self.touch(at);
+        }
         let mut ids: Vec<Option<u32>> = vec![None; other.scopes.len()];
         for (key, id) in &other.scope_ids {
             ids[*id as usize] = ids[*id as usize].or(self.scope_ids.get(key).copied());

@@ -210,7 +210,9 @@ impl Metering {
             return Ok(Counted::NotBillable);
         }
         for (index, place, share) in &self.pending {
-            let counter = self.lanes[*index].counter(*place);
+            let lane = &mut self.lanes[*index];
+            lane.touch(share.at);
+            let counter = lane.counter(*place);
             match change {
                 Change::Add => {
                     let added = counter.add(share);
@@ -295,7 +297,7 @@ impl Metering {
         self.lanes.iter().filter_map(Lane::last_counted).max()
     }
 
-    /// Moments of segments counted since the last call, the earliest for each account.
+    /// The earliest time of an account's usage that was counted or taken back since the last call.
     pub fn take_touched(&mut self, account: &str) -> Option<Instant> {
         let kinds = self.accounts.get(account).map(|lanes| lanes.kinds.as_slice()).unwrap_or_default();
         let indexes: Vec<usize> = kinds.iter().flat_map(|(_, lanes)| lanes).copied().collect();
