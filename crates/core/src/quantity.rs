@@ -244,7 +244,16 @@ struct Taker<'a> {
     binds: &'a [String],
 }
 
-/// The subscriptions of the same product whose plan measures the same meter.
+impl Taker<'_> {
+    /// Whether it is active then and its bound attributes are those of the scope.
+    fn fits(&self, scope: &Scope, at: Instant) -> bool {
+        let own = &self.subscription.attributes;
+        self.subscription.span().contains(at)
+            && self.binds.iter().all(|name| scope_value(scope, name) == own.get(name).map(String::as_str))
+    }
+}
+
+/// The subscriptions of the same product whose plan measures the same meter, this one first.
 fn takers<'a>(
     view: &'a dyn View,
     catalogues: &'a Catalogues,
@@ -255,7 +264,7 @@ fn takers<'a>(
 ) -> Vec<Taker<'a>> {
     let names = view.subscriptions(account);
     let found = names.iter().filter_map(|name| view.subscription(account, name));
-    found
+    let mut takers: Vec<Taker<'_>> = found
         .filter(|other| other.catalogue == subscription.catalogue && other.product == subscription.product)
         .filter(|other| other.span().intersect(period).is_some())
         .filter_map(|other| {
@@ -267,19 +276,18 @@ fn takers<'a>(
             });
             measures.then_some(Taker { subscription: other, binds: &plan.binds })
         })
-        .collect()
+        .collect();
+    if let Some(own) = takers.iter().position(|taker| taker.subscription.name == subscription.name) {
+        takers.swap(0, own);
+    }
+    takers
 }
 
 /// The one that takes usage of a scope at a time.
 fn taker<'a>(takers: &[Taker<'a>], scope: &Scope, at: Instant) -> Option<&'a Subscription> {
     takers
         .iter()
-        .filter(|taker| taker.subscription.span().contains(at))
-        .filter(|taker| {
-            taker.binds.iter().all(|name| {
-                scope_value(scope, name) == taker.subscription.attributes.get(name).map(String::as_str)
-            })
-        })
+        .filter(|taker| taker.fits(scope, at))
         .min_by_key(|taker| {
             let other = taker.subscription;
             (std::cmp::Reverse(taker.binds.len()), other.start, &other.name)
@@ -372,7 +380,10 @@ fn metered(
 }
 
 fn is_taken(takers: &[Taker<'_>], scope: &Scope, at: Instant, subscription: &Subscription) -> bool {
-    taker(takers, scope, at).is_some_and(|taker| taker.name == subscription.name)
+    // Most usage of many subscriptions is not this one's: see that first.
+    let own = takers.first().filter(|own| own.subscription.name == subscription.name);
+    own.is_some_and(|own| own.fits(scope, at))
+        && taker(takers, scope, at).is_some_and(|taker| taker.name == subscription.name)
 }
 
 /// The group and the split that a scope belongs to.
