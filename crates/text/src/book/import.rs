@@ -129,7 +129,7 @@ fn columns(words: &mut Words, line: usize) -> Result<Columns, Mistake> {
             return Err(twice(&name));
         }
     }
-    if columns.columns.is_empty() {
+    if columns.columns.is_empty() && columns.separator.is_none() && columns.time_format.is_none() {
         words.need("NAME=COLUMN")?;
     }
     Ok(columns)

@@ -406,6 +406,12 @@ fn imports_have_rules() {
          5 Import(ImportLine { at: Some(2020-01-04T10:00:00@1), preset: csv@25, file: u.csv@29, zone: None, source: None, kind: Some(call@40), \
          columns: Some(Columns { line: 6, columns: [(id@11, call_id@14), (time@22, ended@27), (account@33, Kunde 1@41)], separator: Some(';'), time_format: Some(%d/%m/%Y %H:%M:%S@75) }), rules: [] })",
     );
+    // The headers may be the names: then only the separator is to be said.
+    check(
+        "import csv u.tsv\n  columns separator=tab\n",
+        "1 Import(ImportLine { at: None, preset: csv@8, file: u.tsv@12, zone: None, source: None, kind: None, \
+         columns: Some(Columns { line: 2, columns: [], separator: Some('\\t'), time_format: None }), rules: [] })",
+    );
     check(
         "import astersk x\n  match a=b ignore\n! x: y\n\
          import asterisk x zone=UTC sorce=y\n\
