@@ -29,11 +29,19 @@ pub struct Args {
     #[arg(long)]
     brief: bool,
     /// Add each bill up by project, application or tag:NAME instead of listing its lines.
-    #[arg(long, value_name = "WHAT")]
+    #[arg(long, value_name = "WHAT", value_parser = split_by)]
     by: Option<String>,
     /// Threads that read usage files; all cores by default.
     #[arg(long)]
     threads: Option<usize>,
+}
+
+fn split_by(what: &str) -> Result<String, String> {
+    match what.strip_prefix("tag:") {
+        Some(name) if !name.is_empty() => Ok(what.to_owned()),
+        None if matches!(what, "project" | "application") => Ok(what.to_owned()),
+        _ => Err("expected project, application or tag:NAME".to_owned()),
+    }
 }
 
 pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
