@@ -133,7 +133,9 @@ impl Plan {
         let mut names = Names(Vec::new());
         let rules = Rules::compile(&spec.rules, &spec.rules_file, "accountcode", &mut names)?;
         let mut looked_at = names.0;
-        let wanted: Vec<usize> = (0..COLUMNS.len()).filter(|&i| spec.attributes.wants(COLUMNS[i])).collect();
+        // The duration is that of the whole call, which is known without keeping the column.
+        let wanted = |&column: &usize| column != DURATION && spec.attributes.wants(COLUMNS[column]);
+        let wanted: Vec<usize> = (0..COLUMNS.len()).filter(wanted).collect();
         looked_at
             .extend(wanted.iter().filter(|column| !looked_at.contains(column)).copied().collect::<Vec<_>>());
         Ok(Plan {
@@ -295,17 +297,20 @@ impl Parser for Asterisk {
         let row_key = Key::of(identity);
         let batch = row_key.partition(out.batches.len());
         let batch = &mut out.batches[batch];
-        let name = match Name::pack(linkedid) {
-            Some(name) => name,
+        // The same identity as that of an event with the call's id, see `partition::identity`.
+        let of = |id: &[u8]| Key::of(xxh3_128_with_seed(id, plan.seed));
+        let (name, call) = match Name::pack(linkedid) {
+            Some(name) => (name, of(linkedid)),
             None => {
                 batch.bytes.extend_from_slice(linkedid);
-                Name::kept((batch.bytes.len() - linkedid.len()) as u64, linkedid.len() as u8)
+                let name = Name::kept((batch.bytes.len() - linkedid.len()) as u64, linkedid.len() as u8);
+                (name, of(escaped(linkedid).as_bytes()))
             }
         };
         batch.legs.push(Leg {
             row: row_key,
             print: content as u32,
-            call: Key::of(xxh3_128_with_seed(linkedid, plan.seed)),
+            call,
             name,
             profile,
             start,
@@ -383,7 +388,7 @@ fn profile(plan: &Plan, columns: &Columns<'_>, value: &mut Vec<u8>) {
             if is_set(name) || text.is_empty() {
                 continue;
             }
-            let whole = if matches!(column, DURATION | BILLSEC) { seconds(&text, SECONDS_MAX) } else { None };
+            let whole = if column == BILLSEC { seconds(&text, SECONDS_MAX) } else { None };
             match whole {
                 Some(number) => encoder.number(name, Exact::whole(number.into())),
                 None => encoder.attribute(name, &text),

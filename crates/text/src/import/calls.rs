@@ -132,6 +132,11 @@ impl Call {
     /// The sink counts it.
     pub(super) const COUNTED: u8 = 4;
 
+    /// Its identity.
+    pub(super) fn key(&self) -> Key {
+        Key { high: self.key_high, low: self.key_low }
+    }
+
     pub(super) fn is(&self, flag: u8) -> bool {
         self.flags & flag != 0
     }
@@ -175,6 +180,9 @@ impl Call {
 
 const PAGE: usize = 8192;
 
+/// The bits of a slot that are of the hash; the others are the number.
+const TAG: u64 = !0xffff_ffff;
+
 /// The calls of a partition, in the order in which they were first seen.
 #[derive(Default)]
 pub(super) struct Calls {
@@ -203,14 +211,14 @@ impl Calls {
             self.grow();
         }
         let mask = self.slots.len() - 1;
-        let tag = leg.call.high & !0xffff_ffff;
+        let tag = leg.call.high & TAG;
         let mut at = slot_of(leg.call.high, mask);
         loop {
             let slot = self.slots[at];
             if slot == 0 {
                 break;
             }
-            if slot & !0xffff_ffff == tag {
+            if slot & TAG == tag {
                 let number = (slot as u32 - 1) as usize;
                 let call = &mut self.pages[number / PAGE][number % PAGE];
                 if call.key_high == leg.call.high && call.key_low == leg.call.low {
@@ -238,6 +246,23 @@ impl Calls {
         self.len += 1;
     }
 
+    /// The number of the settled call of this identity.
+    pub(super) fn find_settled(&self, key: Key) -> Option<usize> {
+        if self.settled == 0 {
+            return None;
+        }
+        let mask = self.slots.len() - 1;
+        let mut at = slot_of(key.high, mask);
+        while self.slots[at] != 0 {
+            let number = (self.slots[at] as u32 - 1) as usize;
+            if self.slots[at] & TAG == key.high & TAG && self.get(number).key() == key {
+                return (number < self.settled).then_some(number);
+            }
+            at = (at + 1) & mask;
+        }
+        None
+    }
+
     #[cold]
     fn grow(&mut self) {
         let size = (self.slots.len() * 2).max(1024);
@@ -249,7 +274,7 @@ impl Calls {
             while self.slots[at] != 0 {
                 at = (at + 1) & mask;
             }
-            self.slots[at] = call.key_high & !0xffff_ffff | (number as u64 + 1);
+            self.slots[at] = call.key_high & TAG | (number as u64 + 1);
         }
     }
 

@@ -245,6 +245,7 @@ impl Parser for CloudEvents {
             offset: row.offset,
             body,
             repeats: false,
+            talk: None,
         });
     }
 }

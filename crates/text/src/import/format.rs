@@ -21,6 +21,8 @@ pub(super) struct FilePlan {
     pub(super) lines: u64,
     /// The size that the file had at the beginning.
     pub(super) len: u64,
+    /// Whether calls made of legs say how long they lasted from their start.
+    pub(super) durations: bool,
     format: Format,
 }
 
@@ -55,7 +57,8 @@ impl FilePlan {
                 Format::Table(Arc::new(plan))
             }
         };
-        Ok(FilePlan { file: spec.file.clone(), source, input, begin, lines, len, format })
+        let durations = spec.attributes.wants("duration");
+        Ok(FilePlan { file: spec.file.clone(), source, input, begin, lines, len, durations, format })
     }
 
     pub(super) fn parser(&self) -> Box<dyn Parser> {
@@ -65,6 +68,11 @@ impl FilePlan {
             Format::AccessLog(plan) => Box::new(plan.parser()),
             Format::Table(plan) => Box::new(plan.parser()),
         }
+    }
+
+    /// Whether its rows are legs, of which rules make values that are shared.
+    pub(super) fn interns(&self) -> bool {
+        matches!(self.format, Format::Asterisk(_))
     }
 
     pub(super) fn unreadable(&self, error: std::io::Error) -> Diagnostic {

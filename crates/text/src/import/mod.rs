@@ -28,6 +28,7 @@ mod partition;
 mod pipeline;
 mod record;
 mod rules;
+mod same;
 mod scan;
 mod spec;
 mod summary;

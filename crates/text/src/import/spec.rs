@@ -22,11 +22,11 @@ pub enum Preset {
 }
 
 impl Preset {
-    /// Every preset.
-    pub const ALL: [Preset; 4] = [Preset::CloudEvents, Preset::Asterisk, Preset::AccessLog, Preset::Csv];
+    /// Every preset, by name.
+    pub const ALL: [Preset; 4] = [Preset::AccessLog, Preset::Asterisk, Preset::CloudEvents, Preset::Csv];
 
     /// Its name, which is also the default source.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Preset::CloudEvents => "cloudevents",
             Preset::Asterisk => "asterisk",

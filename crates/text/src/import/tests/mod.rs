@@ -2,6 +2,7 @@
 
 mod calls;
 mod events;
+mod meet;
 mod random;
 mod tables;
 
@@ -135,6 +136,14 @@ fn rules(text: &str) -> Vec<MapRule> {
 
 use calls::{REAL, asterisk};
 use events::EVENT;
+
+#[test]
+fn presets_are_in_order_and_known_to_the_book() {
+    let names = Preset::ALL.map(Preset::name);
+    assert!(names.is_sorted());
+    assert_eq!(names, crate::book::PRESETS);
+    assert!(names.into_iter().all(|name| Preset::parse(name).is_ok()));
+}
 
 #[test]
 fn empty_files_hold_nothing() {
