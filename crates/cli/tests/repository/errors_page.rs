@@ -32,6 +32,7 @@ const READERS: &[(&str, &str)] = &[
     ("too-long", "the row is longer than a row may be"),
     ("too-many-values", "the columns that rules look at have too many different values"),
     ("unclosed-quote", "a quoted field never ends"),
+    ("unfinished", "the call is not over, or nothing in the files says when it began"),
 ];
 
 /// Codes that only a mistake in the program can bring about.

@@ -414,7 +414,7 @@ fn imports_have_rules() {
          import csv x\n  columns account=a\n\
          import csv x\n  columns time=a separator=;;\n  columns time=a time=b\n  columns\n\
          import csv x\n  columns time=a\n  match a=b ignore\n",
-        "t.book:1:8: unknown format \"astersk\"; expected one of access-log, asterisk, cloudevents, csv; did you mean \"asterisk\"?\n\
+        "t.book:1:8: unknown format \"astersk\"; expected one of access-log, amazon-connect, asterisk, cloudevents, csv, freeswitch-csv, freeswitch-json, kamailio, twilio; did you mean \"asterisk\"?\n\
          t.book:3:1: an expected refusal without its command; expected ! directly below the command that is refused, once\n\
          t.book:4:28: unexpected \"sorce=y\"; expected zone, source or type, as in `import PRESET \"FILE\" [zone ZONE] [source NAME] [type TYPE]`; did you mean \"source\"?\n\
          t.book:6:3: columns under asterisk, which has its own; expected columns under import csv alone\n\

@@ -16,7 +16,7 @@ use super::rules::{self, Rules};
 use super::scan::{Fields, Framing};
 use super::spec::ImportSpec;
 use super::summary::escaped;
-use super::time::{Clock, Local};
+use super::time::{Clock, Local, local_span};
 use crate::diagnostic::Diagnostic;
 use farebox_core::money::Exact;
 use std::borrow::Cow;
@@ -319,6 +319,7 @@ impl Parser for Asterisk {
             sequence: seconds(sequence, u64::from(u32::MAX)).unwrap_or(u32::MAX),
             line: row.line,
             place: place(plan.file, row.offset),
+            role: 0,
         });
     }
 }
@@ -363,8 +364,7 @@ impl Asterisk {
             end.0
         } else {
             let duration = i64::from(seconds(columns.inner(DURATION), 1 << 31).unwrap_or(0));
-            let off = |end: i64| (end - start - duration).abs();
-            if off(end.1) < off(end.0) { end.1 } else { end.0 }
+            local_span(Local::One(start), Local::Two(end.0, end.1), duration).1
         };
         match u32::try_from(end - start) {
             Ok(span) => Some((start, span)),

@@ -28,6 +28,9 @@ pub(super) struct Leg {
     pub(super) line: u32,
     /// File and offset, see [`place`].
     pub(super) place: u64,
+    /// [`Call::BEGUN`] or [`Call::OVER`] of a moment that begins or ends the connected time; zero
+    /// of a row that says its own.
+    pub(super) role: u8,
 }
 
 /// File number and byte offset in one word: 2^16 files, 2^44 bytes; the top bits are free.
@@ -131,6 +134,20 @@ impl Call {
     pub(super) const ABSURD: u8 = 2;
     /// The sink counts it.
     pub(super) const COUNTED: u8 = 4;
+    /// A row says when it was answered.
+    pub(super) const BEGUN: u8 = 8;
+    /// A row says when it was over.
+    pub(super) const OVER: u8 = 16;
+
+    /// Of the two moments of its connected time one is known, and the other is not.
+    pub(super) fn is_half(&self) -> bool {
+        self.is(Call::BEGUN) != self.is(Call::OVER)
+    }
+
+    /// Whether anyone talked.
+    pub(super) fn is_connected(&self) -> bool {
+        self.seconds > 0 || self.is(Call::BEGUN) && self.is(Call::OVER)
+    }
 
     /// Its identity.
     pub(super) fn key(&self) -> Key {
@@ -154,19 +171,30 @@ impl Call {
             sequence: leg.sequence,
             line: leg.line,
             legs: 1,
-            flags: 0,
+            flags: leg.role,
         }
     }
 
     fn join(&mut self, leg: &Leg) {
-        let end = (self.start + i64::from(self.span)).max(leg.start + i64::from(leg.span));
-        self.start = self.start.min(leg.start);
+        let mut end = (self.start + i64::from(self.span)).max(leg.start + i64::from(leg.span));
+        let timed = self.flags & (Call::BEGUN | Call::OVER) != 0;
+        if timed != (leg.role != 0) {
+            // Attempts that nobody answered do not lengthen a call.
+            let (start, span) = if timed { (self.start, self.span) } else { (leg.start, leg.span) };
+            (self.start, end) = (start, start + i64::from(span));
+        } else {
+            self.start = self.start.min(leg.start);
+        }
+        self.flags |= leg.role;
         match (u32::try_from(end - self.start), self.seconds.checked_add(leg.seconds)) {
             (Ok(span), Some(seconds)) => {
                 self.span = span;
                 self.seconds = seconds;
             }
             _ => self.flags |= Call::ABSURD,
+        }
+        if self.is(Call::BEGUN) && self.is(Call::OVER) {
+            self.seconds = self.span;
         }
         self.legs = self.legs.saturating_add(1);
         if (leg.sequence, leg.place) < (self.sequence, self.place) {

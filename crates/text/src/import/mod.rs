@@ -18,15 +18,20 @@ mod arena;
 mod asterisk;
 mod calls;
 mod cloudevents;
+mod connect;
 mod format;
+mod freeswitch;
 pub mod fuzz;
 pub mod generate;
 mod importer;
 mod index;
 mod json;
+mod kamailio;
+mod objects;
 mod partition;
 mod pipeline;
 mod record;
+mod records;
 mod rules;
 mod same;
 mod scan;
@@ -36,6 +41,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod time;
+mod twilio;
 
 pub use importer::{Importer, OwnedEvent, OwnedValue};
 pub use partition::Outcome as EventOutcome;

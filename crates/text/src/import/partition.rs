@@ -404,7 +404,7 @@ impl Partition {
                 sum.counted += rows;
                 sum.events += 1;
                 sum.calls += 1;
-                sum.connected += u64::from(call.seconds > 0);
+                sum.connected += u64::from(call.is_connected());
                 sum.seconds += u64::from(call.seconds);
             }
             Verdict::NotBillable => tally.summary.not_billable += rows,
@@ -446,6 +446,13 @@ fn call_event<'a>(
     if call.is(Call::ABSURD) {
         return Err(Some(Reason::new("absurd-call", "the call's legs add up to more than a century")));
     }
+    if call.is_half() {
+        let sentence = match call.is(Call::BEGUN) {
+            true => "the call was answered, and nothing says yet when it was over",
+            false => "nothing says when the call was answered",
+        };
+        return Err(Some(Reason::new("unfinished", sentence)));
+    }
     let [id, _] = names;
     Name::write(call.name, &calls.names, id);
     let plan = &context.plans[usize::from(file_of(call.place)) - 1];
@@ -461,7 +468,7 @@ fn call_event<'a>(
         attributes: Vec::with_capacity(6),
     };
     event.attributes.push(("seconds", Value::Number(Exact::whole(call.seconds.into()))));
-    event.attributes.push(("connected", Value::Text(if call.seconds > 0 { "yes" } else { "no" })));
+    event.attributes.push(("connected", Value::Text(if call.is_connected() { "yes" } else { "no" })));
     decoder.attributes(&mut event.attributes);
     if plan.durations && event.attributes.iter().all(|(name, _)| *name != "duration") {
         event.attributes.push(("duration", Value::Number(Exact::whole(call.span.into()))));

@@ -4,6 +4,7 @@ mod calls;
 mod events;
 mod meet;
 mod random;
+mod switches;
 mod tables;
 
 use super::*;
@@ -109,7 +110,7 @@ fn check(spec: &ImportSpec, file: &str, expected: &str) {
 }
 
 fn spec(preset: Preset) -> ImportSpec {
-    let zone = (preset == Preset::Asterisk).then(Zone::utc);
+    let zone = matches!(preset, Preset::Asterisk | Preset::FreeSwitchCsv).then(Zone::utc);
     ImportSpec { zone, rules_file: "import.rules".into(), ..ImportSpec::new(preset, "usage") }
 }
 
