@@ -55,6 +55,8 @@ fn refusals() -> Vec<Refusal> {
         OrderRefusal::ModeNotOffered { plan: plan(), mode: Mode::Prepaid, offered: vec![Mode::PayPerUse] },
         OrderRefusal::TermNotOffered { plan: plan(), months: Some(2), offered: vec![1, 6, 12] },
         OrderRefusal::NoTerm(name()),
+        OrderRefusal::TermRuns(name()),
+        OrderRefusal::NoRefund(name()),
         OrderRefusal::ModeChange(name()),
         OrderRefusal::PlanChange(name()),
         OrderRefusal::OptionChange("phones".into(), "specification".into()),
