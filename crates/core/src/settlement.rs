@@ -113,7 +113,11 @@ pub(crate) fn settle(
             }
             let from = work.recheck.map_or(work.settled, |recheck| recheck.min(work.settled));
             let mut at = from.max(subscription.start);
-            let until = context.at.min(subscription.span().end);
+            let mut until = context.at.min(subscription.span().end);
+            if work.recheck.is_some() {
+                // What was charged past an end that lies in the past is given back.
+                until = until.max(work.settled);
+            }
             let mut progress = None;
             while at < until {
                 let Some(period) = accumulation(context.catalogues, subscription, &charge_id, at) else {
