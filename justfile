@@ -15,6 +15,10 @@ fmt:
 bench FILTER="":
     cargo bench --workspace -- {{FILTER}}
 
+# Bill five million rows, and have DuckDB add up the same file.
+compare *ARGS:
+    scripts/bench {{ARGS}}
+
 # Bill a book.
 bill BOOK="examples/contact-centre/january.book" *ARGS:
     cargo run --release -- bill {{BOOK}} {{ARGS}}

@@ -36,6 +36,13 @@ pub struct Args {
 const ACCOUNT: &str = "quote";
 
 pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
+    let date_only = args.from.parse::<jiff::civil::Date>().is_ok();
+    if !date_only && args.from.parse::<jiff::civil::DateTime>().is_err() {
+        return Err(Failure::Other(format!(
+            "--from takes a date as YYYY-MM-DD, or \"YYYY-MM-DD HH:MM:SS\", not \"{}\"",
+            args.from
+        )));
+    }
     let catalogue = std::path::absolute(&args.catalogue)?;
     let mut book = format!("catalog \"{}\"\n{} open {ACCOUNT} \"Quote\"\n", catalogue.display(), args.from);
     for line in &args.lines {

@@ -2,11 +2,11 @@
 
 use crate::bill::{Charged, Line, LineKind};
 use crate::calendar::{Instant, Span, Zone};
-use crate::catalog::{Model, Tier};
-use crate::metering::DeckCount;
+use crate::catalog::{DeckRate, Model, Tier};
+use crate::metering::{DeckCount, DeckSeconds};
 use crate::money::{Amount, Currency, Exact};
 use crate::quantity::PREFIX;
-pub use crate::quantity::{count_of, plural};
+pub use crate::quantity::count_of;
 use crate::rating::{self, Increment};
 use crate::settlement::Stretch;
 use jiff::civil::{DateTime, Time};
@@ -20,7 +20,10 @@ pub(crate) struct Wording {
     pub parts: Vec<String>,
     pub days: Option<Span>,
     pub discount: Option<String>,
-    pub shared: bool,
+    /// This split's part of the quantity, and the whole, where there are several splits.
+    pub share: Option<(Exact, Exact)>,
+    /// What the accumulation costs with this stretch, and without it, under a volume price.
+    pub volume: Option<(String, String)>,
     pub deck: Option<DeckCount>,
 }
 
@@ -121,7 +124,7 @@ pub(crate) fn word(
         return;
     }
     if line.kind == LineKind::Correction {
-        text.push_str("This reached us after its period was billed. ");
+        text.push_str("This became known after its period was settled. ");
     }
     if !line.free.is_zero() {
         text.push_str(&format!("{} free. ", count_of(line.free, unit)));
@@ -137,10 +140,15 @@ pub(crate) fn word(
             text.push_str(&format!("{} by the {} price", count_of(line.quantity, unit), line.basis.model))
         }
     }
-    if wording.shared {
-        text.push_str(", this project's share by quantity");
+    if wording.share.is_some() {
+        text.push_str(", a share by quantity");
     }
-    text.push_str(&format!(": {} = {}.", line.formula, line.list.decimal(currency)));
+    let list = line.list.decimal(currency);
+    if line.formula == list {
+        text.push_str(&format!(": {list}."));
+    } else {
+        text.push_str(&format!(": {} = {list}.", line.formula));
+    }
     let adjusted = wording.increment.adjusted;
     if adjusted > Exact::ZERO {
         text.push_str(" Raised to the minimum of the period.");
@@ -197,32 +205,95 @@ fn deck_row<'a>(stretch: &'a Stretch<'_>, prefix: &str) -> Option<&'a crate::cat
     stretch.catalogue.decks.get(deck)?.rows.iter().find(|row| row.prefix == prefix)
 }
 
-/// The arithmetic of a line at list prices.
+/// The arithmetic of a line at list prices, with what the minimum or maximum made of it, and this
+/// split's share.
 fn formula(line: &Line, stretch: &Stretch<'_>, wording: &Wording, currency: Currency) -> String {
+    let by_unit = matches!(stretch.charge.pricing.model, Model::PerUnit(_));
+    let adjusted = wording.increment.adjusted;
+    // A share of what has one price is its own quantity at that price.
+    let share = wording.share.filter(|_| !by_unit || !adjusted.is_zero());
+    let quantity = if share.is_some() { wording.increment.charged } else { line.quantity };
+    let mut text = model_formula(quantity, line, stretch, wording, currency);
+    if adjusted > Exact::ZERO {
+        text.push_str(&format!(" + {} to the minimum", show_price(adjusted, currency)));
+    } else if adjusted.is_negative() {
+        let over = Exact::ZERO.sub(adjusted).unwrap_or(Exact::ZERO);
+        text.push_str(&format!(" − {} over the maximum", show_price(over, currency)));
+    }
+    match share {
+        Some((part, whole)) => {
+            let ratio = part.div(whole).unwrap_or(Exact::ZERO);
+            let inner = if text.contains(' ') { format!("({text})") } else { text };
+            format!("{}/{} × {inner}", ratio.numerator(), ratio.denominator())
+        }
+        None => text,
+    }
+}
+
+fn model_formula(
+    quantity: Exact,
+    line: &Line,
+    stretch: &Stretch<'_>,
+    wording: &Wording,
+    currency: Currency,
+) -> String {
     let price = |price: Exact| show_price(price, currency);
     let (before, charged) = (wording.increment.before, wording.increment.charged);
     let after = before.add(charged).unwrap_or(before);
     match &stretch.charge.pricing.model {
         Model::PerUnit(unit_price) if line.basis.units == Exact::ONE => {
-            format!("{} × {}", line.quantity, price(*unit_price))
+            format!("{quantity} × {}", price(*unit_price))
         }
         Model::PerUnit(unit_price) => {
-            format!("{}/{} × {}", line.quantity, line.basis.units, price(*unit_price))
+            format!("{quantity}/{} × {}", line.basis.units, price(*unit_price))
         }
         Model::Graduated(tiers) => graduated(tiers, before, after, currency),
-        Model::Volume(tiers) => {
-            let at = |units: Exact| rating::tier_of(tiers, units).map_or(Exact::ZERO, |tier| tier.price);
-            let now = format!("{after} × {}", price(at(after)));
-            if before.is_zero() { now } else { format!("{now} − {before} × {}", price(at(before))) }
-        }
+        Model::Volume(_) => match &wording.volume {
+            Some((now, _)) if now.is_empty() => "0".to_owned(),
+            Some((now, then)) if then.is_empty() => now.clone(),
+            Some((now, then)) if then.contains('+') => format!("{now} − ({then})"),
+            Some((now, then)) => format!("{now} − {then}"),
+            None => line.list.decimal(currency),
+        },
         Model::Block { size, price: of_block } => {
             let blocks = |units: Exact| units.div(*size).map(Exact::ceil).unwrap_or(Exact::ZERO);
             let started = blocks(after).sub(blocks(before)).unwrap_or(Exact::ZERO);
-            format!("{started} started {size}s × {}", price(*of_block))
+            let name = if started == Exact::ONE { "block" } else { "blocks" };
+            format!("{started} {name} of {size} × {}", price(*of_block))
         }
         Model::Flat(flat) => price(*flat),
         Model::Deck(_) => deck(line, stretch, wording, currency),
     }
+}
+
+/// What an accumulation under a volume price costs after so many steps, as one would write it down:
+/// units by the price list that held for them, at the tier that all of them reach, and the flat
+/// price of that tier. Steps may go on from units charged before, at the first step's price list.
+pub(crate) fn volume(steps: &[(&Stretch<'_>, Increment)], until: usize, currency: Currency) -> String {
+    let Some((stretch, first)) = steps.first() else { return String::new() };
+    let earlier = (*stretch, first.before);
+    let taken = steps.iter().take(until).map(|(stretch, increment)| (*stretch, increment.charged));
+    let taken: Vec<(&Stretch<'_>, Exact)> = [earlier].into_iter().chain(taken).collect();
+    let reached = taken.iter().try_fold(Exact::ZERO, |sum, (_, units)| sum.add(*units));
+    let Some(reached) = reached.ok().filter(|units| *units > Exact::ZERO) else { return String::new() };
+    let mut parts: Vec<(Exact, Exact)> = Vec::new();
+    let mut flat = Exact::ZERO;
+    for (stretch, charged) in taken {
+        let Model::Volume(tiers) = &stretch.charge.pricing.model else { continue };
+        let Some(tier) = rating::tier_of(tiers, reached) else { continue };
+        flat = tier.flat;
+        match parts.last_mut() {
+            _ if charged.is_zero() => {}
+            Some((units, price)) if *price == tier.price => *units = units.add(charged).unwrap_or(*units),
+            _ => parts.push((charged, tier.price)),
+        }
+    }
+    let mut words: Vec<String> =
+        parts.iter().map(|(units, price)| format!("{units} × {}", show_price(*price, currency))).collect();
+    if !flat.is_zero() {
+        words.push(show_price(flat, currency));
+    }
+    words.join(" + ")
 }
 
 fn graduated(tiers: &[Tier], before: Exact, after: Exact, currency: Currency) -> String {
@@ -240,7 +311,10 @@ fn graduated(tiers: &[Tier], before: Exact, after: Exact, currency: Currency) ->
         }
         from = until;
     }
-    if parts.is_empty() { "0".to_owned() } else { parts.join(" + ") }
+    match (parts.is_empty(), tiers.first()) {
+        (true, Some(first)) => format!("0 × {}", show_price(first.price, currency)),
+        _ => parts.join(" + "),
+    }
 }
 
 fn deck(line: &Line, stretch: &Stretch<'_>, wording: &Wording, currency: Currency) -> String {
@@ -253,17 +327,34 @@ fn deck(line: &Line, stretch: &Stretch<'_>, wording: &Wording, currency: Currenc
         parts.push(format!("{} × {}", count.calls, show_price(row.connect_fee, currency)));
     }
     let minutes = |seconds: i64| Exact::ratio(seconds.into(), 60).unwrap_or(Exact::ZERO);
-    let mut add = |seconds: i64, price: Exact| {
+    let mut add = |seconds: i64, band: &str, price: Exact| {
         if seconds > 0 {
-            parts.push(format!("{} min × {}", minutes(seconds), show_price(price, currency)));
+            parts.push(format!("{} min{band} × {}", minutes(seconds), show_price(price, currency)));
         }
     };
-    for (seconds, rate) in count.bands.iter().zip(&row.rates) {
+    let mut add_steps = |first_s: i64, next_s: i64, band: &str, rate: &DeckRate| {
         if rate.first_per_minute == rate.next_per_minute {
-            add(seconds.first_s + seconds.next_s, rate.first_per_minute);
+            add(first_s + next_s, band, rate.first_per_minute);
         } else {
-            add(seconds.first_s, rate.first_per_minute);
-            add(seconds.next_s, rate.next_per_minute);
+            add(first_s, band, rate.first_per_minute);
+            add(next_s, band, rate.next_per_minute);
+        }
+    };
+    let bands = match &stretch.charge.pricing.model {
+        Model::Deck(deck) => stretch.catalogue.decks.get(deck).map(|deck| deck.bands.as_slice()),
+        _ => None,
+    };
+    match row.rates.split_first() {
+        Some((rate, others)) if others.iter().all(|other| other == rate) => {
+            let sum = |part: fn(&DeckSeconds) -> i64| count.bands.iter().map(part).sum();
+            add_steps(sum(|band| band.first_s), sum(|band| band.next_s), "", rate);
+        }
+        _ => {
+            for (index, (seconds, rate)) in count.bands.iter().zip(&row.rates).enumerate() {
+                let band = bands.and_then(|bands| bands.get(index));
+                let band = band.map(|band| format!(" {}", band.id)).unwrap_or_default();
+                add_steps(seconds.first_s, seconds.next_s, &band, rate);
+            }
         }
     }
     if parts.is_empty() { "0".to_owned() } else { parts.join(" + ") }

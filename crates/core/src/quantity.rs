@@ -423,7 +423,7 @@ fn quantities_of(
 ) -> Result<Vec<Quantities>, Refusal> {
     let mut so_far: Option<Counter> = None;
     let mut before = Exact::ZERO;
-    let mut quantities = Vec::with_capacity(stretches.len());
+    let mut quantities: Vec<Quantities> = Vec::with_capacity(stretches.len());
     for (stretch, counts) in stretches.iter().zip(counts) {
         let meter = match &stretch.charge.measure {
             Measure::Meter(meter) => stretch.catalogue.meters.get(meter),
@@ -442,6 +442,7 @@ fn quantities_of(
             let held = opening.keys().filter(|(known, split)| known == group && !counts.contains_key(split));
             absent = held.map(|(_, split)| split.clone()).collect();
         }
+        let carried = !absent.is_empty();
         for split in absent {
             let level = opening[&(group.clone(), split.clone())];
             let none = Counter::new(meter.aggregate, false);
@@ -483,13 +484,25 @@ fn quantities_of(
         if splits.is_empty() {
             splits.insert(own_split(subscription), Exact::ZERO);
         }
+        let mut total = measured.div(meter.unit_size)?;
+        if meter.aggregate == Aggregate::Latest && events > 0 {
+            // Where the price changed within the cycle, the latest value is all at the price in
+            // force when it was reported.
+            let cycle = stretch.cycle.start;
+            for (quantity, other) in quantities.iter_mut().zip(stretches) {
+                if other.cycle.start == cycle {
+                    total = total.add(quantity.total)?;
+                    quantity.total = Exact::ZERO;
+                }
+            }
+        }
         quantities.push(Quantities {
-            total: measured.div(meter.unit_size)?,
+            total,
             splits,
             units_per_price: Exact::ONE,
             unit: meter.unit.clone(),
             per: meter.unit.clone(),
-            parts: parts(meter, events, measured),
+            parts: parts(meter, events, measured, carried),
             days: None,
             deck: deck.and_then(|counter| match counter.value {
                 Aggregated::Deck(count) => Some(count),
@@ -501,10 +514,12 @@ fn quantities_of(
 }
 
 /// How a metered quantity came about.
-fn parts(meter: &Meter, events: i64, measured: Exact) -> Vec<String> {
+fn parts(meter: &Meter, events: i64, measured: Exact, carried: bool) -> Vec<String> {
     if events == 0 {
-        return Vec::new();
+        let of = meter.of.as_deref().filter(|_| carried);
+        return of.map(|of| format!("The last {of} reported, held on")).into_iter().collect();
     }
+    let values = count(events, "value");
     let each = if events == 1 { "" } else { "each " };
     let events = count(events, &meter.event);
     let rounded = |what: &str, step, of: &str| {
@@ -517,10 +532,12 @@ fn parts(meter: &Meter, events: i64, measured: Exact) -> Vec<String> {
             Rounding::SumUp(step) => return rounded("their sum ", step, of),
             Rounding::None => format!("{measured} {of}"),
         },
-        (Aggregate::Max, Some(of)) => format!("greatest {of}"),
-        (Aggregate::Latest, Some(of)) => format!("latest {of}"),
-        (Aggregate::Unique, Some(of)) => format!("different {of}"),
-        (Aggregate::TimeWeighted, Some(of)) => format!("{of} × hours held"),
+        (Aggregate::Max, Some(of)) => return vec![format!("Greatest of {values} of {of}")],
+        (Aggregate::Latest, Some(of)) => return vec![format!("Latest of {values} of {of}")],
+        (Aggregate::Unique, Some(of)) => return vec![format!("{measured} different of {values} of {of}")],
+        (Aggregate::TimeWeighted, Some(of)) => {
+            return vec![format!("{values} of {of}, each held until the next")];
+        }
         _ => return vec![events],
     };
     vec![format!("{events}: {how}")]

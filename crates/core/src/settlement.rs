@@ -12,11 +12,12 @@ use crate::catalog::{Aggregate, Catalogue, Charge, Measure, Model, Plan, Pricing
 use crate::engine::{Catalogues, Refusal};
 use crate::explain::{self, Wording};
 use crate::metering::Metering;
-use crate::money::{Amount, Exact, OutOfRange};
+use crate::money::{Amount, Currency, Exact, OutOfRange};
 use crate::quantity::{self, Quantities};
 use crate::rating::{self, Increment, Step};
 use crate::subscription::{Progress, Subscription};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// Everything that a settlement reads.
 pub(crate) struct Context<'a> {
@@ -66,6 +67,21 @@ struct Should<'a> {
     basis: PriceBasis,
     unit: String,
     wording: Wording,
+    /// All steps of the accumulation, and which of them this is.
+    steps: Steps<'a>,
+    index: usize,
+}
+
+type Steps<'a> = Rc<[(&'a Stretch<'a>, Increment)]>;
+
+impl Should<'_> {
+    /// The wording; under a volume price with what the accumulation costs with and without it.
+    fn wording(&self, currency: Currency) -> Wording {
+        let words = |until: usize| explain::volume(&self.steps, until, currency);
+        let by_volume = matches!(self.stretch.charge.pricing.model, Model::Volume(_));
+        let volume = by_volume.then(|| (words(self.index + 1), words(self.index)));
+        Wording { volume, ..self.wording.clone() }
+    }
 }
 
 /// Settles what is due at `context.at`. `late_from`: the earliest time of usage counted since the
@@ -384,11 +400,22 @@ fn what_it_should_be<'a>(
         } else {
             model_charges(stretches, &quantities, before, closed)?
         };
-        for ((stretch, at_stretch), (list, agreed)) in stretches.iter().zip(&quantities).zip(charges) {
-            let Some(list) = list else { continue };
+        let steps: Steps<'_> = stretches
+            .iter()
+            .zip(&charges)
+            .filter_map(|(stretch, (list, _))| Some((stretch, (*list)?)))
+            .collect();
+        for (index, ((stretch, at_stretch), (list, agreed))) in
+            stretches.iter().zip(&quantities).zip(&charges).enumerate()
+        {
+            let Some(list) = *list else { continue };
+            let whole =
+                at_stretch.splits.values().try_fold(Exact::ZERO, |sum, quantity| sum.add(*quantity))?;
             let net = discounted(context, subscription, stretch, &list, agreed.as_ref())?;
             let shares = share_out(&list, net.amount, at_stretch)?;
             for (split, share) in shares {
+                let part = at_stretch.splits.get(&split).copied().unwrap_or(whole);
+                let shared = at_stretch.splits.len() > 1 && !whole.is_zero();
                 let key = ChargeKey {
                     subscription: subscription.name.clone(),
                     charge: stretch.charge.id.clone(),
@@ -408,7 +435,8 @@ fn what_it_should_be<'a>(
                     parts: at_stretch.parts.clone(),
                     days: at_stretch.days,
                     discount: net.reason.clone(),
-                    shared: at_stretch.splits.len() > 1,
+                    share: shared.then_some((part, whole)),
+                    volume: None,
                     deck: at_stretch.deck.clone(),
                 };
                 should.insert(
@@ -427,6 +455,8 @@ fn what_it_should_be<'a>(
                         },
                         unit: at_stretch.unit.clone(),
                         wording,
+                        steps: steps.clone(),
+                        index,
                     },
                 );
             }
@@ -634,7 +664,8 @@ fn difference(
         amount: should.amount,
         ..before.clone()
     };
-    explain::word(&mut line, should.stretch, &should.wording, &known, before, context.account.currency);
+    let currency = context.account.currency;
+    explain::word(&mut line, should.stretch, &should.wording(currency), &known, before, currency);
     Ok(Some(line))
 }
 

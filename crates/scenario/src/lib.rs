@@ -14,4 +14,4 @@ pub mod run;
 mod usage;
 
 pub use query::{QUESTIONS, explained, find_line};
-pub use usage::{EventBehind, Quarantine};
+pub use usage::{EventBehind, InQuarantine, Quarantine};

@@ -3,7 +3,7 @@
 
 use crate::prepare::{Prepared, Step, StepAction};
 use crate::query;
-use crate::usage::{EventBehind, Quarantine, UsageLog};
+use crate::usage::{EventBehind, InQuarantine, UsageLog};
 use farebox_core::account::{Account, Group};
 use farebox_core::bill::Line;
 use farebox_core::calendar::Instant;
@@ -280,22 +280,12 @@ impl<'a> Run<'a> {
     ///
     /// # Errors
     /// A diagnostic when a usage file cannot be read again.
-    pub fn quarantine(&self) -> Result<Vec<Quarantine>, Diagnostic> {
+    pub fn quarantine(&self) -> Result<InQuarantine, Diagnostic> {
         self.usage.quarantine(self)
     }
 }
 
 fn apply(group: &mut Group, facts: &[Fact]) -> Result<(), Refusal> {
-    // Facts that follow from a decision fit the state they were decided on; a sum may still be
-    // too large to hold, and then nothing is kept.
-    let before = if facts.len() > 1 { Some(group.clone()) } else { None };
-    for fact in facts {
-        if group.apply(fact).is_err() {
-            if let Some(before) = before {
-                *group = before;
-            }
-            return Err(Refusal::OutOfRange);
-        }
-    }
-    Ok(())
+    // Facts fit the state they were decided on: the decision has made every sum that they make.
+    facts.iter().try_for_each(|fact| group.apply(fact)).map_err(|_| Refusal::OutOfRange)
 }

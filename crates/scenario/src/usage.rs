@@ -29,6 +29,29 @@ pub struct Quarantine {
     pub what: String,
 }
 
+/// What is in quarantine: the first pieces, and how many more there are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InQuarantine {
+    /// At most [`InQuarantine::LISTED_MAX`].
+    pub listed: Vec<Quarantine>,
+    /// Rows beyond those.
+    pub more: u64,
+}
+
+impl InQuarantine {
+    /// How many pieces are listed.
+    pub const LISTED_MAX: usize = 1_000;
+
+    /// Whether nothing is in quarantine.
+    pub fn is_empty(&self) -> bool {
+        self.listed.is_empty() && self.more == 0
+    }
+
+    fn add(&mut self, one: Quarantine) {
+        if self.listed.len() < Self::LISTED_MAX { self.listed.push(one) } else { self.more += 1 }
+    }
+}
+
 /// Identities as `source` and `id`.
 type Identities = BTreeSet<(String, String)>;
 
@@ -211,29 +234,33 @@ impl UsageLog {
         Ok(())
     }
 
-    pub(crate) fn quarantine(&self, run: &Run<'_>) -> Result<Vec<Quarantine>, Diagnostic> {
-        let mut found = Vec::new();
+    pub(crate) fn quarantine(&self, run: &Run<'_>) -> Result<InQuarantine, Diagnostic> {
+        let mut found = InQuarantine::default();
         for delivery in &self.deliveries {
             match delivery {
                 Delivery::Line { line, .. } => {
-                    found.extend(self.refused.iter().filter(|one| one.line == *line as u64).cloned());
+                    let of_line = self.refused.iter().filter(|one| one.line == *line as u64);
+                    of_line.for_each(|one| found.add(one.clone()));
                 }
                 Delivery::File { spec, summary, .. } => {
-                    found.extend(summary.listed.iter().map(|row| Quarantine {
-                        file: spec.file.clone(),
-                        line: row.line,
-                        code: row.reason.code.to_owned(),
-                        sentence: row.reason.sentence.to_string(),
-                        what: row.excerpt.clone(),
-                    }));
+                    found.more +=
+                        summary.quarantined - summary.listed.iter().map(|row| row.rows).sum::<u64>();
+                    for row in &summary.listed {
+                        found.add(Quarantine {
+                            file: spec.file.clone(),
+                            line: row.line,
+                            code: row.reason.code.to_owned(),
+                            sentence: row.reason.sentence.to_string(),
+                            what: row.excerpt.clone(),
+                        });
+                    }
                 }
             }
         }
-        let mut lost: Vec<(LaneKey, Span, Scope)> = Vec::new();
+        let mut lost: BTreeSet<(LaneKey, Span, Scope)> = BTreeSet::new();
         for account in run.accounts() {
-            let group = &run.groups[&account.head.id];
-            let unrouted =
-                unrouted(group, &run.prepared.catalogues, &run.metering, &account.head.id, Instant::MAX);
+            let (id, group) = (&account.head.id, &run.groups[&account.head.id]);
+            let unrouted = unrouted(group, &run.prepared.catalogues, &run.metering, id, run.clock);
             lost.extend(unrouted.into_iter().map(|one| (one.lane, one.span, one.scope)));
         }
         if !lost.is_empty() {
@@ -242,7 +269,7 @@ impl UsageLog {
             self.look(&mut |event, file, line| {
                 let places = locating.locate(event).unwrap_or_default();
                 if !places.is_empty() && places.iter().all(|place| lost.contains(place)) {
-                    found.push(Quarantine {
+                    found.add(Quarantine {
                         file: file.to_owned(),
                         line,
                         code: problem.code().to_owned(),

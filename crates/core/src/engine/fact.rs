@@ -168,7 +168,8 @@ impl Group {
             Fact::Ended { account, subscription, at } => {
                 let subscription = self.subscription_mut(account, subscription)?;
                 subscription.end = Some(*at);
-                touch(subscription, *at);
+                // What was settled just before may owe its minimum now that nothing follows.
+                touch(subscription, at.checked_sub(jiff::SignedDuration::from_nanos(1)).unwrap_or(*at));
             }
             Fact::Renewed { account, subscription, months, end } => {
                 let subscription = self.subscription_mut(account, subscription)?;

@@ -250,8 +250,12 @@ impl Desk<'_> {
             Some(price) => format!("{units} × {}", explain::show_price(price, currency)),
             None => list_amount.decimal(currency),
         };
-        let mut explanation =
-            format!("{what}, paid at purchase: {formula} = {}.", list_amount.decimal(currency));
+        let list_shown = list_amount.decimal(currency);
+        let mut explanation = if formula == list_shown {
+            format!("{what}, paid at purchase: {list_shown}.")
+        } else {
+            format!("{what}, paid at purchase: {formula} = {list_shown}.")
+        };
         if !discount.is_zero() {
             explanation.push_str(&format!(
                 " Less {} ({reason}): {} {currency}.",

@@ -314,7 +314,7 @@ impl fmt::Display for OrderRefusal {
                 write!(f, "a quantity must be above zero, not {quantity}")
             }
             OrderRefusal::BelowZero { subscription, units } => {
-                write!(f, "{subscription} has {units} at that time; no more can be removed")
+                write!(f, "{subscription} has {units} at that time; fewer than none would be left")
             }
             OrderRefusal::QuantityFixed(name) => {
                 write!(f, "the quantity of {name} is fixed for its term; order more as another subscription")

@@ -3,7 +3,7 @@
 use super::table::{self, Align};
 use crate::usage::EventBehind;
 use farebox_core::account::AccountHead;
-use farebox_core::bill::Line;
+use farebox_core::bill::{Line, LineKind};
 use farebox_core::calendar::{Zone, show_local};
 use farebox_core::explain::{count_of, show_period, show_price};
 
@@ -26,12 +26,15 @@ pub fn explain(
         rows.push(("settled in", show_period(zone, line.cycle)));
     }
     rows.push(("posted", show_local(zone, line.posted)));
-    let mut quantity = count_of(line.quantity, &line.unit);
-    if !line.free.is_zero() {
-        quantity.push_str(&format!(", and {} free", line.free));
+    if line.kind != LineKind::Rounding {
+        let mut quantity = count_of(line.quantity, &line.unit);
+        if !line.free.is_zero() {
+            quantity.push_str(&format!(", and {} free", line.free));
+        }
+        rows.push(("quantity", quantity));
     }
-    rows.push(("quantity", quantity));
     match line.unit_price {
+        None if line.kind == LineKind::Rounding => {}
         Some(price) => {
             rows.push((
                 "price",

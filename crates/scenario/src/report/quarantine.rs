@@ -2,15 +2,16 @@
 
 use super::explain::file_name;
 use super::table::{self, Align};
-use crate::usage::Quarantine;
+use crate::usage::InQuarantine;
 use farebox_text::import::Summary;
 
 /// Each piece of usage in quarantine with its place and reason.
-pub fn quarantine(found: &[Quarantine]) -> Vec<String> {
+pub fn quarantine(found: &InQuarantine) -> Vec<String> {
     if found.is_empty() {
         return vec!["quarantine is empty".to_owned()];
     }
     let rows: Vec<Vec<String>> = found
+        .listed
         .iter()
         .map(|one| {
             vec![
@@ -21,7 +22,11 @@ pub fn quarantine(found: &[Quarantine]) -> Vec<String> {
             ]
         })
         .collect();
-    table::lines(&rows, &[Align::Left; 4])
+    let mut shown = table::lines(&rows, &[Align::Left; 4]);
+    if found.more > 0 {
+        shown.push(format!("and {} more", found.more));
+    }
+    shown
 }
 
 /// What each usage file came to; the columns add up to its rows.

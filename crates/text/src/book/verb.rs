@@ -71,6 +71,19 @@ const ACCOUNT: &str = "the name of an account";
 const SUBSCRIPTION: &str = "the name of a subscription";
 const PLAN: &str = "the name of a plan";
 
+/// A plan's name, after that of its catalogue and a `:` where two catalogues have it.
+fn plan_name(word: Word) -> Result<Word, Mistake> {
+    match word.text.split_once(':') {
+        Some((catalogue, plan)) => {
+            for part in [catalogue, plan] {
+                name(Word { text: part.to_owned(), column: word.column }, PLAN)?;
+            }
+            Ok(word)
+        }
+        None => name(word, PLAN),
+    }
+}
+
 fn open(words: &mut Words) -> Result<Open, Mistake> {
     let account = words.name(ACCOUNT)?;
     let mut open = Open { account, title: None, currency: None, zone: None };
@@ -117,7 +130,7 @@ pub(super) fn zone_word(word: Word) -> Result<ZoneWord, Mistake> {
 
 fn subscribe(words: &mut Words) -> Result<Subscribe, Mistake> {
     let account = words.name(ACCOUNT)?;
-    let plan = words.name(PLAN)?;
+    let plan = plan_name(words.need(PLAN)?.word())?;
     let numeric = |text: &str| text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.'));
     let given = words.peek().is_some_and(|token| token.option().is_none() && numeric(token.keyword()));
     let quantity = if given { quantity(words)? } else { 1 };
@@ -230,7 +243,7 @@ fn change(words: &mut Words) -> Result<Change, Mistake> {
             }
             ChangeTo::Mode(payment(words, &mode.word())?)
         }
-        "plan" => ChangeTo::Plan(words.name(PLAN)?),
+        "plan" => ChangeTo::Plan(plan_name(words.need(PLAN)?.word())?),
         _ => {
             let mut attributes = Vec::new();
             let mut next = Some(token);
@@ -279,10 +292,10 @@ fn discount(words: &mut Words, at: When) -> Result<Discount, Mistake> {
                 let word = words.need("PLAN or PLAN/CHARGE")?.word();
                 let part = match halves(&word) {
                     Some((plan, charge)) => PricedPart {
-                        plan: name(plan, PLAN)?,
+                        plan: plan_name(plan)?,
                         charge: Some(name(charge, "the name of a charge")?),
                     },
-                    None => PricedPart { plan: name(word, PLAN)?, charge: None },
+                    None => PricedPart { plan: plan_name(word)?, charge: None },
                 };
                 discount.on.replace(part).is_some()
             }
@@ -317,7 +330,7 @@ fn price(words: &mut Words, at: When) -> Result<Price, Mistake> {
     let Some((plan, charge)) = halves(&word) else {
         return Err(Mistake::new(word.column, format!("{} without a /", quoted(&word.text)), FORM));
     };
-    let (plan, charge) = (name(plan, PLAN)?, name(charge, "the name of a charge")?);
+    let (plan, charge) = (plan_name(plan)?, name(charge, "the name of a charge")?);
     let token = words.need("a price")?;
     let price = decimal(&token.text, token.column, "price")?;
     if price.is_negative() {
