@@ -548,7 +548,10 @@ fn discounted(
     if !stretch.charge.discountable {
         return Ok(best);
     }
-    let percent = best_percent(context.account, &subscription.plan, &stretch.charge.id, stretch.cycle.end);
+    // A line of the moment of a settlement comes after it, so that its discount was not in force.
+    let settled = stretch.cycle.end;
+    let in_force = |valid: &Span| valid.start < settled && settled < valid.end;
+    let percent = best_percent(context.account, &subscription.plan, &stretch.charge.id, in_force);
     if let Some(percent) = percent {
         let hundred = Exact::whole(100);
         let amount = list.amount.mul(hundred.sub(percent)?)?.div(hundred)?;
@@ -560,12 +563,17 @@ fn discounted(
     Ok(best)
 }
 
-/// The highest percentage that an account has on a charge at a settlement.
-pub(crate) fn best_percent(account: &AccountHead, plan: &str, charge: &str, at: Instant) -> Option<Exact> {
+/// The highest percentage that an account has on a charge among those in force.
+pub(crate) fn best_percent(
+    account: &AccountHead,
+    plan: &str,
+    charge: &str,
+    in_force: impl Fn(&Span) -> bool,
+) -> Option<Exact> {
     account
         .discounts
         .iter()
-        .filter(|discount| discount.valid.contains(at))
+        .filter(|discount| in_force(&discount.valid))
         .filter(|discount| discount.plan.as_deref().is_none_or(|only| only == plan))
         .filter(|discount| discount.charge.as_deref().is_none_or(|only| only == charge))
         .map(|discount| discount.percent)

@@ -222,7 +222,8 @@ impl Desk<'_> {
             net = units.mul(price.price)?;
             reason = "negotiated price".to_owned();
         }
-        let percent = settlement::best_percent(self.account, &plan.id, &charge.id, self.at);
+        let percent =
+            settlement::best_percent(self.account, &plan.id, &charge.id, |valid| valid.contains(self.at));
         if let (Some(percent), true) = (percent, charge.discountable) {
             let hundred = Exact::whole(100);
             let reduced = list.amount.mul(hundred.sub(percent)?)?.div(hundred)?;
