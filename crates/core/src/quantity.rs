@@ -429,6 +429,7 @@ fn quantities_of(
 ) -> Result<Vec<Quantities>, Refusal> {
     let mut so_far: Option<Counter> = None;
     let mut before = Exact::ZERO;
+    let mut unrounded = (None, Exact::ZERO);
     let mut quantities: Vec<Quantities> = Vec::with_capacity(stretches.len());
     for (stretch, counts) in stretches.iter().zip(counts) {
         let meter = match &stretch.charge.measure {
@@ -484,7 +485,15 @@ fn quantities_of(
             }
         };
         let measured = match meter.rounding {
-            Rounding::SumUp(step) => measured.div(step)?.ceil().mul(step)?,
+            Rounding::SumUp(step) => {
+                // The sum of the cycle is rounded, also where the price changed within it.
+                let up = |sum: Exact| -> Result<Exact, OutOfRange> { sum.div(step)?.ceil().mul(step) };
+                let (cycle, earlier) = unrounded;
+                let earlier = if cycle == Some(stretch.cycle) { earlier } else { Exact::ZERO };
+                let sum = earlier.add(measured)?;
+                unrounded = (Some(stretch.cycle), sum);
+                up(sum)?.sub(up(earlier)?)?
+            }
             Rounding::None | Rounding::EachUp(_) => measured,
         };
         if splits.is_empty() {
