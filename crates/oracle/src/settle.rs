@@ -23,7 +23,7 @@ pub struct Key {
     pub subscription: String,
     /// The charge.
     pub charge: String,
-    /// The start of the settlement cycle; the moment of a purchase.
+    /// The start of the settlement cycle, or of the term bought.
     pub cycle: Timestamp,
     /// Values of what it accumulates per, and the prefix of calls.
     pub group: BTreeMap<String, String>,
@@ -91,7 +91,7 @@ struct Stretch {
     end: Timestamp,
 }
 
-/// Everything that an account comes to by the end of a month.
+/// Everything that an account comes to by a moment; bills of the months that are over then.
 ///
 /// # Panics
 /// Where the history does not fit the catalogues, or the calendar.
@@ -104,8 +104,11 @@ pub fn reckon(catalogues: &[Catalogue], account: &Account, opened: Timestamp, un
     let mut bills: Vec<Bill> = Vec::new();
     let (mut charged, mut posted) = (zero(), zero());
     let mut month = calendar::cycle_start(&account.zone, Cycle::Month, opened);
-    while month < until {
+    loop {
         let end = calendar::cycle_end(&account.zone, Cycle::Month, month);
+        if end > until {
+            break;
+        }
         let used: Number =
             used(catalogues, account, end).values().map(|figures| figures.amount.clone()).sum();
         let by_end = used + bought(&|at| at < end);
@@ -149,30 +152,32 @@ fn mode(subscription: &Subscription) -> &'static str {
     if subscription.months.is_some() { "prepaid" } else { "pay-per-use" }
 }
 
+/// When a subscription ends by what is known before a moment.
+fn end(catalogues: &[Catalogue], one: &Subscription, known: Timestamp) -> Option<Timestamp> {
+    let cancelled = one.cancelled.filter(|at| *at < known);
+    let Some(months) = one.months else { return cancelled };
+    let list = version(catalogues, &one.catalogue, one.start);
+    let mut bought = months;
+    let mut end = calendar::term_end(&list.zone, one.start, months);
+    for (at, _, months) in one.renewals.iter().filter(|(at, _, _)| *at <= known) {
+        let list = version(catalogues, &one.catalogue, *at);
+        bought += months;
+        end = if list.renewal_by_midnight {
+            calendar::term_end(&list.zone, end, *months)
+        } else {
+            calendar::term_end(&list.zone, one.start, bought)
+        };
+    }
+    Some(end)
+}
+
 /// When subscriptions end by what is known before a moment.
 fn ends(
     catalogues: &[Catalogue],
     account: &Account,
     known: Timestamp,
 ) -> BTreeMap<String, Option<Timestamp>> {
-    let end = |one: &Subscription| {
-        let cancelled = one.cancelled.filter(|at| *at < known);
-        let Some(months) = one.months else { return cancelled };
-        let list = version(catalogues, &one.catalogue, one.start);
-        let mut bought = months;
-        let mut end = calendar::term_end(&list.zone, one.start, months);
-        for (at, _, months) in one.renewals.iter().filter(|(at, _, _)| *at < known) {
-            let list = version(catalogues, &one.catalogue, *at);
-            bought += months;
-            end = if list.renewal_by_midnight {
-                calendar::term_end(&list.zone, end, *months)
-            } else {
-                calendar::term_end(&list.zone, one.start, bought)
-            };
-        }
-        Some(end)
-    };
-    account.subscriptions.iter().map(|one| (one.name.clone(), end(one))).collect()
+    account.subscriptions.iter().map(|one| (one.name.clone(), end(catalogues, one, known))).collect()
 }
 
 /// The best single discount on a charge among those that hold (R-MON-2).
@@ -218,11 +223,23 @@ fn price_at<'a>(
     })
 }
 
+/// The better of a negotiated price and a percentage off the list price; they never add up
+/// (R-MON-2).
+fn best(list: &Number, agreed: &Number, said: Option<&AgreedPrice>, off: &Number) -> Number {
+    let reduced = list * (whole(1) - off);
+    match said {
+        None => reduced,
+        Some(_) if off.is_zero() => agreed.clone(),
+        Some(_) if list < &zero() => reduced.max(agreed.clone()),
+        Some(_) => reduced.min(agreed.clone()),
+    }
+}
+
 /// What is charged when it is ordered: terms and one-off fees.
 fn purchases(catalogues: &[Catalogue], account: &Account) -> Vec<(Timestamp, Key, Figures)> {
     let mut all = Vec::new();
     for one in &account.subscriptions {
-        let mut buy = |at: Timestamp, line: usize, months: Option<i64>, first: bool| {
+        let mut buy = |at: Timestamp, line: usize, months: Option<i64>, begins: Timestamp| {
             let list = version(catalogues, &one.catalogue, at);
             for charge in list.plans[&one.plan].charges.iter() {
                 if charge.settle.is_some() || !charge.modes.iter().any(|offered| offered == mode(one)) {
@@ -230,7 +247,7 @@ fn purchases(catalogues: &[Catalogue], account: &Account) -> Vec<(Timestamp, Key
                 }
                 let quantity = match (&charge.measure, months) {
                     (Measure::Term, Some(months)) => whole(i64::from(one.quantity) * months),
-                    (Measure::Fixed, _) if first => whole(i64::from(one.quantity)),
+                    (Measure::Fixed, _) if begins == one.start => whole(i64::from(one.quantity)),
                     _ => continue,
                 };
                 let said = price_at(account, &one.plan, &charge.id, at, line);
@@ -241,22 +258,28 @@ fn purchases(catalogues: &[Catalogue], account: &Account) -> Vec<(Timestamp, Key
                 let key = Key {
                     subscription: one.name.clone(),
                     charge: charge.id.clone(),
-                    cycle: at,
+                    cycle: begins,
                     group: BTreeMap::new(),
                     split: Split::of(&one.attributes),
                 };
                 let figures = Figures {
                     list: round(&price::cumulative(&charge.pricing.model, &quantity), 8),
-                    amount: round(&(price * (whole(1) - off)), 8),
+                    amount: round(
+                        &best(&price::cumulative(&charge.pricing.model, &quantity), &price, said, &off),
+                        8,
+                    ),
                     quantity,
                     free: zero(),
                 };
                 all.push((at, key, figures));
             }
         };
-        buy(one.start, one.line, one.months, true);
-        for &(at, line, months) in &one.renewals {
-            buy(at, line, Some(months), false);
+        buy(one.start, one.line, one.months, one.start);
+        for (index, &(at, line, months)) in one.renewals.iter().enumerate() {
+            // The term so far ends where the renewed one begins.
+            let so_far = Subscription { renewals: one.renewals[..index].to_vec(), ..one.clone() };
+            let begins = end(catalogues, &so_far, at).expect("only terms are renewed");
+            buy(at, line, Some(months), begins);
         }
     }
     all
@@ -327,9 +350,11 @@ impl Use<'_> {
                 all.push(((began, ends), Vec::new()));
             }
             let stretches = &mut all.last_mut().expect("just pushed").1;
-            for end in inside.into_iter().chain([until]) {
-                stretches.push(Stretch { cycle: (from, until), start, end });
-                start = end;
+            for cut in inside.into_iter().chain([until]) {
+                if !over(start) {
+                    stretches.push(Stretch { cycle: (from, until), start, end: cut });
+                }
+                start = cut;
             }
             from = until;
         }
@@ -342,11 +367,11 @@ impl Use<'_> {
         &plan.charges.iter().find(|charge| charge.id == self.charge.id).expect("the same charges").pricing
     }
 
-    /// Percentage off at the settlement of a cycle (DECISIONS 8). A discount said at that very
-    /// moment is said after it.
+    /// Percentage off at the settlement of a cycle (DECISIONS 8): what held up to that very moment.
+    /// What begins with it comes after it.
     fn discount(&self, settled: Timestamp) -> Number {
         discount(self.account, &self.one.plan, self.charge, &|from, _, until| {
-            from < settled && until.is_none_or(|until| settled < until)
+            from < settled && until.is_none_or(|until| settled <= until)
         })
     }
 }
@@ -413,10 +438,15 @@ fn post(
     weights: &BTreeMap<Split, Number>,
 ) {
     let off = this.discount(stretch.cycle.1);
-    let list = round(&figures.list, 8);
-    let amount = round(&(&figures.amount * (whole(1) - off)), 8);
+    let said = price_at(this.account, &this.one.plan, &this.charge.id, stretch.start, usize::MAX);
+    let amount = best(&figures.list, &figures.amount, said, &off);
     let weight: Number = weights.values().cloned().sum();
-    let mut left = Figures { quantity: figures.quantity.clone(), free: figures.free.clone(), list, amount };
+    let mut left = Figures {
+        quantity: figures.quantity.clone(),
+        free: figures.free.clone(),
+        list: round(&figures.list, 8),
+        amount: round(&amount, 8),
+    };
     let all = left.clone();
     for (index, (split, part)) in weights.iter().enumerate() {
         let last = index + 1 == weights.len();
@@ -427,8 +457,8 @@ fn post(
         } else {
             let part = part / &weight;
             Figures {
-                quantity: &all.quantity * &part,
-                free: &all.free * &part,
+                quantity: &figures.quantity * &part,
+                free: &figures.free * &part,
                 list: round(&(&all.list * &part), 8),
                 amount: round(&(&all.amount * &part), 8),
             }
@@ -452,12 +482,12 @@ fn post(
 fn held(this: &Use<'_>, end: Option<Timestamp>, charges: &mut Charges) {
     let units = units::units(this.one, end, this.settled);
     let split = BTreeMap::from([(Split::of(&this.one.attributes), whole(1))]);
-    // Which unit, and the moment from which it was there on a day.
+    // The moment from which a unit was there on a day.
     let mut days = Vec::new();
     if let Measure::Days { last_day, .. } = this.charge.measure {
-        for (index, unit) in units.iter().enumerate() {
+        for unit in &units {
             for (date, moment) in units::days(unit, this.zone(), last_day, this.settled) {
-                days.push((moment, index, date));
+                days.push((moment, date));
             }
         }
     }
@@ -470,18 +500,21 @@ fn held(this: &Use<'_>, end: Option<Timestamp>, charges: &mut Charges) {
     };
     for ((_, ends), stretches) in this.stretches(end) {
         let mut sum = Running::new();
-        let mut measured = zero();
+        let (mut measured, mut peak) = (zero(), 0);
         let count = stretches.len();
         for (index, stretch) in stretches.iter().enumerate() {
             let (counted, basis) = match &this.charge.measure {
                 Measure::Days { month, .. } => {
-                    let inside = days.iter().filter(|(at, _, _)| (stretch.start..stretch.end).contains(at));
+                    let inside = days.iter().filter(|(at, _)| (stretch.start..stretch.end).contains(at));
                     match month {
                         Month::Full => {
-                            let mut there: Vec<usize> = inside.map(|(_, unit, _)| *unit).collect();
-                            there.sort();
-                            there.dedup();
-                            (there.len(), 1)
+                            // Seats are alike: the most on any day cost the month.
+                            let mut there: BTreeMap<jiff::civil::Date, usize> = BTreeMap::new();
+                            inside.for_each(|(_, date)| *there.entry(*date).or_default() += 1);
+                            let most = there.into_values().max().unwrap_or(0).max(peak);
+                            let more = most - peak;
+                            peak = most;
+                            (more, 1)
                         }
                         Month::Thirty => (inside.count(), 30),
                         Month::Actual => {
@@ -522,10 +555,9 @@ fn fixed(this: &Use<'_>, end: Option<Timestamp>, charges: &mut Charges) {
             if index > 0 && stretches[index - 1].cycle == stretch.cycle {
                 continue;
             }
-            let (from, until) = stretch.cycle;
-            let there = units.iter().filter(|unit| {
-                unit.from < until && unit.until.is_none_or(|until| until > from.max(unit.from))
-            });
+            let at = stretch.start;
+            let there =
+                units.iter().filter(|unit| unit.from <= at && unit.until.is_none_or(|until| until > at));
             let quantity = whole(i64::try_from(there.count()).expect("few"));
             let list = this.pricing(stretch.start);
             let said = price_at(this.account, &this.one.plan, &this.charge.id, stretch.start, usize::MAX);
@@ -547,13 +579,13 @@ fn metered(
 ) {
     let meter = &this.list.meters[name];
     let known = usage::known(this.account, this.settled);
-    let taken = usage::taken(this.catalogues, this.account, ends, this.one, &known);
+    let taken = usage::taken(this.catalogues, this.account, ends, this.one, name, &known);
     let deck = match &this.charge.pricing.model {
         Model::Deck(deck) => Some(deck.as_str()),
         _ => None,
     };
     let mut groups: BTreeMap<BTreeMap<String, String>, Vec<Counted<'_>>> = BTreeMap::new();
-    for event in taken.into_iter().filter(|event| usage::counts(meter, event)) {
+    for event in taken {
         let at = usage::moment(meter, event);
         let group = usage::group(this.list, &this.charge.per, deck, event);
         if let (Some(group), Some(value)) = (group, usage::value(meter, event)) {
@@ -573,6 +605,34 @@ fn metered(
     }
 }
 
+/// What calls cost under a rate deck, one by one.
+fn calls_by_deck(this: &Use<'_>, deck: &crate::catalogue::Deck, calls: &[Counted<'_>]) -> Figures {
+    let mut total = Figures::nothing();
+    for one in calls {
+        let number = &one.event.attributes[&deck.destination];
+        let (_, row) = price::row(deck, number).expect("grouped by it");
+        let length = jiff::SignedDuration::from_nanos_i128(
+            (&one.value * whole(1_000_000_000)).to_integer().try_into().expect("a short call"),
+        );
+        let ended = one.event.time;
+        let start = one.event.start.unwrap_or_else(|| ended.checked_sub(length).expect("in range"));
+        let (seconds, cost) = price::call(deck, row, this.zone(), start, &one.value);
+        total.quantity += seconds;
+        total.list += &cost;
+        total.amount += cost;
+    }
+    total
+}
+
+/// Events by the share of the bill that they belong to.
+fn by_split<'e>(events: &[Counted<'e>]) -> BTreeMap<Split, Vec<Counted<'e>>> {
+    let mut shares: BTreeMap<Split, Vec<Counted<'_>>> = BTreeMap::new();
+    for one in events {
+        shares.entry(Split::of(&one.event.attributes)).or_default().push(one.clone());
+    }
+    shares
+}
+
 /// One accumulation of one group.
 #[allow(clippy::too_many_arguments)]
 fn period(
@@ -586,7 +646,9 @@ fn period(
     end: Option<Timestamp>,
 ) {
     let between = |from: Timestamp, until: Timestamp| -> Vec<Counted<'_>> {
-        events.iter().filter(|one| (from..until).contains(&one.at)).cloned().collect()
+        let first = events.partition_point(|one| one.at < from);
+        let last = events.partition_point(|one| one.at < until);
+        events[first..last.max(first)].to_vec()
     };
     let weighted = meter.aggregate == "time-weighted";
     if !weighted && this.charge.pricing.minimum.is_none() && between(began, ends).is_empty() {
@@ -599,62 +661,54 @@ fn period(
         if inside.is_empty() && !last && !weighted {
             continue;
         }
+        // The latest value of a cycle is all at the price in force when it was reported.
+        if meter.aggregate == "latest" && !between(stretch.end, stretch.cycle.1).is_empty() {
+            continue;
+        }
         let mut weights: BTreeMap<Split, Number> = BTreeMap::new();
         let shares = |shared: &[Counted<'_>], weights: &mut BTreeMap<Split, Number>| {
-            let mut by_split: BTreeMap<Split, Vec<Counted<'_>>> = BTreeMap::new();
-            for one in shared {
-                by_split.entry(Split::of(&one.event.attributes)).or_default().push(one.clone());
-            }
-            for (split, part) in by_split {
+            for (split, part) in by_split(shared) {
                 weights.insert(split, usage::quantity(meter, &part));
             }
         };
-        let figures = if let Model::Deck(deck) = &this.charge.pricing.model {
+        if let Model::Deck(deck) = &this.charge.pricing.model {
             let deck = &this.list.decks[deck];
-            let mut total = Figures::nothing();
-            for one in &inside {
-                let number = &one.event.attributes[&deck.destination];
-                let (_, row) = price::row(deck, number).expect("grouped by it");
-                let length = jiff::SignedDuration::from_nanos_i128(
-                    (&one.value * whole(1_000_000_000)).to_integer().try_into().expect("a short call"),
-                );
-                let start =
-                    one.event.start.unwrap_or_else(|| one.event.time.checked_sub(length).expect("in range"));
-                let (seconds, cost) = price::call(deck, row, this.zone(), start, &one.value);
-                *weights.entry(Split::of(&one.event.attributes)).or_insert_with(zero) += &seconds;
-                total.quantity += seconds;
-                total.list += &cost;
-                total.amount += cost;
+            for (split, calls) in by_split(&inside) {
+                let figures = calls_by_deck(this, deck, &calls);
+                post(this, charges, stretch, group, &figures, &BTreeMap::from([(split, whole(1))]));
             }
-            total
+            continue;
+        }
+        let units = if weighted {
+            // A level holds until the next of the same project and tags.
+            let until = end.map_or(stretch.end, |end| end.min(stretch.end));
+            let mut level = zero();
+            for (split, part) in by_split(events) {
+                if part.first().is_some_and(|first| first.at < until) {
+                    let part = usage::weighted(&part, stretch.start, until);
+                    level += &part;
+                    weights.insert(split, part);
+                }
+            }
+            &sum.units + level / &meter.unit_size
+        } else if matches!(meter.aggregate.as_str(), "count" | "sum") {
+            shares(&inside, &mut weights);
+            let mut more = usage::quantity(meter, &inside);
+            if let Some(step) = &meter.sum_up_to {
+                let earlier = usage::quantity(meter, &between(stretch.cycle.0, stretch.start));
+                more = up_to(&(&earlier + &more), step) - up_to(&earlier, step);
+            }
+            &sum.units + more / &meter.unit_size
         } else {
-            let units = if weighted {
-                let until = end.map_or(stretch.end, |end| end.min(stretch.end));
-                let level = usage::weighted(events, stretch.start, until);
-                let before: Vec<_> = events.iter().filter(|one| one.at < stretch.end).cloned().collect();
-                if let Some(one) = before.last() {
-                    weights.insert(Split::of(&one.event.attributes), whole(1));
-                }
-                &sum.units + level / &meter.unit_size
-            } else if matches!(meter.aggregate.as_str(), "count" | "sum") {
-                shares(&inside, &mut weights);
-                let mut more = usage::quantity(meter, &inside);
-                if let Some(step) = &meter.sum_up_to {
-                    let earlier = usage::quantity(meter, &between(stretch.cycle.0, stretch.start));
-                    more = up_to(&(&earlier + &more), step) - up_to(&earlier, step);
-                }
-                &sum.units + more / &meter.unit_size
-            } else {
-                let so_far = between(began, stretch.end);
-                shares(&so_far, &mut weights);
-                usage::quantity(meter, &so_far) / &meter.unit_size
-            };
-            let list = this.pricing(stretch.start);
-            let said = price_at(this.account, &this.one.plan, &this.charge.id, stretch.start, usize::MAX);
-            sum.go(list, &agreed(list, said), units, last)
+            let so_far = between(began, stretch.end);
+            shares(&inside, &mut weights);
+            usage::quantity(meter, &so_far) / &meter.unit_size
         };
+        let list = this.pricing(stretch.start);
+        let said = price_at(this.account, &this.one.plan, &this.charge.id, stretch.start, usize::MAX);
+        let figures = sum.go(list, &agreed(list, said), units, last);
         if weights.is_empty() {
-            weights.insert(Split::default(), whole(1));
+            weights.insert(Split::of(&this.one.attributes), whole(1));
         }
         post(this, charges, stretch, group, &figures, &weights);
     }

@@ -46,9 +46,12 @@ pub fn units(subscription: &Subscription, end: Option<Timestamp>, known: Timesta
 }
 
 /// The days that a unit is charged for, up to a moment: the date, and the moment on that day from
-/// which it was there.
+/// which it was there. Removed in the very moment in which it was added, it was never there.
 pub fn days(unit: &Unit, zone: &TimeZone, last_day: bool, up_to: Timestamp) -> Vec<(Date, Timestamp)> {
     let first = calendar::local(zone, unit.from).date();
+    if unit.until == Some(unit.from) {
+        return Vec::new();
+    }
     // The first day that is not charged any more.
     let stop = match unit.until {
         Some(until) => {

@@ -9,7 +9,7 @@ use num_traits::Signed;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The events that count by what had arrived before a moment: of each identity the highest
-/// revision, once, unless it was taken back.
+/// revision, once, unless it was taken back, before or after it arrived.
 pub fn known(account: &Account, before: Timestamp) -> Vec<&Event> {
     let mut by_identity: BTreeMap<&(String, String), &Event> = BTreeMap::new();
     for event in account.events.iter().filter(|event| event.arrived < before) {
@@ -23,7 +23,6 @@ pub fn known(account: &Account, before: Timestamp) -> Vec<&Event> {
     let voided = |event: &Event| {
         account.voids.iter().any(|(at, source, id)| {
             *at < before
-                && *at >= event.arrived
                 && (source.as_str(), id.as_str()) == (event.identity.0.as_str(), event.identity.1.as_str())
         })
     };
@@ -66,36 +65,36 @@ pub fn value(meter: &Meter, event: &Event) -> Option<Number> {
     })
 }
 
-/// Whether a subscription measures an event: by its plan, its bindings and its time.
+/// Whether a subscription measures an event by a meter: by its plan, its bindings and its time.
 fn measures(
     catalogue: &Catalogue,
     subscription: &Subscription,
     end: Option<Timestamp>,
+    name: &str,
     event: &Event,
 ) -> bool {
     let plan = &catalogue.plans[&subscription.plan];
     let mode = if subscription.months.is_some() { "prepaid" } else { "pay-per-use" };
-    let alive = |at: Timestamp| subscription.start <= at && end.is_none_or(|end| at < end);
-    let bound = plan.binds.iter().all(|name| subscription.attributes.get(name) == event.attributes.get(name));
-    bound
-        && plan.charges.iter().any(|charge| match &charge.measure {
-            Measure::Meter(name) => {
-                let meter = &catalogue.meters[name];
-                charge.modes.iter().any(|offered| offered == mode)
-                    && counts(meter, event)
-                    && alive(moment(meter, event))
-            }
-            _ => false,
-        })
+    let at = moment(&catalogue.meters[name], event);
+    let by_it = |charge: &crate::catalogue::Charge| {
+        let offered = charge.modes.iter().any(|offered| offered == mode);
+        offered && matches!(&charge.measure, Measure::Meter(meter) if meter == name)
+    };
+    subscription.start <= at
+        && end.is_none_or(|end| at < end)
+        && plan.binds.iter().all(|name| subscription.attributes.get(name) == event.attributes.get(name))
+        && plan.charges.iter().any(by_it)
 }
 
-/// The events that one subscription takes: of those of a product whose bindings match, the one
-/// with the most bindings takes a piece of usage, then the one that began first, then by name.
+/// The events that one subscription takes by a meter: of those of a product that measure by it and
+/// whose bindings match, the one with the most bindings takes a piece of usage, then the one that
+/// began first, then by name.
 pub fn taken<'e>(
     catalogues: &[Catalogue],
     account: &Account,
     ends: &BTreeMap<String, Option<Timestamp>>,
     subscription: &Subscription,
+    meter: &str,
     events: &[&'e Event],
 ) -> Vec<&'e Event> {
     let of = |one: &Subscription| catalogues.iter().find(|list| list.id == one.catalogue).expect("read");
@@ -104,14 +103,14 @@ pub fn taken<'e>(
         let bindings = of(one).plans[&one.plan].binds.len();
         (std::cmp::Reverse(bindings), one.start, one.name.clone())
     };
-    let fits = |one: &Subscription, event: &Event| measures(of(one), one, ends[&one.name], event);
     let rivals: Vec<&Subscription> =
         account.subscriptions.iter().filter(|one| product(one) == product(subscription)).collect();
     let takes = |event: &Event| {
-        let best = rivals.iter().filter(|one| fits(one, event)).min_by_key(|one| rank(one));
-        best.is_some_and(|best| best.name == subscription.name)
+        let fitting = rivals.iter().filter(|one| measures(of(one), one, ends[&one.name], meter, event));
+        fitting.min_by_key(|one| rank(one)).is_some_and(|best| best.name == subscription.name)
     };
-    events.iter().copied().filter(|event| takes(event)).collect()
+    let counted = events.iter().copied().filter(|event| counts(&of(subscription).meters[meter], event));
+    counted.filter(|event| takes(event)).collect()
 }
 
 /// A counted event of a charge: its moment, what it adds, and itself.
