@@ -367,11 +367,11 @@ impl Use<'_> {
         &plan.charges.iter().find(|charge| charge.id == self.charge.id).expect("the same charges").pricing
     }
 
-    /// Percentage off at the settlement of a cycle (DECISIONS 8): what held up to that very moment.
-    /// What begins with it comes after it.
+    /// Percentage off at the settlement of a cycle (DECISIONS 8): what is in force then. A
+    /// line of that very moment comes after the settlement.
     fn discount(&self, settled: Timestamp) -> Number {
         discount(self.account, &self.one.plan, self.charge, &|from, _, until| {
-            from < settled && until.is_none_or(|until| settled <= until)
+            from < settled && until.is_none_or(|until| settled < until)
         })
     }
 }
