@@ -52,7 +52,7 @@ pub struct PriceBasis {
     pub per: String,
     /// Units of `quantity` that `unit_price` is for.
     pub units: String,
-    /// `per-unit`, `graduated`, `volume`, `block`, `flat`, `deck`, `rounding` or `reversal`.
+    /// `per-unit`, `graduated`, `volume`, `block`, `flat`, `deck`, `refund`, `rounding` or `reversal`.
     pub model: String,
 }
 
@@ -72,7 +72,7 @@ pub struct Catalogue {
 pub struct Line {
     /// `ACCOUNT-YYYY-MM-NUMBER`.
     pub id: String,
-    /// `usage`, `purchase`, `correction` or `rounding`.
+    /// `usage`, `purchase`, `refund`, `correction` or `rounding`.
     pub kind: String,
     /// The account.
     pub account: String,

@@ -86,7 +86,7 @@ pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
 fn with_account(line: &str) -> String {
     let (verb, rest) = line.trim().split_once(' ').unwrap_or((line.trim(), ""));
     match verb {
-        "add" | "remove" | "cancel" | "stop" | "start" | "renew" | "change" => {
+        "add" | "remove" | "cancel" | "unsubscribe" | "stop" | "start" | "renew" | "change" => {
             format!("{verb} {ACCOUNT}/{rest}")
         }
         _ => format!("{verb} {ACCOUNT} {rest}"),

@@ -79,7 +79,7 @@ fn catalogue(meter: Meter, deck: Option<Deck>, charges: Vec<Charge>) -> Catalogu
             zone: Zone::parse("+08:00").unwrap(),
             currency: Currency::parse("CNY").unwrap(),
             source: String::new(),
-            policy: Policy { renewal: RenewalRule::EndToEnd },
+            policy: Policy { renewal: RenewalRule::EndToEnd, refund: None },
             meters: BTreeMap::from([(meter.id.clone(), meter)]),
             decks: deck.into_iter().map(|deck| (deck.id.clone(), deck)).collect(),
             products: BTreeMap::from([(product.id.clone(), product)]),

@@ -27,6 +27,8 @@ pub struct AccountHead {
     pub prices: Vec<AgreedPrice>,
     /// Commercial discounts (R-CEC-8).
     pub discounts: Vec<Discount>,
+    /// How often everything was given back soon after an order (R-UNS-2).
+    pub full_refunds: u16,
 }
 
 /// A price negotiated with one account (R-NEG-1).

@@ -11,6 +11,8 @@ pub enum LineKind {
     Usage,
     /// Charged when it was ordered: a prepaid term, a one-off fee.
     Purchase,
+    /// What comes back of a prepaid term that is given up (R-UNS-1).
+    Refund,
     /// The difference to what was already charged for an earlier period (R-LATE-1).
     Correction,
     /// What rounding the total to the minor unit added or took off (R-MON-1).
@@ -23,6 +25,7 @@ impl LineKind {
         match self {
             LineKind::Usage => "usage",
             LineKind::Purchase => "purchase",
+            LineKind::Refund => "refund",
             LineKind::Correction => "correction",
             LineKind::Rounding => "rounding",
         }

@@ -45,6 +45,37 @@ pub struct Catalogue {
 pub struct Policy {
     /// How the term of a renewal ends (RULES.md §3, no. 2).
     pub renewal: RenewalRule,
+    /// What comes back when a prepaid order is unsubscribed (R-UNS-1). `None`: it cannot be.
+    pub refund: Option<RefundRule>,
+}
+
+/// What comes back of a prepaid order: paid, less consumed, less a fee, never below zero.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefundRule {
+    /// The fee in percent of the price paid, from 0 to 100.
+    pub fee_percent: Exact,
+    /// How consumption is counted.
+    pub count: Consumption,
+    /// When everything comes back (R-UNS-2).
+    pub full: Option<FullRefund>,
+}
+
+/// How the consumption of a prepaid term is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consumption {
+    /// By hours: purchase, end and cancellation are each taken at their full hour (R-UNS-1).
+    Hours,
+    /// By days of months of 30 days; the day of cancellation does not count (R-KP-7).
+    DaysOf30,
+}
+
+/// Everything comes back soon after the order, a number of times per account (R-UNS-2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FullRefund {
+    /// Within so many times 24 hours of the order.
+    pub within_days: u16,
+    /// At most so often in the life of an account.
+    pub times: u16,
 }
 
 /// How the end of a renewed term is found.
@@ -399,6 +430,19 @@ impl Catalogue {
     /// All plans, in order of product and name.
     pub fn plans(&self) -> impl Iterator<Item = &Plan> {
         self.products.values().flat_map(|product| product.plans.values())
+    }
+}
+
+impl Model {
+    /// The model with one price agreed for it: of a unit (of every tier), a block, or flat. `None`
+    /// for a rate deck, which has many.
+    pub fn at_price(&self, price: Exact) -> Option<Model> {
+        Some(match self {
+            Model::PerUnit(_) | Model::Graduated(_) | Model::Volume(_) => Model::PerUnit(price),
+            Model::Block { size, .. } => Model::Block { size: *size, price },
+            Model::Flat(_) => Model::Flat(price),
+            Model::Deck(_) => return None,
+        })
     }
 }
 

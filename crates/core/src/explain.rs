@@ -2,7 +2,7 @@
 
 use crate::bill::{Charged, Line, LineKind};
 use crate::calendar::{Instant, Span, Zone};
-use crate::catalog::{DeckRate, Model, Tier};
+use crate::catalog::{Catalogue, Charge, DeckRate, DeckRow, Model, Tier};
 use crate::metering::{DeckCount, DeckSeconds};
 use crate::money::{Amount, Currency, Exact};
 use crate::quantity::PREFIX;
@@ -89,7 +89,7 @@ pub(crate) fn word(
     currency: Currency,
 ) {
     let zone = &stretch.catalogue.zone;
-    let place = place(stretch, wording);
+    let place = place(Some((stretch.catalogue, stretch.charge)), &wording.group);
     line.description =
         format!("{}{place}, {}", line.title, show_period(zone, wording.days.unwrap_or(line.period)));
     let difference = !before.line.is_empty();
@@ -156,13 +156,19 @@ pub(crate) fn word(
         text.push_str(" Cut to the maximum of the period.");
     }
     if let Some(discount) = wording.discount.as_ref().filter(|_| !line.discount.is_zero()) {
-        text.push_str(&format!(
-            " Less {} ({discount}): {}.",
-            line.discount.decimal(currency),
-            money(line.amount.decimal(currency), currency)
-        ));
+        text.push_str(&discounted(line, discount, currency));
     }
     line.explanation = text;
+}
+
+/// ` Less 308.00 (10 % commercial discount): 2772.00 CNY.`
+pub(crate) fn discounted(line: &Line, reason: &str, currency: Currency) -> String {
+    let (word, off) = match line.discount.is_negative() {
+        true => ("More by", line.discount.negated()),
+        false => ("Less", line.discount),
+    };
+    let amount = money(line.amount.decimal(currency), currency);
+    format!(" {word} {} ({reason}): {amount}.", off.decimal(currency))
 }
 
 /// `3 minutes`, `3 minutes and 2 free`.
@@ -183,11 +189,11 @@ fn money(decimal: String, currency: Currency) -> String {
 }
 
 /// What the accumulation is for: a number, a destination.
-fn place(stretch: &Stretch<'_>, wording: &Wording) -> String {
+fn place(known: Option<(&Catalogue, &Charge)>, group: &BTreeMap<String, String>) -> String {
     let mut place = String::new();
-    for (name, value) in &wording.group {
+    for (name, value) in group {
         if name == PREFIX {
-            let row = deck_row(stretch, value);
+            let row = known.and_then(|(catalogue, charge)| deck_row(catalogue, charge, value));
             place.push_str(&match row {
                 Some(row) if value.is_empty() => format!(", {}", row.title),
                 Some(row) => format!(", {} ({value})", row.title),
@@ -200,9 +206,9 @@ fn place(stretch: &Stretch<'_>, wording: &Wording) -> String {
     place
 }
 
-fn deck_row<'a>(stretch: &'a Stretch<'_>, prefix: &str) -> Option<&'a crate::catalog::DeckRow> {
-    let Model::Deck(deck) = &stretch.charge.pricing.model else { return None };
-    stretch.catalogue.decks.get(deck)?.rows.iter().find(|row| row.prefix == prefix)
+fn deck_row<'a>(catalogue: &'a Catalogue, charge: &Charge, prefix: &str) -> Option<&'a DeckRow> {
+    let Model::Deck(deck) = &charge.pricing.model else { return None };
+    catalogue.decks.get(deck)?.rows.iter().find(|row| row.prefix == prefix)
 }
 
 /// The arithmetic of a line at list prices, with what the minimum or maximum made of it, and this
@@ -319,7 +325,8 @@ fn graduated(tiers: &[Tier], before: Exact, after: Exact, currency: Currency) ->
 
 fn deck(line: &Line, stretch: &Stretch<'_>, wording: &Wording, currency: Currency) -> String {
     let prefix = wording.group.get(PREFIX).map(String::as_str).unwrap_or_default();
-    let (Some(row), Some(count)) = (deck_row(stretch, prefix), &wording.deck) else {
+    let (Some(row), Some(count)) = (deck_row(stretch.catalogue, stretch.charge, prefix), &wording.deck)
+    else {
         return line.list.decimal(currency);
     };
     let mut parts = Vec::new();
@@ -361,8 +368,15 @@ fn deck(line: &Line, stretch: &Stretch<'_>, wording: &Wording, currency: Currenc
 }
 
 /// Writes the words of a line that gives back what was charged for a stretch that is no more.
-pub(crate) fn word_reversal(line: &mut Line, before: &Charged, zone: &Zone, currency: Currency) {
-    line.description = format!("{}, {}", line.title, show_period(zone, line.period));
+pub(crate) fn word_reversal(
+    line: &mut Line,
+    known: Option<(&Catalogue, &Charge)>,
+    before: &Charged,
+    zone: &Zone,
+    currency: Currency,
+) {
+    let place = line.key.as_ref().map(|key| place(known, &key.group)).unwrap_or_default();
+    line.description = format!("{}{place}, {}", line.title, show_period(zone, line.period));
     line.formula = format!("0 − {}", before.amount.decimal(currency));
     line.explanation = format!(
         "What is known now leaves nothing to charge here; {} for {} was charged on {} and is given back.",

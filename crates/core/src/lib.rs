@@ -24,3 +24,5 @@ mod quantity;
 pub mod rating;
 pub mod settlement;
 pub mod subscription;
+#[cfg(test)]
+mod testing;

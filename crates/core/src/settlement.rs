@@ -6,7 +6,7 @@
 //! and settling twice gives nothing the second time (R-LATE-1).
 
 use crate::account::{AccountHead, AgreedPrice, View};
-use crate::bill::{CatalogueRef, ChargeKey, Charged, Line, LineKind, PriceBasis, Split};
+use crate::bill::{ChargeKey, Charged, Line, PriceBasis, Split};
 use crate::calendar::{Cycle, Instant, Span, Zone};
 use crate::catalog::{Aggregate, Catalogue, Charge, Measure, Model, Plan, Pricing, Settle};
 use crate::engine::{Catalogues, Refusal};
@@ -18,6 +18,10 @@ use crate::rating::{self, Increment, Step};
 use crate::subscription::{Progress, Subscription};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+
+mod line;
+
+use line::{difference, reversal};
 
 /// Everything that a settlement reads.
 pub(crate) struct Context<'a> {
@@ -109,7 +113,11 @@ pub(crate) fn settle(
             }
             let from = work.recheck.map_or(work.settled, |recheck| recheck.min(work.settled));
             let mut at = from.max(subscription.start);
-            let until = context.at.min(subscription.span().end);
+            let mut until = context.at.min(subscription.span().end);
+            if work.recheck.is_some() {
+                // What was charged past an end that lies in the past is given back.
+                until = until.max(work.settled);
+            }
             let mut progress = None;
             while at < until {
                 let Some(period) = accumulation(context.catalogues, subscription, &charge_id, at) else {
@@ -369,7 +377,8 @@ fn stretches<'a>(
                 .clone()
                 .rev()
                 .find(|price| price.valid.contains(at))
-                .map(|price| Pricing { model: Model::PerUnit(price.price), ..charge.pricing.clone() });
+                .and_then(|price| charge.pricing.model.at_price(price.price))
+                .map(|model| Pricing { model, ..charge.pricing.clone() });
             stretches.push(Stretch { span: Span { start: at, end }, cycle, catalogue, plan, charge, agreed });
         }
         at = end;
@@ -548,9 +557,9 @@ fn discounted(
     if !stretch.charge.discountable {
         return Ok(best);
     }
-    // A line of the moment of a settlement comes after it, so that its discount was not in force.
+    // A settlement comes before what is granted at its very moment, and after what ends at it.
     let settled = stretch.cycle.end;
-    let in_force = |valid: &Span| valid.start < settled && settled < valid.end;
+    let in_force = |valid: Span| valid.start < settled && settled < valid.end;
     let percent = best_percent(context.account, &subscription.plan, &stretch.charge.id, in_force);
     if let Some(percent) = percent {
         let hundred = Exact::whole(100);
@@ -563,17 +572,17 @@ fn discounted(
     Ok(best)
 }
 
-/// The highest percentage that an account has on a charge among those in force.
+/// The highest percentage that an account has on a charge, of those in force.
 pub(crate) fn best_percent(
     account: &AccountHead,
     plan: &str,
     charge: &str,
-    in_force: impl Fn(&Span) -> bool,
+    in_force: impl Fn(Span) -> bool,
 ) -> Option<Exact> {
     account
         .discounts
         .iter()
-        .filter(|discount| in_force(&discount.valid))
+        .filter(|discount| in_force(discount.valid))
         .filter(|discount| discount.plan.as_deref().is_none_or(|only| only == plan))
         .filter(|discount| discount.charge.as_deref().is_none_or(|only| only == charge))
         .map(|discount| discount.percent)
@@ -617,108 +626,4 @@ fn share_out(list: &Increment, net: Exact, at: &Quantities) -> Result<Vec<(Split
         shares.push((split.clone(), share));
     }
     Ok(shares)
-}
-
-/// The line for what a key should be, less what was charged; `None` when nothing differs.
-fn difference(
-    context: &Context<'_>,
-    key: &ChargeKey,
-    should: &Should<'_>,
-    before: &Charged,
-    late: bool,
-) -> Result<Option<Line>, OutOfRange> {
-    let quantity = should.quantity.sub(before.quantity)?;
-    let free = should.free.sub(before.free)?;
-    let list = should.list.sub(before.list)?;
-    let amount = should.amount.sub(before.amount)?;
-    if quantity.is_zero() && free.is_zero() && list.is_zero() && amount.is_zero() {
-        return Ok(None);
-    }
-    let Stretch { span, cycle, catalogue, plan, charge, .. } = should.stretch;
-    let kind = if late || !before.line.is_empty() { LineKind::Correction } else { LineKind::Usage };
-    let mut line = Line {
-        id: String::new(),
-        kind,
-        key: Some(key.clone()),
-        plan: plan.id.clone(),
-        title: charge.title.clone(),
-        description: String::new(),
-        quantity,
-        unit: should.unit.clone(),
-        free,
-        unit_price: should.unit_price,
-        basis: should.basis.clone(),
-        list,
-        discount: list.sub(amount)?,
-        amount,
-        period: *span,
-        cycle: *cycle,
-        posted: context.at,
-        catalogue: Some(CatalogueRef {
-            id: catalogue.id.clone(),
-            version: catalogue.version.clone(),
-            hash: catalogue.hash.clone(),
-        }),
-        rules: charge.rules.clone(),
-        corrects: (!before.line.is_empty()).then(|| before.line.clone()),
-        formula: String::new(),
-        explanation: String::new(),
-    };
-    let known = Charged {
-        quantity: should.quantity,
-        free: should.free,
-        list: should.list,
-        amount: should.amount,
-        ..before.clone()
-    };
-    let currency = context.account.currency;
-    explain::word(&mut line, should.stretch, &should.wording(currency), &known, before, currency);
-    Ok(Some(line))
-}
-
-/// The line that gives back what was charged for a stretch that is no more.
-fn reversal(
-    context: &Context<'_>,
-    subscription: &Subscription,
-    key: &ChargeKey,
-    before: &Charged,
-) -> Result<Option<Line>, OutOfRange> {
-    let nothing = before.quantity.is_zero()
-        && before.free.is_zero()
-        && before.list.is_zero()
-        && before.amount.is_zero();
-    let Some(period) = before.period.filter(|_| !nothing) else { return Ok(None) };
-    let known = in_force(context.catalogues, subscription, &key.charge, key.start);
-    let title = known.map_or(key.charge.clone(), |(_, _, charge)| charge.title.clone());
-    let zero = Exact::ZERO;
-    let mut line = Line {
-        id: String::new(),
-        kind: LineKind::Correction,
-        key: Some(key.clone()),
-        plan: subscription.plan.clone(),
-        title,
-        description: String::new(),
-        quantity: zero.sub(before.quantity)?,
-        unit: before.unit.clone(),
-        free: zero.sub(before.free)?,
-        unit_price: None,
-        basis: PriceBasis { per: before.unit.clone(), units: Exact::ONE, model: "reversal" },
-        list: before.list.negated(),
-        discount: before.list.negated().sub(before.amount.negated())?,
-        amount: before.amount.negated(),
-        period,
-        cycle: period,
-        posted: context.at,
-        catalogue: known.map(|(catalogue, ..)| CatalogueRef {
-            id: catalogue.id.clone(),
-            version: catalogue.version.clone(),
-            hash: catalogue.hash.clone(),
-        }),
-        rules: known.map(|(_, _, charge)| charge.rules.clone()).unwrap_or_default(),
-        corrects: (!before.line.is_empty()).then(|| before.line.clone()),
-        formula: String::new(),
-        explanation: String::new(),
-    };
-    explain::word_reversal(&mut line, before, &context.account.zone, context.account.currency);
-    Ok(Some(line))
 }

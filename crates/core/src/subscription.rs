@@ -5,7 +5,7 @@
 
 use crate::calendar::{Instant, Span, Zone};
 use crate::catalog::{Mode, MonthDays};
-use crate::money::{Exact, OutOfRange};
+use crate::money::{Amount, Exact, OutOfRange};
 use jiff::civil::Date;
 use std::collections::BTreeMap;
 
@@ -53,12 +53,27 @@ pub struct Progress {
 }
 
 /// A prepaid term.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Term {
     /// When it was bought.
     pub purchased: Instant,
     /// Months bought, renewals included.
     pub months: u16,
+    /// What was paid for: the purchase, then each renewal.
+    pub periods: Vec<PaidPeriod>,
+}
+
+/// A part of a prepaid term that was paid for at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PaidPeriod {
+    /// The time paid for.
+    pub span: Span,
+    /// Its months.
+    pub months: u16,
+    /// When it was ordered.
+    pub ordered: Instant,
+    /// What was paid, after discounts.
+    pub paid: Amount,
 }
 
 /// A change of the quantity.

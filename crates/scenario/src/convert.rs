@@ -56,6 +56,9 @@ pub(crate) fn command(
             let action = Action::ChangeQuantity { subscription: text(&change.path.name), delta };
             wish(&change.path.account, effective(&change.effective)?, action)
         }
+        Verb::Unsubscribe(path) => {
+            wish(&path.account, at, Action::Unsubscribe { subscription: text(&path.name) })
+        }
         Verb::Cancel(path) => wish(&path.account, at, Action::Cancel { subscription: text(&path.name) }),
         Verb::Stop(path) | Verb::Start(path) => {
             let stopped = matches!(command.verb, Verb::Stop(_));

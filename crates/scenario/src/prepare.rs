@@ -318,7 +318,7 @@ impl Desk<'_> {
                 paths.push(&change.path);
                 Some(&change.path.account)
             }
-            Verb::Cancel(path) | Verb::Stop(path) | Verb::Start(path) => {
+            Verb::Cancel(path) | Verb::Unsubscribe(path) | Verb::Stop(path) | Verb::Start(path) => {
                 paths.push(path);
                 Some(&path.account)
             }

@@ -324,9 +324,11 @@ impl UsageLog {
             }
         }
         let mut lost: BTreeSet<(LaneKey, Span, Scope)> = BTreeSet::new();
+        // Usage of the clock's very moment has arrived; what files bring for later may yet be taken.
+        let until = run.clock.checked_add(jiff::SignedDuration::from_nanos(1)).unwrap_or(run.clock);
         for account in run.accounts() {
             let (id, group) = (&account.head.id, &run.groups[&account.head.id]);
-            let unrouted = unrouted(group, &run.prepared.catalogues, &run.metering, id, run.clock);
+            let unrouted = unrouted(group, &run.prepared.catalogues, &run.metering, id, until);
             lost.extend(unrouted.into_iter().map(|one| (one.lane, one.span, one.scope)));
         }
         if !lost.is_empty() {

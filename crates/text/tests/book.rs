@@ -17,6 +17,24 @@ fn the_books_of_the_reference_are_books() {
 }
 
 #[test]
+fn the_books_of_the_importers_page_are_books() {
+    const PAGE: &str = include_str!("../../../docs/importers.md");
+    let books: Vec<&str> =
+        PAGE.split("```book\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(books.len(), 2);
+    for book in books {
+        if let Err(mistakes) = parse("docs/importers.md", book.as_bytes()) {
+            panic!("{mistakes:#?}\n{book}");
+        }
+    }
+    for preset in PRESETS {
+        let heading =
+            |line: &str| line.starts_with("### ") && line[4..].split(", ").any(|name| name == *preset);
+        assert!(PAGE.lines().any(heading), "docs/importers.md lacks a heading for {preset}");
+    }
+}
+
+#[test]
 fn the_reference_names_every_verb_in_its_form_and_every_preset() {
     for (verb, form) in VERBS {
         let heading = REFERENCE.lines().any(|line| {

@@ -26,6 +26,7 @@ Catalogue  harbour-api, version 2026-01-01, text (hash)
 Prices     in EUR, from 2026-01-01 on
 Clock      days and months of Europe/Berlin
 Renewals   end to end: months are counted from the purchase
+Refunds    none: a term runs to its end
 Source     Invented for Farebox: no such company, no such prices.
 
 Harbour platform                                                                            platform
@@ -113,6 +114,7 @@ Catalogue  huawei-koophone, version 2023-06-01, text (hash)
 Prices     in CNY
 Clock      days and months of +08:00
 Renewals   end to end: months are counted from the purchase
+Refunds    what was paid, less what is consumed by days of a month of 30, less 10 % of it
 Source     Huawei Cloud, KooPhone, Billing Overview. Prices and types are examples.
 
 General-purpose cloud phones                                                                  phones

@@ -32,6 +32,7 @@ const READERS: &[(&str, &str)] = &[
     ("too-long", "the row is longer than a row may be"),
     ("too-many-values", "the columns that rules look at have too many different values"),
     ("unclosed-quote", "a quoted field never ends"),
+    ("unfinished", "the call is not over, or nothing in the files says when it began"),
 ];
 
 /// Codes that only a mistake in the program can bring about.
@@ -54,6 +55,8 @@ fn refusals() -> Vec<Refusal> {
         OrderRefusal::ModeNotOffered { plan: plan(), mode: Mode::Prepaid, offered: vec![Mode::PayPerUse] },
         OrderRefusal::TermNotOffered { plan: plan(), months: Some(2), offered: vec![1, 6, 12] },
         OrderRefusal::NoTerm(name()),
+        OrderRefusal::TermRuns(name()),
+        OrderRefusal::NoRefund(name()),
         OrderRefusal::ModeChange(name()),
         OrderRefusal::PlanChange(name()),
         OrderRefusal::OptionChange("phones".into(), "specification".into()),
@@ -169,7 +172,7 @@ fn the_page_of_errors_is_that_of_the_code() {
 /// The codes in the sources of the readers: the first text in a call that makes a reason.
 fn codes_in(source: &str) -> BTreeSet<String> {
     let mut codes = BTreeSet::new();
-    for maker in ["quarantine(", "Reason::new(", "Err(("] {
+    for maker in ["quarantine(", "Reason::new(", "Err((", "Wrong(", "wrong("] {
         for rest in source.split(maker).skip(1) {
             let Some((before, rest)) = rest.split_once('"') else { continue };
             let Some((code, after)) = rest.split_once('"') else { continue };

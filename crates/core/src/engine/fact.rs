@@ -6,7 +6,7 @@ use crate::calendar::{Instant, Span};
 use crate::ledger::{Ledger, Posting};
 use crate::money::{Amount, OutOfRange};
 use crate::settlement::Mark;
-use crate::subscription::{QuantityChange, Subscription};
+use crate::subscription::{PaidPeriod, QuantityChange, Subscription};
 use std::collections::BTreeMap;
 
 /// Something that happened, with its outcome.
@@ -56,10 +56,19 @@ pub enum Fact {
         account: String,
         /// The subscription.
         subscription: String,
-        /// Months added.
-        months: u16,
-        /// Its new end.
-        end: Instant,
+        /// What was paid for; its end is the subscription's new end.
+        period: PaidPeriod,
+    },
+    /// A prepaid term was given up.
+    Unsubscribed {
+        /// The account.
+        account: String,
+        /// The subscription.
+        subscription: String,
+        /// The first moment after it.
+        at: Instant,
+        /// Whether everything came back because it was soon after the order.
+        in_full: bool,
     },
     /// A price was agreed.
     PriceAgreed {
@@ -171,12 +180,19 @@ impl Group {
                 // What was settled just before may owe its minimum now that nothing follows.
                 touch(subscription, at.checked_sub(jiff::SignedDuration::from_nanos(1)).unwrap_or(*at));
             }
-            Fact::Renewed { account, subscription, months, end } => {
+            Fact::Renewed { account, subscription, period } => {
                 let subscription = self.subscription_mut(account, subscription)?;
-                subscription.end = Some(*end);
+                subscription.end = Some(period.span.end);
                 if let Some(term) = &mut subscription.term {
-                    term.months += months;
+                    term.months += period.months;
+                    term.periods.push(*period);
                 }
+            }
+            Fact::Unsubscribed { account, subscription, at, in_full } => {
+                let subscription = self.subscription_mut(account, subscription)?;
+                subscription.end = Some(*at);
+                touch(subscription, *at);
+                self.account_mut(account)?.head.full_refunds += u16::from(*in_full);
             }
             Fact::PriceAgreed { account, price } => {
                 let account = self.account_mut(account)?;

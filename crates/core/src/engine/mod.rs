@@ -10,6 +10,7 @@ mod fact;
 mod money;
 mod orders;
 mod refusal;
+mod terms;
 
 pub use fact::{ApplyError, Fact};
 pub use refusal::{OrderRefusal, REFUSAL_CODES, Refusal};
@@ -175,6 +176,11 @@ pub enum Action {
         /// The subscription.
         subscription: String,
     },
+    /// Give up a prepaid term, against a refund (R-UNS-1).
+    Unsubscribe {
+        /// The subscription.
+        subscription: String,
+    },
     /// Prolong a prepaid term.
     Renew {
         /// The subscription.
@@ -246,6 +252,7 @@ pub fn decide(
             opened: command.effective_at,
             prices: Vec::new(),
             discounts: Vec::new(),
+            full_refunds: 0,
         }))]);
     }
     let account =

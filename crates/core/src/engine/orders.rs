@@ -1,27 +1,23 @@
 //! Orders: subscribing, changing, ending, agreeing prices and discounts.
 
-use super::{Action, Catalogues, Command, Fact, OrderRefusal, Refusal, money};
+use super::terms::{self, Bought};
+use super::{Action, Catalogues, Command, Fact, OrderRefusal, Refusal};
 use crate::account::{AccountHead, AgreedPrice, Discount, View};
-use crate::bill::{CatalogueRef, ChargeKey, Line, LineKind, PriceBasis};
-use crate::calendar::{Cycle, Instant, Span};
-use crate::catalog::{Catalogue, Charge, Measure, Mode, Model, Plan, RenewalRule, Settle};
-use crate::explain;
-use crate::money::{Amount, Exact};
-use crate::quantity;
-use crate::rating::{self, Step};
-use crate::settlement;
-use crate::subscription::{QuantityChange, Subscription, Term};
+use crate::calendar::{Instant, Span};
+use crate::catalog::{Charge, Mode, Model, Plan};
+use crate::money::Exact;
+use crate::subscription::{PaidPeriod, QuantityChange, Subscription, Term};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Attributes that any order may carry: how its own charges are split on bills (R-ORG-2).
 const LABELS: [&str; 2] = ["application", "project"];
 
 /// Where an order is decided.
-struct Desk<'a> {
-    view: &'a dyn View,
-    catalogues: &'a Catalogues,
-    account: &'a AccountHead,
-    at: Instant,
+pub(super) struct Desk<'a> {
+    pub(super) view: &'a dyn View,
+    pub(super) catalogues: &'a Catalogues,
+    pub(super) account: &'a AccountHead,
+    pub(super) at: Instant,
 }
 
 pub(super) fn decide(
@@ -64,13 +60,16 @@ pub(super) fn decide(
             Err(OrderRefusal::OptionChange(subscription.clone(), name.clone()).into())
         }
         Action::Cancel { subscription } => {
-            desk.running(subscription)?;
+            if desk.running(subscription)?.term.is_some() {
+                return Err(OrderRefusal::TermRuns(subscription.clone()).into());
+            }
             Ok(vec![Fact::Ended {
                 account: account.id.clone(),
                 subscription: subscription.clone(),
                 at: desk.at,
             }])
         }
+        Action::Unsubscribe { subscription } => desk.unsubscribe(subscription),
         Action::Renew { subscription, months } => desk.renew(subscription, *months),
         Action::AgreePrice { plan, charge, price, until } => desk.agree_price(plan, charge, *price, *until),
         Action::Grant { percent, plan, charge, until } => {
@@ -92,7 +91,7 @@ struct Order<'a> {
 
 impl Desk<'_> {
     /// A subscription that runs at the moment of the command.
-    fn running(&self, name: &str) -> Result<&Subscription, OrderRefusal> {
+    pub(super) fn running(&self, name: &str) -> Result<&Subscription, OrderRefusal> {
         let subscription = self
             .view
             .subscription(&self.account.id, name)
@@ -127,9 +126,9 @@ impl Desk<'_> {
         }
         let mode = mode_of(plan, order)?;
         check_attributes(plan, order.attributes)?;
-        let months = term_of(plan, mode, order.months)?;
+        let months = terms::term_of(plan, mode, order.months)?;
         let end = months.and_then(|months| catalogue.zone.term_end(self.at, months.into()));
-        let subscription = Subscription {
+        let mut subscription = Subscription {
             name,
             catalogue: catalogue.id.clone(),
             product: product.id.clone(),
@@ -137,7 +136,7 @@ impl Desk<'_> {
             mode,
             start: self.at,
             end,
-            term: months.map(|months| Term { purchased: self.at, months }),
+            term: None,
             attributes: order.attributes.clone(),
             changes: vec![QuantityChange { at: self.at, delta: order.quantity }],
             stops: Vec::new(),
@@ -145,165 +144,17 @@ impl Desk<'_> {
             recheck: BTreeMap::new(),
             progress: BTreeMap::new(),
         };
-        let period = Span { start: self.at, end: end.unwrap_or(self.at) };
-        let lines = self.purchase(&subscription, order.quantity, months, period)?;
-        let mut facts =
-            vec![Fact::Subscribed { account: self.account.id.clone(), subscription: Box::new(subscription) }];
-        facts.extend(lines);
-        Ok(facts)
-    }
-
-    /// Charges what is paid at purchase, at the prices in force now (R-CHG-2).
-    fn purchase(
-        &self,
-        subscription: &Subscription,
-        quantity: i64,
-        months: Option<u16>,
-        period: Span,
-    ) -> Result<Option<Fact>, Refusal> {
-        let Some(catalogue) = self.catalogues.in_force(&subscription.catalogue, self.at) else {
-            return Ok(None);
-        };
-        let Some((_, plan)) = catalogue.plan(&subscription.plan) else { return Ok(None) };
-        let month = self.account.zone.cycle(Cycle::Month, self.at);
-        let posted = self.view.bill(&self.account.id, month.start).map_or(0, |bill| bill.lines);
-        let bill = money::bill_id(self.account, month);
-        let renewal = period.start != subscription.start;
-        let mut lines: Vec<Line> = Vec::new();
-        for charge in &plan.charges {
-            let once = charge.measure != Measure::Term;
-            if charge.settle != Settle::AtPurchase
-                || !charge.modes.contains(&subscription.mode)
-                || (once && renewal)
-            {
-                continue;
-            }
-            let number = posted + lines.len() + 1;
-            let id = format!("{bill}-{number}");
-            let months = if once { None } else { months };
-            lines.push(self.purchase_line(
-                subscription,
-                catalogue,
-                plan,
-                charge,
-                quantity,
-                months,
-                period,
-                id,
-            )?);
-        }
-        if lines.is_empty() {
-            return Ok(None);
-        }
-        money::charge(self.view, self.account, month, lines, self.at).map(Some)
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "a line says all of this")]
-    fn purchase_line(
-        &self,
-        subscription: &Subscription,
-        catalogue: &Catalogue,
-        plan: &Plan,
-        charge: &Charge,
-        quantity: i64,
-        months: Option<u16>,
-        period: Span,
-        id: String,
-    ) -> Result<Line, Refusal> {
-        let currency = self.account.currency;
-        let units = Exact::whole(quantity.into()).mul(Exact::whole(months.unwrap_or(1).into()))?;
-        let agreed = self.account.prices.iter().rev().find(|price| {
-            price.plan == plan.id && price.charge == charge.id && price.valid.contains(self.at)
+        let span = Span { start: self.at, end: end.unwrap_or(self.at) };
+        let bought = Bought { quantity: order.quantity, months, span };
+        let (paid, charged) = self.purchase(&subscription, &bought)?;
+        subscription.term = months.map(|months| {
+            let period = PaidPeriod { span, months, ordered: self.at, paid };
+            Term { purchased: self.at, months, periods: vec![period] }
         });
-        let list = rating::rate(&[Step { quantity: units, pricing: &charge.pricing }], true)?[0];
-        let mut net = list.amount;
-        let mut reason = String::new();
-        if let Some(price) = agreed {
-            net = units.mul(price.price)?;
-            reason = "negotiated price".to_owned();
-        }
-        let percent =
-            settlement::best_percent(self.account, &plan.id, &charge.id, |valid| valid.contains(self.at));
-        if let (Some(percent), true) = (percent, charge.discountable) {
-            let hundred = Exact::whole(100);
-            let reduced = list.amount.mul(hundred.sub(percent)?)?.div(hundred)?;
-            if reduced < net || reason.is_empty() {
-                net = reduced;
-                reason = format!("{percent} % commercial discount");
-            }
-        }
-        let (list_amount, amount) = (Amount::quantise(list.amount)?, Amount::quantise(net)?);
-        let discount = list_amount.sub(amount)?;
-        let unit_price = match &charge.pricing.model {
-            Model::PerUnit(price) => Some(*price),
-            _ => None,
-        };
-        let bought = quantity::count(quantity, &plan.unit);
-        let (unit, per, what) = match months {
-            Some(months) => (
-                format!("{}-month", plan.unit),
-                format!("{} and month", plan.unit),
-                format!("{bought} for {}", quantity::count(months.into(), "month")),
-            ),
-            None => (plan.unit.clone(), plan.unit.clone(), bought),
-        };
-        let formula = match unit_price {
-            Some(price) => format!("{units} × {}", explain::show_price(price, currency)),
-            None => list_amount.decimal(currency),
-        };
-        let list_shown = list_amount.decimal(currency);
-        let mut explanation = if formula == list_shown {
-            format!("{what}, paid at purchase: {list_shown}.")
-        } else {
-            format!("{what}, paid at purchase: {formula} = {list_shown}.")
-        };
-        if !discount.is_zero() {
-            explanation.push_str(&format!(
-                " Less {} ({reason}): {} {currency}.",
-                discount.decimal(currency),
-                amount.decimal(currency)
-            ));
-        }
-        let when = if period.is_empty() {
-            String::new()
-        } else {
-            format!(", {}", explain::show_period(&catalogue.zone, period))
-        };
-        Ok(Line {
-            id,
-            kind: LineKind::Purchase,
-            key: Some(ChargeKey {
-                subscription: subscription.name.clone(),
-                charge: charge.id.clone(),
-                accumulation: period.start,
-                start: period.start,
-                group: BTreeMap::new(),
-                split: quantity::own_split(subscription),
-            }),
-            plan: plan.id.clone(),
-            title: charge.title.clone(),
-            description: format!("{}{when}", charge.title),
-            quantity: units,
-            unit,
-            free: list.free,
-            unit_price,
-            basis: PriceBasis { per, units: Exact::ONE, model: explain::model_name(&charge.pricing.model) },
-            list: list_amount,
-            discount,
-            amount,
-            period,
-            cycle: period,
-            posted: self.at,
-            catalogue: Some(CatalogueRef {
-                id: catalogue.id.clone(),
-                version: catalogue.version.clone(),
-                hash: catalogue.hash.clone(),
-            }),
-            rules: charge.rules.clone(),
-            corrects: None,
-            formula,
-            explanation,
-        })
+        let subscription = Box::new(subscription);
+        let mut facts = vec![Fact::Subscribed { account: self.account.id.clone(), subscription }];
+        facts.extend(charged);
+        Ok(facts)
     }
 
     fn change_quantity(&self, name: &str, delta: i64) -> Result<Vec<Fact>, Refusal> {
@@ -318,32 +169,6 @@ impl Desk<'_> {
         }
         let (account, subscription) = (self.account.id.clone(), name.to_owned());
         Ok(vec![Fact::QuantityChanged { account, subscription, change }])
-    }
-
-    fn renew(&self, name: &str, months: u16) -> Result<Vec<Fact>, Refusal> {
-        let subscription = self.running(name)?;
-        let (Some(term), Some(end)) = (subscription.term, subscription.end) else {
-            return Err(OrderRefusal::NoTerm(name.to_owned()).into());
-        };
-        let catalogue = self.catalogues.in_force(&subscription.catalogue, self.at);
-        let plan = catalogue.and_then(|list| list.plan(&subscription.plan));
-        let (Some(catalogue), Some((_, plan))) = (catalogue, plan) else {
-            return Err(OrderRefusal::UnknownPlan(subscription.plan.clone()).into());
-        };
-        term_of(plan, Mode::Prepaid, Some(months))?;
-        let new_end = match catalogue.policy.renewal {
-            RenewalRule::NextMidnight => catalogue.zone.term_end(end, months.into()),
-            RenewalRule::EndToEnd => {
-                catalogue.zone.term_end(term.purchased, i32::from(term.months) + i32::from(months))
-            }
-        };
-        let new_end = new_end.ok_or(Refusal::OutOfRange)?;
-        let period = Span { start: end, end: new_end };
-        let charged = self.purchase(subscription, subscription.quantity_at(self.at), Some(months), period)?;
-        let (account, subscription) = (self.account.id.clone(), name.to_owned());
-        let mut facts = vec![Fact::Renewed { account, subscription, months, end: new_end }];
-        facts.extend(charged);
-        Ok(facts)
     }
 
     /// The time from the command's moment to its end, if it has one.
@@ -445,20 +270,6 @@ fn mode_of(plan: &Plan, order: &Order<'_>) -> Result<Mode, OrderRefusal> {
         return Ok(wished);
     }
     Err(OrderRefusal::ModeNotOffered { plan: plan.id.clone(), mode: wished, offered: plan.modes.clone() })
-}
-
-/// The term of an order: one of the plan's when prepaid, none when not.
-fn term_of(plan: &Plan, mode: Mode, months: Option<u16>) -> Result<Option<u16>, OrderRefusal> {
-    match (mode, months) {
-        (Mode::PayPerUse, None) => Ok(None),
-        (Mode::PayPerUse, Some(_)) => Err(OrderRefusal::NoTerm(plan.id.clone())),
-        (Mode::Prepaid, Some(months)) if plan.terms_months.contains(&months) => Ok(Some(months)),
-        (Mode::Prepaid, months) => Err(OrderRefusal::TermNotOffered {
-            plan: plan.id.clone(),
-            months,
-            offered: plan.terms_months.clone(),
-        }),
-    }
 }
 
 /// What a plan binds must be told; what it does not know must not.

@@ -77,6 +77,10 @@ pub enum OrderRefusal {
     },
     /// A pay-per-use order has no term, and is not renewed (R-YKF-10).
     NoTerm(String),
+    /// A prepaid term is unsubscribed, not cancelled: it has a refund (R-YKF-11).
+    TermRuns(String),
+    /// The price list has no refund.
+    NoRefund(String),
     /// The mode cannot be changed (R-CEC-3, R-KP-5).
     ModeChange(String),
     /// The plan cannot be changed.
@@ -170,6 +174,8 @@ pub const REFUSAL_CODES: &[&str] = &[
     "mode-not-offered",
     "term-not-offered",
     "no-term",
+    "term-runs",
+    "no-refund",
     "mode-change-not-supported",
     "plan-change-not-supported",
     "option-change-not-supported",
@@ -206,6 +212,8 @@ impl Refusal {
                 OrderRefusal::ModeNotOffered { .. } => "mode-not-offered",
                 OrderRefusal::TermNotOffered { .. } => "term-not-offered",
                 OrderRefusal::NoTerm(_) => "no-term",
+                OrderRefusal::TermRuns(_) => "term-runs",
+                OrderRefusal::NoRefund(_) => "no-refund",
                 OrderRefusal::ModeChange(_) => "mode-change-not-supported",
                 OrderRefusal::PlanChange(_) => "plan-change-not-supported",
                 OrderRefusal::OptionChange(..) => "option-change-not-supported",
@@ -287,6 +295,12 @@ impl fmt::Display for OrderRefusal {
                     None => write!(f, "{plan} needs a term when prepaid")?,
                 }
                 write!(f, "; its terms are of {} months", offered.join(", "))
+            }
+            OrderRefusal::TermRuns(name) => {
+                write!(f, "{name} is paid for a term; unsubscribe it, and what is not used up comes back")
+            }
+            OrderRefusal::NoRefund(name) => {
+                write!(f, "{name} cannot be given up before its end: its price list has no refund")
             }
             OrderRefusal::NoTerm(name) => {
                 write!(

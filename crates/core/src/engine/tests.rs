@@ -1,1 +1,111 @@
+use super::*;
+use crate::account::Group;
+use crate::metering::Change;
+use crate::testing::{at, call, catalogues, exact, metering, zone};
 
+/// An account that is told what to do, one line after the other.
+struct Desk {
+    group: Group,
+    catalogues: Catalogues,
+    metering: Metering,
+}
+
+impl Desk {
+    fn new(cuts: &[Instant]) -> Desk {
+        let mut desk = Desk { group: Group::default(), catalogues: catalogues(), metering: metering(cuts) };
+        let currency = Currency::parse("CNY").unwrap();
+        desk.act("2026-01-01T00:00", Action::Open { title: "Acme".into(), currency, zone: zone() }).unwrap();
+        desk
+    }
+
+    fn act(&mut self, when: &str, action: Action) -> Result<Vec<Fact>, Refusal> {
+        let command = Command { account: "acme".into(), effective_at: at(when), action };
+        let facts = decide(&self.group, &self.catalogues, &self.metering, &command, at(when))?;
+        for fact in &facts {
+            self.group.apply(fact).unwrap();
+        }
+        Ok(facts)
+    }
+
+    fn subscribe(&mut self, when: &str, plan: &str, quantity: i64) {
+        let (plan, attributes) = (plan.to_owned(), BTreeMap::new());
+        let order = Action::Subscribe { plan, name: None, quantity, mode: None, months: None, attributes };
+        self.act(when, order).unwrap();
+    }
+
+    /// Settles, and shows the amounts of the lines that were posted.
+    fn settle(&mut self, when: &str, late_from: Option<&str>) -> String {
+        let facts = self.act(when, Action::Settle { late_from: late_from.map(at) }).unwrap();
+        let lines = facts.iter().flat_map(|fact| match fact {
+            Fact::Charged { lines, .. } => lines.as_slice(),
+            _ => &[],
+        });
+        lines.map(|line| line.amount.exact().to_string()).collect::<Vec<_>>().join(" ")
+    }
+}
+
+#[test]
+fn settling_again_gives_nothing() {
+    let mut desk = Desk::new(&[]);
+    desk.subscribe("2026-01-05T08:00", "calls", 1);
+    desk.metering.count(&call("1", at("2026-01-05T08:10"), "61", &[]), Change::Add).unwrap();
+    assert_eq!(desk.settle("2026-01-05T09:00", None), "0.2 0.6");
+    assert_eq!(desk.settle("2026-01-05T09:00", None), "");
+    assert_eq!(desk.settle("2026-01-05T09:00", Some("2026-01-05T08:10")), "");
+}
+
+#[test]
+fn late_usage_is_the_difference() {
+    let mut desk = Desk::new(&[]);
+    desk.subscribe("2026-01-05T08:00", "calls", 1);
+    assert_eq!(desk.settle("2026-01-05T09:00", None), "0.6");
+    desk.metering.count(&call("1", at("2026-01-05T08:10"), "61", &[]), Change::Add).unwrap();
+    assert_eq!(desk.settle("2026-01-05T10:00", Some("2026-01-05T08:10")), "0.2 0.6");
+    desk.metering.count(&call("1", at("2026-01-05T08:10"), "61", &[]), Change::Remove).unwrap();
+    assert_eq!(desk.settle("2026-01-05T11:00", Some("2026-01-05T08:10")), "-0.2 0.6");
+}
+
+#[test]
+fn an_end_in_the_past_gives_back_what_was_charged_after_it() {
+    let end = at("2026-01-05T08:30");
+    let mut desk = Desk::new(&[end]);
+    desk.subscribe("2026-01-05T08:00", "calls", 2);
+    desk.metering.count(&call("1", at("2026-01-05T08:50"), "60", &[]), Change::Add).unwrap();
+    assert_eq!(desk.settle("2026-01-05T09:00", None), "0.1 1.2");
+    assert_eq!(desk.settle("2026-01-05T10:00", None), "1.2");
+    desk.act("2026-01-05T08:30", Action::Cancel { subscription: "calls".into() }).unwrap();
+    assert_eq!(desk.settle("2026-01-05T11:00", None), "-0.1 -0.6 -1.2");
+    assert_eq!(desk.settle("2026-01-05T12:00", None), "");
+}
+
+#[test]
+fn a_refusal_changes_nothing() {
+    let mut desk = Desk::new(&[]);
+    desk.subscribe("2026-01-05T08:00", "seats", 2);
+    let before = desk.group.clone();
+    let remove = Action::ChangeQuantity { subscription: "seats".into(), delta: -3 };
+    let refused = desk.act("2026-01-06T08:00", remove).unwrap_err();
+    assert_eq!(refused, OrderRefusal::BelowZero { subscription: "seats".into(), units: 2 }.into());
+    let too_fine = desk.act("2026-01-06T08:00", Action::TopUp { amount: exact("0.001") }).unwrap_err();
+    assert_eq!(too_fine.code(), "bad-amount");
+    assert_eq!(desk.group, before);
+}
+
+#[test]
+fn codes_are_each_there_once() {
+    let codes: BTreeSet<&str> = REFUSAL_CODES.iter().copied().collect();
+    assert_eq!(codes.len(), REFUSAL_CODES.len());
+}
+
+#[test]
+fn versions_share_zone_and_currency_and_differ_in_date() {
+    let mut catalogues = catalogues();
+    let first = catalogues.in_force("test", Instant::MIN).unwrap().clone();
+    assert_eq!(catalogues.add(first.clone()), Err(CatalogueConflict::SameDate));
+    let elsewhere = Catalogue { zone: Zone::utc(), effective: Some(at("2026-02-01T00:00")), ..first.clone() };
+    assert_eq!(catalogues.add(elsewhere), Err(CatalogueConflict::ZoneOrCurrency));
+    let second = Catalogue { version: "2".into(), effective: Some(at("2026-02-01T00:00")), ..first };
+    catalogues.add(second).unwrap();
+    let version = |when: &str| catalogues.in_force("test", at(when)).unwrap().version.clone();
+    assert_eq!((version("2026-01-31T23:59"), version("2026-02-01T00:00")), ("1".into(), "2".into()));
+}

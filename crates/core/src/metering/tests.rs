@@ -1,1 +1,119 @@
+use super::*;
+use crate::testing::{at, call, metering, zone};
+use proptest::prelude::*;
 
+/// Counts a call; answers the code of its problem, or what became of it.
+fn count(event: &Event<'_>) -> String {
+    match metering(&[]).count(event, Change::Add) {
+        Ok(counted) => format!("{counted:?}"),
+        Err(problem) => problem.code().to_owned(),
+    }
+}
+
+#[test]
+fn an_event_is_counted_or_it_is_said_why_not() {
+    let time = at("2026-01-05T08:10");
+    assert_eq!(count(&call("1", time, "61", &[])), "Counted");
+    assert_eq!(count(&call("1", time, "61", &[("direction", "internal")])), "NotBillable");
+    assert_eq!(count(&Event { account: "nobody", ..call("1", time, "61", &[]) }), "unknown-account");
+    assert_eq!(count(&Event { account: "idle", ..call("1", time, "61", &[]) }), "nothing-measures");
+    assert_eq!(count(&Event { kind: "fax", ..call("1", time, "61", &[]) }), "nothing-measures");
+    assert_eq!(count(&call("1", time, "", &[])), "not-a-number");
+    assert_eq!(count(&call("1", time, "-1", &[])), "negative-quantity");
+    assert_eq!(count(&call("1", time, "0.0000000001", &[])), "not-a-number");
+    assert_eq!(count(&call("1", at("1969-12-31T00:00"), "1", &[])), "time-out-of-range");
+    let mut without = call("1", time, "61", &[]);
+    without.attributes.retain(|(name, _)| *name != "lines");
+    assert_eq!(count(&without), "missing-attribute");
+}
+
+#[test]
+fn a_problem_under_one_meter_counts_under_none() {
+    let mut metering = metering(&[]);
+    let wrong = call("1", at("2026-01-05T08:10"), "61", &[("lines", "many")]);
+    metering.count(&wrong, Change::Add).unwrap_err();
+    assert_eq!(shown(&metering), "");
+}
+
+#[test]
+fn segments_are_cut_by_the_cycle_and_by_what_changes() {
+    let mut metering = metering(&[at("2026-01-05T08:55:30")]);
+    for (id, time) in [("1", "2026-01-05T08:55:29"), ("2", "2026-01-05T08:55:30"), ("3", "2026-01-05T09:00")]
+    {
+        metering.count(&call(id, at(time), "60", &[]), Change::Add).unwrap();
+    }
+    let segments: Vec<String> = lane(&metering, "minutes")
+        .segments(always())
+        .map(|(span, _)| format!("{}-{}", zone().local(span.start).time(), zone().local(span.end).time()))
+        .collect();
+    assert_eq!(segments, ["08:00:00-08:55:30", "08:55:30-09:00:00", "09:00:00-10:00:00"]);
+}
+
+#[test]
+fn what_max_cannot_forget_is_counted_again() {
+    let mut metering = metering(&[]);
+    let event = call("1", at("2026-01-05T08:10"), "61", &[("lines", "7")]);
+    metering.count(&event, Change::Add).unwrap();
+    assert!(!metering.is_stale());
+    metering.count(&event, Change::Remove).unwrap();
+    assert!(metering.is_stale());
+}
+
+fn always() -> Span {
+    Span { start: Instant::MIN, end: Instant::MAX }
+}
+
+fn lane<'a>(metering: &'a Metering, meter: &str) -> &'a Lane {
+    metering.lanes_of("acme").find(|lane| lane.spec().key.meter == meter).unwrap()
+}
+
+/// Every counter, in order.
+fn shown(metering: &Metering) -> String {
+    let mut shown = String::new();
+    for lane in metering.lanes_of("acme") {
+        for (span, counters) in lane.segments(always()) {
+            for (scope, counter) in counters {
+                shown.push_str(&format!("{} {span:?} {scope:?} {counter:?}\n", lane.spec().key.meter));
+            }
+        }
+    }
+    shown
+}
+
+proptest! {
+    #[test]
+    fn parts_merge_into_the_whole_in_any_order(
+        calls in prop::collection::vec((0i64..200_000, 0u32..500, 0u8..3, 0u8..3), 1..40),
+    ) {
+        let seconds: Vec<String> = calls.iter().map(|(_, seconds, ..)| seconds.to_string()).collect();
+        let tags = ["red", "blue", "green"];
+        let event = |index: usize| {
+            let (offset, _, project, tag) = calls[index];
+            let time = at("2026-01-05T00:00").checked_add(jiff::SignedDuration::from_secs(offset)).unwrap();
+            let more = [("project", tags[project as usize]), ("tag:team", tags[tag as usize])];
+            call("id", time, &seconds[index], &more[..usize::from(tag)])
+        };
+        let mut whole = metering(&[]);
+        let mut parts = [metering(&[]), metering(&[]), metering(&[])];
+        for index in 0..calls.len() {
+            whole.count(&event(index), Change::Add).unwrap();
+            parts[index % 3].count(&event(calls.len() - 1 - index), Change::Add).unwrap();
+        }
+        let [mut merged, second, third] = parts;
+        merged.merge(third).unwrap();
+        merged.merge(second).unwrap();
+        prop_assert_eq!(shown(&whole), shown(&merged));
+    }
+
+    #[test]
+    fn taking_everything_back_leaves_a_sum_of_nothing(seconds in prop::collection::vec(0u32..4000, 1..20)) {
+        let mut metering = metering(&[]);
+        for change in [Change::Add, Change::Remove] {
+            for second in &seconds {
+                let text = second.to_string();
+                metering.count(&call("id", at("2026-01-05T08:10"), &text, &[]), change).unwrap();
+            }
+        }
+        prop_assert_eq!(lane(&metering, "minutes").segments(always()).flat_map(|(_, all)| all).count(), 0);
+    }
+}

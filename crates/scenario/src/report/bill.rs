@@ -92,6 +92,10 @@ fn arithmetic(line: &Line, head: &AccountHead) -> String {
         LineKind::Rounding => String::new(),
         // The formula of a difference has the discounts in it.
         _ if line.discount.is_zero() || line.corrects.is_some() => line.formula.clone(),
+        // A negotiated price can be above the list's.
+        _ if line.discount.is_negative() => {
+            format!("{} + {}", line.formula, line.discount.negated().decimal(head.currency))
+        }
         _ => format!("{} − {}", line.formula, line.discount.decimal(head.currency)),
     }
 }

@@ -146,6 +146,8 @@ pub enum Verb {
     Add(QuantityChange),
     /// `remove`: fewer units, the newest first.
     Remove(QuantityChange),
+    /// `unsubscribe`: a prepaid term is given up.
+    Unsubscribe(Path),
     /// `cancel`: a subscription ends.
     Cancel(Path),
     /// `stop`: a subscription pauses.

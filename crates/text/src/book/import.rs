@@ -4,9 +4,18 @@ use super::ast::*;
 use super::lex::{Lexed, Mistake, Words, check_key, name, quoted, twice};
 use super::time::When;
 use super::verb::{zone, zone_word};
+use crate::import::Preset;
 
 /// The formats that can be imported; `docs/book.md` explains each.
-pub const PRESETS: &[&str] = &["access-log", "asterisk", "cloudevents", "csv"];
+pub const PRESETS: &[&str] = &{
+    let mut names = [""; Preset::ALL.len()];
+    let mut i = 0;
+    while i < names.len() {
+        names[i] = Preset::ALL[i].name();
+        i += 1;
+    }
+    names
+};
 
 const FORM: &str = "import PRESET \"FILE\" [zone ZONE] [source NAME] [type TYPE]";
 const COLUMNS_FORM: &str = "columns NAME=COLUMN … [separator=;] [time-format=\"%d/%m/%Y %H:%M:%S\"]";

@@ -2,18 +2,21 @@
 //! `[features]`.
 
 use super::source::{BYTE_ORDER_MARK, Source, quoted};
-use super::table::{Form, Table, Value, described, text};
+use super::table::{Form, Number, Table, Value, described, text};
 use super::{MAX_BYTES, decks, hash, meters, plans};
 use crate::diagnostic::Diagnostic;
 use farebox_core::calendar::{Instant, LocalTime, YEARS, Zone};
-use farebox_core::catalog::{Catalogue, Policy, RenewalRule};
-use farebox_core::money::Currency;
+use farebox_core::catalog::{Catalogue, Consumption, FullRefund, Policy, RefundRule, RenewalRule};
+use farebox_core::money::{Currency, Exact};
 use jiff::civil::DateTime;
 use std::collections::BTreeSet;
 use toml::de::{DeTable, DeValue};
 
 const RENEWALS: &[(&str, RenewalRule)] =
     &[("end-to-end", RenewalRule::EndToEnd), ("next-midnight", RenewalRule::NextMidnight)];
+
+const COUNTS: &[(&str, Consumption)] =
+    &[("hours", Consumption::Hours), ("days-of-30", Consumption::DaysOf30)];
 
 pub(super) fn parse(file: &str, bytes: &[u8]) -> Result<Catalogue, Vec<Diagnostic>> {
     let Some(text) = readable(file, bytes)? else {
@@ -249,15 +252,43 @@ fn civil(written: &str) -> Option<DateTime> {
 }
 
 fn policy(source: &mut Source<'_>, root: &mut Table<'_>) -> Policy {
-    let mut policy = Policy { renewal: RenewalRule::EndToEnd };
+    let mut policy = Policy { renewal: RenewalRule::EndToEnd, refund: None };
     if let Some(value) = root.get("policy") {
         let at = root.place("policy");
         if let Some(mut table) = Table::read(source, "[policy]", at, value, "[policy]") {
             policy.renewal = table.choice(source, "renewal", RENEWALS).unwrap_or(policy.renewal);
+            if let Some(value) = table.get("refund") {
+                let at = table.place("refund");
+                let example = "refund = { fee-percent = 10, count = \"hours\" }";
+                let read = Table::read(source, "[policy] refund", at, value, example);
+                policy.refund = read.map(|table| refund(source, table));
+            }
             table.finish(source);
         }
     }
     policy
+}
+
+/// What comes back of a prepaid order that is given up.
+fn refund(source: &mut Source<'_>, mut table: Table<'_>) -> RefundRule {
+    let fee_percent = table.number(source, "fee-percent", Number::Quantity).unwrap_or(Exact::ZERO);
+    if fee_percent > Exact::whole(100) {
+        let at = table.value_place("fee-percent");
+        source.mistake(at, format!("a fee of {fee_percent} percent"), "a percentage from 0 to 100");
+    }
+    let count = table.choice(source, "count", COUNTS).unwrap_or(Consumption::Hours);
+    let within_days = table.whole(source, "full-within-days", 1..=366);
+    let times = table.whole(source, "full-times", 1..=10_000);
+    let full = within_days.zip(times).map(|(within_days, times)| FullRefund {
+        within_days: u16::try_from(within_days).unwrap_or(u16::MAX),
+        times: u16::try_from(times).unwrap_or(u16::MAX),
+    });
+    if within_days.is_some() != times.is_some() {
+        let at = table.place(if times.is_some() { "full-times" } else { "full-within-days" });
+        source.mistake(at, "half a rule of full refunds", "both full-within-days and full-times, or neither");
+    }
+    table.finish(source);
+    RefundRule { fee_percent, count, full }
 }
 
 /// The names of `[features]`: the features that plans may include, each with its title.

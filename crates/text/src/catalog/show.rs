@@ -4,13 +4,27 @@ use super::charges::cycle_name;
 use super::decks::DAYS;
 use farebox_core::calendar::{Cycle, show_local};
 use farebox_core::catalog::{
-    Aggregate, Band, BandHours, Catalogue, Charge, Deck, DeckRow, Held, HeldBy, Measure, Meter, Mode, Model,
-    MonthDays, Plan, RenewalRule, Rounding, Settle, Test,
+    Aggregate, Band, BandHours, Catalogue, Charge, Consumption, Deck, DeckRow, Held, HeldBy, Measure, Meter,
+    Mode, Model, MonthDays, Plan, RenewalRule, Rounding, Settle, Test,
 };
 use farebox_core::money::{Currency, Exact};
 
 /// Columns that running text may fill.
 const WIDTH: usize = 100;
+
+/// What comes back of a prepaid order that is given up.
+fn refund_text(catalogue: &Catalogue) -> String {
+    let Some(rule) = &catalogue.policy.refund else { return "none: a term runs to its end".to_owned() };
+    let count = match rule.count {
+        Consumption::Hours => "by the hour",
+        Consumption::DaysOf30 => "by days of a month of 30",
+    };
+    let mut text = format!("what was paid, less what is consumed {count}, less {} % of it", rule.fee_percent);
+    if let Some(full) = rule.full {
+        text += &format!("; all of it within {} days, {} times", full.within_days, full.times);
+    }
+    text
+}
 
 /// A price list in plain text: for each product and plan how it is ordered, what it includes and
 /// what it costs, then the rate decks. Lines end in `\n`; there is never more than one blank line.
@@ -32,6 +46,7 @@ pub fn show(catalogue: &Catalogue) -> String {
     };
     if catalogue.plans().any(|plan| plan.modes.contains(&Mode::Prepaid)) {
         facts.push(("Renewals", renewal.into()));
+        facts.push(("Refunds", refund_text(catalogue)));
     }
     if !catalogue.source.is_empty() {
         facts.push(("Source", catalogue.source.clone()));

@@ -204,6 +204,7 @@ impl Parser for AccessLog {
             offset: row.offset,
             body,
             repeats: true,
+            talk: None,
         });
     }
 }

@@ -43,6 +43,12 @@ pub(super) struct Interner {
 
 const TAG: u64 = !0xffff_ffff;
 
+impl Default for Interner {
+    fn default() -> Interner {
+        Interner::new()
+    }
+}
+
 impl Interner {
     pub(super) fn new() -> Interner {
         Interner { slots: vec![0; 256], hashes: Vec::new(), values: Vec::new(), arena: Arena::default() }

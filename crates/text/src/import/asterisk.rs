@@ -16,7 +16,7 @@ use super::rules::{self, Rules};
 use super::scan::{Fields, Framing};
 use super::spec::ImportSpec;
 use super::summary::escaped;
-use super::time::{Clock, Local};
+use super::time::{Clock, Local, local_span};
 use crate::diagnostic::Diagnostic;
 use farebox_core::money::Exact;
 use std::borrow::Cow;
@@ -133,7 +133,9 @@ impl Plan {
         let mut names = Names(Vec::new());
         let rules = Rules::compile(&spec.rules, &spec.rules_file, "accountcode", &mut names)?;
         let mut looked_at = names.0;
-        let wanted: Vec<usize> = (0..COLUMNS.len()).filter(|&i| spec.attributes.wants(COLUMNS[i])).collect();
+        // The duration is that of the whole call, which is known without keeping the column.
+        let wanted = |&column: &usize| column != DURATION && spec.attributes.wants(COLUMNS[column]);
+        let wanted: Vec<usize> = (0..COLUMNS.len()).filter(wanted).collect();
         looked_at
             .extend(wanted.iter().filter(|column| !looked_at.contains(column)).copied().collect::<Vec<_>>());
         Ok(Plan {
@@ -295,17 +297,20 @@ impl Parser for Asterisk {
         let row_key = Key::of(identity);
         let batch = row_key.partition(out.batches.len());
         let batch = &mut out.batches[batch];
-        let name = match Name::pack(linkedid) {
-            Some(name) => name,
+        // The same identity as that of an event with the call's id, see `partition::identity`.
+        let of = |id: &[u8]| Key::of(xxh3_128_with_seed(id, plan.seed));
+        let (name, call) = match Name::pack(linkedid) {
+            Some(name) => (name, of(linkedid)),
             None => {
                 batch.bytes.extend_from_slice(linkedid);
-                Name::kept((batch.bytes.len() - linkedid.len()) as u64, linkedid.len() as u8)
+                let name = Name::kept((batch.bytes.len() - linkedid.len()) as u64, linkedid.len() as u8);
+                (name, of(escaped(linkedid).as_bytes()))
             }
         };
         batch.legs.push(Leg {
             row: row_key,
             print: content as u32,
-            call: Key::of(xxh3_128_with_seed(linkedid, plan.seed)),
+            call,
             name,
             profile,
             start,
@@ -314,6 +319,7 @@ impl Parser for Asterisk {
             sequence: seconds(sequence, u64::from(u32::MAX)).unwrap_or(u32::MAX),
             line: row.line,
             place: place(plan.file, row.offset),
+            role: 0,
         });
     }
 }
@@ -358,8 +364,7 @@ impl Asterisk {
             end.0
         } else {
             let duration = i64::from(seconds(columns.inner(DURATION), 1 << 31).unwrap_or(0));
-            let off = |end: i64| (end - start - duration).abs();
-            if off(end.1) < off(end.0) { end.1 } else { end.0 }
+            local_span(Local::One(start), Local::Two(end.0, end.1), duration).1
         };
         match u32::try_from(end - start) {
             Ok(span) => Some((start, span)),
@@ -383,7 +388,7 @@ fn profile(plan: &Plan, columns: &Columns<'_>, value: &mut Vec<u8>) {
             if is_set(name) || text.is_empty() {
                 continue;
             }
-            let whole = if matches!(column, DURATION | BILLSEC) { seconds(&text, SECONDS_MAX) } else { None };
+            let whole = if column == BILLSEC { seconds(&text, SECONDS_MAX) } else { None };
             match whole {
                 Some(number) => encoder.number(name, Exact::whole(number.into())),
                 None => encoder.attribute(name, &text),

@@ -28,6 +28,9 @@ pub(super) struct Leg {
     pub(super) line: u32,
     /// File and offset, see [`place`].
     pub(super) place: u64,
+    /// [`Call::BEGUN`] or [`Call::OVER`] of a moment that begins or ends the connected time; zero
+    /// of a row that says its own.
+    pub(super) role: u8,
 }
 
 /// File number and byte offset in one word: 2^16 files, 2^44 bytes; the top bits are free.
@@ -131,6 +134,25 @@ impl Call {
     pub(super) const ABSURD: u8 = 2;
     /// The sink counts it.
     pub(super) const COUNTED: u8 = 4;
+    /// A row says when it was answered.
+    pub(super) const BEGUN: u8 = 8;
+    /// A row says when it was over.
+    pub(super) const OVER: u8 = 16;
+
+    /// Of the two moments of its connected time one is known, and the other is not.
+    pub(super) fn is_half(&self) -> bool {
+        self.is(Call::BEGUN) != self.is(Call::OVER)
+    }
+
+    /// Whether anyone talked.
+    pub(super) fn is_connected(&self) -> bool {
+        self.seconds > 0 || self.is(Call::BEGUN) && self.is(Call::OVER)
+    }
+
+    /// Its identity.
+    pub(super) fn key(&self) -> Key {
+        Key { high: self.key_high, low: self.key_low }
+    }
 
     pub(super) fn is(&self, flag: u8) -> bool {
         self.flags & flag != 0
@@ -149,19 +171,30 @@ impl Call {
             sequence: leg.sequence,
             line: leg.line,
             legs: 1,
-            flags: 0,
+            flags: leg.role,
         }
     }
 
     fn join(&mut self, leg: &Leg) {
-        let end = (self.start + i64::from(self.span)).max(leg.start + i64::from(leg.span));
-        self.start = self.start.min(leg.start);
+        let mut end = (self.start + i64::from(self.span)).max(leg.start + i64::from(leg.span));
+        let timed = self.flags & (Call::BEGUN | Call::OVER) != 0;
+        if timed != (leg.role != 0) {
+            // Attempts that nobody answered do not lengthen a call.
+            let (start, span) = if timed { (self.start, self.span) } else { (leg.start, leg.span) };
+            (self.start, end) = (start, start + i64::from(span));
+        } else {
+            self.start = self.start.min(leg.start);
+        }
+        self.flags |= leg.role;
         match (u32::try_from(end - self.start), self.seconds.checked_add(leg.seconds)) {
             (Ok(span), Some(seconds)) => {
                 self.span = span;
                 self.seconds = seconds;
             }
             _ => self.flags |= Call::ABSURD,
+        }
+        if self.is(Call::BEGUN) && self.is(Call::OVER) {
+            self.seconds = self.span;
         }
         self.legs = self.legs.saturating_add(1);
         if (leg.sequence, leg.place) < (self.sequence, self.place) {
@@ -174,6 +207,9 @@ impl Call {
 }
 
 const PAGE: usize = 8192;
+
+/// The bits of a slot that are of the hash; the others are the number.
+const TAG: u64 = !0xffff_ffff;
 
 /// The calls of a partition, in the order in which they were first seen.
 #[derive(Default)]
@@ -203,14 +239,14 @@ impl Calls {
             self.grow();
         }
         let mask = self.slots.len() - 1;
-        let tag = leg.call.high & !0xffff_ffff;
+        let tag = leg.call.high & TAG;
         let mut at = slot_of(leg.call.high, mask);
         loop {
             let slot = self.slots[at];
             if slot == 0 {
                 break;
             }
-            if slot & !0xffff_ffff == tag {
+            if slot & TAG == tag {
                 let number = (slot as u32 - 1) as usize;
                 let call = &mut self.pages[number / PAGE][number % PAGE];
                 if call.key_high == leg.call.high && call.key_low == leg.call.low {
@@ -238,6 +274,23 @@ impl Calls {
         self.len += 1;
     }
 
+    /// The number of the settled call of this identity.
+    pub(super) fn find_settled(&self, key: Key) -> Option<usize> {
+        if self.settled == 0 {
+            return None;
+        }
+        let mask = self.slots.len() - 1;
+        let mut at = slot_of(key.high, mask);
+        while self.slots[at] != 0 {
+            let number = (self.slots[at] as u32 - 1) as usize;
+            if self.slots[at] & TAG == key.high & TAG && self.get(number).key() == key {
+                return (number < self.settled).then_some(number);
+            }
+            at = (at + 1) & mask;
+        }
+        None
+    }
+
     #[cold]
     fn grow(&mut self) {
         let size = (self.slots.len() * 2).max(1024);
@@ -249,7 +302,7 @@ impl Calls {
             while self.slots[at] != 0 {
                 at = (at + 1) & mask;
             }
-            self.slots[at] = call.key_high & !0xffff_ffff | (number as u64 + 1);
+            self.slots[at] = call.key_high & TAG | (number as u64 + 1);
         }
     }
 

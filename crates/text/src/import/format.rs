@@ -2,11 +2,16 @@
 
 use super::access_log;
 use super::asterisk;
-use super::cloudevents;
+use super::cloudevents::CLOUDEVENTS;
+use super::connect::AMAZON_CONNECT;
+use super::freeswitch;
+use super::kamailio::KAMAILIO;
 use super::record::Parser;
+use super::records;
 use super::scan::ROW_BYTES_MAX;
 use super::spec::{ImportSpec, Input, Preset};
 use super::table;
+use super::twilio::TWILIO;
 use crate::diagnostic::Diagnostic;
 use std::sync::Arc;
 
@@ -21,14 +26,16 @@ pub(super) struct FilePlan {
     pub(super) lines: u64,
     /// The size that the file had at the beginning.
     pub(super) len: u64,
+    /// Whether calls made of legs say how long they lasted from their start.
+    pub(super) durations: bool,
     format: Format,
 }
 
 enum Format {
-    CloudEvents(Arc<cloudevents::Plan>),
     Asterisk(Arc<asterisk::Plan>),
     AccessLog(Arc<access_log::Plan>),
     Table(Arc<table::Plan>),
+    Records(Arc<records::Plan>),
 }
 
 impl FilePlan {
@@ -44,8 +51,10 @@ impl FilePlan {
         let head = &head[mark..];
         let source = spec.source.clone().unwrap_or_else(|| spec.preset.name().into());
         let (mut begin, mut lines) = (mark as u64, 0);
+        let records = |dialect| -> Result<Format, Diagnostic> {
+            Ok(Format::Records(Arc::new(records::Plan::new(dialect, spec, &source, head, file)?)))
+        };
         let format = match spec.preset {
-            Preset::CloudEvents => Format::CloudEvents(Arc::new(cloudevents::Plan::new(spec, head)?)),
             Preset::Asterisk => Format::Asterisk(Arc::new(asterisk::Plan::new(spec, &source, file)?)),
             Preset::AccessLog => Format::AccessLog(Arc::new(access_log::Plan::new(spec, &source)?)),
             Preset::Csv => {
@@ -54,16 +63,32 @@ impl FilePlan {
                 lines = header.lines;
                 Format::Table(Arc::new(plan))
             }
+            Preset::CloudEvents => records(&CLOUDEVENTS)?,
+            Preset::AmazonConnect => records(&AMAZON_CONNECT)?,
+            Preset::FreeSwitchCsv => records(&freeswitch::CSV)?,
+            Preset::FreeSwitchJson => records(&freeswitch::JSON)?,
+            Preset::Kamailio => records(&KAMAILIO)?,
+            Preset::Twilio => records(&TWILIO)?,
         };
-        Ok(FilePlan { file: spec.file.clone(), source, input, begin, lines, len, format })
+        let durations = spec.attributes.wants("duration");
+        Ok(FilePlan { file: spec.file.clone(), source, input, begin, lines, len, durations, format })
     }
 
     pub(super) fn parser(&self) -> Box<dyn Parser> {
         match &self.format {
-            Format::CloudEvents(plan) => Box::new(plan.parser()),
+            Format::Records(plan) => Box::new(plan.parser()),
             Format::Asterisk(plan) => Box::new(plan.parser()),
             Format::AccessLog(plan) => Box::new(plan.parser()),
             Format::Table(plan) => Box::new(plan.parser()),
+        }
+    }
+
+    /// Whether its rows are legs, of which rules make values that are shared.
+    pub(super) fn interns(&self) -> bool {
+        match &self.format {
+            Format::Asterisk(_) => true,
+            Format::Records(plan) => plan.moments(),
+            Format::AccessLog(_) | Format::Table(_) => false,
         }
     }
 

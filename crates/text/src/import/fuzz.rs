@@ -59,3 +59,28 @@ pub fn access_log(data: &[u8]) {
 pub fn csv(data: &[u8]) {
     check(Preset::Csv, data);
 }
+
+/// FreeSWITCH's call records as CSV.
+pub fn freeswitch_csv(data: &[u8]) {
+    check(Preset::FreeSwitchCsv, data);
+}
+
+/// FreeSWITCH's call records as JSON.
+pub fn freeswitch_json(data: &[u8]) {
+    check(Preset::FreeSwitchJson, data);
+}
+
+/// Kamailio's accounting in its log.
+pub fn kamailio(data: &[u8]) {
+    check(Preset::Kamailio, data);
+}
+
+/// Amazon Connect contact records.
+pub fn amazon_connect(data: &[u8]) {
+    check(Preset::AmazonConnect, data);
+}
+
+/// Twilio call resources.
+pub fn twilio(data: &[u8]) {
+    check(Preset::Twilio, data);
+}

@@ -176,10 +176,17 @@ impl Importer {
             return Err(spec.wrong(format!("{} bytes", plan.len), "less than 16 TiB in one file"));
         }
         self.plans.push(Arc::clone(&plan));
-        let context = Context { plans: &self.plans, inline: &self.inline, file, watched: &self.watched };
+        // While no thread adds to them, what rules made of earlier files' rows can be looked at.
+        let lent: Vec<Interner> = match plan.interns() {
+            true => Vec::new(),
+            false => self.workers.iter_mut().map(|worker| std::mem::take(&mut worker.interner)).collect(),
+        };
+        let interners = lent.iter().collect();
+        let reading =
+            Context { plans: &self.plans, inline: &self.inline, file, watched: &self.watched, interners };
         let setting = pipeline::Setting {
             plan: &plan,
-            context: &context,
+            context: &reading,
             chunk_bytes: spec.chunk_bytes.max(1) as u64,
             listed_max: spec.listed_max,
             progress,
@@ -188,17 +195,22 @@ impl Importer {
         for tally in pipeline::read(&setting, &mut self.partitions, &mut self.workers, sinks)? {
             summary.merge(tally);
         }
-        let interners: Vec<&Interner> = self.workers.iter().map(|worker| &worker.interner).collect();
+        for (worker, interner) in self.workers.iter_mut().zip(lent) {
+            worker.interner = interner;
+        }
+        let interners = self.workers.iter().map(|worker| &worker.interner).collect();
+        let context =
+            Context { plans: &self.plans, inline: &self.inline, file, watched: &self.watched, interners };
         let tallies: Vec<Tally> = std::thread::scope(|scope| {
             let settling: Vec<_> = self
                 .partitions
                 .iter_mut()
                 .zip(sinks)
                 .map(|(partition, sink)| {
-                    let (context, interners) = (&context, &interners);
+                    let context = &context;
                     scope.spawn(move || {
                         let mut tally = Tally::new(spec.listed_max);
-                        partition.settle_calls(context, interners, sink, &mut tally);
+                        partition.settle_calls(context, sink, &mut tally);
                         tally
                     })
                 })
@@ -237,11 +249,21 @@ impl Importer {
     pub fn insert<S: Sink>(&mut self, event: &Event<'_>, line: u64, sinks: &mut [S]) -> Outcome {
         let (record, bytes) = encode_inline(event, self.inline.len() as u64);
         let owner = record.key.partition(self.partitions.len());
-        let context = Context { plans: &self.plans, inline: &self.inline, file: 0, watched: &self.watched };
+        let context = Context {
+            plans: &self.plans,
+            inline: &self.inline,
+            file: 0,
+            watched: &self.watched,
+            interners: self.workers.iter().map(|worker| &worker.interner).collect(),
+        };
         let outcome = match sinks.get_mut(owner) {
             Some(sink) => {
                 let mut tally = Tally::new(0);
-                self.partitions[owner].event(&record, &bytes, line, &context, sink, &mut tally)
+                let partition = &mut self.partitions[owner];
+                // Only a file's event waits for the file's end.
+                partition
+                    .event(&record, &bytes, line, &context, sink, &mut tally)
+                    .unwrap_or(Outcome::Duplicate)
             }
             None => {
                 let sentence = "there are fewer sinks than threads";

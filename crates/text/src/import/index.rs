@@ -93,6 +93,17 @@ impl<const NOTED: bool> Index<NOTED> {
         Entry::Known(&mut segment.slots[at].value, note)
     }
 
+    /// What is known of the key, without making it known: its value and note.
+    pub(super) fn get(&self, key: Key) -> Option<(u32, u64)> {
+        let segment = &self.segments[key.low as usize % SEGMENTS];
+        if segment.slots.is_empty() {
+            return None;
+        }
+        let at = segment.find(key);
+        let slot = &segment.slots[at];
+        (slot.high != 0).then(|| (slot.value, segment.notes.get(at).copied().unwrap_or(0)))
+    }
+
     /// Identities held.
     pub(super) fn len(&self) -> usize {
         self.segments.iter().map(|segment| segment.used).sum()
@@ -145,6 +156,8 @@ mod tests {
                 Entry::Known(value, note) => assert_eq!((*value, *note), (i as u32, i * 3)),
                 Entry::New => panic!("{i} forgotten"),
             }
+            assert_eq!(index.get(key(i)), Some((i as u32, i * 3)));
+            assert_eq!(index.get(key(i + 100_000)), None);
         }
         assert_eq!(index.len(), 100_000);
     }

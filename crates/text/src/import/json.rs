@@ -1,17 +1,14 @@
 //! JSON as usage needs it: strict, borrowed, numbers as their digits and never as floats.
 
-use super::scan::ROW_BYTES_MAX;
-use super::spec::Reader;
 use farebox_core::money::Exact;
 use std::borrow::Cow;
-use std::io;
 
 /// A value that is no object and no array.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Scalar<'a> {
     Text(Cow<'a, str>),
     /// The digits as written.
-    Number(&'a str),
+    Number(Cow<'a, str>),
     Bool(bool),
     Null,
 }
@@ -131,7 +128,7 @@ impl<'a> Json<'a> {
                 return Ok(());
             }
             Some(b'"') => Scalar::Text(self.string()?),
-            Some(b'-' | b'0'..=b'9') => Scalar::Number(self.number()?),
+            Some(b'-' | b'0'..=b'9') => Scalar::Number(self.number()?.into()),
             _ => {
                 let words =
                     [("true", Scalar::Bool(true)), ("false", Scalar::Bool(false)), ("null", Scalar::Null)];
@@ -298,155 +295,6 @@ pub(super) fn exact(digits: &str) -> Option<Exact> {
         format!("{}.{}", &all[..point as usize], &all[point as usize..])
     };
     Exact::parse(&format!("{}{plain}", if negative { "-" } else { "" }), 9).ok()
-}
-
-/// Where brackets and strings stand while bytes go by.
-#[derive(Clone, Copy, Debug, Default)]
-struct Nesting {
-    depth: u32,
-    string: bool,
-    escape: bool,
-}
-
-impl Nesting {
-    /// The length up to the end of the value that was begun, if it ends here.
-    fn end(&mut self, data: &[u8]) -> Option<usize> {
-        for (i, &byte) in data.iter().enumerate() {
-            if self.string {
-                match byte {
-                    _ if self.escape => self.escape = false,
-                    b'\\' => self.escape = true,
-                    b'"' => self.string = false,
-                    _ => {}
-                }
-                continue;
-            }
-            match byte {
-                b'"' => self.string = true,
-                b'{' | b'[' => self.depth += 1,
-                b'}' | b']' => {
-                    self.depth = self.depth.saturating_sub(1);
-                    if self.depth == 0 {
-                        return Some(i + 1);
-                    }
-                }
-                _ => {}
-            }
-        }
-        None
-    }
-}
-
-/// The length of the object at the beginning, if it ends within the longest row.
-pub(super) fn value_end(data: &[u8]) -> Option<usize> {
-    Nesting::default().end(&data[..data.len().min(ROW_BYTES_MAX)])
-}
-
-/// One object of a stream, or what stands in its place.
-pub(super) struct Object {
-    pub(super) at: usize,
-    pub(super) len: usize,
-    pub(super) line: u64,
-    pub(super) offset: u64,
-    pub(super) wrong: Option<(&'static str, &'static str)>,
-}
-
-/// Some whole objects.
-pub(super) struct Cut {
-    pub(super) bytes: Vec<u8>,
-    pub(super) objects: Vec<Object>,
-    pub(super) progress: u64,
-}
-
-/// Finds the objects of an array, or one after another, from the beginning to the end.
-pub(super) struct Stream {
-    at: u64,
-    line: u64,
-    /// Inside an object too long to be held.
-    skipping: Option<Nesting>,
-}
-
-impl Stream {
-    pub(super) fn new(at: u64) -> Stream {
-        Stream { at, line: 1, skipping: None }
-    }
-
-    /// The next objects, about `size` bytes of them; `None` at the end.
-    pub(super) fn cut(&mut self, reader: &mut Reader, len: u64, size: u64) -> io::Result<Option<Cut>> {
-        if self.at >= len {
-            return Ok(None);
-        }
-        let from = self.at;
-        let wanted = from.saturating_add(size).saturating_add(ROW_BYTES_MAX as u64).min(len);
-        let mut bytes = Vec::new();
-        reader.read(from, wanted, &mut bytes)?;
-        if (bytes.len() as u64) < wanted - from {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it has become shorter"));
-        }
-        let mut objects = Vec::new();
-        let mut at = 0;
-        if let Some(mut nesting) = self.skipping.take() {
-            match nesting.end(&bytes) {
-                Some(end) => at = end,
-                None => {
-                    self.skipping = Some(nesting);
-                    at = bytes.len();
-                }
-            }
-            self.line += lines(&bytes[..at]);
-        }
-        while at < bytes.len() && (at as u64) < size {
-            let byte = bytes[at];
-            let mut object = Object { at, len: 0, line: self.line, offset: from + at as u64, wrong: None };
-            match byte {
-                b'\n' => self.line += 1,
-                b' ' | b'\t' | b'\r' | b',' | b'[' | b']' => {}
-                b'{' => {
-                    let within = &bytes[at..bytes.len().min(at + ROW_BYTES_MAX)];
-                    let mut nesting = Nesting::default();
-                    match nesting.end(within) {
-                        Some(end) => object.len = end,
-                        None if at + within.len() == bytes.len() && wanted == len => {
-                            object.wrong = Some(("bad-json", "an object never ends"));
-                            object.len = within.len();
-                        }
-                        None => {
-                            object.wrong = Some(("too-long", "the event is longer than 262144 bytes"));
-                            object.len = within.len();
-                            // The rest of what is at hand may hold its end.
-                            let rest = &bytes[at + within.len()..];
-                            match nesting.end(rest) {
-                                Some(end) => object.len += end,
-                                None => {
-                                    object.len += rest.len();
-                                    self.skipping = Some(nesting);
-                                }
-                            }
-                        }
-                    }
-                    self.line += lines(&bytes[at..at + object.len]);
-                    at += object.len;
-                    objects.push(object);
-                    continue;
-                }
-                _ => {
-                    let stop = |b: &u8| matches!(b, b'{' | b',' | b']' | b'\n');
-                    let end = bytes[at..].iter().position(stop).unwrap_or(bytes.len() - at);
-                    object.wrong = Some(("bad-json", "this is no object"));
-                    objects.push(object);
-                    at += end;
-                    continue;
-                }
-            }
-            at += 1;
-        }
-        self.at = from + at as u64;
-        Ok(Some(Cut { bytes, objects, progress: at as u64 }))
-    }
-}
-
-fn lines(bytes: &[u8]) -> u64 {
-    memchr::memchr_iter(b'\n', bytes).count() as u64
 }
 
 #[cfg(test)]

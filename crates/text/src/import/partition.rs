@@ -4,7 +4,8 @@ use super::arena::Interner;
 use super::calls::{Call, Calls, Leg, Name, file_of, offset_of, place};
 use super::format::FilePlan;
 use super::index::{Entry, Index, Key};
-use super::record::{Batch, Decoder, NO_ACCOUNT, NO_RULE, Out, Record, decode};
+use super::record::{self, Batch, Decoder, NO_ACCOUNT, NO_RULE, Out, Record, decode};
+use super::same;
 use super::scan::Fields;
 use super::summary::{Reason, Tally};
 use super::time::instant;
@@ -25,6 +26,8 @@ pub(super) struct Context<'a> {
     pub(super) file: u16,
     /// Hashes of the identities to keep.
     pub(super) watched: &'a HashSet<u128>,
+    /// What rules made of lead rows, by worker. None at all while threads may add to it.
+    pub(super) interners: Vec<&'a Interner>,
 }
 
 /// The events that a `void` will want, by the hash of their identity.
@@ -62,6 +65,8 @@ pub(super) struct Partition {
     /// Of events whose revision is not 0.
     revisions: HashMap<Key, u64>,
     pub(super) calls: Calls,
+    /// Events that bear the identity of a call and could not be compared with it yet.
+    met: Vec<(Record, Vec<u8>, u64)>,
     pub(super) kept: Kept,
 }
 
@@ -86,6 +91,7 @@ impl Partition {
             repeats: Index::new(),
             revisions: HashMap::new(),
             calls: Calls::default(),
+            met: Vec::new(),
             kept: Kept::new(),
         }
     }
@@ -135,13 +141,9 @@ impl Partition {
             std::hint::black_box(records.iter().fold(0, |sum, record| sum ^ touch(record)));
             for record in records {
                 let line = batch.lines_before + u64::from(record.line);
-                match self.event(record, &batch.bytes, line, context, sink, tally) {
-                    Outcome::Counted => tally.summary.counted += 1,
-                    Outcome::NotBillable => tally.summary.not_billable += 1,
-                    Outcome::Duplicate => tally.summary.duplicates += 1,
-                    Outcome::Quarantined(reason) => {
-                        tally.quarantine((line, record.offset), 1, reason.code, || reason.sentence);
-                    }
+                let outcome = self.event(record, &batch.bytes, line, context, sink, tally);
+                if let Some(outcome) = outcome {
+                    tally.became(outcome, (line, record.offset), record.talk);
                 }
             }
         }
@@ -159,7 +161,7 @@ impl Partition {
         routed.bytes.clear();
     }
 
-    /// One event: new, said before, or a revision.
+    /// One event: new, said before, or a revision. `None`: that shows at the end of the file only.
     pub(super) fn event<S: Sink>(
         &mut self,
         record: &Record,
@@ -168,7 +170,7 @@ impl Partition {
         context: &Context<'_>,
         sink: &mut S,
         tally: &mut Tally,
-    ) -> Outcome {
+    ) -> Option<Outcome> {
         let mut event = decode(record, bytes);
         let origin = Origin { file: context.file, line, offset: record.offset };
         let here = place(context.file, record.offset);
@@ -184,7 +186,7 @@ impl Partition {
                     };
                     *note = u64::from(context.file) << 32 | u64::from(ordinal);
                     if ordinal <= *most {
-                        return Outcome::Duplicate;
+                        return Some(Outcome::Duplicate);
                     }
                     *most = ordinal;
                     ordinal
@@ -192,7 +194,22 @@ impl Partition {
             };
             let id = format!("{}-{ordinal}", event.id);
             event.id = &id;
-            return self.offer(&event, origin, context, sink, tally);
+            return Some(self.offer(&event, origin, context, sink, tally));
+        }
+        if let Some(number) = self.calls.find_settled(record.key)
+            && self.events.get(record.key).is_none()
+        {
+            if context.interners.is_empty() {
+                let mut record = *record;
+                let body = record::body(&record, bytes).to_vec();
+                record.body = 0;
+                self.met.push((record, body, line));
+                return None;
+            }
+            let outcome = self.meet(number, record, &event, context, sink, tally);
+            if outcome.is_some() {
+                return outcome;
+            }
         }
         let known = self.known(record, here);
         let Some((print, old)) = known else {
@@ -201,17 +218,18 @@ impl Partition {
                 self.revisions.insert(record.key, record.revision);
             }
             self.note(record.key, here, record.print, outcome == Outcome::Counted);
-            return outcome;
+            return Some(outcome);
         };
         let revision = self.revisions.get(&record.key).copied().unwrap_or(0);
         if record.revision < revision || record.revision == revision && record.print == print {
-            return Outcome::Duplicate;
+            return Some(Outcome::Duplicate);
         }
         if record.revision == revision {
-            return Outcome::Quarantined(Reason::new(
-                "conflict",
-                "the same source, id and revision were said before with other content",
-            ));
+            // Two formats never write the same content alike.
+            let alike = file_of(old & !COUNTED) != context.file
+                && read_again(old & !COUNTED, print, revision, context)
+                    .is_some_and(|(was, bytes)| same::usage(&decode(&was, &bytes), &event));
+            return Some(if alike { Outcome::Duplicate } else { Outcome::Quarantined(conflict()) });
         }
         if old & COUNTED != 0 {
             match read_again(old & !COUNTED, print, revision, context) {
@@ -223,17 +241,57 @@ impl Partition {
                     self.kept.remove(&identity(was.source, was.id));
                 }
                 None => {
-                    return Outcome::Quarantined(Reason::new(
+                    return Some(Outcome::Quarantined(Reason::new(
                         "lost-original",
                         "it revises an event that can no longer be read where it was: the file has changed",
-                    ));
+                    )));
                 }
             }
         }
         let outcome = self.offer(&event, origin, context, sink, tally);
         self.revisions.insert(record.key, record.revision);
         self.note(record.key, here, record.print, outcome == Outcome::Counted);
-        outcome
+        Some(outcome)
+    }
+
+    /// An event of another format that bears the identity of a call: what became of it, unless the
+    /// call does not stand in its way.
+    fn meet<S: Sink>(
+        &mut self,
+        number: usize,
+        record: &Record,
+        event: &Event<'_>,
+        context: &Context<'_>,
+        sink: &mut S,
+        tally: &mut Tally,
+    ) -> Option<Outcome> {
+        let call = self.calls.get(number);
+        let mut names = [String::new(), String::new()];
+        // A call that is in quarantine or ignored has said nothing.
+        let said = call_event(&call, &self.calls, context, &mut names).ok()?;
+        if record.revision == 0 {
+            let alike = same::usage(&said, event);
+            return Some(if alike { Outcome::Duplicate } else { Outcome::Quarantined(conflict()) });
+        }
+        if call.is(Call::COUNTED) {
+            sink.usage(&said, Change::Remove, origin_of(&call));
+            tally.summary.revised += 1;
+            self.kept.remove(&identity(said.source, said.id));
+            self.calls.set_counted(number, false);
+        }
+        None
+    }
+
+    /// Whether an event of another format has said the call before, and whether it said the same.
+    fn said(&self, call: &Call, event: &Event<'_>, context: &Context<'_>) -> Option<bool> {
+        if self.events.len() == 0 {
+            return None;
+        }
+        let (print, note) = self.events.get(call.key())?;
+        let revision = self.revisions.get(&call.key()).copied().unwrap_or(0);
+        let was = || read_again(note & !COUNTED, print, revision, context);
+        // A call's own revision is 0: a higher one replaces it.
+        Some(revision > 0 || was().is_some_and(|(was, bytes)| same::usage(&decode(&was, &bytes), event)))
     }
 
     /// What the index has of the event; a new one is inserted.
@@ -276,29 +334,29 @@ impl Partition {
     }
 
     /// At the end of a file: every call that it began or touched becomes an event.
-    pub(super) fn settle_calls<S: Sink>(
-        &mut self,
-        context: &Context<'_>,
-        interners: &[&Interner],
-        sink: &mut S,
-        tally: &mut Tally,
-    ) {
+    pub(super) fn settle_calls<S: Sink>(&mut self, context: &Context<'_>, sink: &mut S, tally: &mut Tally) {
+        let met = std::mem::take(&mut self.met);
         let touched = std::mem::take(&mut self.calls.touched);
         for (number, was) in touched {
             if was.is(Call::COUNTED) {
                 let mut names = [String::new(), String::new()];
-                if let Ok(event) = call_event(&was, &self.calls, context, interners, &mut names) {
+                if let Ok(event) = call_event(&was, &self.calls, context, &mut names) {
                     sink.usage(&event, Change::Remove, origin_of(&was));
                     tally.summary.revised += 1;
                     self.kept.remove(&identity(event.source, event.id));
                 }
             }
-            self.settle(number as usize, was.legs, context, interners, sink, tally);
+            self.settle(number as usize, was.legs, context, sink, tally);
         }
         for number in self.calls.settled..self.calls.len() {
-            self.settle(number, 0, context, interners, sink, tally);
+            self.settle(number, 0, context, sink, tally);
         }
         self.calls.settled = self.calls.len();
+        for (record, bytes, line) in met {
+            if let Some(outcome) = self.event(&record, &bytes, line, context, sink, tally) {
+                tally.became(outcome, (line, record.offset), record.talk);
+            }
+        }
     }
 
     fn settle<S: Sink>(
@@ -306,7 +364,6 @@ impl Partition {
         number: usize,
         legs_before: u32,
         context: &Context<'_>,
-        interners: &[&Interner],
         sink: &mut S,
         tally: &mut Tally,
     ) {
@@ -314,7 +371,15 @@ impl Partition {
         let rows = u64::from(call.legs.saturating_sub(legs_before));
         let mut names = [String::new(), String::new()];
         // The texts of the event are borrowed from the table that `offer` must not hold.
-        let (outcome, keep) = match call_event(&call, &self.calls, context, interners, &mut names) {
+        let (outcome, keep) = match call_event(&call, &self.calls, context, &mut names) {
+            Ok(event) if let Some(alike) = self.said(&call, &event, context) => {
+                self.calls.set_counted(number, false);
+                if alike {
+                    tally.summary.duplicates += rows;
+                    return;
+                }
+                (Verdict::Quarantine(conflict()), None)
+            }
             Ok(event) => {
                 let verdict = sink.usage(&event, Change::Add, origin_of(&call));
                 let watched = !context.watched.is_empty()
@@ -339,7 +404,7 @@ impl Partition {
                 sum.counted += rows;
                 sum.events += 1;
                 sum.calls += 1;
-                sum.connected += u64::from(call.seconds > 0);
+                sum.connected += u64::from(call.is_connected());
                 sum.seconds += u64::from(call.seconds);
             }
             Verdict::NotBillable => tally.summary.not_billable += rows,
@@ -353,6 +418,10 @@ impl Partition {
     }
 }
 
+fn conflict() -> Reason {
+    Reason::new("conflict", "the same source, id and revision were said before with other content")
+}
+
 const CONFLICT_ROW: &str = "the same row identity was said before with other content";
 
 fn origin_of(call: &Call) -> Origin {
@@ -364,11 +433,10 @@ fn call_event<'a>(
     call: &Call,
     calls: &Calls,
     context: &Context<'a>,
-    interners: &[&'a Interner],
     names: &'a mut [String; 2],
 ) -> Result<Event<'a>, Option<Reason>> {
     let (worker, number) = Interner::local(call.profile);
-    let profile = interners[worker].value(number);
+    let profile = context.interners[worker].value(number);
     match profile[0] {
         b'E' => {}
         b'I' => return Err(None),
@@ -377,6 +445,13 @@ fn call_event<'a>(
     }
     if call.is(Call::ABSURD) {
         return Err(Some(Reason::new("absurd-call", "the call's legs add up to more than a century")));
+    }
+    if call.is_half() {
+        let sentence = match call.is(Call::BEGUN) {
+            true => "the call was answered, and nothing says yet when it was over",
+            false => "nothing says when the call was answered",
+        };
+        return Err(Some(Reason::new("unfinished", sentence)));
     }
     let [id, _] = names;
     Name::write(call.name, &calls.names, id);
@@ -393,8 +468,11 @@ fn call_event<'a>(
         attributes: Vec::with_capacity(6),
     };
     event.attributes.push(("seconds", Value::Number(Exact::whole(call.seconds.into()))));
-    event.attributes.push(("connected", Value::Text(if call.seconds > 0 { "yes" } else { "no" })));
+    event.attributes.push(("connected", Value::Text(if call.is_connected() { "yes" } else { "no" })));
     decoder.attributes(&mut event.attributes);
+    if plan.durations && event.attributes.iter().all(|(name, _)| *name != "duration") {
+        event.attributes.push(("duration", Value::Number(Exact::whole(call.span.into()))));
+    }
     Ok(event)
 }
 
@@ -443,6 +521,7 @@ pub(super) fn encode_inline(event: &Event<'_>, number: u64) -> (Record, Vec<u8>)
         offset: number,
         body: 0,
         repeats: false,
+        talk: None,
     };
     (record, bytes)
 }

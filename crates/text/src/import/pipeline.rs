@@ -12,7 +12,7 @@ use super::record::{Batch, Out, Parser, RowAt};
 use super::scan::{Fields, Flaw, Found, Framing, ROW_BYTES_MAX};
 use super::spec::Reader;
 use super::summary::Tally;
-use super::{Sink, json};
+use super::{Sink, objects};
 use crate::diagnostic::Diagnostic;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -69,7 +69,7 @@ struct State {
     spare_routed: Vec<Routed>,
     tally: Tally,
     /// Where the next object of a JSON stream begins, and its line.
-    stream: json::Stream,
+    stream: objects::Stream,
     failed: Option<io::Error>,
     abandoned: bool,
 }
@@ -118,7 +118,10 @@ pub(super) fn read<S: Sink>(
 ) -> Result<Vec<Tally>, Diagnostic> {
     let plan = setting.plan;
     let parts = partitions.len();
-    let streamed = matches!(plan.parser().framing(), Framing::Objects);
+    let (streamed, within) = match plan.parser().framing() {
+        Framing::Objects { within } => (true, *within),
+        _ => (false, None),
+    };
     let chunks =
         if streamed { u64::MAX } else { (plan.len.saturating_sub(plan.begin)).div_ceil(setting.chunk_bytes) };
     let shared = Shared {
@@ -136,7 +139,7 @@ pub(super) fn read<S: Sink>(
             spare: Vec::new(),
             spare_routed: Vec::new(),
             tally: Tally::new(setting.listed_max),
-            stream: json::Stream::new(plan.begin),
+            stream: objects::Stream::new(plan.begin, within),
             failed: None,
             abandoned: false,
         }),
@@ -188,7 +191,7 @@ enum Work {
     Take(Batch),
     Join(Routed),
     Parse(u64),
-    ParseObjects(u64, json::Cut),
+    ParseObjects(u64, objects::Cut),
     Leave,
 }
 
@@ -321,7 +324,7 @@ impl<'a> Worker<'a> {
             state.pending.remove(&turn)
         } {
             let (from, to) = self.region(state.committed);
-            let streamed = matches!(self.parser.framing(), Framing::Objects);
+            let streamed = matches!(self.parser.framing(), Framing::Objects { .. });
             match state.next {
                 _ if streamed => {}
                 Next::At(at) if at >= to => piece = Piece::empty(piece, Next::At(at)),
@@ -451,7 +454,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Objects of a JSON stream, already cut.
-    fn objects(&mut self, cut: json::Cut) -> Piece {
+    fn objects(&mut self, cut: objects::Cut) -> Piece {
         (self.shared.setting.progress)(cut.progress);
         for object in &cut.objects {
             let line = u32::try_from(object.line).unwrap_or(u32::MAX);

@@ -90,6 +90,8 @@ pub(super) struct Record {
     pub(super) body: usize,
     /// The identity is the content and its ordinal among equal rows of the file.
     pub(super) repeats: bool,
+    /// Of a call: whether it was connected, and its seconds rounded up.
+    pub(super) talk: Option<(bool, u32)>,
 }
 
 /// Writes texts and attributes one after another.
@@ -196,6 +198,17 @@ pub(super) fn decode<'a>(record: &Record, bytes: &'a [u8]) -> Event<'a> {
     };
     decoder.attributes(&mut event.attributes);
     event
+}
+
+/// The bytes of a record alone.
+pub(super) fn body<'a>(record: &Record, bytes: &'a [u8]) -> &'a [u8] {
+    let all = &bytes[record.body..];
+    let mut decoder = Decoder(all);
+    for _ in 0..4 {
+        decoder.text();
+    }
+    decoder.attributes(&mut Vec::new());
+    &all[..all.len() - decoder.0.len()]
 }
 
 /// What the rules make of a row.

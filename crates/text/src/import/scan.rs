@@ -89,8 +89,11 @@ pub(super) enum Framing {
     /// Fields between separators, quoted as RFC 4180 says; `columns`: how many there may be.
     Quoted { separator: u8, columns: RangeInclusive<usize> },
     /// JSON objects one after another or in an array, over any number of lines. They can only be
-    /// found from the beginning: see `json::Stream`.
-    Objects,
+    /// found from the beginning: see `objects::Stream`.
+    Objects {
+        /// The list in which they stand, where the file holds pages of them.
+        within: Option<&'static str>,
+    },
 }
 
 impl Framing {
@@ -100,7 +103,7 @@ impl Framing {
         match self {
             Framing::Lines => line(data, at, last),
             Framing::Quoted { separator, columns } => quoted(data, at, last, *separator, columns, fields),
-            Framing::Objects => match super::json::value_end(&data[at..]) {
+            Framing::Objects { .. } => match super::objects::value_end(&data[at..]) {
                 Some(len) => Found::Row { len, next: at + len, lines: 1 },
                 None => Found::TooLong,
             },

@@ -19,19 +19,44 @@ pub enum Preset {
     AccessLog,
     /// Any CSV with a header line, by [`Table`].
     Csv,
+    /// Amazon Connect contact records: JSON, one a line, one after another, or an array.
+    AmazonConnect,
+    /// FreeSWITCH `mod_cdr_csv`, 13 or 15 columns. Local times: needs a zone.
+    FreeSwitchCsv,
+    /// FreeSWITCH `mod_json_cdr`: one a line, one after another, or an array.
+    FreeSwitchJson,
+    /// Kamailio's log with lines of its accounting.
+    Kamailio,
+    /// Twilio call resources: JSON, one a line, an array, or pages of `calls`.
+    Twilio,
 }
 
 impl Preset {
-    /// Every preset.
-    pub const ALL: [Preset; 4] = [Preset::CloudEvents, Preset::Asterisk, Preset::AccessLog, Preset::Csv];
+    /// Every preset, by name.
+    pub const ALL: [Preset; 9] = [
+        Preset::AccessLog,
+        Preset::AmazonConnect,
+        Preset::Asterisk,
+        Preset::CloudEvents,
+        Preset::Csv,
+        Preset::FreeSwitchCsv,
+        Preset::FreeSwitchJson,
+        Preset::Kamailio,
+        Preset::Twilio,
+    ];
 
     /// Its name, which is also the default source.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Preset::CloudEvents => "cloudevents",
             Preset::Asterisk => "asterisk",
             Preset::AccessLog => "access-log",
             Preset::Csv => "csv",
+            Preset::AmazonConnect => "amazon-connect",
+            Preset::FreeSwitchCsv => "freeswitch-csv",
+            Preset::FreeSwitchJson => "freeswitch-json",
+            Preset::Kamailio => "kamailio",
+            Preset::Twilio => "twilio",
         }
     }
 

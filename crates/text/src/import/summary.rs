@@ -1,5 +1,6 @@
 //! What became of every row of a file.
 
+use super::partition::Outcome;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BinaryHeap};
 
@@ -144,6 +145,25 @@ impl Tally {
         }
         let reason = Reason { code, sentence: sentence() };
         self.keep(ByOffset(Quarantined { line, offset, rows, reason, excerpt: String::new() }));
+    }
+
+    /// Counts the row of an event by what became of it; `talk`: it is a call, connected or not,
+    /// of so many seconds.
+    pub(super) fn became(&mut self, outcome: Outcome, place: (u64, u64), talk: Option<(bool, u32)>) {
+        let sum = &mut self.summary;
+        match outcome {
+            Outcome::Counted => {
+                sum.counted += 1;
+                if let Some((connected, seconds)) = talk {
+                    sum.calls += 1;
+                    sum.connected += u64::from(connected);
+                    sum.seconds += u64::from(seconds);
+                }
+            }
+            Outcome::NotBillable => sum.not_billable += 1,
+            Outcome::Duplicate => sum.duplicates += 1,
+            Outcome::Quarantined(reason) => self.quarantine(place, 1, reason.code, || reason.sentence),
+        }
     }
 
     /// Adds another tally to this one.

@@ -227,6 +227,24 @@ fn number(text: &[u8]) -> Option<Exact> {
     Exact::parse(std::str::from_utf8(text).ok()?, 9).ok()
 }
 
+/// Parts that identify a row together, with a slash between them. One in a part is `\/` and a
+/// backslash `\\`, so that no other parts give the same text.
+fn joined(parts: impl Iterator<Item = Vec<u8>>) -> Vec<u8> {
+    let mut id = Vec::new();
+    for (i, part) in parts.enumerate() {
+        if i > 0 {
+            id.push(b'/');
+        }
+        for byte in part {
+            if matches!(byte, b'/' | b'\\') {
+                id.push(b'\\');
+            }
+            id.push(byte);
+        }
+    }
+    id
+}
+
 impl Parser for Csv {
     fn framing(&self) -> &Framing {
         &self.plan.framing
@@ -265,13 +283,10 @@ impl Parser for Csv {
         for (i, name) in plan.header.iter().enumerate() {
             print = print.wrapping_add(xxh3_64_with_seed(&columns.get(i), xxh3_64(name.as_bytes())));
         }
-        let mut id = Vec::new();
-        for &column in &plan.id {
-            if !id.is_empty() {
-                id.push(b'/');
-            }
-            id.extend_from_slice(&columns.get(column));
-        }
+        let mut id = match plan.id[..] {
+            [column] => columns.get(column),
+            _ => joined(plan.id.iter().map(|&column| columns.get(column))),
+        };
         if plan.id.is_empty() {
             id = format!("{:032x}", xxhash_rust::xxh3::xxh3_128(row.bytes)).into_bytes();
         } else if plan.id.iter().all(|&column| columns.get(column).is_empty()) {
@@ -313,6 +328,7 @@ impl Parser for Csv {
             offset: row.offset,
             body,
             repeats: false,
+            talk: None,
         });
     }
 }

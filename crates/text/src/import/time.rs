@@ -174,9 +174,7 @@ pub(super) fn log_time(text: &[u8]) -> Option<i64> {
     if !marks || text[17] != b':' || text[20] != b' ' {
         return None;
     }
-    const MONTHS: [&[u8]; 12] =
-        [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
-    let month = 1 + MONTHS.iter().position(|name| *name == &text[3..6])? as i8;
+    let month = month_of(&text[3..6])?;
     let year = i16::from(two(text, 7)?) * 100 + i16::from(two(text, 9)?);
     let (hour, minute, second) = (two(text, 12)?, two(text, 15)?, two(text, 18)?);
     if hour > 23 || minute > 59 || second > 59 || !matches!(text[21], b'+' | b'-') {
@@ -185,6 +183,61 @@ pub(super) fn log_time(text: &[u8]) -> Option<i64> {
     let offset = seconds_of_offset(text[21], &text[22..])?;
     let clock = i64::from(hour) * 3600 + i64::from(minute) * 60 + i64::from(second);
     Some(days(year, month, two(text, 0)?)? * 86_400 + clock - offset)
+}
+
+/// Seconds since 1970 with or without a fraction: seconds and nanoseconds.
+pub(super) fn epoch(text: &str) -> Option<(i64, i32)> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(whole) || !digits(fraction) || whole.len() > 12 || fraction.len() > 18 {
+        return None;
+    }
+    let seconds = whole.parse().ok().filter(|seconds| *seconds < END)?;
+    let nanos = fraction.bytes().map(|b| i32::from(b - b'0')).chain(std::iter::repeat(0)).take(9);
+    Some((seconds, nanos.fold(0, |nanos, digit| nanos * 10 + digit)))
+}
+
+/// 2200-01-01: times from then on cannot be billed.
+const END: i64 = 7_258_118_400;
+
+/// `Mon, 05 Jan 2026 12:00:00 +0000`: seconds since 1970 UTC.
+pub(super) fn rfc2822(text: &str) -> Option<i64> {
+    let text = text.split_once(',').map_or(text, |(_, rest)| rest);
+    let words: Vec<&str> = text.split_ascii_whitespace().collect();
+    let [day, month, year, clock, zone] = words[..] else { return None };
+    let day: i8 = day.parse().ok()?;
+    let (clock, year) = (clock.as_bytes().first_chunk::<8>()?, year.parse().ok()?);
+    let (hour, minute, second) = (two(clock, 0)?, two(clock, 3)?, two(clock, 6)?);
+    let marks = clock[2] == b':' && clock[5] == b':' && words[3].len() == 8;
+    if !marks || hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let offset = match zone.as_bytes() {
+        b"GMT" | b"UT" | b"UTC" | b"Z" => 0,
+        [sign @ (b'+' | b'-'), digits @ ..] => seconds_of_offset(*sign, digits)?,
+        _ => return None,
+    };
+    let clock = i64::from(hour) * 3600 + i64::from(minute) * 60 + i64::from(second);
+    Some(days(year, month_of(month.as_bytes())?, day)? * 86_400 + clock - offset)
+}
+
+fn month_of(name: &[u8]) -> Option<i8> {
+    const MONTHS: [&[u8]; 12] =
+        [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
+    MONTHS.iter().position(|month| *month == name).map(|at| 1 + at as i8)
+}
+
+/// Start and end of what lasted about `duration` seconds. Of a doubled start the earlier moment is
+/// meant, of a doubled end the one that fits best. Neither is skipped or wrong.
+pub(super) fn local_span(start: Local, end: Local, duration: i64) -> (i64, i64) {
+    let moments = |local| match local {
+        Local::One(at) => (at, at),
+        Local::Two(earlier, later) => (earlier, later),
+        Local::Skipped | Local::Wrong => (0, 0),
+    };
+    let (start, end) = (moments(start).0, moments(end));
+    let off = |end: i64| (end - start - duration).abs();
+    (start, if off(end.1) < off(end.0) { end.1 } else { end.0 })
 }
 
 /// Seconds and nanoseconds as a moment.
@@ -265,6 +318,26 @@ mod tests {
                 LocalTime::None(_) => Local::Skipped,
             };
             prop_assert_eq!(Clock::new(zone).read(text.as_bytes()), expected);
+        }
+    }
+
+    #[test]
+    fn epochs_and_mail_times() {
+        assert_eq!(epoch("1795289396.436"), Some((1_795_289_396, 436_000_000)));
+        assert_eq!(epoch("0"), Some((0, 0)));
+        for wrong in ["", "-1", "1.", ".5", "1e9", "7258118400", "9999999999999999999"] {
+            assert_eq!(epoch(wrong), None, "{wrong}");
+        }
+        let at = "2026-01-05T12:00:00Z".parse::<Instant>().unwrap().as_second();
+        for right in
+            ["Mon, 05 Jan 2026 12:00:00 +0000", "5 Jan 2026 13:00:00 +0100", "Mon, 05 Jan 2026 12:00:00 GMT"]
+        {
+            assert_eq!(rfc2822(right), Some(at), "{right}");
+        }
+        for wrong in
+            ["", "Mon, 05 Jan 2026", "Mon, 32 Jan 2026 12:00:00 +0000", "Mon, 05 Jan 2026 12:00:000 +0000"]
+        {
+            assert_eq!(rfc2822(wrong), None, "{wrong}");
         }
     }
 

@@ -8,7 +8,7 @@ pub(super) fn asterisk(rules_text: &str) -> ImportSpec {
 }
 
 /// A row of 21 columns, quoted as Asterisk does.
-fn cdr(
+pub(super) fn cdr(
     account: &str,
     times: (&str, &str),
     billsec: &str,
@@ -23,7 +23,7 @@ fn cdr(
     )
 }
 
-const NOON: (&str, &str) = ("2026-01-05 12:00:00", "2026-01-05 12:01:05");
+pub(super) const NOON: (&str, &str) = ("2026-01-05 12:00:00", "2026-01-05 12:01:05");
 
 pub(super) const REAL: &[u8] = include_bytes!("../../../tests/asterisk-Master-masked.csv");
 

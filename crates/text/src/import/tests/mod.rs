@@ -2,7 +2,9 @@
 
 mod calls;
 mod events;
+mod meet;
 mod random;
+mod switches;
 mod tables;
 
 use super::*;
@@ -108,7 +110,7 @@ fn check(spec: &ImportSpec, file: &str, expected: &str) {
 }
 
 fn spec(preset: Preset) -> ImportSpec {
-    let zone = (preset == Preset::Asterisk).then(Zone::utc);
+    let zone = matches!(preset, Preset::Asterisk | Preset::FreeSwitchCsv).then(Zone::utc);
     ImportSpec { zone, rules_file: "import.rules".into(), ..ImportSpec::new(preset, "usage") }
 }
 
@@ -135,6 +137,14 @@ fn rules(text: &str) -> Vec<MapRule> {
 
 use calls::{REAL, asterisk};
 use events::EVENT;
+
+#[test]
+fn presets_are_in_order_and_known_to_the_book() {
+    let names = Preset::ALL.map(Preset::name);
+    assert!(names.is_sorted());
+    assert_eq!(names, crate::book::PRESETS);
+    assert!(names.into_iter().all(|name| Preset::parse(name).is_ok()));
+}
 
 #[test]
 fn empty_files_hold_nothing() {

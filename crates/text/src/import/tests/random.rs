@@ -2,6 +2,7 @@
 
 use super::calls::{REAL, asterisk};
 use super::events::EVENT;
+use super::switches as seeds;
 use super::*;
 use proptest::prelude::*;
 
@@ -65,6 +66,37 @@ fn fuzz_csv() {
     let file =
         "id,time,account,seconds\n1,2026-01-05T12:00:00Z,acme,61.50\n2,2026-01-05T12:00:00Z,\"a\nb\",1\n";
     mutate(fuzz::csv, &[b"", file.as_bytes(), b"time,account\n2026-01-05T12:00:00Z,a\n"]);
+}
+
+#[test]
+fn fuzz_freeswitch_csv() {
+    let two = seeds::EXAMPLE.to_owned() + seeds::BUILT_IN;
+    mutate(fuzz::freeswitch_csv, &[b"", two.as_bytes(), b"\"a\",, \"\n"]);
+}
+
+#[test]
+fn fuzz_freeswitch_json() {
+    let array = format!("[{},{}]", seeds::ENCODED, seeds::PLAIN);
+    mutate(fuzz::freeswitch_json, &[b"", seeds::ENCODED.as_bytes(), array.as_bytes()]);
+}
+
+#[test]
+fn fuzz_kamailio() {
+    mutate(fuzz::kamailio, &[b"", seeds::ACC.as_bytes(), seeds::CDR.as_bytes(), b"ACC: a: =;;b"]);
+}
+
+#[test]
+fn fuzz_amazon_connect() {
+    let two = seeds::CONTACT.to_owned() + seeds::CONTACT;
+    mutate(fuzz::amazon_connect, &[b"", seeds::CONTACT.as_bytes(), two.as_bytes()]);
+}
+
+#[test]
+fn fuzz_twilio() {
+    let page = format!("{{\"page\":0,\"calls\":[{0},{0}],\"next\":null}}\n", seeds::RESOURCE);
+    let pages = page.clone() + &page;
+    let line = seeds::RESOURCE.to_owned() + "\n";
+    mutate(fuzz::twilio, &[b"", line.as_bytes(), page.as_bytes(), pages.as_bytes(), b"{\"calls\":["]);
 }
 
 #[test]

@@ -87,3 +87,43 @@ fn a_table_with_its_own_layout() {
         )
     );
 }
+
+#[test]
+fn ids_of_several_columns_are_kept_apart() {
+    let table = Table { id: vec!["a".into(), "b".into()], ..Table::default() };
+    let row = |a: &str, b: &str| format!("{a},{b},2026-01-05T12:00:00Z,acme\n");
+    let file = "a,b,time,account\n".to_owned()
+        + &row("x/y", "z")
+        + &row("x", "y/z")
+        + &row("x\\", "y/z")
+        + &row("", "z")
+        + &row("z", "");
+    check(
+        &ImportSpec { table, ..spec(Preset::Csv) },
+        &file,
+        r"+ csv /z acme usage 2026-01-05T12:00:00Z @1:5
+          + csv x/y\/z acme usage 2026-01-05T12:00:00Z @1:3
+          + csv x\/y/z acme usage 2026-01-05T12:00:00Z @1:2
+          + csv x\\/y\/z acme usage 2026-01-05T12:00:00Z @1:4
+          + csv z/ acme usage 2026-01-05T12:00:00Z @1:6
+          = rows 5 counted 5 events 5",
+    );
+}
+
+/// Which seconds of an inbound call are charged is a choice (RULES.md, 3, no. 6): a table gives
+/// both, and the price list's meter names the one that it means.
+#[test]
+fn a_table_gives_the_seconds_since_the_answer_and_since_the_menu() {
+    let spec = ImportSpec {
+        rules: rules("direction=in => seconds={talk} ivr_seconds={total}; => seconds={talk}"),
+        attributes: Attributes::Only(vec!["seconds".into(), "ivr_seconds".into(), "direction".into()]),
+        ..spec(Preset::Csv)
+    };
+    check(
+        &spec,
+        "id,time,account,direction,talk,total\n1,2026-01-05T12:00:00Z,acme,in,61,75\n2,2026-01-05T12:00:00Z,acme,out,5,9\n",
+        "+ csv 1 acme usage 2026-01-05T12:00:00Z seconds=\"61\" ivr_seconds=\"75\" direction=\"in\" @1:2
+         + csv 2 acme usage 2026-01-05T12:00:00Z seconds=\"5\" direction=\"out\" @1:3
+         = rows 2 counted 2 events 2",
+    );
+}

@@ -1,0 +1,114 @@
+//! The lines that a settlement posts: for what is new, for a difference, for what is no more.
+
+use super::{Context, Should, Stretch, in_force};
+use crate::bill::{CatalogueRef, ChargeKey, Charged, Line, LineKind, PriceBasis};
+use crate::explain;
+use crate::money::{Exact, OutOfRange};
+use crate::subscription::Subscription;
+
+/// The line for what a key should be, less what was charged; `None` when nothing differs.
+pub(super) fn difference(
+    context: &Context<'_>,
+    key: &ChargeKey,
+    should: &Should<'_>,
+    before: &Charged,
+    late: bool,
+) -> Result<Option<Line>, OutOfRange> {
+    let quantity = should.quantity.sub(before.quantity)?;
+    let free = should.free.sub(before.free)?;
+    let list = should.list.sub(before.list)?;
+    let amount = should.amount.sub(before.amount)?;
+    if quantity.is_zero() && free.is_zero() && list.is_zero() && amount.is_zero() {
+        return Ok(None);
+    }
+    let Stretch { span, cycle, catalogue, plan, charge, .. } = should.stretch;
+    let kind = if late || !before.line.is_empty() { LineKind::Correction } else { LineKind::Usage };
+    let mut line = Line {
+        id: String::new(),
+        kind,
+        key: Some(key.clone()),
+        plan: plan.id.clone(),
+        title: charge.title.clone(),
+        description: String::new(),
+        quantity,
+        unit: should.unit.clone(),
+        free,
+        unit_price: should.unit_price,
+        basis: should.basis.clone(),
+        list,
+        discount: list.sub(amount)?,
+        amount,
+        period: *span,
+        cycle: *cycle,
+        posted: context.at,
+        catalogue: Some(CatalogueRef {
+            id: catalogue.id.clone(),
+            version: catalogue.version.clone(),
+            hash: catalogue.hash.clone(),
+        }),
+        rules: charge.rules.clone(),
+        corrects: (!before.line.is_empty()).then(|| before.line.clone()),
+        formula: String::new(),
+        explanation: String::new(),
+    };
+    let known = Charged {
+        quantity: should.quantity,
+        free: should.free,
+        list: should.list,
+        amount: should.amount,
+        ..before.clone()
+    };
+    let currency = context.account.currency;
+    explain::word(&mut line, should.stretch, &should.wording(currency), &known, before, currency);
+    Ok(Some(line))
+}
+
+/// The line that gives back what was charged for a stretch that is no more.
+pub(super) fn reversal(
+    context: &Context<'_>,
+    subscription: &Subscription,
+    key: &ChargeKey,
+    before: &Charged,
+) -> Result<Option<Line>, OutOfRange> {
+    let nothing = before.quantity.is_zero()
+        && before.free.is_zero()
+        && before.list.is_zero()
+        && before.amount.is_zero();
+    let Some(period) = before.period.filter(|_| !nothing) else { return Ok(None) };
+    let known = in_force(context.catalogues, subscription, &key.charge, key.start);
+    let title = known.map_or(key.charge.clone(), |(_, _, charge)| charge.title.clone());
+    let zero = Exact::ZERO;
+    let mut line = Line {
+        id: String::new(),
+        kind: LineKind::Correction,
+        key: Some(key.clone()),
+        plan: subscription.plan.clone(),
+        title,
+        description: String::new(),
+        quantity: zero.sub(before.quantity)?,
+        unit: before.unit.clone(),
+        free: zero.sub(before.free)?,
+        unit_price: None,
+        basis: PriceBasis { per: before.unit.clone(), units: Exact::ONE, model: "reversal" },
+        list: before.list.negated(),
+        discount: before.list.negated().sub(before.amount.negated())?,
+        amount: before.amount.negated(),
+        period,
+        cycle: period,
+        posted: context.at,
+        catalogue: known.map(|(catalogue, ..)| CatalogueRef {
+            id: catalogue.id.clone(),
+            version: catalogue.version.clone(),
+            hash: catalogue.hash.clone(),
+        }),
+        rules: known.map(|(_, _, charge)| charge.rules.clone()).unwrap_or_default(),
+        corrects: (!before.line.is_empty()).then(|| before.line.clone()),
+        formula: String::new(),
+        explanation: String::new(),
+    };
+    // Its hours and days are the price list's, not those of the account's bills.
+    let zone = known.map_or(&context.account.zone, |(catalogue, ..)| &catalogue.zone);
+    let known = known.map(|(catalogue, _, charge)| (catalogue, charge));
+    explain::word_reversal(&mut line, known, before, zone, context.account.currency);
+    Ok(Some(line))
+}

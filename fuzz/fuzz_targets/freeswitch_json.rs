@@ -1,0 +1,3 @@
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| farebox_text::import::fuzz::freeswitch_json(bytes));
