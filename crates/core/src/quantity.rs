@@ -332,7 +332,7 @@ fn metered(
         for lane in lanes {
             let weighted = lane.spec().meter.aggregate == Aggregate::TimeWeighted;
             if index == 0 && weighted {
-                open_levels(lane, subscription, stretch, &takers, &mut opening)?;
+                open_levels(context, lane, subscription, stretch, &mut opening)?;
             }
             for (span, counters) in lane.segments(stretch.span) {
                 let cut = span.start < stretch.span.start || span.end > stretch.span.end;
@@ -405,18 +405,24 @@ fn group_and_split(per: &[String], scope: &Scope, deck: bool) -> (Group, Split) 
     (group, split)
 }
 
-/// The levels that were reached before an accumulation began and hold on.
+/// The levels that were reached before an accumulation began and hold on: for the subscription
+/// that took them when they were reported, and no other.
 fn open_levels(
+    context: &Context<'_>,
     lane: &Lane,
     subscription: &Subscription,
     stretch: &Stretch<'_>,
-    takers: &[Taker<'_>],
     opening: &mut BTreeMap<(Group, Split), i128>,
 ) -> Result<(), OutOfRange> {
     let before = Span { start: subscription.start, end: stretch.span.start };
-    for (_, counters) in lane.segments(before) {
+    if before.is_empty() {
+        return Ok(());
+    }
+    let (account, meter) = (&context.account.id, &lane.spec().key.meter);
+    let takers = takers(context.view, context.catalogues, account, subscription, meter, before);
+    for (span, counters) in lane.segments(before) {
         for (scope, counter) in counters {
-            if is_taken(takers, scope, stretch.span.start, subscription) {
+            if is_taken(&takers, scope, span.start.max(before.start), subscription) {
                 let level = opening.entry(keys(stretch, scope, false)).or_default();
                 *level = counter.closing(*level);
             }
@@ -434,6 +440,7 @@ fn quantities_of(
 ) -> Result<Vec<Quantities>, Refusal> {
     let mut so_far: Option<Counter> = None;
     let mut before = Exact::ZERO;
+    let mut unrounded = (None, Exact::ZERO);
     let mut quantities: Vec<Quantities> = Vec::with_capacity(stretches.len());
     for (stretch, counts) in stretches.iter().zip(counts) {
         let meter = match &stretch.charge.measure {
@@ -489,7 +496,15 @@ fn quantities_of(
             }
         };
         let measured = match meter.rounding {
-            Rounding::SumUp(step) => measured.div(step)?.ceil().mul(step)?,
+            Rounding::SumUp(step) => {
+                // The sum of the cycle is rounded, also where the price changed within it.
+                let up = |sum: Exact| -> Result<Exact, OutOfRange> { sum.div(step)?.ceil().mul(step) };
+                let (cycle, earlier) = unrounded;
+                let earlier = if cycle == Some(stretch.cycle) { earlier } else { Exact::ZERO };
+                let sum = earlier.add(measured)?;
+                unrounded = (Some(stretch.cycle), sum);
+                up(sum)?.sub(up(earlier)?)?
+            }
             Rounding::None | Rounding::EachUp(_) => measured,
         };
         if splits.is_empty() {

@@ -607,17 +607,16 @@ fn share_out(list: &Increment, net: Exact, at: &Quantities) -> Result<Vec<(Split
     let (mut charged_left, mut free_left) = (list.charged, list.free);
     for (index, (split, quantity)) in at.splits.iter().enumerate() {
         let last = index + 1 == at.splits.len();
-        let part = |whole: Exact| -> Result<Exact, OutOfRange> {
-            if weight.is_zero() { Ok(Exact::ZERO) } else { whole.mul(*quantity)?.div(weight) }
-        };
+        // The fraction first: a quantity times a quantity would soon be too large.
+        let fraction = if weight.is_zero() { Exact::ZERO } else { quantity.div(weight)? };
         let share = if last {
             Share { charged: charged_left, free: free_left, list: list_left, amount: net_left }
         } else {
             Share {
-                charged: part(list.charged)?,
-                free: part(list.free)?,
-                list: Amount::quantise(part(list.amount)?)?,
-                amount: Amount::quantise(part(net)?)?,
+                charged: list.charged.mul(fraction)?,
+                free: list.free.mul(fraction)?,
+                list: Amount::quantise(list_total.exact().mul(fraction)?)?,
+                amount: Amount::quantise(net_total.exact().mul(fraction)?)?,
             }
         };
         list_left = list_left.sub(share.list)?;

@@ -10,7 +10,7 @@ use farebox_text::diagnostic::Diagnostic;
 use farebox_text::import::{
     Change, EventOutcome, ImportSpec, Importer, Origin, OwnedEvent, Reason, Sink, Summary, Verdict,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -69,14 +69,66 @@ pub(crate) struct UsageLog {
     watched: Identities,
     /// Voided before or after they arrived.
     voided: Arc<Identities>,
+    /// Events that later ones have replaced.
+    replaced: Arc<Mutex<Replaced>>,
     /// Lines of the book that could not be billed.
     refused: Vec<Quarantine>,
+}
+
+/// How often events were replaced, by source, id and revision. A call that a late leg completes
+/// replaces itself.
+type Replaced = BTreeMap<(String, String, u64), u32>;
+
+/// What to do about events that a later one replaces.
+#[derive(Clone)]
+enum Replacing {
+    /// They are taken back, and noted.
+    Note(Arc<Mutex<Replaced>>),
+    /// They are known, and not counted in the first place: no counter has to take any back.
+    Skip(Arc<Mutex<Replaced>>),
+}
+
+impl Replacing {
+    /// Counts an event that is not void.
+    fn count(&self, metering: &mut Metering, event: &Event<'_>, change: Change) -> Verdict {
+        if matches!((self, change), (Replacing::Note(_), Change::Add)) {
+            return verdict(metering.count(event, change));
+        }
+        let (Replacing::Note(replaced) | Replacing::Skip(replaced)) = self;
+        let skips = matches!(self, Replacing::Skip(_));
+        let Ok(mut replaced) = replaced.lock() else {
+            return Verdict::Quarantine(Reason::new("not-counted", "counting it failed"));
+        };
+        match change {
+            Change::Remove if skips => return Verdict::Counted,
+            Change::Remove => *replaced.entry(key_of(event)).or_default() += 1,
+            Change::Add if skips && !replaced.is_empty() => {
+                // Only what was counted can have been replaced.
+                let counts = |metering: &mut Metering| metering.locate(event).is_ok_and(|at| !at.is_empty());
+                if let Some(left) = replaced.get_mut(&key_of(event))
+                    && *left > 0
+                    && counts(metering)
+                {
+                    *left -= 1;
+                    return Verdict::Counted;
+                }
+            }
+            Change::Add => {}
+        }
+        drop(replaced);
+        verdict(metering.count(event, change))
+    }
+}
+
+fn key_of(event: &Event<'_>) -> (String, String, u64) {
+    (event.source.to_owned(), event.id.to_owned(), event.revision)
 }
 
 /// Counts into a metering of its own, which is merged when the file is done.
 struct Counting {
     metering: Metering,
     voided: Arc<Identities>,
+    replacing: Replacing,
 }
 
 impl Sink for Counting {
@@ -84,7 +136,7 @@ impl Sink for Counting {
         if !self.voided.is_empty() && self.voided.contains(&(event.source.to_owned(), event.id.to_owned())) {
             return Verdict::NotBillable;
         }
-        verdict(self.metering.count(event, change))
+        self.replacing.count(&mut self.metering, event, change)
     }
 }
 
@@ -92,6 +144,7 @@ impl Sink for Counting {
 struct Direct<'a, 'b> {
     metering: &'a Mutex<&'b mut Metering>,
     voided: &'a Identities,
+    replacing: &'a Replacing,
 }
 
 impl Sink for Direct<'_, '_> {
@@ -100,7 +153,7 @@ impl Sink for Direct<'_, '_> {
             return Verdict::NotBillable;
         }
         match self.metering.lock() {
-            Ok(mut metering) => verdict(metering.count(event, change)),
+            Ok(mut metering) => self.replacing.count(&mut metering, event, change),
             Err(_) => Verdict::Quarantine(Reason::new("not-counted", "counting it failed")),
         }
     }
@@ -118,13 +171,18 @@ fn verdict(counted: Result<Counted, Problem>) -> Verdict {
 struct Looking<'a> {
     look: &'a mut (dyn FnMut(&Event<'_>, Origin) + Send),
     voided: Arc<Identities>,
+    replaced: &'a mut Replaced,
 }
 
 impl Sink for Looking<'_> {
     fn usage(&mut self, event: &Event<'_>, change: Change, origin: Origin) -> Verdict {
         let known = (event.source.to_owned(), event.id.to_owned());
-        if change == Change::Add && !self.voided.contains(&known) {
-            (self.look)(event, origin);
+        if change == Change::Remove || self.voided.contains(&known) {
+            return Verdict::Counted;
+        }
+        match self.replaced.get_mut(&key_of(event)) {
+            Some(left) if *left > 0 => *left -= 1,
+            _ => (self.look)(event, origin),
         }
         Verdict::Counted
     }
@@ -138,6 +196,7 @@ impl UsageLog {
             importer: Importer::new(threads),
             watched: prepared.voided.clone(),
             voided: Arc::default(),
+            replaced: Arc::default(),
             refused: Vec::new(),
         };
         log.watch();
@@ -152,7 +211,8 @@ impl UsageLog {
 
     /// Counts a line of usage, as many times as it says.
     pub(crate) fn insert(&mut self, usage: &UsageLine, line: usize, metering: &mut Metering) {
-        let refused = deliver(&mut self.importer, usage, line, metering, &self.voided);
+        let replacing = Replacing::Note(self.replaced.clone());
+        let refused = deliver(&mut self.importer, usage, line, metering, &self.voided, &replacing);
         let refused = refused.into_iter().map(|(what, reason)| Quarantine {
             file: self.book.clone(),
             line: line as u64,
@@ -172,7 +232,8 @@ impl UsageLog {
         metering: &mut Metering,
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<Summary, Diagnostic> {
-        let summary = read(&mut self.importer, spec, path, metering, &self.voided, progress)?;
+        let replacing = Replacing::Note(self.replaced.clone());
+        let summary = read(&mut self.importer, spec, path, metering, &self.voided, &replacing, progress)?;
         let delivery = Delivery::File {
             spec: Box::new(spec.clone()),
             path: path.to_owned(),
@@ -193,18 +254,20 @@ impl UsageLog {
         Some(event.account)
     }
 
-    /// Counts every delivery again, without what is void now.
+    /// Counts every delivery again, without what is void or replaced now.
     pub(crate) fn count_again(&mut self, mut metering: Metering) -> Result<Metering, Diagnostic> {
         let threads = self.importer.threads();
         self.importer = Importer::new(threads);
         self.watch();
+        let replaced = self.replaced.lock().map(|replaced| replaced.clone()).unwrap_or_default();
+        let replacing = Replacing::Skip(Arc::new(Mutex::new(replaced)));
         for delivery in &self.deliveries {
             match delivery {
                 Delivery::Line { usage, line } => {
-                    deliver(&mut self.importer, usage, *line, &mut metering, &self.voided);
+                    deliver(&mut self.importer, usage, *line, &mut metering, &self.voided, &replacing);
                 }
                 Delivery::File { spec, path, .. } => {
-                    read(&mut self.importer, spec, path, &mut metering, &self.voided, &|_| {})?;
+                    read(&mut self.importer, spec, path, &mut metering, &self.voided, &replacing, &|_| {})?;
                 }
             }
         }
@@ -215,18 +278,21 @@ impl UsageLog {
     /// nor void ones.
     fn look(&self, look: &mut (dyn FnMut(&Event<'_>, &str, u64) + Send)) -> Result<(), Diagnostic> {
         let mut importer = Importer::new(1);
+        let mut replaced = self.replaced.lock().map(|replaced| replaced.clone()).unwrap_or_default();
         for delivery in &self.deliveries {
             match delivery {
                 Delivery::Line { usage, line } => {
                     let mut seen = |event: &Event<'_>, _: Origin| look(event, &self.book, *line as u64);
-                    let mut sinks = [Looking { look: &mut seen, voided: self.voided.clone() }];
+                    let mut sinks =
+                        [Looking { look: &mut seen, voided: self.voided.clone(), replaced: &mut replaced }];
                     each(usage, |event| {
                         importer.insert(event, *line as u64, &mut sinks);
                     });
                 }
                 Delivery::File { spec, path, .. } => {
                     let mut seen = |event: &Event<'_>, origin: Origin| look(event, &spec.file, origin.line);
-                    let mut sinks = [Looking { look: &mut seen, voided: self.voided.clone() }];
+                    let mut sinks =
+                        [Looking { look: &mut seen, voided: self.voided.clone(), replaced: &mut replaced }];
                     importer.import(spec, Prepared::input(path), &mut sinks, &|_| {})?;
                 }
             }
@@ -374,10 +440,11 @@ fn deliver(
     line: usize,
     metering: &mut Metering,
     voided: &Arc<Identities>,
+    replacing: &Replacing,
 ) -> Vec<(String, Reason)> {
     let shared = Mutex::new(metering);
     let mut sinks: Vec<Direct<'_, '_>> =
-        (0..importer.threads()).map(|_| Direct { metering: &shared, voided }).collect();
+        (0..importer.threads()).map(|_| Direct { metering: &shared, voided, replacing }).collect();
     let mut refused = Vec::new();
     each(usage, |event| {
         if let EventOutcome::Quarantined(reason) = importer.insert(event, line as u64, &mut sinks) {
@@ -393,10 +460,15 @@ fn read(
     path: &Path,
     metering: &mut Metering,
     voided: &Arc<Identities>,
+    replacing: &Replacing,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Summary, Diagnostic> {
     let mut sinks: Vec<Counting> = (0..importer.threads())
-        .map(|_| Counting { metering: metering.empty(), voided: voided.clone() })
+        .map(|_| Counting {
+            metering: metering.empty(),
+            voided: voided.clone(),
+            replacing: replacing.clone(),
+        })
         .collect();
     let summary = importer.import(spec, Prepared::input(path), &mut sinks, progress)?;
     for sink in sinks {

@@ -7,6 +7,7 @@ use std::process::Command;
 /// Which crates of the workspace a crate may depend on.
 const ARROWS: &[(&str, &[&str])] = &[
     ("farebox-core", &[]),
+    ("farebox-oracle", &[]),
     ("farebox-text", &["farebox-core"]),
     ("farebox-api", &["farebox-core"]),
     ("farebox-scenario", &["farebox-core", "farebox-text"]),

@@ -79,8 +79,9 @@ pub(super) fn charge(
     ));
     let mut payments = Vec::new();
     let mut available = view.prepaid(&account.id);
-    if posted < paid && paid > Amount::ZERO || posted < Amount::ZERO {
-        // Paid more than the bill is now: the rest goes back to the balance.
+    if posted < paid {
+        // Paid more than the bill is now: the rest goes back to the balance. A credit that went
+        // there before counts as paid below zero.
         let back = paid.sub(posted)?;
         payments.push((month.start, back.negated()));
         postings.extend(payment(at, &id, back.negated()));

@@ -1,0 +1,99 @@
+//! Units held over time: each one with the moment it came and the moment it went.
+
+use crate::calendar;
+use crate::history::Subscription;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+/// One seat, number, phone.
+#[derive(Clone, Debug)]
+pub struct Unit {
+    /// When it was added.
+    pub from: Timestamp,
+    /// When it was removed.
+    pub until: Option<Timestamp>,
+}
+
+/// All units that a subscription ever had, by what had been said before a moment. The newest are
+/// removed first.
+pub fn units(subscription: &Subscription, end: Option<Timestamp>, known: Timestamp) -> Vec<Unit> {
+    let mut changes: Vec<_> = subscription.changes.iter().filter(|change| change.said < known).collect();
+    changes.sort_by_key(|change| change.effective);
+    let mut all: Vec<Unit> = Vec::new();
+    let mut present: Vec<usize> = Vec::new();
+    let add = |count: i64, at: Timestamp, all: &mut Vec<Unit>, present: &mut Vec<usize>| {
+        for _ in 0..count {
+            present.push(all.len());
+            all.push(Unit { from: at, until: None });
+        }
+    };
+    add(i64::from(subscription.quantity), subscription.start, &mut all, &mut present);
+    for change in changes {
+        add(change.units, change.effective, &mut all, &mut present);
+        for _ in change.units..0 {
+            if let Some(newest) = present.pop() {
+                all[newest].until = Some(change.effective);
+            }
+        }
+    }
+    if let Some(end) = end.filter(|end| *end < known) {
+        for unit in present {
+            all[unit].until = Some(end);
+        }
+    }
+    all
+}
+
+/// The days that a unit is charged for, up to a moment: the date, and the moment on that day from
+/// which it was there. Removed in the very moment in which it was added, it was never there.
+pub fn days(unit: &Unit, zone: &TimeZone, last_day: bool, up_to: Timestamp) -> Vec<(Date, Timestamp)> {
+    let first = calendar::local(zone, unit.from).date();
+    if unit.until == Some(unit.from) {
+        return Vec::new();
+    }
+    // The first day that is not charged any more.
+    let stop = match unit.until {
+        Some(until) => {
+            let date = calendar::local(zone, until).date();
+            let used = calendar::midnight(zone, date) < until;
+            let after = if last_day && used { date.tomorrow().expect("in range") } else { date };
+            after.max(first.tomorrow().expect("in range"))
+        }
+        None => calendar::local(zone, up_to).date().tomorrow().expect("in range"),
+    };
+    let mut result = Vec::new();
+    let mut date = first;
+    while date < stop && calendar::midnight(zone, date) < up_to {
+        result.push((date, calendar::midnight(zone, date).max(unit.from)));
+        date = date.tomorrow().expect("in range");
+    }
+    result
+}
+
+/// Stretches of time in which a unit was there and not stopped (where that counts).
+pub fn seconds(
+    unit: &Unit,
+    stops: &[(Timestamp, bool)],
+    while_stopped: bool,
+    up_to: Timestamp,
+) -> Vec<(Timestamp, Timestamp)> {
+    let until = unit.until.unwrap_or(up_to).min(up_to);
+    let mut result = Vec::new();
+    let mut running = Some(unit.from);
+    for &(at, stopped) in stops.iter().filter(|_| !while_stopped) {
+        match running {
+            Some(since) if stopped => {
+                result.push((since, at.min(until)));
+                running = None;
+            }
+            None if !stopped => running = Some(at.max(unit.from)),
+            _ => {}
+        }
+    }
+    if let Some(since) = running {
+        result.push((since, until));
+    }
+    result.retain(|(from, until)| from < until);
+    result
+}
