@@ -160,8 +160,8 @@ impl Subscription {
     /// Billed units by day within the span, as runs of equal quantity (R-YKF-4).
     ///
     /// The day on which a unit is added counts, the day of its removal does not unless `last_day`;
-    /// a unit added and removed on one day counts that day, unless it was in one moment: then it
-    /// was never held. A day belongs to the span in which it
+    /// a unit added and removed on one day counts that day, also in one moment: a book may leave the
+    /// time of day out. A day belongs to the span in which it
     /// starts, the first day of a unit to the span in which the unit is added.
     pub fn billed_days(&self, within: Span, zone: &Zone, last_day: bool) -> Vec<Run<Date>> {
         let first_midnight = |at: Instant| {
@@ -171,7 +171,7 @@ impl Subscription {
         let next = |date: Date| date.tomorrow().unwrap_or(date);
         let (from, until) = (first_midnight(within.start), first_midnight(within.end));
         let mut steps: BTreeMap<Date, i64> = BTreeMap::new();
-        for batch in self.batches().into_iter().filter(|batch| batch.removed != Some(batch.added)) {
+        for batch in self.batches() {
             let first = zone.date(batch.added);
             let end = match batch.removed {
                 None => until,
@@ -373,10 +373,15 @@ mod tests {
     }
 
     #[test]
-    fn a_unit_removed_in_the_moment_it_was_added_was_never_held() {
+    fn a_unit_removed_in_the_moment_it_was_added_counts_that_day() {
         let corrected =
             seats(&[("2020-01-10T09:00", 10), ("2020-01-10T09:00", -3), ("2020-01-20T09:00", 2)], None);
-        check(&corrected, "2020-01-01T00:00", "2020-01-10–2020-01-20: 7, 2020-01-20–2020-02-01: 9", 178);
+        check(
+            &corrected,
+            "2020-01-01T00:00",
+            "2020-01-10–2020-01-11: 10, 2020-01-11–2020-01-20: 7, 2020-01-20–2020-02-01: 9",
+            181,
+        );
     }
 
     #[test]

@@ -46,12 +46,9 @@ pub fn units(subscription: &Subscription, end: Option<Timestamp>, known: Timesta
 }
 
 /// The days that a unit is charged for, up to a moment: the date, and the moment on that day from
-/// which it was there. Removed in the very moment in which it was added, it was never there.
+/// which it was there. A day on which it was added and removed counts, also in one moment.
 pub fn days(unit: &Unit, zone: &TimeZone, last_day: bool, up_to: Timestamp) -> Vec<(Date, Timestamp)> {
     let first = calendar::local(zone, unit.from).date();
-    if unit.until == Some(unit.from) {
-        return Vec::new();
-    }
     // The first day that is not charged any more.
     let stop = match unit.until {
         Some(until) => {
