@@ -137,6 +137,22 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// What is wrong with a usage file as a whole, at the line that imports it.
+    fn in_book(&self, step: &Step, wrong: Diagnostic) -> Diagnostic {
+        let book = &self.prepared.book.file;
+        if wrong.file == *book {
+            return wrong;
+        }
+        let place = if wrong.line > 0 { format!("{}:{}", wrong.file, wrong.line) } else { wrong.file };
+        Diagnostic {
+            file: book.clone(),
+            line: step.line,
+            column: 0,
+            found: format!("{place}: {}", wrong.found),
+            ..wrong
+        }
+    }
+
     fn step(&mut self, step: &Step) -> Result<Outcome, Diagnostic> {
         match &step.action {
             StepAction::Command(command) => match self.execute(command, step.at.unwrap_or(self.clock)) {
@@ -158,7 +174,8 @@ impl<'a> Run<'a> {
                 Ok(Outcome::Accepted)
             }
             StepAction::Import(spec, path) => {
-                let summary = self.usage.import(spec, path, &mut self.metering, self.options.progress)?;
+                let imported = self.usage.import(spec, path, &mut self.metering, self.options.progress);
+                let summary = imported.map_err(|wrong| self.in_book(step, wrong))?;
                 self.imports.push((spec.file.clone(), summary));
                 let accounts: Vec<String> = self.prepared.accounts.keys().cloned().collect();
                 for account in accounts {

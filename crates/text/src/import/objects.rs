@@ -177,13 +177,15 @@ pub(super) struct Stream {
     line: u64,
     within: Option<&'static str>,
     page: Option<Page>,
+    /// Line and offset of the array that has begun and not ended.
+    array: Option<(u64, u64)>,
     /// Inside an object too long to be held.
     skipping: Option<Nesting>,
 }
 
 impl Stream {
     pub(super) fn new(at: u64, within: Option<&'static str>) -> Stream {
-        Stream { at, line: 1, within, page: None, skipping: None }
+        Stream { at, line: 1, within, page: None, array: None, skipping: None }
     }
 
     /// The next objects, about `size` bytes of them; `None` at the end.
@@ -236,14 +238,26 @@ impl Stream {
                     }
                 }
                 b'\n' => self.line += 1,
-                b' ' | b'\t' | b'\r' | b',' | b'[' | b']' => {}
-                b'{' => {
+                b' ' | b'\t' | b'\r' | b',' => {}
+                b'[' if self.array.is_none() && self.page.is_none() => {
+                    self.array = Some((self.line, object.offset));
+                }
+                b']' if self.array.take().is_some() => {}
+                b']' => {
+                    object.wrong = Some(("bad-json", "a ] without its ["));
+                    objects.push(object);
+                }
+                b'{' | b'[' => {
+                    if byte == b'[' {
+                        object.wrong = Some(("bad-json", "this is no object"));
+                    }
                     let within = &bytes[at..bytes.len().min(at + ROW_BYTES_MAX)];
                     let mut nesting = Nesting::default();
                     match nesting.end(within) {
                         Some(end) => object.len = end,
                         None if at + within.len() == bytes.len() && wanted == len => {
                             object.wrong = Some(("bad-json", "an object never ends"));
+                            self.array = None;
                             object.len = within.len();
                         }
                         None => {
@@ -277,6 +291,14 @@ impl Stream {
             at += 1;
         }
         self.at = from + at as u64;
+        // An object that never ends takes its array with it.
+        if self.at >= len
+            && self.skipping.is_none()
+            && let Some((line, offset)) = self.array.take()
+        {
+            let wrong = Some(("bad-json", "an array never ends"));
+            objects.push(Object { at, len: 0, line, offset, wrong });
+        }
         if self.at >= len
             && let Some(page) = self.page.take()
         {

@@ -19,6 +19,28 @@ fn cloudevents_one_a_line() {
 }
 
 #[test]
+fn what_a_broken_array_lacks_is_told() {
+    let (one, two) = (format!("{EVENT}}}"), EVENT.replace("e1", "e2") + "}");
+    let counted = "+ pbx e1 acme call 2026-01-05T12:00:00.5Z @1:1";
+    let both = format!("{counted}\n+ pbx e2 acme call 2026-01-05T12:00:00.5Z @1:1");
+    let batch = |text: &str, expected: &str| check(&spec(Preset::CloudEvents), text, expected);
+    batch(
+        &format!("[{one},{two}"),
+        &format!("{both}\n= rows 3 counted 2 quarantined 1 events 2\n! 1: bad-json: an array never ends"),
+    );
+    batch(
+        &format!("[{one},[1,[]],{two}]"),
+        &format!("{both}\n= rows 3 counted 2 quarantined 1 events 2\n! 1: bad-json: this is no object"),
+    );
+    batch("[", "= rows 1 quarantined 1\n! 1: bad-json: an array never ends");
+    batch(
+        &format!("[{one}]]"),
+        &format!("{counted}\n= rows 2 counted 1 quarantined 1 events 1\n! 1: bad-json: a ] without its ["),
+    );
+    batch("[]", "= rows 0");
+}
+
+#[test]
 fn cloudevents_in_a_batch_and_alone() {
     let pretty = EVENT.replace(',', ",\n  ") + "\n}";
     let other = EVENT.replace("e1", "e2") + "}";
@@ -49,7 +71,8 @@ fn cloudevents_of_64_kib_are_read_and_endless_ones_are_skipped() {
     for (from, to) in [("", "\n"), ("[", ",")] {
         let from = if from.is_empty() { "{}\n".replace("{}\n", "") } else { format!("{from}\n") };
         let line = if from.is_empty() { 1 } else { 2 };
-        let file = format!("{from}{big}{to}{endless}\n");
+        let close = if from.is_empty() { "" } else { "]" };
+        let file = format!("{from}{big}{to}{endless}{close}\n");
         for (threads, chunk) in [(1, 1 << 22), (2, 10_000)] {
             let got = run(&[(&spec, file.as_bytes())], threads, chunk).unwrap();
             let expected = expected.replace("@1:2", &format!("@1:{line}"));
