@@ -101,6 +101,9 @@ pub enum What {
     },
 }
 
+/// A type of usage, its attributes, and how many seconds it lasted.
+pub type Usage = (&'static str, Vec<(&'static str, String)>, u64);
+
 /// Price lists and what may be done with them.
 pub struct World {
     pub name: &'static str,
@@ -110,7 +113,7 @@ pub struct World {
     pub zone: &'static str,
     pub first_day: &'static str,
     pub plans: &'static [Plan],
-    pub usage: fn(&mut Dice) -> (&'static str, Vec<(&'static str, String)>, u64),
+    pub usage: fn(&mut Dice) -> Usage,
     /// Charges with one price each.
     pub negotiable: &'static [&'static str],
     pub discountable: &'static [&'static str],
@@ -159,7 +162,6 @@ struct Order {
     changes: Vec<(Timestamp, i64)>,
     ended: Option<Timestamp>,
     stopped: bool,
-    number: Option<String>,
 }
 
 impl Order {
@@ -312,7 +314,7 @@ fn again(world: &World, dice: &mut Dice, at: Timestamp, said: &[Line]) -> Option
         *attributes = new.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         *start = None;
     } else {
-        *time = *time - jiff::SignedDuration::from_secs(i64::try_from(dice.below(86_400 * 3)).unwrap());
+        *time -= jiff::SignedDuration::from_secs(i64::try_from(dice.below(86_400 * 3)).unwrap());
         *start = None;
     }
     Some(line)
@@ -357,7 +359,6 @@ fn order(
         changes: Vec::new(),
         ended: None,
         stopped: false,
-        number,
     });
     Some(What::Subscribe { plan: plan.id.to_owned(), units, name, months, attributes })
 }
@@ -413,12 +414,10 @@ fn change(
             let mut changes = order.changes.clone();
             changes.push((effective.unwrap_or(at), units));
             let holds = order.holds(&changes);
-            // At one moment the order of the lines decides; stay clear of that.
             if !holds {
                 return None;
             }
             order.changes = changes;
-            let _ = &order.number;
             Some(What::Change { name, units, effective })
         }
     }

@@ -1,12 +1,12 @@
 //! The price lists over which histories are written, and the usage that fits them.
 
-use crate::story::{Dice, Plan, World};
+use crate::story::{Dice, Plan, Usage, World};
 
 const fn plan(id: &'static str, pay_per_use: bool, terms: &'static [i64], states: &'static str) -> Plan {
     Plan { id, pay_per_use, terms, states, by_second: false }
 }
 
-fn harbour_usage(dice: &mut Dice) -> (&'static str, Vec<(&'static str, String)>, u64) {
+fn harbour_usage(dice: &mut Dice) -> Usage {
     match dice.below(9) {
         0 => {
             let status = *dice.pick(&["200", "299", "300", "404", "204", "many"]);
@@ -40,7 +40,7 @@ fn harbour_usage(dice: &mut Dice) -> (&'static str, Vec<(&'static str, String)>,
     }
 }
 
-fn ykf_usage(dice: &mut Dice) -> (&'static str, Vec<(&'static str, String)>, u64) {
+fn ykf_usage(dice: &mut Dice) -> Usage {
     let seconds = *dice.pick(&[0, 1, 59, 60, 61, 600, 3601, 14_999]);
     let number = *dice.pick(&["0101", "0102", "0103"]);
     let direction = *dice.pick(&["outbound", "inbound"]);
@@ -51,7 +51,7 @@ fn ykf_usage(dice: &mut Dice) -> (&'static str, Vec<(&'static str, String)>, u64
     ("call", attributes, seconds)
 }
 
-fn usd_usage(dice: &mut Dice) -> (&'static str, Vec<(&'static str, String)>, u64) {
+fn usd_usage(dice: &mut Dice) -> Usage {
     let api = *dice.pick(&["passport", "id-card", "invoice", "general-text"]);
     let status = *dice.pick(&["200", "200", "201", "299", "300", "500", "404"]);
     ("ocr-call", vec![("api", api.into()), ("status", status.into())], 0)
