@@ -13,7 +13,9 @@ use crate::metering::{Aggregated, Counter, DeckCount, Lane, LaneKey, Scope};
 use crate::money::{Exact, OutOfRange};
 use crate::settlement::{Context, Stretch};
 use crate::subscription::{self, Subscription};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// The name under which a group holds the prefix of a rate deck.
 pub(crate) const PREFIX: &str = "prefix";
@@ -244,16 +246,54 @@ struct Taker<'a> {
     binds: &'a [String],
 }
 
-impl Taker<'_> {
+impl<'a> Taker<'a> {
+    /// The subscription, if its plan measures by the meter in the period.
+    fn of(
+        catalogues: &'a Catalogues,
+        subscription: &'a Subscription,
+        meter: &str,
+        period: Span,
+    ) -> Option<Taker<'a>> {
+        let catalogue = catalogues.in_force(&subscription.catalogue, subscription.start.max(period.start))?;
+        let (_, plan) = catalogue.plan(&subscription.plan)?;
+        let measures = plan.charges.iter().any(|charge| {
+            let by = matches!(&charge.measure, Measure::Meter(known) if known == meter);
+            by && charge.modes.contains(&subscription.mode)
+        });
+        measures.then_some(Taker { subscription, binds: &plan.binds })
+    }
+
     /// Whether it is active then and its bound attributes are those of the scope.
     fn fits(&self, scope: &Scope, at: Instant) -> bool {
+        self.subscription.span().contains(at) && self.binds_fit(scope)
+    }
+
+    /// Whether its bound attributes are those of the scope.
+    fn binds_fit(&self, scope: &Scope) -> bool {
         let own = &self.subscription.attributes;
-        self.subscription.span().contains(at)
-            && self.binds.iter().all(|name| scope_value(scope, name) == own.get(name).map(String::as_str))
+        self.binds.iter().all(|name| scope_value(scope, name) == own.get(name).map(String::as_str))
     }
 }
 
-/// The subscriptions of the same product whose plan measures the same meter, this one first.
+/// Who may take usage of a meter of a product in a period: found once for a settlement.
+#[derive(Default)]
+pub(crate) struct Takers<'a>(RefCell<BTreeMap<TakersKey, Rc<Vec<Taker<'a>>>>>);
+
+/// Catalogue, product, meter, and the period.
+type TakersKey = (String, String, String, Span);
+
+impl<'a> Takers<'a> {
+    fn get(
+        &self,
+        (catalogue, product, meter, period): (&str, &str, &str, Span),
+        find: impl FnOnce() -> Vec<Taker<'a>>,
+    ) -> Rc<Vec<Taker<'a>>> {
+        let key = (catalogue.to_owned(), product.to_owned(), meter.to_owned(), period);
+        self.0.borrow_mut().entry(key).or_insert_with(|| Rc::new(find())).clone()
+    }
+}
+
+/// The subscriptions of the same product whose plan measures the same meter.
 fn takers<'a>(
     view: &'a dyn View,
     catalogues: &'a Catalogues,
@@ -264,23 +304,11 @@ fn takers<'a>(
 ) -> Vec<Taker<'a>> {
     let names = view.subscriptions(account);
     let found = names.iter().filter_map(|name| view.subscription(account, name));
-    let mut takers: Vec<Taker<'_>> = found
+    found
         .filter(|other| other.catalogue == subscription.catalogue && other.product == subscription.product)
         .filter(|other| other.span().intersect(period).is_some())
-        .filter_map(|other| {
-            let at = other.start.max(period.start);
-            let catalogue = catalogues.in_force(&other.catalogue, at)?;
-            let (_, plan) = catalogue.plan(&other.plan)?;
-            let measures = plan.charges.iter().any(|charge| {
-                charge.modes.contains(&other.mode) && charge.measure == Measure::Meter(meter.to_owned())
-            });
-            measures.then_some(Taker { subscription: other, binds: &plan.binds })
-        })
-        .collect();
-    if let Some(own) = takers.iter().position(|taker| taker.subscription.name == subscription.name) {
-        takers.swap(0, own);
-    }
-    takers
+        .filter_map(|other| Taker::of(catalogues, other, meter, period))
+        .collect()
 }
 
 /// The one that takes usage of a scope at a time.
@@ -308,8 +336,8 @@ pub(crate) fn scope_value<'a>(scope: &'a Scope, name: &str) -> Option<&'a str> {
 type Counts = BTreeMap<Split, Counter>;
 
 /// Quantities from the counters of the account's lanes.
-fn metered(
-    context: &Context<'_>,
+fn metered<'a>(
+    context: &Context<'a>,
     subscription: &Subscription,
     stretches: &[Stretch<'_>],
     period: Span,
@@ -324,7 +352,12 @@ fn metered(
             _ => None,
         };
         let (view, account) = (context.view, &context.account.id);
-        let takers = takers(view, context.catalogues, account, subscription, meter_id, period);
+        let own = Taker::of(context.catalogues, subscription, meter_id, period);
+        let Some(own) = own else { continue };
+        let others =
+            context.takers.get((&subscription.catalogue, &subscription.product, meter_id, period), || {
+                takers(view, context.catalogues, account, subscription, meter_id, period)
+            });
         let lanes = context.metering.lanes_of(&context.account.id).filter(|lane| {
             let key = &lane.spec().key;
             key.catalogue == subscription.catalogue && key.meter == *meter_id && key.deck.as_ref() == deck
@@ -334,12 +367,13 @@ fn metered(
             if index == 0 && weighted {
                 open_levels(context, lane, subscription, stretch, &mut opening)?;
             }
-            for (span, counters) in lane.segments(stretch.span) {
+            // Most usage of many subscriptions is not this one's.
+            for (span, counters) in lane.segments_of(stretch.span, |scope| own.binds_fit(scope)) {
                 let cut = span.start < stretch.span.start || span.end > stretch.span.end;
                 // Within a stretch another subscription may begin or end: each segment has its taker.
                 let at = span.start.max(stretch.span.start);
                 for (scope, counter) in counters {
-                    if !is_taken(&takers, scope, at, subscription) {
+                    if !own.fits(scope, at) || !is_taken(&others, scope, at, subscription) {
                         continue;
                     }
                     if cut {
@@ -380,10 +414,7 @@ fn metered(
 }
 
 fn is_taken(takers: &[Taker<'_>], scope: &Scope, at: Instant, subscription: &Subscription) -> bool {
-    // Most usage of many subscriptions is not this one's: see that first.
-    let own = takers.first().filter(|own| own.subscription.name == subscription.name);
-    own.is_some_and(|own| own.fits(scope, at))
-        && taker(takers, scope, at).is_some_and(|taker| taker.name == subscription.name)
+    taker(takers, scope, at).is_some_and(|taker| taker.name == subscription.name)
 }
 
 /// The group and the split that a scope belongs to.

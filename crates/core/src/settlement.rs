@@ -31,6 +31,8 @@ pub(crate) struct Context<'a> {
     pub account: &'a AccountHead,
     /// The moment up to which it settles.
     pub at: Instant,
+    /// Who may take which usage.
+    pub takers: quantity::Takers<'a>,
 }
 
 /// Up to when a charge is settled, and from when it must be rated again.

@@ -262,8 +262,14 @@ pub fn decide(
     }
     match &command.action {
         Action::Settle { late_from } => {
-            let context =
-                settlement::Context { view, catalogues, metering, account, at: command.effective_at };
+            let context = settlement::Context {
+                view,
+                catalogues,
+                metering,
+                account,
+                at: command.effective_at,
+                takers: Default::default(),
+            };
             money::settle(&context, *late_from)
         }
         Action::TopUp { amount } => money::top_up(view, account, *amount, command.effective_at),

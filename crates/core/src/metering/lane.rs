@@ -302,14 +302,24 @@ impl Lane {
 
     /// The segments that overlap the span, with their counters in the order of scopes.
     pub fn segments(&self, within: Span) -> impl Iterator<Item = (Span, Vec<(&Scope, &Counter)>)> {
+        self.segments_of(within, |_| true)
+    }
+
+    /// The same, of some scopes only.
+    pub fn segments_of(
+        &self,
+        within: Span,
+        keep: impl Fn(&Scope) -> bool,
+    ) -> impl Iterator<Item = (Span, Vec<(&Scope, &Counter)>)> {
         let from = self.segments.partition_point(|segment| segment.span.end <= within.start);
         self.segments[from..].iter().take_while(move |segment| segment.span.start < within.end).map(
-            |segment| {
+            move |segment| {
                 let mut counters: Vec<_> = segment
                     .counters
                     .iter()
                     .filter(|(_, counter)| counter.events > 0)
                     .map(|(scope, counter)| (&self.scopes[*scope as usize], counter))
+                    .filter(|(scope, _)| keep(scope))
                     .collect();
                 counters.sort_by_key(|(scope, _)| *scope);
                 (segment.span, counters)
