@@ -8,6 +8,7 @@
 pub mod calendar;
 pub mod catalogue;
 pub mod history;
+mod metered;
 pub mod number;
 pub mod price;
 pub mod settle;

@@ -7,9 +7,9 @@
 use crate::calendar::{self, Cycle};
 use crate::catalogue::{Catalogue, Charge, Measure, Model, Month, Pricing};
 use crate::history::{Account, AgreedPrice, Split, Subscription};
-use crate::number::{Number, round, up_to, whole, zero};
-use crate::usage::{self, Counted};
-use crate::{price, units};
+use crate::number::{Number, round, whole, zero};
+use crate::usage;
+use crate::{metered, price, units};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use num_traits::Zero;
@@ -45,7 +45,7 @@ pub struct Figures {
 }
 
 impl Figures {
-    fn nothing() -> Figures {
+    pub(crate) fn nothing() -> Figures {
         Figures { quantity: zero(), free: zero(), list: zero(), amount: zero() }
     }
 
@@ -85,10 +85,10 @@ pub struct Reckoning {
 }
 
 /// A part of a settlement cycle in which one price holds.
-struct Stretch {
-    cycle: (Timestamp, Timestamp),
-    start: Timestamp,
-    end: Timestamp,
+pub(crate) struct Stretch {
+    pub(crate) cycle: (Timestamp, Timestamp),
+    pub(crate) start: Timestamp,
+    pub(crate) end: Timestamp,
 }
 
 /// Everything that an account comes to by a moment; bills of the months that are over then.
@@ -199,7 +199,7 @@ fn discount(
 }
 
 /// The pricing with the price of an account in place of the list's (R-NEG-1).
-fn agreed(pricing: &Pricing, price: Option<&AgreedPrice>) -> Pricing {
+pub(crate) fn agreed(pricing: &Pricing, price: Option<&AgreedPrice>) -> Pricing {
     let mut pricing = pricing.clone();
     if let (Some(price), Model::PerUnit(unit)) = (price, &mut pricing.model) {
         *unit = price.price.clone();
@@ -207,7 +207,7 @@ fn agreed(pricing: &Pricing, price: Option<&AgreedPrice>) -> Pricing {
     pricing
 }
 
-fn price_at<'a>(
+pub(crate) fn price_at<'a>(
     account: &'a Account,
     plan: &str,
     charge: &str,
@@ -303,18 +303,18 @@ fn used(catalogues: &[Catalogue], account: &Account, by: Timestamp) -> Charges {
 }
 
 /// A charge of a subscription, by its last settlement.
-struct Use<'a> {
-    catalogues: &'a [Catalogue],
-    account: &'a Account,
-    one: &'a Subscription,
-    list: &'a Catalogue,
-    charge: &'a Charge,
-    settle: Cycle,
-    settled: Timestamp,
+pub(crate) struct Use<'a> {
+    pub(crate) catalogues: &'a [Catalogue],
+    pub(crate) account: &'a Account,
+    pub(crate) one: &'a Subscription,
+    pub(crate) list: &'a Catalogue,
+    pub(crate) charge: &'a Charge,
+    pub(crate) settle: Cycle,
+    pub(crate) settled: Timestamp,
 }
 
 impl Use<'_> {
-    fn zone(&self) -> &TimeZone {
+    pub(crate) fn zone(&self) -> &TimeZone {
         &self.list.zone
     }
 
@@ -334,7 +334,7 @@ impl Use<'_> {
     }
 
     /// The stretches of its settled cycles, by accumulation: when that began and ends.
-    fn stretches(&self, end: Option<Timestamp>) -> Vec<((Timestamp, Timestamp), Vec<Stretch>)> {
+    pub(crate) fn stretches(&self, end: Option<Timestamp>) -> Vec<((Timestamp, Timestamp), Vec<Stretch>)> {
         let cuts = self.cuts();
         let mut all: Vec<((Timestamp, Timestamp), Vec<Stretch>)> = Vec::new();
         let mut from = calendar::cycle_start(self.zone(), self.settle, self.one.start);
@@ -361,7 +361,7 @@ impl Use<'_> {
         all
     }
 
-    fn pricing(&self, at: Timestamp) -> &Pricing {
+    pub(crate) fn pricing(&self, at: Timestamp) -> &Pricing {
         let list = version(self.catalogues, &self.one.catalogue, at);
         let plan = &list.plans[&self.one.plan];
         &plan.charges.iter().find(|charge| charge.id == self.charge.id).expect("the same charges").pricing
@@ -377,19 +377,19 @@ impl Use<'_> {
 }
 
 /// Units so far in an accumulation, and what they cost so far.
-struct Running {
-    units: Number,
-    list: Number,
-    amount: Number,
+pub(crate) struct Running {
+    pub(crate) units: Number,
+    pub(crate) list: Number,
+    pub(crate) amount: Number,
 }
 
 impl Running {
-    fn new() -> Running {
+    pub(crate) fn new() -> Running {
         Running { units: zero(), list: zero(), amount: zero() }
     }
 
     /// Goes on to so many units: free units, charged units, and their cost at both prices.
-    fn go(&mut self, list: &Pricing, agreed: &Pricing, units: Number, ended: bool) -> Figures {
+    pub(crate) fn go(&mut self, list: &Pricing, agreed: &Pricing, units: Number, ended: bool) -> Figures {
         let charged = |units: &Number| (units - &list.free).max(zero());
         let step = |pricing: &Pricing, so_far: &Number| -> Number {
             let change = price::cumulative(&pricing.model, &charged(&units))
@@ -420,7 +420,7 @@ fn use_of(this: &Use<'_>, charges: &mut Charges) {
     let all_ends = ends(this.catalogues, this.account, this.settled);
     let end = all_ends[&this.one.name];
     match &this.charge.measure {
-        Measure::Meter(name) => metered(this, name, &all_ends, end, charges),
+        Measure::Meter(name) => metered::metered(this, name, &all_ends, end, charges),
         Measure::Days { .. } | Measure::Seconds { .. } => held(this, end, charges),
         Measure::Fixed => fixed(this, end, charges),
         Measure::Term => {}
@@ -429,7 +429,7 @@ fn use_of(this: &Use<'_>, charges: &mut Charges) {
 
 /// Puts the figures of a stretch under its keys, shared out by weight: each share is rounded to
 /// eight decimals, and the last takes what is left (DECISIONS 9).
-fn post(
+pub(crate) fn post(
     this: &Use<'_>,
     charges: &mut Charges,
     stretch: &Stretch,
@@ -566,150 +566,5 @@ fn fixed(this: &Use<'_>, end: Option<Timestamp>, charges: &mut Charges) {
             let figures = sum.go(list, &agreed(list, said), units, last);
             post(this, charges, stretch, &BTreeMap::new(), &figures, &split);
         }
-    }
-}
-
-/// Usage.
-fn metered(
-    this: &Use<'_>,
-    name: &str,
-    ends: &BTreeMap<String, Option<Timestamp>>,
-    end: Option<Timestamp>,
-    charges: &mut Charges,
-) {
-    let meter = &this.list.meters[name];
-    let known = usage::known(this.account, this.settled);
-    let taken = usage::taken(this.catalogues, this.account, ends, this.one, name, &known);
-    let deck = match &this.charge.pricing.model {
-        Model::Deck(deck) => Some(deck.as_str()),
-        _ => None,
-    };
-    let mut groups: BTreeMap<BTreeMap<String, String>, Vec<Counted<'_>>> = BTreeMap::new();
-    for event in taken {
-        let at = usage::moment(meter, event);
-        let group = usage::group(this.list, &this.charge.per, deck, event);
-        if let (Some(group), Some(value)) = (group, usage::value(meter, event)) {
-            groups.entry(group).or_default().push(Counted { at, value, event });
-        }
-    }
-    if this.charge.per.is_empty() && deck.is_none() {
-        // There may be a least to pay without any usage.
-        groups.entry(BTreeMap::new()).or_default();
-    }
-    let periods = this.stretches(end);
-    for (group, mut events) in groups {
-        events.sort_by_key(|one| one.at);
-        for ((began, ends), stretches) in &periods {
-            period(this, meter, charges, &group, &events, (*began, *ends), stretches, end);
-        }
-    }
-}
-
-/// What calls cost under a rate deck, one by one.
-fn calls_by_deck(this: &Use<'_>, deck: &crate::catalogue::Deck, calls: &[Counted<'_>]) -> Figures {
-    let mut total = Figures::nothing();
-    for one in calls {
-        let number = &one.event.attributes[&deck.destination];
-        let (_, row) = price::row(deck, number).expect("grouped by it");
-        let length = jiff::SignedDuration::from_nanos_i128(
-            (&one.value * whole(1_000_000_000)).to_integer().try_into().expect("a short call"),
-        );
-        let ended = one.event.time;
-        let start = one.event.start.unwrap_or_else(|| ended.checked_sub(length).expect("in range"));
-        let (seconds, cost) = price::call(deck, row, this.zone(), start, &one.value);
-        total.quantity += seconds;
-        total.list += &cost;
-        total.amount += cost;
-    }
-    total
-}
-
-/// Events by the share of the bill that they belong to.
-fn by_split<'e>(events: &[Counted<'e>]) -> BTreeMap<Split, Vec<Counted<'e>>> {
-    let mut shares: BTreeMap<Split, Vec<Counted<'_>>> = BTreeMap::new();
-    for one in events {
-        shares.entry(Split::of(&one.event.attributes)).or_default().push(one.clone());
-    }
-    shares
-}
-
-/// One accumulation of one group.
-#[allow(clippy::too_many_arguments)]
-fn period(
-    this: &Use<'_>,
-    meter: &crate::catalogue::Meter,
-    charges: &mut Charges,
-    group: &BTreeMap<String, String>,
-    events: &[Counted<'_>],
-    (began, ends): (Timestamp, Timestamp),
-    stretches: &[Stretch],
-    end: Option<Timestamp>,
-) {
-    let between = |from: Timestamp, until: Timestamp| -> Vec<Counted<'_>> {
-        let first = events.partition_point(|one| one.at < from);
-        let last = events.partition_point(|one| one.at < until);
-        events[first..last.max(first)].to_vec()
-    };
-    let weighted = meter.aggregate == "time-weighted";
-    if !weighted && this.charge.pricing.minimum.is_none() && between(began, ends).is_empty() {
-        return;
-    }
-    let mut sum = Running::new();
-    for (index, stretch) in stretches.iter().enumerate() {
-        let last = index + 1 == stretches.len() && ends <= this.settled;
-        let inside = between(stretch.start, stretch.end);
-        if inside.is_empty() && !last && !weighted {
-            continue;
-        }
-        // The latest value of a cycle is all at the price in force when it was reported.
-        if meter.aggregate == "latest" && !between(stretch.end, stretch.cycle.1).is_empty() {
-            continue;
-        }
-        let mut weights: BTreeMap<Split, Number> = BTreeMap::new();
-        let shares = |shared: &[Counted<'_>], weights: &mut BTreeMap<Split, Number>| {
-            for (split, part) in by_split(shared) {
-                weights.insert(split, usage::quantity(meter, &part));
-            }
-        };
-        if let Model::Deck(deck) = &this.charge.pricing.model {
-            let deck = &this.list.decks[deck];
-            for (split, calls) in by_split(&inside) {
-                let figures = calls_by_deck(this, deck, &calls);
-                post(this, charges, stretch, group, &figures, &BTreeMap::from([(split, whole(1))]));
-            }
-            continue;
-        }
-        let units = if weighted {
-            // A level holds until the next of the same project and tags.
-            let until = end.map_or(stretch.end, |end| end.min(stretch.end));
-            let mut level = zero();
-            for (split, part) in by_split(events) {
-                if part.first().is_some_and(|first| first.at < until) {
-                    let part = usage::weighted(&part, stretch.start, until);
-                    level += &part;
-                    weights.insert(split, part);
-                }
-            }
-            &sum.units + level / &meter.unit_size
-        } else if matches!(meter.aggregate.as_str(), "count" | "sum") {
-            shares(&inside, &mut weights);
-            let mut more = usage::quantity(meter, &inside);
-            if let Some(step) = &meter.sum_up_to {
-                let earlier = usage::quantity(meter, &between(stretch.cycle.0, stretch.start));
-                more = up_to(&(&earlier + &more), step) - up_to(&earlier, step);
-            }
-            &sum.units + more / &meter.unit_size
-        } else {
-            let so_far = between(began, stretch.end);
-            shares(&inside, &mut weights);
-            usage::quantity(meter, &so_far) / &meter.unit_size
-        };
-        let list = this.pricing(stretch.start);
-        let said = price_at(this.account, &this.one.plan, &this.charge.id, stretch.start, usize::MAX);
-        let figures = sum.go(list, &agreed(list, said), units, last);
-        if weights.is_empty() {
-            weights.insert(Split::of(&this.one.attributes), whole(1));
-        }
-        post(this, charges, stretch, group, &figures, &weights);
     }
 }

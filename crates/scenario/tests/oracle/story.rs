@@ -228,7 +228,7 @@ pub fn write(world: &World, dice: &mut Dice) -> Vec<Line> {
                     Some(What::Void { id: id.clone() })
                 })
             }
-            36..45 if !said.is_empty() => again(world, dice, at, &said)
+            36..45 if !said.is_empty() => again(world, dice, at, &said, &mut taken)
                 .map(|line| {
                     if let What::Usage { .. } = &line.what {
                         said.push(line.clone());
@@ -241,7 +241,7 @@ pub fn write(world: &World, dice: &mut Dice) -> Vec<Line> {
                 let (kind, attributes, length) = (world.usage)(dice);
                 let any = first + jiff::SignedDuration::from_secs(1);
                 let time = if dice.once_in(2) { at } else { moment(dice, &zone, first, at.max(any)) };
-                let time = apart(time.min(at), first, kind, &mut taken);
+                let time = apart(time.min(at), kind, &mut taken);
                 let start = if length > 0 && dice.once_in(2) {
                     Some(time - jiff::SignedDuration::from_secs(i64::try_from(length).unwrap()))
                 } else {
@@ -282,13 +282,8 @@ fn until(dice: &mut Dice, zone: &TimeZone, at: Timestamp, last: Timestamp) -> Op
 }
 
 /// Of two values of one moment, no rule says which is the later: moves levels apart.
-fn apart(
-    mut time: Timestamp,
-    first: Timestamp,
-    kind: &str,
-    taken: &mut BTreeMap<Timestamp, ()>,
-) -> Timestamp {
-    while matches!(kind, "workers" | "storage") && taken.contains_key(&time) && time > first {
+fn apart(mut time: Timestamp, kind: &str, taken: &mut BTreeMap<Timestamp, ()>) -> Timestamp {
+    while matches!(kind, "workers" | "storage") && taken.contains_key(&time) {
         time -= jiff::SignedDuration::from_secs(1);
     }
     taken.insert(time, ());
@@ -296,7 +291,13 @@ fn apart(
 }
 
 /// The same usage again, or a revision of it.
-fn again(world: &World, dice: &mut Dice, at: Timestamp, said: &[Line]) -> Option<Line> {
+fn again(
+    world: &World,
+    dice: &mut Dice,
+    at: Timestamp,
+    said: &[Line],
+    taken: &mut BTreeMap<Timestamp, ()>,
+) -> Option<Line> {
     let mut line = dice.pick(said).clone();
     line.at = at;
     if dice.once_in(2) {
@@ -317,6 +318,7 @@ fn again(world: &World, dice: &mut Dice, at: Timestamp, said: &[Line]) -> Option
         *time -= jiff::SignedDuration::from_secs(i64::try_from(dice.below(86_400 * 3)).unwrap());
         *start = None;
     }
+    *time = apart(*time, kind, taken);
     Some(line)
 }
 
