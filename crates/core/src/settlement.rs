@@ -115,7 +115,7 @@ pub(crate) fn settle(
             }
             let from = work.recheck.map_or(work.settled, |recheck| recheck.min(work.settled));
             let mut at = from.max(subscription.start);
-            let mut until = context.at.min(subscription.span().end);
+            let mut until = context.at.min(subscription.charged_span().end);
             if work.recheck.is_some() {
                 // What was charged past an end that lies in the past is given back.
                 until = until.max(work.settled);
@@ -151,13 +151,13 @@ struct Work {
 impl Work {
     fn of(subscription: &Subscription, charge: &str, late_from: Option<Instant>) -> Work {
         let settled = subscription.settled.get(charge).copied().unwrap_or(subscription.start);
-        let late = late_from.filter(|late| *late < settled && *late < subscription.span().end);
+        let late = late_from.filter(|late| *late < settled && *late < subscription.charged_span().end);
         let known = subscription.recheck.get(charge).copied();
         Work { settled, recheck: known.into_iter().chain(late).min() }
     }
 
     fn nothing_until(&self, at: Instant, subscription: &Subscription) -> bool {
-        self.recheck.is_none() && (self.settled >= at || self.settled >= subscription.span().end)
+        self.recheck.is_none() && (self.settled >= at || self.settled >= subscription.charged_span().end)
     }
 
     fn mark(
@@ -193,7 +193,7 @@ pub(crate) fn next_due(
             let work = Work::of(subscription, &charge_id, late_from);
             let boundary = match work.recheck {
                 Some(_) => zone.cycle(cycle, now).end,
-                None if work.settled >= subscription.span().end => continue,
+                None if work.settled >= subscription.charged_span().end => continue,
                 // An order that starts on a boundary is settled at the one after.
                 None => zone.cycle(cycle, work.settled.max(now)).end,
             };
@@ -354,7 +354,7 @@ fn stretches<'a>(
     part: &Part,
 ) -> Vec<Stretch<'a>> {
     let open = Span { start: part.from, end: context.at };
-    let active = part.period.intersect(subscription.span()).and_then(|span| span.intersect(open));
+    let active = part.period.intersect(subscription.charged_span()).and_then(|span| span.intersect(open));
     let Some(active) = active else { return Vec::new() };
     let agreed = agreed(context.account, subscription, charge_id);
     let mut cuts: Vec<Instant> = context
@@ -400,7 +400,7 @@ fn what_it_should_be<'a>(
     let mut should = BTreeMap::new();
     let mut units = part.before.clone();
     let Some(first) = stretches.first() else { return Ok((should, units)) };
-    let closed = context.at >= period.end.min(subscription.span().end);
+    let closed = context.at >= period.end.min(subscription.charged_span().end);
     let groups = quantity::measure(context, subscription, stretches, period, &part.before)?;
     for (group, quantities) in groups {
         let before = part.before.get(&group).copied().unwrap_or(Exact::ZERO);

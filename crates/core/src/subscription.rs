@@ -109,6 +109,14 @@ impl Subscription {
         Span { start: self.start, end: self.end.unwrap_or(Instant::MAX) }
     }
 
+    /// The time that is charged: at least a moment, so that what ends in the moment in which it began
+    /// still costs its day (R-YKF-4).
+    pub(crate) fn charged_span(&self) -> Span {
+        let moment = jiff::SignedDuration::from_nanos(1);
+        let least = self.start.checked_add(moment).unwrap_or(self.start);
+        Span { start: self.start, end: self.span().end.max(least) }
+    }
+
     /// The quantity at a moment, changes of that moment included; zero outside its time.
     pub fn quantity_at(&self, at: Instant) -> i64 {
         if !self.span().contains(at) {
@@ -136,9 +144,10 @@ impl Subscription {
 
     /// Units that came and went together: the newest is removed first (RULES.md §3, no. 1).
     fn batches(&self) -> Vec<Batch> {
+        let end = self.charged_span().end;
         let mut open: Vec<(Instant, i64)> = Vec::new();
         let mut closed = Vec::new();
-        for change in self.changes.iter().filter(|change| self.end.is_none_or(|end| change.at < end)) {
+        for change in self.changes.iter().filter(|change| change.at < end) {
             let mut left = change.delta;
             if left > 0 {
                 open.push((change.at, left));
