@@ -537,10 +537,11 @@ fn deck_charges(
 }
 
 /// A charge after discounts.
-struct Net {
-    amount: Exact,
-    is_agreed: bool,
-    reason: Option<String>,
+pub(crate) struct Net {
+    pub amount: Exact,
+    pub is_agreed: bool,
+    /// The discount's name, if there is one.
+    pub reason: Option<String>,
 }
 
 /// The best single discount (R-MON-2): the negotiated price, or the best percentage in force at
@@ -552,21 +553,28 @@ fn discounted(
     list: &Increment,
     agreed: Option<&Increment>,
 ) -> Result<Net, OutOfRange> {
-    let mut best = Net { amount: list.amount, is_agreed: false, reason: None };
-    if let Some(agreed) = agreed.filter(|_| stretch.agreed.is_some()) {
-        best = Net { amount: agreed.amount, is_agreed: true, reason: Some("negotiated price".to_owned()) };
-    }
-    if !stretch.charge.discountable {
-        return Ok(best);
-    }
+    let agreed = agreed.filter(|_| stretch.agreed.is_some()).map(|agreed| agreed.amount);
     // A settlement comes before what is granted at its very moment, and after what ends at it.
     let settled = stretch.cycle.end;
     let in_force = |valid: Span| valid.start < settled && settled < valid.end;
-    let percent = best_percent(context.account, &subscription.plan, &stretch.charge.id, in_force);
+    let percent = best_percent(context.account, &subscription.plan, stretch.charge, in_force);
+    best_net(list.amount, agreed, percent)
+}
+
+/// The best single discount on a list amount (R-MON-2): a negotiated amount, or a percentage.
+pub(crate) fn best_net(
+    list: Exact,
+    agreed: Option<Exact>,
+    percent: Option<Exact>,
+) -> Result<Net, OutOfRange> {
+    let mut best = match agreed {
+        Some(amount) => Net { amount, is_agreed: true, reason: Some("negotiated price".to_owned()) },
+        None => Net { amount: list, is_agreed: false, reason: None },
+    };
     if let Some(percent) = percent {
         let hundred = Exact::whole(100);
-        let amount = list.amount.mul(hundred.sub(percent)?)?.div(hundred)?;
-        let better = if list.amount.is_negative() { amount > best.amount } else { amount < best.amount };
+        let amount = list.mul(hundred.sub(percent)?)?.div(hundred)?;
+        let better = if list.is_negative() { amount > best.amount } else { amount < best.amount };
         if better || (!best.is_agreed && amount != best.amount) {
             best = Net { amount, is_agreed: false, reason: Some(format!("{percent} % commercial discount")) };
         }
@@ -578,15 +586,18 @@ fn discounted(
 pub(crate) fn best_percent(
     account: &AccountHead,
     plan: &str,
-    charge: &str,
+    charge: &Charge,
     in_force: impl Fn(Span) -> bool,
 ) -> Option<Exact> {
+    if !charge.discountable {
+        return None;
+    }
     account
         .discounts
         .iter()
         .filter(|discount| in_force(discount.valid))
         .filter(|discount| discount.plan.as_deref().is_none_or(|only| only == plan))
-        .filter(|discount| discount.charge.as_deref().is_none_or(|only| only == charge))
+        .filter(|discount| discount.charge.as_deref().is_none_or(|only| only == charge.id))
         .map(|discount| discount.percent)
         .max()
 }

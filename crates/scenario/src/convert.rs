@@ -5,7 +5,7 @@ use farebox_core::calendar::{Instant, Zone};
 use farebox_core::catalog::Mode;
 use farebox_core::engine::{Action, Command};
 use farebox_core::money::Currency;
-use farebox_text::book::{self, ChangeTo, CommandLine, ImportLine, MapAction, PaymentMode, Verb, When, Word};
+use farebox_text::book::{ChangeTo, CommandLine, ImportLine, MapAction, PaymentMode, Verb, When, Word};
 use farebox_text::diagnostic::Diagnostic;
 use farebox_text::import::{Condition, ImportSpec, MapRule, Outcome, Pattern, Preset, Template};
 
@@ -251,6 +251,5 @@ fn columns(import: &ImportLine, spec: &mut ImportSpec) -> Vec<(Word, Word)> {
         spec.table.separator = u8::try_from(u32::from(separator)).unwrap_or(b',');
     }
     spec.table.time_format = columns.time_format.as_ref().map(|word| word.text.clone());
-    let _ = book::PRESETS;
     more
 }

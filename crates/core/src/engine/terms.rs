@@ -96,24 +96,17 @@ impl Desk<'_> {
             Ok(rating::rate(&[Step { quantity: units, pricing }], true)?[0])
         };
         let list = rate(&charge.pricing)?;
-        let (mut net, mut reason) = (list.amount, String::new());
         let agreed = self.account.prices.iter().rev().find(|price| {
             price.plan == plan.id && price.charge == charge.id && price.valid.contains(self.at)
         });
-        if let Some(model) = agreed.and_then(|price| charge.pricing.model.at_price(price.price)) {
-            net = rate(&Pricing { model, ..charge.pricing.clone() })?.amount;
-            reason = "negotiated price".to_owned();
-        }
+        let agreed = agreed.and_then(|price| charge.pricing.model.at_price(price.price));
+        let at_price = |model| rate(&Pricing { model, ..charge.pricing.clone() });
+        let agreed = agreed.map(at_price).transpose()?.map(|agreed| agreed.amount);
         let in_force = |valid: Span| valid.contains(self.at);
-        let percent = settlement::best_percent(self.account, &plan.id, &charge.id, in_force);
-        if let (Some(percent), true) = (percent, charge.discountable) {
-            let hundred = Exact::whole(100);
-            let reduced = list.amount.mul(hundred.sub(percent)?)?.div(hundred)?;
-            if reduced < net || reason.is_empty() {
-                (net, reason) = (reduced, format!("{percent} % commercial discount"));
-            }
-        }
-        let (list_amount, amount) = (Amount::quantise(list.amount)?, Amount::quantise(net)?);
+        let percent = settlement::best_percent(self.account, &plan.id, charge, in_force);
+        let net = settlement::best_net(list.amount, agreed, percent)?;
+        let (list_amount, amount) = (Amount::quantise(list.amount)?, Amount::quantise(net.amount)?);
+        let reason = net.reason.unwrap_or_default();
         Ok(Cost { units, free: list.free, list: list_amount, amount, reason })
     }
 

@@ -34,7 +34,7 @@ pub fn bill(head: &AccountHead, bill: &Bill, options: &BillOptions) -> Vec<Strin
                 line.amount.decimal(head.currency),
             ]
         })
-        .chain(totals(head, bill, options).into_iter().map(|(name, amount)| {
+        .chain(totals(bill, options).into_iter().map(|(name, amount)| {
             vec![String::new(), name.to_owned(), String::new(), amount.decimal(head.currency)]
         }))
         .collect();
@@ -100,11 +100,10 @@ fn arithmetic(line: &Line, head: &AccountHead) -> String {
     }
 }
 
-fn totals(head: &AccountHead, bill: &Bill, options: &BillOptions) -> Vec<(&'static str, Amount)> {
+fn totals(bill: &Bill, options: &BillOptions) -> Vec<(&'static str, Amount)> {
     if options.only.is_some() {
         return Vec::new();
     }
-    let _ = head;
     let mut totals = vec![("Total", bill.posted)];
     if !bill.paid.is_zero() {
         totals.push(("Paid", bill.paid));
