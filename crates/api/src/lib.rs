@@ -148,20 +148,20 @@ pub fn bill(head: &AccountHead, bill: &bill::Bill) -> Bill {
         total: money(bill.posted),
         paid: money(bill.paid),
         due: money(bill.due()),
-        lines: bill.lines.iter().map(|one| line(&head.id, head.currency, one)).collect(),
+        lines: bill.lines.iter().map(|one| line(head.currency, one)).collect(),
         notes: bill.notes.clone(),
     }
 }
 
 /// A line on the wire.
-pub fn line(account: &str, currency: Currency, line: &bill::Line) -> Line {
+pub fn line(currency: Currency, line: &bill::Line) -> Line {
     let money = |amount: Amount| amount.decimal(currency);
     let key = line.key.as_ref();
     let split = key.map(|key| key.split.clone()).unwrap_or_default();
     Line {
         id: line.id.clone(),
         kind: line.kind.name().to_owned(),
-        account: account.to_owned(),
+        account: line.account.clone(),
         subscription: key.map(|key| key.subscription.clone()),
         plan: (!line.plan.is_empty()).then(|| line.plan.clone()),
         charge: key.map(|key| key.charge.clone()),

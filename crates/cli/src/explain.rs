@@ -68,7 +68,7 @@ pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
         line: event.line,
         attributes: event.attributes,
     });
-    let line = farebox_api::line(&account.head.id, account.head.currency, line);
+    let line = farebox_api::line(account.head.currency, line);
     output::json(&Explained { line, event_count, events: events.collect() })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -6,7 +6,7 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use farebox_core::account::Group;
 use farebox_core::calendar::{Cycle, Instant, Zone};
 use farebox_core::catalog::*;
-use farebox_core::engine::{Action, Catalogues, Command, decide, lanes};
+use farebox_core::engine::{Action, Catalogues, Command, Late, decide, lanes};
 use farebox_core::metering::{Change, Event, Metering, Value};
 use farebox_core::money::{Currency, Exact};
 use std::collections::{BTreeMap, BTreeSet};
@@ -196,7 +196,10 @@ fn settled(catalogues: &Catalogues, metering: &Metering, months: i64) -> Group {
         }
     };
     let currency = Currency::parse("CNY").unwrap();
-    act(start, Action::Open { title: "Acme".into(), currency, zone: Zone::parse("+08:00").unwrap() });
+    act(
+        start,
+        Action::Open { title: "Acme".into(), currency, zone: Zone::parse("+08:00").unwrap(), payer: None },
+    );
     let plan = "calls".to_owned();
     let attributes = BTreeMap::new();
     act(start, Action::Subscribe { plan, name: None, quantity: 1, mode: None, months: None, attributes });
@@ -206,10 +209,10 @@ fn settled(catalogues: &Catalogues, metering: &Metering, months: i64) -> Group {
         let month = zone.cycle(Cycle::Month, at);
         let mut day = zone.cycle(Cycle::Day, at);
         while day.end < month.end {
-            act(day.end, Action::Settle { late_from: None });
+            act(day.end, Action::settle(Late::new()));
             day = zone.cycle(Cycle::Day, day.end);
         }
-        act(month.end, Action::Settle { late_from: None });
+        act(month.end, Action::settle(Late::new()));
         at = month.end;
     }
     group
@@ -240,8 +243,7 @@ fn settlement(criterion: &mut Criterion) {
             at = zone.cycle(Cycle::Month, at).end;
         }
         let effective_at = zone.cycle(Cycle::Day, at).end;
-        let command =
-            Command { account: ACCOUNT.into(), effective_at, action: Action::Settle { late_from: None } };
+        let command = Command { account: ACCOUNT.into(), effective_at, action: Action::settle(Late::new()) };
         bench.bench_function(format!("one day, after {months} months of history"), |bench| {
             bench.iter(|| black_box(decide(&group, &catalogues, &metering, &command, effective_at)).unwrap());
         });

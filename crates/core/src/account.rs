@@ -23,6 +23,8 @@ pub struct AccountHead {
     pub zone: Zone,
     /// When it was opened.
     pub opened: Instant,
+    /// The master account that pays for it (R-ORG-1). `None`: it pays for itself.
+    pub payer: Option<String>,
     /// Negotiated prices (R-NEG-1).
     pub prices: Vec<AgreedPrice>,
     /// Commercial discounts (R-CEC-8).
@@ -94,6 +96,8 @@ pub trait View {
     fn unpaid(&self, account: &str) -> Vec<(Instant, Amount)>;
     /// The prepaid balance.
     fn prepaid(&self, account: &str) -> Amount;
+    /// The accounts that a master account pays for, in order, without itself.
+    fn members(&self, payer: &str) -> Vec<String>;
 }
 
 /// A billing group in memory: accounts that share a payer. Its facts are its only source.
@@ -115,6 +119,13 @@ pub struct Account {
     pub bills: BTreeMap<Instant, Bill>,
     /// Its money.
     pub ledger: Ledger,
+}
+
+impl AccountHead {
+    /// The account that pays: the master, or itself.
+    pub fn payer(&self) -> &str {
+        self.payer.as_deref().unwrap_or(&self.id)
+    }
 }
 
 impl Group {
@@ -188,5 +199,10 @@ impl View for Group {
 
     fn prepaid(&self, account: &str) -> Amount {
         self.accounts.get(account).map(|account| account.ledger.prepaid()).unwrap_or_default()
+    }
+
+    fn members(&self, payer: &str) -> Vec<String> {
+        let paid_for = |one: &&Account| one.head.payer.as_deref() == Some(payer);
+        self.accounts.values().filter(paid_for).map(|one| one.head.id.clone()).collect()
     }
 }

@@ -110,6 +110,8 @@ pub struct Line {
     pub id: String,
     /// What it is for.
     pub kind: LineKind,
+    /// Whose it is: the payer, or one of its members (R-ORG-1).
+    pub account: String,
     /// What was charged; `None` for rounding.
     pub key: Option<ChargeKey>,
     /// The plan.

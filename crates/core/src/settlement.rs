@@ -38,6 +38,8 @@ pub(crate) struct Context<'a> {
 /// Up to when a charge is settled, and from when it must be rated again.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mark {
+    /// The account.
+    pub account: String,
     /// The subscription.
     pub subscription: String,
     /// The charge.
@@ -109,7 +111,14 @@ pub(crate) fn settle(
                 // Remember late usage until the charge's own settlement comes.
                 if let (false, Some(recheck)) = (due, work.recheck) {
                     let progress = subscription.progress.get(&charge_id).cloned();
-                    marks.push(work.mark(subscription, &charge_id, work.settled, Some(recheck), progress));
+                    let account = &context.account.id;
+                    marks.push(work.mark(
+                        account,
+                        subscription,
+                        &charge_id,
+                        (work.settled, Some(recheck)),
+                        progress,
+                    ));
                 }
                 continue;
             }
@@ -136,7 +145,8 @@ pub(crate) fn settle(
                 at = period.end;
             }
             let settled = context.at.max(work.settled);
-            marks.push(work.mark(subscription, &charge_id, settled, None, progress));
+            let account = &context.account.id;
+            marks.push(work.mark(account, subscription, &charge_id, (settled, None), progress));
         }
     }
     Ok((lines, marks))
@@ -162,13 +172,14 @@ impl Work {
 
     fn mark(
         &self,
+        account: &str,
         subscription: &Subscription,
         charge: &str,
-        settled: Instant,
-        recheck: Option<Instant>,
+        (settled, recheck): (Instant, Option<Instant>),
         progress: Option<Progress>,
     ) -> Mark {
         Mark {
+            account: account.to_owned(),
             subscription: subscription.name.clone(),
             charge: charge.to_owned(),
             settled,

@@ -30,7 +30,8 @@ pub(crate) fn command(
             let title = open.title.as_ref().map_or_else(|| text(&open.account), text);
             let zone = open.zone.as_ref().map_or_else(|| zone.clone(), |word| word.zone.clone());
             let currency = open.currency.unwrap_or(money);
-            wish(&open.account, at, Action::Open { title, currency, zone })
+            let payer = open.payer.as_ref().map(text);
+            wish(&open.account, at, Action::Open { title, currency, zone, payer })
         }
         Verb::Subscribe(order) => {
             let payment = order.payment.as_ref().map(|payment| &payment.mode);

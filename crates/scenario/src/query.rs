@@ -2,7 +2,7 @@
 
 use crate::report::{self, BillOptions};
 use crate::run::Run;
-use farebox_core::account::Account;
+use farebox_core::account::{Account, Group};
 use farebox_core::bill::{Bill, Line};
 use farebox_core::calendar::{Cycle, Instant, Zone};
 use farebox_core::engine::{Action, Command, decide, provided};
@@ -74,7 +74,7 @@ pub(crate) fn answer<'a>(run: &Run<'_>, words: &'a [Word]) -> Result<Vec<String>
         "show" => Ok(report::show(account(run, words)?, &run.prepared.zone, run.clock)),
         "provides" => {
             let id = &account(run, words)?.head.id;
-            let provided = provided(&run.groups[id], &run.prepared.catalogues, id, run.clock);
+            let provided = provided(group_of(run, id), &run.prepared.catalogues, id, run.clock);
             Ok(report::provides(&provided))
         }
         "may" => may(run, words),
@@ -91,7 +91,7 @@ pub(crate) fn answer<'a>(run: &Run<'_>, words: &'a [Word]) -> Result<Vec<String>
 pub fn explained(run: &Run<'_>, account: &Account, line: &Line, most: usize) -> Result<Vec<String>, String> {
     let (events, count) = run
         .usage
-        .events_behind(run, &account.head.id, line, most)
+        .events_behind(run, &line.account, line, most)
         .map_err(|diagnostic| diagnostic.to_string())?;
     Ok(report::explain(&account.head, &run.prepared.zone, line, &events, count))
 }
@@ -152,7 +152,7 @@ fn argument<'a>(words: &'a [Word], place: usize, expected: &str) -> Result<&'a W
 fn account<'a, 'r>(run: &'r Run<'_>, words: &'a [Word]) -> Result<&'r Account, Wrong<'a>> {
     let word = argument(words, 1, "an account")?;
     run.account(&word.text).ok_or_else(|| {
-        let known = run.groups.keys().map(String::as_str);
+        let known = run.accounts().map(|account| account.head.id.as_str());
         let expected = match nearest(&word.text, known) {
             Some(meant) => format!("an account that is open by then; did you mean \"{meant}\"?"),
             None => "an account that is open by then".to_owned(),
@@ -208,6 +208,11 @@ fn answer_bill<'a>(account: &Account, bill: &Bill, words: &'a [Word]) -> Result<
     })
 }
 
+/// The group of an account that is known to be open.
+fn group_of<'r>(run: &'r Run<'_>, account: &str) -> &'r Group {
+    run.group_of(account).expect("an open account is in a group")
+}
+
 fn may<'a>(run: &Run<'_>, words: &'a [Word]) -> Result<Vec<String>, Wrong<'a>> {
     let account = account(run, words)?;
     let feature = argument(words, 2, "a feature")?;
@@ -221,7 +226,7 @@ fn may<'a>(run: &Run<'_>, words: &'a [Word]) -> Result<Vec<String>, Wrong<'a>> {
             subscription: subscription.map(|word| word.text.clone()),
         },
     };
-    let group = &run.groups[&account.head.id];
+    let group = group_of(run, &account.head.id);
     Ok(match decide(group, &run.prepared.catalogues, &run.metering, &command, run.clock) {
         Ok(_) => vec!["yes".to_owned()],
         Err(refusal) => vec![format!("no: {}: {}", refusal.code(), refusal.sentence(&run.prepared.zone))],

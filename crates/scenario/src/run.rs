@@ -7,7 +7,7 @@ use crate::usage::{EventBehind, InQuarantine, UsageLog};
 use farebox_core::account::{Account, Group};
 use farebox_core::bill::Line;
 use farebox_core::calendar::Instant;
-use farebox_core::engine::{Action, Command, Fact, Refusal, decide, next_due};
+use farebox_core::engine::{Action, Command, Duty, Fact, Late, Moment, Refusal, decide, next_due};
 use farebox_core::metering::Metering;
 use farebox_text::diagnostic::Diagnostic;
 use farebox_text::import::{Importer, Summary};
@@ -44,8 +44,10 @@ pub enum Outcome {
 pub struct Run<'a> {
     /// The book.
     pub prepared: &'a Prepared,
-    /// Accounts, each a group of its own, by name.
+    /// Billing groups by the name of the account that pays.
     pub groups: BTreeMap<String, Group>,
+    /// Who pays for each account that is a member of another's group.
+    payers: BTreeMap<String, String>,
     /// Counters of all usage so far.
     pub metering: Metering,
     /// The moment that everything due has been settled up to.
@@ -55,9 +57,9 @@ pub struct Run<'a> {
     /// Every fact so far, where [`Options::keep_facts`] says so.
     pub facts: Vec<Fact>,
     pub(crate) usage: UsageLog,
-    late: BTreeMap<String, Instant>,
-    /// When something of an account settles next. Not of those that a line has touched since.
-    due: BTreeSet<(Instant, String)>,
+    late: BTreeMap<String, Late>,
+    /// What is due next for each group. Not of those that a line has touched since.
+    due: BTreeSet<(Instant, Duty, String)>,
     touched: BTreeSet<String>,
     options: Options<'a>,
     /// The line whose question has advanced the clock, for messages.
@@ -70,6 +72,7 @@ impl<'a> Run<'a> {
         Run {
             prepared,
             groups: BTreeMap::new(),
+            payers: BTreeMap::new(),
             metering: prepared.metering.clone(),
             clock: Instant::MIN,
             imports: Vec::new(),
@@ -85,7 +88,17 @@ impl<'a> Run<'a> {
 
     /// An account.
     pub fn account(&self, name: &str) -> Option<&Account> {
-        self.groups.get(name)?.get(name)
+        self.group_of(name)?.get(name)
+    }
+
+    /// The group that an account is in.
+    pub fn group_of(&self, account: &str) -> Option<&Group> {
+        self.groups.get(self.payer_of(account))
+    }
+
+    /// The account that pays for an account: its master, or itself.
+    pub fn payer_of<'n>(&'n self, account: &'n str) -> &'n str {
+        self.payers.get(account).map_or(account, String::as_str)
     }
 
     /// All accounts, in the order of their names.
@@ -205,12 +218,17 @@ impl<'a> Run<'a> {
     /// # Errors
     /// The refusal; nothing has happened then.
     pub fn execute(&mut self, command: &Command, recorded_at: Instant) -> Result<(), Refusal> {
-        let group = self.groups.entry(command.account.clone()).or_default();
+        let payer = match &command.action {
+            Action::Open { payer: Some(payer), .. } => self.payer_of(payer).to_owned(),
+            _ => self.payer_of(&command.account).to_owned(),
+        };
+        let group = self.groups.entry(payer.clone()).or_default();
         let facts = decide(group, &self.prepared.catalogues, &self.metering, command, recorded_at)?;
         apply(group, &facts)?;
-        if !self.touched.contains(&command.account) {
-            self.touched.insert(command.account.clone());
+        if matches!(command.action, Action::Open { .. }) && payer != command.account {
+            self.payers.insert(command.account.clone(), payer.clone());
         }
+        self.touched.insert(payer);
         if self.options.keep_facts {
             self.facts.extend(facts);
         }
@@ -220,11 +238,11 @@ impl<'a> Run<'a> {
     /// Remembers the earliest time of usage counted since the account's last settlement.
     fn note_late(&mut self, account: &str) {
         if let Some(touched) = self.metering.take_touched(account) {
-            let late = self.late.entry(account.to_owned()).or_insert(touched);
-            *late = touched.min(*late);
-            if !self.touched.contains(account) {
-                self.touched.insert(account.to_owned());
-            }
+            let payer = self.payer_of(account).to_owned();
+            let late = self.late.entry(payer.clone()).or_default();
+            let earliest = late.entry(account.to_owned()).or_insert(touched);
+            *earliest = touched.min(*earliest);
+            self.touched.insert(payer);
         }
     }
 
@@ -242,8 +260,8 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Moves the clock forward, settling whatever falls due on the way, in the order of time and,
-    /// at one moment, of account names.
+    /// Moves the clock forward, doing whatever falls due on the way, in the order of time and, at
+    /// one moment, of duties and of account names.
     ///
     /// # Errors
     /// A diagnostic when a settlement is refused: a number does not fit.
@@ -252,21 +270,21 @@ impl<'a> Run<'a> {
             // Nothing is due before the first line.
             self.clock = until;
         }
-        if until <= self.clock {
-            // What is due next is due after the clock.
-            return Ok(());
-        }
         let touched = std::mem::take(&mut self.touched);
-        self.due.retain(|(_, account)| !touched.contains(account));
-        for account in touched {
-            if let Some(at) = self.due(&account, self.clock) {
-                self.due.insert((at, account));
+        if !touched.is_empty() {
+            self.due.retain(|(.., payer)| !touched.contains(payer));
+            for payer in touched {
+                // What a line of this very moment brought about may be due at once.
+                self.schedule(payer, Moment { at: self.clock, done: Duty::Charges });
             }
         }
-        while self.due.first().is_some_and(|(at, _)| *at <= until) {
-            let Some((at, account)) = self.due.pop_first() else { break };
-            let late_from = self.late.remove(&account);
-            let command = Command { account, effective_at: at, action: Action::Settle { late_from } };
+        while self.due.first().is_some_and(|(at, ..)| *at <= until) {
+            let Some((at, duty, payer)) = self.due.pop_first() else { break };
+            let late = match duty {
+                Duty::Charges => self.late.remove(&payer).unwrap_or_default(),
+                _ => Late::new(),
+            };
+            let command = Command { account: payer, effective_at: at, action: Action::Due { duty, late } };
             self.execute(&command, at).map_err(|refusal| Diagnostic {
                 file: self.prepared.book.file.clone(),
                 line: 0,
@@ -276,17 +294,19 @@ impl<'a> Run<'a> {
                 suggestion: None,
             })?;
             self.touched.remove(&command.account);
-            if let Some(next) = self.due(&command.account, at) {
-                self.due.insert((next, command.account));
-            }
+            self.schedule(command.account, Moment { at, done: duty });
         }
         self.clock = self.clock.max(until);
         Ok(())
     }
 
-    fn due(&self, account: &str, now: Instant) -> Option<Instant> {
-        let group = self.groups.get(account)?;
-        next_due(group, &self.prepared.catalogues, account, now, self.late.get(account).copied())
+    fn schedule(&mut self, payer: String, after: Moment) {
+        let Some(group) = self.groups.get(&payer) else { return };
+        let none = Late::new();
+        let late = self.late.get(&payer).unwrap_or(&none);
+        if let Some((at, duty)) = next_due(group, &self.prepared.catalogues, &payer, after, late) {
+            self.due.insert((at, duty, payer));
+        }
     }
 
     /// The events behind a line: at most `most` of them, and how many there are.

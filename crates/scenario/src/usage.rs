@@ -327,7 +327,8 @@ impl UsageLog {
         // Usage of the clock's very moment has arrived; what files bring for later may yet be taken.
         let until = run.clock.checked_add(jiff::SignedDuration::from_nanos(1)).unwrap_or(run.clock);
         for account in run.accounts() {
-            let (id, group) = (&account.head.id, &run.groups[&account.head.id]);
+            let id = &account.head.id;
+            let Some(group) = run.group_of(id) else { continue };
             let unrouted = unrouted(group, &run.prepared.catalogues, &run.metering, id, until);
             lost.extend(unrouted.into_iter().map(|one| (one.lane, one.span, one.scope)));
         }
@@ -361,7 +362,7 @@ impl UsageLog {
     ) -> Result<(Vec<EventBehind>, u64), Diagnostic> {
         let mut events = Vec::new();
         let mut count = 0;
-        let Some(group) = run.groups.get(account) else { return Ok((events, count)) };
+        let Some(group) = run.group_of(account) else { return Ok((events, count)) };
         let mut locating = run.prepared.metering.empty();
         self.look(&mut |event, file, line_number| {
             if event.account != account {

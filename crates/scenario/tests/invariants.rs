@@ -5,7 +5,7 @@
 
 use farebox_core::account::{Account, Group};
 use farebox_core::bill::{ChargeKey, LineKind};
-use farebox_core::ledger::LedgerAccount;
+use farebox_core::ledger::{LedgerAccount, Unit};
 use farebox_core::money::{Amount, Exact};
 use farebox_scenario::prepare::{self, Prepared};
 use farebox_scenario::run::{Options, Outcome, Run};
@@ -162,11 +162,14 @@ fn check_account(account: &Account) {
         }
         issued = issued.add(bill.posted).unwrap();
     }
-    let ledger: Amount =
-        account.ledger.balances().fold(Amount::ZERO, |sum, (_, amount)| sum.add(amount).unwrap());
-    assert!(ledger.is_zero(), "the ledger balances");
+    let mut sums: BTreeMap<&Unit, Exact> = BTreeMap::new();
+    for (_, unit, value) in account.ledger.balances() {
+        let sum = sums.entry(unit).or_insert(Exact::ZERO);
+        *sum = sum.add(value).unwrap();
+    }
+    assert!(sums.values().all(Exact::is_zero), "the ledger balances in each unit");
     let due = account.bills.values().fold(Amount::ZERO, |sum, bill| sum.add(bill.due()).unwrap());
-    assert_eq!(account.ledger.balance(LedgerAccount::Receivable), due, "what is owed is what bills say");
+    assert_eq!(account.ledger.balance(&LedgerAccount::Receivable), due, "what is owed is what bills say");
     assert!(!account.ledger.prepaid().is_negative(), "a balance is never below zero");
 }
 

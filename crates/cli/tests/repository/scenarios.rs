@@ -81,13 +81,12 @@ fn every_refusal_is_shown_by_a_scenario() {
         let forms = [format!("! {code}:"), format!("no: {code}:")];
         texts.iter().flat_map(|text| text.lines()).any(|line| forms.iter().any(|form| line.starts_with(form)))
     };
-    let missing: Vec<&&str> = REFUSAL_CODES
-        .iter()
-        .filter(|code| UNREACHABLE.iter().all(|(known, _)| known != *code) && !shows(code))
-        .collect();
+    let codes = || REFUSAL_CODES.iter().copied().flatten();
+    let missing: Vec<&&str> =
+        codes().filter(|code| UNREACHABLE.iter().all(|(known, _)| known != *code) && !shows(code)).collect();
     assert!(missing.is_empty(), "no scenario shows {missing:?}");
     for (code, why) in UNREACHABLE {
-        assert!(REFUSAL_CODES.contains(code), "there is no refusal {code}");
+        assert!(codes().any(|known| known == code), "there is no refusal {code}");
         assert!(!shows(code), "{code} is shown, although: {why}");
     }
 }

@@ -1,5 +1,6 @@
 //! Facts, and how they change the state.
 
+use super::{budgets, holds, licences, lifecycle, packages, wallet};
 use crate::account::{Account, AccountHead, AgreedPrice, Discount, Group};
 use crate::bill::{Bill, Line};
 use crate::calendar::{Instant, Span};
@@ -86,7 +87,7 @@ pub enum Fact {
     },
     /// Lines were posted to the open bill of a month.
     Charged {
-        /// The account.
+        /// The account that pays.
         account: String,
         /// The bill.
         bill: String,
@@ -103,8 +104,6 @@ pub enum Fact {
     },
     /// Charges were settled up to a moment.
     Settled {
-        /// The account.
-        account: String,
         /// How far.
         marks: Vec<Mark>,
     },
@@ -130,6 +129,18 @@ pub enum Fact {
         /// What was paid of which month's bill.
         paid: Vec<(Instant, Amount)>,
     },
+    /// About packages.
+    Packages(packages::Fact),
+    /// About holds.
+    Holds(holds::Fact),
+    /// About licences.
+    Licences(licences::Fact),
+    /// About arrears and what follows.
+    Lifecycle(lifecycle::Fact),
+    /// About payments.
+    Wallet(wallet::Fact),
+    /// About budgets.
+    Budgets(budgets::Fact),
 }
 
 /// A fact that does not fit the state: the facts are incomplete or out of order.
@@ -213,10 +224,10 @@ impl Group {
                 account.head.discounts.push(discount.clone());
             }
             Fact::Charged { account, bill, month, lines, posted, postings, paid } => {
-                let account = self.account_mut(account)?;
                 for line in lines {
-                    book_line(account, line)?;
+                    book_line(self.account_mut(&line.account)?, line)?;
                 }
+                let account = self.account_mut(account)?;
                 let open = account.bills.entry(month.start).or_insert_with(|| Bill {
                     id: bill.clone(),
                     period: *month,
@@ -234,9 +245,9 @@ impl Group {
                 open.posted = *posted;
                 book_payments(account, postings, paid)?;
             }
-            Fact::Settled { account, marks } => {
+            Fact::Settled { marks } => {
                 for mark in marks {
-                    let subscription = self.subscription_mut(account, &mark.subscription)?;
+                    let subscription = self.subscription_mut(&mark.account, &mark.subscription)?;
                     subscription.settled.insert(mark.charge.clone(), mark.settled);
                     match mark.recheck {
                         Some(recheck) => subscription.recheck.insert(mark.charge.clone(), recheck),
@@ -266,22 +277,32 @@ impl Group {
             Fact::ToppedUp { account, postings, paid } => {
                 book_payments(self.account_mut(account)?, postings, paid)?;
             }
+            Fact::Packages(fact) => self.apply_packages(fact)?,
+            Fact::Holds(fact) => self.apply_holds(fact)?,
+            Fact::Licences(fact) => self.apply_licences(fact)?,
+            Fact::Lifecycle(fact) => self.apply_lifecycle(fact)?,
+            Fact::Wallet(fact) => self.apply_wallet(fact)?,
+            Fact::Budgets(fact) => self.apply_budgets(fact)?,
         }
         Ok(())
     }
 
-    fn account_mut(&mut self, account: &str) -> Result<&mut Account, ApplyError> {
+    pub(super) fn account_mut(&mut self, account: &str) -> Result<&mut Account, ApplyError> {
         self.accounts.get_mut(account).ok_or_else(|| ApplyError(format!("no account {account}")))
     }
 
-    fn subscription_mut(&mut self, account: &str, name: &str) -> Result<&mut Subscription, ApplyError> {
+    pub(super) fn subscription_mut(
+        &mut self,
+        account: &str,
+        name: &str,
+    ) -> Result<&mut Subscription, ApplyError> {
         let subscriptions = &mut self.account_mut(account)?.subscriptions;
         subscriptions.get_mut(name).ok_or_else(|| ApplyError(format!("no subscription {account}/{name}")))
     }
 }
 
 /// Notes that settled time from this moment on must be rated again.
-fn touch(subscription: &mut Subscription, from: Instant) {
+pub(super) fn touch(subscription: &mut Subscription, from: Instant) {
     for (charge, settled) in &subscription.settled {
         if from < *settled {
             let recheck = subscription.recheck.entry(charge.clone()).or_insert(from);
@@ -306,7 +327,7 @@ fn book_line(account: &mut Account, line: &Line) -> Result<(), ApplyError> {
     Ok(())
 }
 
-fn book_payments(
+pub(super) fn book_payments(
     account: &mut Account,
     postings: &[Posting],
     paid: &[(Instant, Amount)],

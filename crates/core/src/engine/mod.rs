@@ -3,17 +3,27 @@
 //! A fact holds the outcome — lines with their amounts, the postings, the end of a term — so that
 //! applying it never rates anything, and a new release never changes what was decided.
 //!
-//! Order at one instant: what time does (settlements, issued bills) comes before commands of that
-//! instant; commands follow in the order in which they are recorded.
+//! Order at one instant: what time does comes before commands of that instant, in the order of
+//! [`Duty`]; commands follow in the order in which they are recorded.
 
+pub mod budgets;
+mod due;
 mod fact;
+pub mod holds;
+pub mod licences;
+pub mod lifecycle;
 mod money;
 mod orders;
+pub mod packages;
 mod refusal;
 mod terms;
+pub mod wallet;
 
+pub use due::{Duty, Late, Moment, next_due};
 pub use fact::{ApplyError, Fact};
 pub use refusal::{OrderRefusal, REFUSAL_CODES, Refusal};
+
+pub(crate) use orders::Desk;
 
 use crate::account::{AccountHead, View};
 use crate::bill::Line;
@@ -22,7 +32,6 @@ use crate::catalog::{Catalogue, Measure, Mode, Model, Settle};
 use crate::metering::{LaneKey, LaneSpec, Metering, Scope};
 use crate::money::{Amount, Currency, Exact};
 use crate::quantity;
-use crate::settlement;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Price lists by name, each with its versions.
@@ -118,6 +127,8 @@ pub enum Action {
         currency: Currency,
         /// Wall clock of its bills' months.
         zone: Zone,
+        /// The master account that pays for it (R-ORG-1).
+        payer: Option<String>,
     },
     /// Order a plan.
     Subscribe {
@@ -222,11 +233,32 @@ pub enum Action {
         /// By this subscription only.
         subscription: Option<String>,
     },
-    /// Settle what is due at the command's moment, and issue the bill of a month that ended.
-    Settle {
+    /// What time does at the command's moment, for a payer and its members.
+    Due {
+        /// What is due.
+        duty: Duty,
         /// The earliest time of usage counted since the last settlement.
-        late_from: Option<Instant>,
+        late: Late,
     },
+    /// Packages shared, or kept.
+    Packages(packages::Action),
+    /// Units held for sessions.
+    Holds(holds::Action),
+    /// Licences used and reset.
+    Licences(licences::Action),
+    /// Customer tiers.
+    Lifecycle(lifecycle::Action),
+    /// Payments, coupons, adjustments.
+    Wallet(wallet::Action),
+    /// Budgets.
+    Budgets(budgets::Action),
+}
+
+impl Action {
+    /// Settles the charges that are due.
+    pub fn settle(late: Late) -> Action {
+        Action::Due { duty: Duty::Charges, late }
+    }
 }
 
 /// Decides a command: the facts that follow from it, or why it is refused.
@@ -238,60 +270,54 @@ pub fn decide(
     catalogues: &Catalogues,
     metering: &Metering,
     command: &Command,
-    recorded_at: Instant,
+    _recorded_at: Instant,
 ) -> Result<Vec<Fact>, Refusal> {
-    if let Action::Open { title, currency, zone } = &command.action {
+    if let Action::Open { title, currency, zone, payer } = &command.action {
         if view.account(&command.account).is_some() {
             return Err(Refusal::AccountExists(command.account.clone()));
         }
-        return Ok(vec![Fact::AccountOpened(Box::new(AccountHead {
+        let head = AccountHead {
             id: command.account.clone(),
             title: title.clone(),
             currency: *currency,
             zone: zone.clone(),
             opened: command.effective_at,
+            payer: payer.clone(),
             prices: Vec::new(),
             discounts: Vec::new(),
             full_refunds: 0,
-        }))]);
+        };
+        if let Some(payer) = payer {
+            let master = view.account(payer).ok_or_else(|| Refusal::UnknownAccount(payer.clone()))?;
+            if master.payer.is_some() {
+                return Err(Refusal::MasterIsMember(payer.clone()));
+            }
+            if master.currency != *currency {
+                let (account, catalogue) = (master.currency, *currency);
+                return Err(OrderRefusal::OtherCurrency { account, catalogue }.into());
+            }
+        }
+        return Ok(vec![Fact::AccountOpened(Box::new(head))]);
     }
-    let account =
-        view.account(&command.account).ok_or_else(|| Refusal::UnknownAccount(command.account.clone()))?;
+    let unknown = || Refusal::UnknownAccount(command.account.clone());
+    let account = view.account(&command.account).ok_or_else(unknown)?;
+    let payer = view.account(account.payer()).ok_or_else(unknown)?;
     if command.effective_at < account.opened {
         return Err(Refusal::BeforeOpening { opened: account.opened });
     }
+    let at = command.effective_at;
+    let desk = Desk { view, catalogues, metering, account, payer, at };
     match &command.action {
-        Action::Settle { late_from } => {
-            let context = settlement::Context {
-                view,
-                catalogues,
-                metering,
-                account,
-                at: command.effective_at,
-                takers: Default::default(),
-            };
-            money::settle(&context, *late_from)
-        }
-        Action::TopUp { amount } => money::top_up(view, account, *amount, command.effective_at),
-        _ => orders::decide(view, catalogues, account, command, recorded_at),
+        Action::Due { duty, late } => due::decide(&desk, *duty, late),
+        Action::TopUp { amount } => money::top_up(view, payer, *amount, command.effective_at),
+        Action::Packages(action) => packages::decide(&desk, action),
+        Action::Holds(action) => holds::decide(&desk, action),
+        Action::Licences(action) => licences::decide(&desk, action),
+        Action::Lifecycle(action) => lifecycle::decide(&desk, action),
+        Action::Wallet(action) => wallet::decide(&desk, action),
+        Action::Budgets(action) => budgets::decide(&desk, action),
+        _ => orders::decide(&desk, command),
     }
-}
-
-/// The next moment after `now` at which a [`Action::Settle`] has something to do for an account.
-///
-/// `late_from`: the earliest time of usage counted since the last settlement.
-pub fn next_due(
-    view: &dyn View,
-    catalogues: &Catalogues,
-    account: &str,
-    now: Instant,
-    late_from: Option<Instant>,
-) -> Option<Instant> {
-    let account = view.account(account)?;
-    let settles = settlement::next_due(view, catalogues, account, now, late_from);
-    let month = account.zone.cycle(Cycle::Month, now);
-    let open = view.bill(&account.id, month.start).is_some_and(|bill| !bill.issued && bill.lines > 0);
-    settles.into_iter().chain(open.then_some(month.end)).min()
 }
 
 /// The month whose bill a settlement at this moment belongs to: the one that it ends or is in.

@@ -1,42 +1,51 @@
 //! Settlements, bills and payments.
 
-use super::{Fact, Refusal, bill_month, payable};
+use super::{Desk, Fact, Late, Refusal, bill_month, due, payable};
 use crate::account::{AccountHead, View};
 use crate::bill::{Line, LineKind, PriceBasis};
 use crate::calendar::{Cycle, Instant, Span};
 use crate::ledger::{LedgerAccount, Posting};
-use crate::money::{Amount, Exact};
+use crate::money::{Amount, Currency, Exact};
 use crate::settlement::{self, Context};
 
-/// Settles what is due, and issues the bill of a month that ends now.
-pub(super) fn settle(context: &Context<'_>, late_from: Option<Instant>) -> Result<Vec<Fact>, Refusal> {
-    let account = context.account;
-    let month = bill_month(account, context.at);
-    let head = context.view.bill(&account.id, month.start);
+/// Settles what is due for a payer and its members, and issues the bill of a month that ends now.
+pub(super) fn settle(desk: &Desk<'_>, late: &Late) -> Result<Vec<Fact>, Refusal> {
+    let Desk { view, catalogues, metering, payer, at, .. } = *desk;
+    let month = bill_month(payer, at);
+    let head = view.bill(&payer.id, month.start);
     let lines_so_far = head.map_or(0, |bill| bill.lines);
-    let id = bill_id(account, month);
-    let (lines, marks) = settlement::settle(context, late_from, &id, lines_so_far + 1)?;
+    let id = bill_id(payer, month);
+    let (mut lines, mut marks, mut notes) = (Vec::new(), Vec::new(), Vec::new());
+    let open = month.end == at && !head.is_some_and(|bill| bill.issued);
+    for name in due::group(view, &payer.id) {
+        let Some(account) = view.account(&name) else { continue };
+        let takers = Default::default();
+        let context = Context { view, catalogues, metering, account, at, takers };
+        let first = lines_so_far + lines.len() + 1;
+        let (posted, settled) = settlement::settle(&context, late.get(&name).copied(), &id, first)?;
+        if open {
+            notes.extend(advice(&context, month, &posted));
+        }
+        lines.extend(posted);
+        marks.extend(settled);
+    }
     let mut facts = Vec::new();
-    let has_lines = lines_so_far + lines.len() > 0;
-    let (mut sum, mut posted) = head.map_or((Amount::ZERO, Amount::ZERO), |bill| (bill.sum, bill.posted));
     let count = lines_so_far + lines.len();
-    let issues = month.end == context.at && has_lines && !head.is_some_and(|bill| bill.issued);
-    let notes = if issues { advice(context, month, &lines) } else { Vec::new() };
+    let (mut sum, mut posted) = head.map_or((Amount::ZERO, Amount::ZERO), |bill| (bill.sum, bill.posted));
     if !lines.is_empty() {
         for line in &lines {
             sum = sum.add(line.amount)?;
         }
-        posted = sum.round_to_minor(account.currency);
-        facts.push(charge(context.view, account, month, lines, context.at)?);
+        posted = sum.round_to_minor(payer.currency);
+        facts.push(charge(view, payer, month, lines, at)?);
     }
     if !marks.is_empty() {
-        facts.push(Fact::Settled { account: account.id.clone(), marks });
+        facts.push(Fact::Settled { marks });
     }
-    if issues {
-        let rounding =
-            rounding_line(account, month, posted.sub(sum)?, &id, count + 1, context.at).map(Box::new);
-        let account = account.id.clone();
-        facts.push(Fact::BillIssued { account, month: month.start, at: context.at, rounding, notes });
+    if open && count > 0 {
+        let rounding = rounding_line(payer, month, posted.sub(sum)?, &id, count + 1, at).map(Box::new);
+        let account = payer.id.clone();
+        facts.push(Fact::BillIssued { account, month: month.start, at, rounding, notes });
     }
     Ok(facts)
 }
@@ -46,7 +55,7 @@ pub(super) fn bill_id(account: &AccountHead, month: Span) -> String {
     format!("{}-{}", account.id, account.zone.date(month.start).strftime("%Y-%m"))
 }
 
-/// Posts lines to the bill of a month, and takes payment from the balance at once.
+/// Posts lines to the payer's bill of a month, and takes payment from the balance at once.
 ///
 /// What is charged is the month's running total, rounded, less what was charged before: three
 /// hours of 0.005 are charged as 0.01, 0.00 and 0.01 (R-MON-1).
@@ -68,9 +77,10 @@ pub(super) fn charge(
     let charged = posted.sub(before)?;
     let id = bill_id(account, month);
     let mut postings = Vec::new();
-    postings.extend(Posting::new(
+    postings.extend(Posting::money(
         at,
         format!("charges of {id}"),
+        account.currency,
         vec![
             (LedgerAccount::Receivable, charged),
             (LedgerAccount::Revenue, added.negated()),
@@ -84,7 +94,7 @@ pub(super) fn charge(
         // there before counts as paid below zero.
         let back = paid.sub(posted)?;
         payments.push((month.start, back.negated()));
-        postings.extend(payment(at, &id, back.negated()));
+        postings.extend(payment(at, &id, account.currency, back.negated()));
         available = available.add(back)?;
     }
     let mut owed = view.unpaid(&account.id);
@@ -116,7 +126,8 @@ pub(super) fn top_up(
 ) -> Result<Vec<Fact>, Refusal> {
     let amount = payable(amount, account.currency)?;
     let entries = vec![(LedgerAccount::Bank, amount), (LedgerAccount::Balance, amount.negated())];
-    let mut postings: Vec<Posting> = Posting::new(at, "top-up".to_owned(), entries).into_iter().collect();
+    let top_up = Posting::money(at, "top-up".to_owned(), account.currency, entries);
+    let mut postings: Vec<Posting> = top_up.into_iter().collect();
     let available = view.prepaid(&account.id).add(amount)?;
     let (paid, more) = pay_oldest(account, view.unpaid(&account.id), available, at)?;
     postings.extend(more);
@@ -141,15 +152,15 @@ fn pay_oldest(
         }
         available = available.sub(part)?;
         let id = bill_id(account, account.zone.cycle(Cycle::Month, month));
-        postings.extend(payment(at, &id, part));
+        postings.extend(payment(at, &id, account.currency, part));
         paid.push((month, part));
     }
     Ok((paid, postings))
 }
 
-fn payment(at: Instant, bill: &str, amount: Amount) -> Option<Posting> {
+fn payment(at: Instant, bill: &str, currency: Currency, amount: Amount) -> Option<Posting> {
     let entries = vec![(LedgerAccount::Balance, amount), (LedgerAccount::Receivable, amount.negated())];
-    Posting::new(at, format!("payment of {bill}"), entries)
+    Posting::money(at, format!("payment of {bill}"), currency, entries)
 }
 
 /// The difference between the sum of the lines and the total, as a line of its own.
@@ -169,6 +180,7 @@ fn rounding_line(
     Some(Line {
         id: format!("{bill}-{number}"),
         kind: LineKind::Rounding,
+        account: account.id.clone(),
         key: None,
         plan: String::new(),
         title: "Rounding".to_owned(),

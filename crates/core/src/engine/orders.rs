@@ -5,6 +5,7 @@ use super::{Action, Catalogues, Command, Fact, OrderRefusal, Refusal};
 use crate::account::{AccountHead, AgreedPrice, Discount, View};
 use crate::calendar::{Instant, Span};
 use crate::catalog::{Charge, Mode, Model, Plan};
+use crate::metering::Metering;
 use crate::money::Exact;
 use crate::subscription::{PaidPeriod, QuantityChange, Subscription, Term};
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,22 +13,20 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Attributes that any order may carry: how its own charges are split on bills (R-ORG-2).
 const LABELS: [&str; 2] = ["application", "project"];
 
-/// Where an order is decided.
-pub(super) struct Desk<'a> {
-    pub(super) view: &'a dyn View,
-    pub(super) catalogues: &'a Catalogues,
-    pub(super) account: &'a AccountHead,
-    pub(super) at: Instant,
+/// Where a command is decided.
+pub(crate) struct Desk<'a> {
+    pub view: &'a dyn View,
+    pub catalogues: &'a Catalogues,
+    pub metering: &'a Metering,
+    /// Whose order it is.
+    pub account: &'a AccountHead,
+    /// Who pays: the account itself, or its master.
+    pub payer: &'a AccountHead,
+    pub at: Instant,
 }
 
-pub(super) fn decide(
-    view: &dyn View,
-    catalogues: &Catalogues,
-    account: &AccountHead,
-    command: &Command,
-    _recorded_at: Instant,
-) -> Result<Vec<Fact>, Refusal> {
-    let desk = Desk { view, catalogues, account, at: command.effective_at };
+pub(super) fn decide(desk: &Desk<'_>, command: &Command) -> Result<Vec<Fact>, Refusal> {
+    let Desk { account, catalogues, .. } = *desk;
     match &command.action {
         Action::Subscribe { plan, name, quantity, mode, months, attributes } => {
             let order = Order {
@@ -76,7 +75,16 @@ pub(super) fn decide(
             desk.grant(*percent, plan.as_deref(), charge.as_deref(), *until)
         }
         Action::UseFeature { feature, subscription } => desk.use_feature(feature, subscription.as_deref()),
-        Action::Open { .. } | Action::Settle { .. } | Action::TopUp { .. } => Ok(Vec::new()),
+        // Decided elsewhere.
+        Action::Open { .. }
+        | Action::TopUp { .. }
+        | Action::Due { .. }
+        | Action::Packages(_)
+        | Action::Holds(_)
+        | Action::Licences(_)
+        | Action::Lifecycle(_)
+        | Action::Wallet(_)
+        | Action::Budgets(_) => Ok(Vec::new()),
     }
 }
 

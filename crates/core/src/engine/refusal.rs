@@ -1,5 +1,6 @@
 //! Refusals: values with a stable code and a sentence.
 
+use super::{budgets, holds, licences, lifecycle, packages, wallet};
 use crate::calendar::{Instant, Zone, show_local};
 use crate::catalog::Mode;
 use crate::money::{Currency, Exact, OutOfRange};
@@ -12,8 +13,22 @@ pub enum Refusal {
     UnknownAccount(String),
     /// The account is open already.
     AccountExists(String),
+    /// A master account is a member itself.
+    MasterIsMember(String),
     /// An order breaks a rule.
     Order(OrderRefusal),
+    /// About packages.
+    Packages(packages::Refusal),
+    /// About holds.
+    Holds(holds::Refusal),
+    /// About licences.
+    Licences(licences::Refusal),
+    /// About arrears and what follows.
+    Lifecycle(lifecycle::Refusal),
+    /// About payments.
+    Wallet(wallet::Refusal),
+    /// About budgets.
+    Budgets(budgets::Refusal),
     /// A number does not fit.
     OutOfRange,
     /// An amount that is none: zero or below, or finer than the minor unit.
@@ -157,14 +172,61 @@ impl From<OrderRefusal> for Refusal {
     }
 }
 
-/// Every code that a refusal can have, for the list in the documentation.
-pub const REFUSAL_CODES: &[&str] = &[
+impl From<packages::Refusal> for Refusal {
+    fn from(refusal: packages::Refusal) -> Refusal {
+        Refusal::Packages(refusal)
+    }
+}
+
+impl From<holds::Refusal> for Refusal {
+    fn from(refusal: holds::Refusal) -> Refusal {
+        Refusal::Holds(refusal)
+    }
+}
+
+impl From<licences::Refusal> for Refusal {
+    fn from(refusal: licences::Refusal) -> Refusal {
+        Refusal::Licences(refusal)
+    }
+}
+
+impl From<lifecycle::Refusal> for Refusal {
+    fn from(refusal: lifecycle::Refusal) -> Refusal {
+        Refusal::Lifecycle(refusal)
+    }
+}
+
+impl From<wallet::Refusal> for Refusal {
+    fn from(refusal: wallet::Refusal) -> Refusal {
+        Refusal::Wallet(refusal)
+    }
+}
+
+impl From<budgets::Refusal> for Refusal {
+    fn from(refusal: budgets::Refusal) -> Refusal {
+        Refusal::Budgets(refusal)
+    }
+}
+
+/// Every code that a refusal can have, for the list in the documentation, by subject.
+pub const REFUSAL_CODES: &[&[&str]] = &[
+    ACCOUNT_CODES,
+    packages::CODES,
+    holds::CODES,
+    licences::CODES,
+    lifecycle::CODES,
+    wallet::CODES,
+    budgets::CODES,
+];
+
+const ACCOUNT_CODES: &[&str] = &[
     "unknown-account",
     "account-exists",
     "out-of-range",
     "bad-amount",
     "before-opening",
     "counter-cuts-period",
+    "master-is-member",
     "unknown-plan",
     "ambiguous-plan",
     "other-currency",
@@ -202,6 +264,13 @@ impl Refusal {
             Refusal::BadAmount(_) => "bad-amount",
             Refusal::BeforeOpening { .. } => "before-opening",
             Refusal::CounterCutsPeriod => "counter-cuts-period",
+            Refusal::MasterIsMember(_) => "master-is-member",
+            Refusal::Packages(refusal) => refusal.code(),
+            Refusal::Holds(refusal) => refusal.code(),
+            Refusal::Licences(refusal) => refusal.code(),
+            Refusal::Lifecycle(refusal) => refusal.code(),
+            Refusal::Wallet(refusal) => refusal.code(),
+            Refusal::Budgets(refusal) => refusal.code(),
             Refusal::Order(order) => match order {
                 OrderRefusal::UnknownPlan(_) => "unknown-plan",
                 OrderRefusal::AmbiguousPlan { .. } => "ambiguous-plan",
@@ -246,6 +315,12 @@ impl Refusal {
             Refusal::Order(OrderRefusal::BeforeStart { subscription, start }) => {
                 format!("{subscription} began on {} only", show_local(zone, *start))
             }
+            Refusal::Packages(refusal) => refusal.sentence(zone),
+            Refusal::Holds(refusal) => refusal.sentence(zone),
+            Refusal::Licences(refusal) => refusal.sentence(zone),
+            Refusal::Lifecycle(refusal) => refusal.sentence(zone),
+            Refusal::Wallet(refusal) => refusal.sentence(zone),
+            Refusal::Budgets(refusal) => refusal.sentence(zone),
             _ => self.to_string(),
         }
     }
@@ -262,7 +337,16 @@ impl fmt::Display for Refusal {
             Refusal::CounterCutsPeriod => {
                 f.write_str("a counter reaches over the edge of a period; the usage must be counted again")
             }
+            Refusal::MasterIsMember(name) => {
+                write!(f, "{name} is a member itself; a member is paid for by a master account")
+            }
             Refusal::Order(order) => order.fmt(f),
+            Refusal::Packages(refusal) => refusal.fmt(f),
+            Refusal::Holds(refusal) => refusal.fmt(f),
+            Refusal::Licences(refusal) => refusal.fmt(f),
+            Refusal::Lifecycle(refusal) => refusal.fmt(f),
+            Refusal::Wallet(refusal) => refusal.fmt(f),
+            Refusal::Budgets(refusal) => refusal.fmt(f),
         }
     }
 }

@@ -57,7 +57,7 @@ impl Desk<'_> {
         else {
             return Ok(nothing);
         };
-        let month = self.account.zone.cycle(Cycle::Month, self.at);
+        let month = self.payer.zone.cycle(Cycle::Month, self.at);
         let renewal = bought.span.start != subscription.start;
         let mut paid = Amount::ZERO;
         let mut lines: Vec<Line> = Vec::new();
@@ -77,14 +77,14 @@ impl Desk<'_> {
         if lines.is_empty() {
             return Ok(nothing);
         }
-        let fact = money::charge(self.view, self.account, month, lines, self.at)?;
+        let fact = money::charge(self.view, self.payer, month, lines, self.at)?;
         Ok((paid, Some(fact)))
     }
 
     /// The id of a line that is posted now, after `before` others of the same command.
     fn line_id(&self, month: Span, before: usize) -> String {
-        let posted = self.view.bill(&self.account.id, month.start).map_or(0, |bill| bill.lines);
-        format!("{}-{}", money::bill_id(self.account, month), posted + before + 1)
+        let posted = self.view.bill(&self.payer.id, month.start).map_or(0, |bill| bill.lines);
+        format!("{}-{}", money::bill_id(self.payer, month), posted + before + 1)
     }
 
     /// What a charge costs now: at list prices, and after the best single discount (R-MON-2).
@@ -165,6 +165,7 @@ impl Desk<'_> {
         Line {
             id,
             kind,
+            account: self.account.id.clone(),
             key: Some(ChargeKey {
                 subscription: subscription.name.clone(),
                 charge: charge.id.clone(),
@@ -250,7 +251,7 @@ impl Desk<'_> {
             self.at <= until && self.account.full_refunds < full.times
         };
         let in_full = rule.full.is_some_and(soon);
-        let month = self.account.zone.cycle(Cycle::Month, self.at);
+        let month = self.payer.zone.cycle(Cycle::Month, self.at);
         let mut lines = Vec::new();
         for period in term.periods.iter().filter(|period| self.at < period.span.end) {
             let given = if in_full || self.at < period.span.start {
@@ -286,7 +287,7 @@ impl Desk<'_> {
             in_full,
         }];
         if !lines.is_empty() {
-            facts.push(money::charge(self.view, self.account, month, lines, self.at)?);
+            facts.push(money::charge(self.view, self.payer, month, lines, self.at)?);
         }
         Ok(facts)
     }

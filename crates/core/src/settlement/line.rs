@@ -26,6 +26,7 @@ pub(super) fn difference(
     let mut line = Line {
         id: String::new(),
         kind,
+        account: context.account.id.clone(),
         key: Some(key.clone()),
         plan: plan.id.clone(),
         title: charge.title.clone(),
@@ -81,6 +82,7 @@ pub(super) fn reversal(
     let mut line = Line {
         id: String::new(),
         kind: LineKind::Correction,
+        account: context.account.id.clone(),
         key: Some(key.clone()),
         plan: subscription.plan.clone(),
         title,

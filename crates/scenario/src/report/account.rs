@@ -3,6 +3,7 @@
 use super::table::{self, Align};
 use farebox_core::account::Account;
 use farebox_core::calendar::{Instant, Zone, show_local};
+use farebox_core::ledger::Unit;
 use std::collections::BTreeMap;
 
 /// Subscriptions, agreed prices and discounts at a moment.
@@ -67,8 +68,11 @@ pub fn balance(account: &Account) -> Vec<String> {
         account
             .ledger
             .balances()
-            .filter(|(_, amount)| !amount.is_zero())
-            .map(|(ledger, amount)| vec![format!("ledger {}", ledger.name()), amount.decimal(currency)]),
+            .filter(|(_, unit, value)| matches!(unit, Unit::Money(_)) && !value.is_zero())
+            .map(|(ledger, ..)| {
+                let amount = account.ledger.balance(ledger);
+                vec![format!("ledger {}", ledger.name()), amount.decimal(currency)]
+            }),
     );
     table::lines(&rows, &[Align::Left, Align::Right])
 }

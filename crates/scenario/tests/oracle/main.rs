@@ -130,8 +130,8 @@ fn charges(lists: &Lists, account: &Account) -> Charges {
 fn money(account: &Account, at: Timestamp) -> (Number, Number) {
     let mut sums: BTreeMap<LedgerAccount, Number> = BTreeMap::new();
     for posting in account.ledger.postings().iter().filter(|posting| posting.at <= at) {
-        for (to, value) in &posting.entries {
-            *sums.entry(*to).or_insert_with(zero) += amount(*value);
+        for entry in &posting.entries {
+            *sums.entry(entry.account.clone()).or_insert_with(zero) += exact(entry.value);
         }
     }
     let of = |to: LedgerAccount| sums.get(&to).cloned().unwrap_or_else(zero);

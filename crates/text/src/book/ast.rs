@@ -172,7 +172,7 @@ pub enum Verb {
     Void(Void),
 }
 
-/// `open ACCOUNT ["TITLE"] [currency CODE] [zone ZONE]`
+/// `open ACCOUNT ["TITLE"] [currency CODE] [zone ZONE] [member of ACCOUNT]`
 #[derive(Clone, Debug, PartialEq)]
 pub struct Open {
     /// The new account.
@@ -183,6 +183,8 @@ pub struct Open {
     pub currency: Option<Currency>,
     /// The wall clock of its bills; without it, that of the book.
     pub zone: Option<ZoneWord>,
+    /// The master account that pays for it.
+    pub payer: Option<Word>,
 }
 
 /// `subscribe ACCOUNT PLAN [QUANTITY] [as NAME] [prepaid TERM | pay-per-use] [NAME=VALUE …]`

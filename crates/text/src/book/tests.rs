@@ -37,11 +37,11 @@ fn accounts_are_opened() {
     );
     check_verb(
         "open acme Acme",
-        r#"22: unexpected "Acme"; expected a title in quotes, currency or zone, as in `open ACCOUNT ["TITLE"] [currency CODE] [zone ZONE]`"#,
+        r#"22: unexpected "Acme"; expected a title in quotes, currency, zone or member, as in `open ACCOUNT ["TITLE"] [currency CODE] [zone ZONE] [member of ACCOUNT]`"#,
     );
     check_verb(
         "open acme curency CNY",
-        r#"22: unexpected "curency"; expected a title in quotes, currency or zone, as in `open ACCOUNT ["TITLE"] [currency CODE] [zone ZONE]`; did you mean "currency"?"#,
+        r#"22: unexpected "curency"; expected a title in quotes, currency, zone or member, as in `open ACCOUNT ["TITLE"] [currency CODE] [zone ZONE] [member of ACCOUNT]`; did you mean "currency"?"#,
     );
     check_verb(
         "open acme currency cny",

@@ -8,7 +8,7 @@ use farebox_core::money::{Currency, DecimalError, Exact};
 
 /// Every verb, with the form of its line. `docs/book.md` explains each.
 pub const VERBS: &[(&str, &str)] = &[
-    ("open", "open ACCOUNT [\"TITLE\"] [currency CODE] [zone ZONE]"),
+    ("open", "open ACCOUNT [\"TITLE\"] [currency CODE] [zone ZONE] [member of ACCOUNT]"),
     ("subscribe", "subscribe ACCOUNT PLAN [QUANTITY] [as NAME] [prepaid TERM | pay-per-use] [NAME=VALUE …]"),
     ("add", "add ACCOUNT/SUBSCRIPTION QUANTITY [effective TIME]"),
     ("remove", "remove ACCOUNT/SUBSCRIPTION QUANTITY [effective TIME]"),
@@ -88,7 +88,7 @@ fn plan_name(word: Word) -> Result<Word, Mistake> {
 
 fn open(words: &mut Words) -> Result<Open, Mistake> {
     let account = words.name(ACCOUNT)?;
-    let mut open = Open { account, title: None, currency: None, zone: None };
+    let mut open = Open { account, title: None, currency: None, zone: None, payer: None };
     while let Some(token) = words.next() {
         let again = match token.keyword() {
             "currency" => {
@@ -100,8 +100,15 @@ fn open(words: &mut Words) -> Result<Open, Mistake> {
                 open.currency.replace(currency).is_some()
             }
             "zone" => open.zone.replace(zone(words)?).is_some(),
+            "member" => {
+                let of = words.need("of ACCOUNT")?;
+                if of.keyword() != "of" {
+                    return Err(words.unexpected(&of, &["of"]));
+                }
+                open.payer.replace(words.name(ACCOUNT)?).is_some()
+            }
             _ if token.is_quoted() => open.title.replace(token.clone().word()).is_some(),
-            _ => return Err(words.unexpected(&token, &["a title in quotes", "currency", "zone"])),
+            _ => return Err(words.unexpected(&token, &["a title in quotes", "currency", "zone", "member"])),
         };
         if again {
             return Err(twice(&token.word()));

@@ -1,0 +1,108 @@
+//! What time does: the duties of a payer and its members, and when each is due.
+//!
+//! Everything that time brings about is a command with its moment passed in, issued by a schedule:
+//! a test clock can run a year in a second.
+
+use super::{Catalogues, Desk, Fact, Refusal, money};
+use crate::account::View;
+use crate::calendar::{Cycle, Instant};
+use crate::settlement;
+use std::collections::BTreeMap;
+
+/// What time does at a moment, in this order; commands of the same moment come after all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Duty {
+    /// Holds past their deadline are released.
+    Holds,
+    /// Terms are renewed by themselves, or end.
+    Terms,
+    /// Charges are settled and paid, the bill of a month that ended is issued.
+    Charges,
+    /// What was paid for terms is recognised as earned.
+    Recognition,
+    /// Arrears begin, grace and retention end.
+    Lifecycle,
+}
+
+impl Duty {
+    /// All, in order.
+    pub const ALL: [Duty; 5] = [Duty::Holds, Duty::Terms, Duty::Charges, Duty::Recognition, Duty::Lifecycle];
+}
+
+/// A moment, and how much of what time does then is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment {
+    /// When.
+    pub at: Instant,
+    /// The last duty that is done.
+    pub done: Duty,
+}
+
+/// The earliest time of usage counted since the last settlement, by account.
+pub type Late = BTreeMap<String, Instant>;
+
+/// What is due next for a payer and its members, after a moment. `late`: see [`Late`].
+pub fn next_due(
+    view: &dyn View,
+    catalogues: &Catalogues,
+    payer: &str,
+    after: Moment,
+    late: &Late,
+) -> Option<(Instant, Duty)> {
+    let mut next: Option<(Instant, Duty)> = None;
+    for duty in Duty::ALL {
+        // The earliest moment at which this duty may still be done.
+        let from = if duty > after.done { after.at } else { just_after(after.at) };
+        let at = match duty {
+            Duty::Charges => charges_due(view, catalogues, payer, from, late),
+            Duty::Holds | Duty::Terms | Duty::Recognition | Duty::Lifecycle => None,
+        };
+        next = next.into_iter().chain(at.map(|at| (at.max(from), duty))).min();
+    }
+    next
+}
+
+/// Does what is due.
+pub(super) fn decide(desk: &Desk<'_>, duty: Duty, late: &Late) -> Result<Vec<Fact>, Refusal> {
+    match duty {
+        Duty::Charges => money::settle(desk, late),
+        Duty::Holds | Duty::Terms | Duty::Recognition | Duty::Lifecycle => Ok(Vec::new()),
+    }
+}
+
+fn charges_due(
+    view: &dyn View,
+    catalogues: &Catalogues,
+    payer: &str,
+    from: Instant,
+    late: &Late,
+) -> Option<Instant> {
+    let head = view.account(payer)?;
+    let before = just_before(from);
+    let mut next: Option<Instant> = None;
+    for name in group(view, payer) {
+        let Some(account) = view.account(&name) else { continue };
+        let at = settlement::next_due(view, catalogues, account, before, late.get(&name).copied());
+        next = next.into_iter().chain(at).min();
+    }
+    let month = head.zone.cycle(Cycle::Month, before);
+    let open = view.bill(payer, month.start).is_some_and(|bill| !bill.issued && bill.lines > 0);
+    next.into_iter().chain(open.then_some(month.end)).min()
+}
+
+/// A payer and its members.
+pub(crate) fn group(view: &dyn View, payer: &str) -> Vec<String> {
+    let mut all = vec![payer.to_owned()];
+    all.extend(view.members(payer));
+    all
+}
+
+/// The smallest step of time later.
+pub(crate) fn just_after(at: Instant) -> Instant {
+    at.checked_add(jiff::SignedDuration::from_nanos(1)).unwrap_or(at)
+}
+
+/// The smallest step of time earlier.
+pub(crate) fn just_before(at: Instant) -> Instant {
+    at.checked_sub(jiff::SignedDuration::from_nanos(1)).unwrap_or(at)
+}
