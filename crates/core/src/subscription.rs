@@ -109,11 +109,14 @@ impl Subscription {
         Span { start: self.start, end: self.end.unwrap_or(Instant::MAX) }
     }
 
-    /// The time that is charged: at least a moment, so that what ends in the moment in which it began
-    /// still costs its day (R-YKF-4).
+    /// The time that is charged: it reaches over the moment in which units were added last, so that
+    /// what ends in the moment in which it began still costs its day (R-YKF-4).
     pub(crate) fn charged_span(&self) -> Span {
         let moment = jiff::SignedDuration::from_nanos(1);
-        let least = self.start.checked_add(moment).unwrap_or(self.start);
+        // The order itself is the first addition; changes are in order of time.
+        let added = self.changes.iter().rev().find(|change| change.delta > 0);
+        let last = added.map_or(self.start, |change| change.at.max(self.start));
+        let least = last.checked_add(moment).unwrap_or(last);
         Span { start: self.start, end: self.span().end.max(least) }
     }
 
