@@ -393,11 +393,6 @@ fn change(
     }
     match dice.below(12) {
         0 => {
-            // Not yet agreed on: a unit added in the very moment in which its subscription ends costs
-            // a day by the rules (R-YKF-4), and nothing by the engine, for which it has no time at all.
-            if order.start != at && order.changes.iter().any(|(when, units)| *when == at && *units > 0) {
-                return None;
-            }
             order.ended = Some(at);
             Some(What::Cancel { name })
         }
