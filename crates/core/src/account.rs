@@ -7,6 +7,7 @@ use crate::bill::{Bill, ChargeKey, Charged};
 use crate::calendar::{Instant, Span, Zone};
 use crate::ledger::Ledger;
 use crate::money::{Amount, Currency, Exact};
+use crate::notice::Notice;
 use crate::subscription::Subscription;
 use std::collections::BTreeMap;
 
@@ -119,6 +120,8 @@ pub struct Account {
     pub bills: BTreeMap<Instant, Bill>,
     /// Its money.
     pub ledger: Ledger,
+    /// What it and its members were told, in order. A member's are its payer's.
+    pub notices: Vec<Notice>,
 }
 
 impl AccountHead {

@@ -20,6 +20,7 @@ pub mod explain;
 pub mod ledger;
 pub mod metering;
 pub mod money;
+pub mod notice;
 mod quantity;
 pub mod rating;
 pub mod settlement;

@@ -20,6 +20,7 @@ pub const QUESTIONS: &[(&str, &str)] = &[
     ("provides", "provides ACCOUNT [DATE]"),
     ("may", "may ACCOUNT FEATURE [on SUBSCRIPTION] [DATE]"),
     ("balance", "balance ACCOUNT [DATE]"),
+    ("notices", "notices ACCOUNT [DATE]"),
     ("quarantine", "quarantine"),
     ("imports", "imports"),
 ];
@@ -43,7 +44,7 @@ pub(crate) fn moment<'a>(run: &Run<'_>, words: &'a [Word]) -> Result<Option<Inst
             };
             Ok(Some(account.head.zone.cycle(Cycle::Month, month).end))
         }
-        "show" | "provides" | "balance" => date(run, words, 2),
+        "show" | "provides" | "balance" | "notices" => date(run, words, 2),
         "may" => {
             let place = if words.get(3).is_some_and(|word| word.text == "on") { 5 } else { 3 };
             date(run, words, place)
@@ -79,6 +80,12 @@ pub(crate) fn answer<'a>(run: &Run<'_>, words: &'a [Word]) -> Result<Vec<String>
         }
         "may" => may(run, words),
         "balance" => Ok(report::balance(account(run, words)?)),
+        "notices" => {
+            let account = &account(run, words)?.head;
+            let payer = run.account(account.payer());
+            let told = payer.map(|payer| payer.notices.as_slice()).unwrap_or_default();
+            Ok(report::notices(account, told, &run.prepared.zone))
+        }
         "quarantine" => {
             let found = run.quarantine().map_err(|wrong| (question, wrong.to_string(), String::new()))?;
             Ok(report::quarantine(&found))

@@ -6,6 +6,7 @@ use crate::bill::{Bill, Line};
 use crate::calendar::{Instant, Span};
 use crate::ledger::{Ledger, Posting};
 use crate::money::{Amount, OutOfRange};
+use crate::notice::Notice;
 use crate::settlement::Mark;
 use crate::subscription::{PaidPeriod, QuantityChange, Subscription};
 use std::collections::BTreeMap;
@@ -129,6 +130,13 @@ pub enum Fact {
         /// What was paid of which month's bill.
         paid: Vec<(Instant, Amount)>,
     },
+    /// Someone is told something.
+    Noticed {
+        /// The account that pays.
+        payer: String,
+        /// What is told.
+        notice: Notice,
+    },
     /// About packages.
     Packages(packages::Fact),
     /// About holds.
@@ -167,6 +175,7 @@ impl Group {
                     charged: BTreeMap::new(),
                     bills: BTreeMap::new(),
                     ledger: Ledger::default(),
+                    notices: Vec::new(),
                 };
                 self.accounts.insert(head.id.clone(), account);
             }
@@ -277,6 +286,7 @@ impl Group {
             Fact::ToppedUp { account, postings, paid } => {
                 book_payments(self.account_mut(account)?, postings, paid)?;
             }
+            Fact::Noticed { payer, notice } => self.account_mut(payer)?.notices.push(notice.clone()),
             Fact::Packages(fact) => self.apply_packages(fact)?,
             Fact::Holds(fact) => self.apply_holds(fact)?,
             Fact::Licences(fact) => self.apply_licences(fact)?,
