@@ -3,7 +3,7 @@
 use crate::output::{self, Failure};
 use farebox_core::calendar::{Cycle, Instant};
 use farebox_scenario::prepare::{self, Prepared, StepAction};
-use farebox_scenario::report::{self, BillOptions};
+use farebox_scenario::report::{self, BillOptions, By, Parties};
 use farebox_scenario::run::{Options, Outcome, Run};
 use farebox_text::book::{Book, ItemKind};
 use farebox_text::diagnostic::Diagnostic;
@@ -28,20 +28,17 @@ pub struct Args {
     /// Leave out the sentence under each line.
     #[arg(long)]
     brief: bool,
-    /// Add each bill up by project, application or tag:NAME instead of listing its lines.
+    /// Add each bill up by project, application, tag:NAME, member, group or plan instead of listing
+    /// its lines.
     #[arg(long, value_name = "WHAT", value_parser = split_by)]
-    by: Option<String>,
+    by: Option<By>,
     /// Threads that read usage files; all cores by default.
     #[arg(long)]
     threads: Option<usize>,
 }
 
-fn split_by(what: &str) -> Result<String, String> {
-    match what.strip_prefix("tag:") {
-        Some(name) if !name.is_empty() => Ok(what.to_owned()),
-        None if matches!(what, "project" | "application") => Ok(what.to_owned()),
-        _ => Err("expected project, application or tag:NAME".to_owned()),
-    }
+fn split_by(what: &str) -> Result<By, String> {
+    By::parse(what).ok_or_else(|| "expected project, application, tag:NAME, member, group or plan".to_owned())
 }
 
 pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
@@ -72,11 +69,13 @@ pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
     } else {
         let mut shown = Vec::new();
         for (head, bill) in bills {
+            let Some(group) = run.group_of(&head.id) else { continue };
+            let parties = Parties { group, catalogues: &prepared.catalogues };
             match &args.by {
-                Some(by) => shown.extend(report::split(head, bill, by)),
+                Some(by) => shown.extend(report::split(head, bill, &parties, by)),
                 None => {
                     let options = BillOptions { explained: !args.brief, only: None };
-                    shown.extend(report::bill(head, bill, &options));
+                    shown.extend(report::bill(head, bill, &parties, &options));
                 }
             }
             shown.push(String::new());

@@ -6,7 +6,7 @@
 use crate::bill;
 use crate::output::{self, Failure};
 use farebox_scenario::prepare;
-use farebox_scenario::report::{self, BillOptions};
+use farebox_scenario::report::{self, BillOptions, Parties};
 use farebox_scenario::run::{Options, Run};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -68,8 +68,12 @@ pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
     let options = BillOptions { explained: true, only: None };
-    let mut shown: Vec<String> =
-        account.bills.values().flat_map(|bill| report::bill(&account.head, bill, &options)).collect();
+    let mut shown = Vec::new();
+    if let Some(group) = run.group_of(ACCOUNT) {
+        let parties = Parties { group, catalogues: &prepared.catalogues };
+        let bills = account.bills.values();
+        shown.extend(bills.flat_map(|bill| report::bill(&account.head, bill, &parties, &options)));
+    }
     if shown.is_empty() {
         shown.push("Nothing to pay.".to_owned());
     }

@@ -46,6 +46,7 @@ fn plan(charges: Vec<Charge>) -> Plan {
         options: Vec::new(),
         charges,
         advice: Vec::new(),
+        bill_group: None,
         rules: Vec::new(),
     }
 }

@@ -123,6 +123,8 @@ pub struct Plan {
     pub charges: Vec<Charge>,
     /// A threshold that is only advised about, never acted upon (RULES.md §3, no. 10).
     pub advice: Vec<Advice>,
+    /// The heading under which bills list it (R-TCCC-16); `None`: the title of its product.
+    pub bill_group: Option<String>,
     /// Rules that it implements, such as `R-CEC-6`.
     pub rules: Vec<String>,
 }

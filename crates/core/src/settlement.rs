@@ -568,7 +568,7 @@ fn discounted(
     // A settlement comes before what is granted at its very moment, and after what ends at it.
     let settled = stretch.cycle.end;
     let in_force = |valid: Span| valid.start < settled && settled < valid.end;
-    let percent = best_percent(context.account, &subscription.plan, stretch.charge, in_force);
+    let percent = best_percent(context.view, context.account, &subscription.plan, stretch.charge, in_force);
     best_net(list.amount, agreed, percent)
 }
 
@@ -593,8 +593,10 @@ pub(crate) fn best_net(
     Ok(best)
 }
 
-/// The highest percentage that an account has on a charge, of those in force.
+/// The highest percentage on a charge, of those in force: of the account, or of the account that
+/// pays for it. A vendor grants a discount to the contract, which the master holds (R-ORG-1).
 pub(crate) fn best_percent(
+    view: &dyn View,
     account: &AccountHead,
     plan: &str,
     charge: &Charge,
@@ -603,9 +605,11 @@ pub(crate) fn best_percent(
     if !charge.discountable {
         return None;
     }
-    account
-        .discounts
-        .iter()
+    let master = account.payer.as_deref().and_then(|payer| view.account(payer));
+    [Some(account), master]
+        .into_iter()
+        .flatten()
+        .flat_map(|holder| &holder.discounts)
         .filter(|discount| in_force(discount.valid))
         .filter(|discount| discount.plan.as_deref().is_none_or(|only| only == plan))
         .filter(|discount| discount.charge.as_deref().is_none_or(|only| only == charge.id))

@@ -69,6 +69,7 @@ pub(crate) fn catalogues() -> Catalogues {
         options: Vec::new(),
         charges,
         advice: Vec::new(),
+        bill_group: None,
         rules: Vec::new(),
     };
     let calls = vec![

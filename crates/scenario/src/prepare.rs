@@ -309,7 +309,8 @@ impl Desk<'_> {
         let mut paths = Vec::new();
         let mut plans = Vec::new();
         let account = match &command.verb {
-            Verb::Open(_) | Verb::Void(_) => None,
+            Verb::Open(open) => open.payer.as_ref(),
+            Verb::Void(_) => None,
             Verb::Subscribe(order) => {
                 plans.push((&order.plan, None));
                 Some(&order.account)

@@ -1,6 +1,6 @@
 //! Questions: `$ bill acme 2020-01` and the like.
 
-use crate::report::{self, BillOptions};
+use crate::report::{self, BillOptions, By, Parties};
 use crate::run::Run;
 use farebox_core::account::{Account, Group};
 use farebox_core::bill::{Bill, Line};
@@ -13,8 +13,9 @@ use farebox_text::diagnostic::nearest;
 pub const QUESTIONS: &[(&str, &str)] = &[
     (
         "bill",
-        "bill ACCOUNT YYYY-MM [--explain] [--only KIND|SUBSCRIPTION|PLAN|CHARGE] [--by project|application|tag:NAME]",
+        "bill ACCOUNT YYYY-MM [--explain] [--only KIND|SUBSCRIPTION|PLAN|CHARGE] [--by project|application|tag:NAME|member|group|plan]",
     ),
+    ("cost", "cost ACCOUNT YYYY-MM [YYYY-MM] by project|application|tag:NAME|member|group|plan"),
     ("explain", "explain LINE-ID"),
     ("show", "show ACCOUNT [DATE]"),
     ("provides", "provides ACCOUNT [DATE]"),
@@ -25,6 +26,8 @@ pub const QUESTIONS: &[(&str, &str)] = &[
     ("imports", "imports"),
 ];
 
+mod views;
+
 /// What is wrong with a question: the word, what was found, what is expected.
 type Wrong<'a> = (&'a Word, String, String);
 
@@ -34,9 +37,10 @@ pub(crate) fn moment<'a>(run: &Run<'_>, words: &'a [Word]) -> Result<Option<Inst
     match question.text.as_str() {
         "bill" => {
             let account = account(run, words)?;
-            let month = month(words, &account.head.zone)?;
-            Ok(Some(account.head.zone.cycle(Cycle::Month, month).end))
+            let zone = &payer_of(run, account).head.zone;
+            Ok(Some(zone.cycle(Cycle::Month, month(words, zone)?).end))
         }
+        "cost" => views::cost_moment(run, words).map(Some),
         "explain" => {
             let word = argument(words, 1, "a line's id, such as acme-2020-01-1")?;
             let Some((account, month)) = bill_of(run, &word.text) else {
@@ -59,13 +63,14 @@ pub(crate) fn answer<'a>(run: &Run<'_>, words: &'a [Word]) -> Result<Vec<String>
     match question.text.as_str() {
         "bill" => {
             let account = account(run, words)?;
-            let zone = &account.head.zone;
+            let payer = payer_of(run, account);
+            let zone = &payer.head.zone;
             let start = zone.cycle(Cycle::Month, month(words, zone)?).start;
-            let Some(bill) = account.bills.get(&start) else {
-                return Ok(vec![format!("nothing was charged to {} in that month", account.head.id)]);
-            };
-            answer_bill(account, bill, words)
+            let nothing = || vec![format!("nothing was charged to {} in that month", account.head.id)];
+            let Some(bill) = payer.bills.get(&start) else { return Ok(nothing()) };
+            Ok(answer_bill(run, account, bill, words)?.unwrap_or_else(nothing))
         }
+        "cost" => views::cost(run, words),
         "explain" => {
             let word = argument(words, 1, "a line's id, such as acme-2020-01-1")?;
             let (account, line) = find_line(run, &word.text).ok_or_else(|| unknown_line(word))?;
@@ -191,9 +196,31 @@ fn date<'a>(run: &Run<'_>, words: &'a [Word], place: usize) -> Result<Option<Ins
     Ok(Some(at))
 }
 
-fn answer_bill<'a>(account: &Account, bill: &Bill, words: &'a [Word]) -> Result<Vec<String>, Wrong<'a>> {
+/// The account that pays for an account: its master, or itself.
+fn payer_of<'r>(run: &'r Run<'_>, account: &'r Account) -> &'r Account {
+    run.account(account.head.payer()).unwrap_or(account)
+}
+
+/// Accounts and price lists behind an account's bills.
+fn parties<'r>(run: &'r Run<'_>, account: &str) -> Parties<'r> {
+    Parties { group: group_of(run, account), catalogues: &run.prepared.catalogues }
+}
+
+/// What lines are added up by.
+fn by<'a>(word: &'a Word, value: &str) -> Result<By, Wrong<'a>> {
+    let expected = "project, application, tag:NAME, member, group or plan";
+    By::parse(value).ok_or_else(|| (word, format!("\"{value}\""), expected.to_owned()))
+}
+
+/// The bill, or what a member has on the bill of the account that pays; `None`: nothing.
+fn answer_bill<'a>(
+    run: &Run<'_>,
+    account: &Account,
+    bill: &Bill,
+    words: &'a [Word],
+) -> Result<Option<Vec<String>>, Wrong<'a>> {
     let mut options = BillOptions::default();
-    let mut by = None;
+    let mut split = None;
     let mut rest = words.iter().skip(3);
     while let Some(word) = rest.next() {
         let mut value = || {
@@ -205,13 +232,17 @@ fn answer_bill<'a>(account: &Account, bill: &Bill, words: &'a [Word]) -> Result<
         match word.text.as_str() {
             "--explain" => options.explained = true,
             "--only" => options.only = Some(value()?),
-            "--by" => by = Some(value()?),
+            "--by" => split = Some(by(word, &value()?)?),
             _ => return Err((word, format!("\"{}\"", word.text), "--explain, --only or --by".to_owned())),
         }
     }
-    Ok(match by {
-        Some(by) => report::split(&account.head, bill, &by),
-        None => report::bill(&account.head, bill, &options),
+    let (head, parties) = (&account.head, parties(run, &account.head.id));
+    let share = || report::share(head, bill, &parties, &options);
+    Ok(match (&split, head.payer.is_some()) {
+        (Some(by), false) => Some(report::split(head, bill, &parties, by)),
+        (Some(by), true) => share().map(|_| report::split_share(head, bill, &parties, by)),
+        (None, false) => Some(report::bill(head, bill, &parties, &options)),
+        (None, true) => share(),
     })
 }
 

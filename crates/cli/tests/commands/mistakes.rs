@@ -41,6 +41,14 @@ fn all_mistakes_at_once() {
 }
 
 #[test]
+fn a_misspelt_master() {
+    let said = mistakes("member.book", "2020-01-04 open acme\n2020-01-04 open north member of amce\n");
+    let expected =
+        "unknown account \"amce\"; expected an account that the book opens; did you mean \"acme\"?";
+    assert!(said.contains(expected), "{said}");
+}
+
+#[test]
 fn a_misspelt_field_of_a_catalogue() {
     let text = std::fs::read_to_string(root().join("catalogs/huawei-ocr.toml")).unwrap();
     let path = scratch("misspelt.toml", text.replacen("currency =", "curency =", 1));

@@ -222,15 +222,16 @@ impl Group {
                 account.head.prices.push(price.clone());
             }
             Fact::DiscountGranted { account, discount } => {
-                let account = self.account_mut(account)?;
                 let meant =
                     |one: &&mut Subscription| discount.plan.as_ref().is_none_or(|plan| *plan == one.plan);
-                for subscription in account.subscriptions.values_mut().filter(meant) {
+                // A master's discount holds for what it pays for.
+                let paid_for = |one: &&mut Account| one.head.id == *account || one.head.payer() == account;
+                let touched = self.accounts.values_mut().filter(paid_for);
+                for subscription in touched.flat_map(|one| one.subscriptions.values_mut()).filter(meant) {
                     // A settlement at the very moment of the grant was made without it, and stays so.
-                    let after = discount.valid.start;
-                    touch(subscription, after);
+                    touch(subscription, discount.valid.start);
                 }
-                account.head.discounts.push(discount.clone());
+                self.account_mut(account)?.head.discounts.push(discount.clone());
             }
             Fact::Charged { account, bill, month, lines, posted, postings, paid } => {
                 for line in lines {

@@ -103,7 +103,7 @@ impl Desk<'_> {
         let at_price = |model| rate(&Pricing { model, ..charge.pricing.clone() });
         let agreed = agreed.map(at_price).transpose()?.map(|agreed| agreed.amount);
         let in_force = |valid: Span| valid.contains(self.at);
-        let percent = settlement::best_percent(self.account, &plan.id, charge, in_force);
+        let percent = settlement::best_percent(self.view, self.account, &plan.id, charge, in_force);
         let net = settlement::best_net(list.amount, agreed, percent)?;
         let (list_amount, amount) = (Amount::quantise(list.amount)?, Amount::quantise(net.amount)?);
         let reason = net.reason.unwrap_or_default();

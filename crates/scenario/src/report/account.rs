@@ -61,6 +61,9 @@ pub fn provides(provided: &BTreeMap<String, i64>) -> Vec<String> {
 /// The ledger of the account: what was charged, paid, owed.
 pub fn balance(account: &Account) -> Vec<String> {
     let currency = account.head.currency;
+    if let Some(payer) = &account.head.payer {
+        return vec![format!("paid by {payer}, of its balance")];
+    }
     let owed: Vec<_> = account.bills.values().filter(|bill| !bill.due().is_zero()).collect();
     let mut rows = vec![vec!["balance".to_owned(), account.ledger.prepaid().decimal(currency)]];
     rows.extend(owed.iter().map(|bill| vec![format!("owed on {}", bill.id), bill.due().decimal(currency)]));

@@ -1,12 +1,12 @@
 //! A bill as one reads it.
 
+use super::split::{self, Parties};
 use super::table::{self, Align};
 use farebox_core::account::AccountHead;
 use farebox_core::bill::{Bill, Line, LineKind};
-use farebox_core::calendar::show_local;
+use farebox_core::calendar::{Zone, show_local};
 use farebox_core::explain::show_period;
 use farebox_core::money::Amount;
-use std::collections::BTreeMap;
 
 /// What of a bill is shown.
 #[derive(Clone, Debug, Default)]
@@ -18,42 +18,100 @@ pub struct BillOptions {
 }
 
 /// The bill, line by line, with total, paid and due.
-pub fn bill(head: &AccountHead, bill: &Bill, options: &BillOptions) -> Vec<String> {
-    let mut shown = vec![header(head, bill)];
-    let projects =
-        bill.lines.iter().filter_map(|line| line.key.as_ref()).any(|key| key.split.project.is_some());
+///
+/// Lines stand under headings with subtotals where the bill has lines of members (R-ORG-1), or
+/// else of plans with different bill groups, one of them named by its price list (R-TCCC-16).
+pub fn bill(head: &AccountHead, bill: &Bill, parties: &Parties<'_>, options: &BillOptions) -> Vec<String> {
     let lines: Vec<&Line> = bill.lines.iter().filter(|line| is_shown(line, options)).collect();
-    let rows: Vec<Vec<String>> = lines
-        .iter()
-        .map(|line| {
-            let number = line.id.rsplit('-').next().unwrap_or_default();
-            vec![
-                format!("  {number}"),
-                described(line, projects),
-                arithmetic(line, head),
-                line.amount.decimal(head.currency),
-            ]
-        })
-        .chain(totals(bill, options).into_iter().map(|(name, amount)| {
-            vec![String::new(), name.to_owned(), String::new(), amount.decimal(head.currency)]
-        }))
-        .collect();
-    let aligned = table::lines(&rows, &[Align::Right, Align::Left, Align::Left, Align::Point]);
-    for (index, row) in aligned.into_iter().enumerate() {
-        shown.push(row);
-        if let (true, Some(line)) = (options.explained, lines.get(index)) {
-            shown.extend(table::wrap(&line.explanation, 92, "       "));
-        }
-    }
+    let mut shown = vec![header(head, bill)];
+    let sections = split::sections(head, &lines, parties);
+    let projects = bill.lines.iter().any(has_project);
+    shown.extend(listed(head, projects, &sections, totals(bill, options), options));
     shown.extend(bill.notes.iter().map(|note| format!("  Note: {note}")));
     shown
 }
 
-fn header(head: &AccountHead, bill: &Bill) -> String {
-    let period = show_period(&head.zone, bill.period);
-    let what = if bill.posted.is_negative() { "Credit note" } else { "Bill" };
+/// What a member has on the bill of the account that pays for it (R-ORG-1). `None`: nothing.
+pub fn share(
+    member: &AccountHead,
+    bill: &Bill,
+    parties: &Parties<'_>,
+    options: &BillOptions,
+) -> Option<Vec<String>> {
+    let own = |line: &&Line| line.key.is_some() && line.account == member.id;
+    let lines: Vec<&Line> = bill.lines.iter().filter(own).collect();
+    if lines.is_empty() {
+        return None;
+    }
+    let sum = split::sum(&lines);
+    let projects = lines.iter().any(|line| has_project(line));
+    let lines: Vec<&Line> = lines.into_iter().filter(|line| is_shown(line, options)).collect();
+    let mut shown = vec![format!(
+        "{} · paid by {}",
+        header_of(member, parties.zone(member), bill, "Share of bill"),
+        member.payer()
+    )];
+    let totals = if options.only.is_some() { Vec::new() } else { vec![("Total", sum)] };
+    let sections = split::sections(member, &lines, parties);
+    shown.extend(listed(member, projects, &sections, totals, options));
+    Some(shown)
+}
+
+fn has_project(line: &Line) -> bool {
+    line.key.as_ref().is_some_and(|key| key.split.project.is_some())
+}
+
+/// Lines, in sections or all together, and what stands below them.
+fn listed(
+    head: &AccountHead,
+    projects: bool,
+    sections: &[split::Section<'_>],
+    totals: Vec<(&'static str, Amount)>,
+    options: &BillOptions,
+) -> Vec<String> {
+    let row = |line: &Line| {
+        let number = line.id.rsplit('-').next().unwrap_or_default();
+        let what = described(line, projects);
+        vec![format!("  {number}"), what, arithmetic(line, head), line.amount.decimal(head.currency)]
+    };
+    let sum = |name: &str, amount: Amount| {
+        vec![String::new(), name.to_owned(), String::new(), amount.decimal(head.currency)]
+    };
+    let mut rows = Vec::new();
+    // What stands above and below each row.
+    let mut around: Vec<(Option<&str>, Option<&str>)> = Vec::new();
+    for section in sections {
+        for (index, line) in section.lines.iter().enumerate() {
+            rows.push(row(line));
+            let heading = section.title.as_deref().filter(|_| index == 0);
+            around.push((heading, options.explained.then_some(line.explanation.as_str())));
+        }
+        if section.title.is_some() {
+            rows.push(sum("Subtotal", split::sum(&section.lines)));
+            around.push((None, None));
+        }
+    }
+    rows.extend(totals.into_iter().map(|(name, amount)| sum(name, amount)));
+    let aligned = table::lines(&rows, &[Align::Right, Align::Left, Align::Left, Align::Point]);
+    let mut shown = Vec::new();
+    for (index, row) in aligned.into_iter().enumerate() {
+        let (above, below) = around.get(index).copied().unwrap_or_default();
+        shown.extend(above.map(|heading| format!("  {heading}")));
+        shown.push(row);
+        shown.extend(below.into_iter().flat_map(|text| table::wrap(text, 92, "       ")));
+    }
+    shown
+}
+
+pub(super) fn header(head: &AccountHead, bill: &Bill) -> String {
+    header_of(head, &head.zone, bill, if bill.posted.is_negative() { "Credit note" } else { "Bill" })
+}
+
+/// `zone`: that of the account that pays, whose months bills are.
+pub(super) fn header_of(head: &AccountHead, zone: &Zone, bill: &Bill, what: &str) -> String {
+    let period = show_period(zone, bill.period);
     let state = match bill.issued {
-        Some(at) => format!("issued {}", show_local(&head.zone, at)),
+        Some(at) => format!("issued {}", show_local(zone, at)),
         None => "draft".to_owned(),
     };
     format!("{what} {} · {} · {period} · {} · {state}", bill.id, head.title, head.currency)
@@ -110,34 +168,4 @@ fn totals(bill: &Bill, options: &BillOptions) -> Vec<(&'static str, Amount)> {
         totals.push(("Due", bill.due()));
     }
     totals
-}
-
-/// The bill's lines added up by project, application or a tag (R-ORG-2). What has none is shown as
-/// unassigned; the rounding of the total is nobody's.
-pub fn split(head: &AccountHead, bill: &Bill, by: &str) -> Vec<String> {
-    let mut sums: BTreeMap<Option<String>, Amount> = BTreeMap::new();
-    let (rounding, lines): (Vec<&Line>, Vec<&Line>) =
-        bill.lines.iter().partition(|line| line.kind == LineKind::Rounding);
-    for line in lines {
-        let split = line.key.as_ref().map(|key| &key.split);
-        let value = split.and_then(|split| match by {
-            "project" => split.project.clone(),
-            "application" => split.application.clone(),
-            _ => split.tags.get(by.strip_prefix("tag:").unwrap_or(by)).cloned(),
-        });
-        let sum = sums.entry(value).or_default();
-        *sum = sum.add(line.amount).unwrap_or(*sum);
-    }
-    let unassigned = sums.remove(&None);
-    let rows: Vec<Vec<String>> = sums
-        .into_iter()
-        .map(|(name, sum)| (name.unwrap_or_default(), sum))
-        .chain(unassigned.map(|sum| ("unassigned".to_owned(), sum)))
-        .chain(rounding.into_iter().map(|line| ("rounding".to_owned(), line.amount)))
-        .chain([("Total".to_owned(), bill.posted)])
-        .map(|(name, sum)| vec![format!("  {name}"), sum.decimal(head.currency)])
-        .collect();
-    let mut shown = vec![format!("{}, by {by}", header(head, bill))];
-    shown.extend(table::lines(&rows, &[Align::Left, Align::Point]));
-    shown
 }

@@ -5,10 +5,12 @@ mod bill;
 mod explain;
 mod notices;
 mod quarantine;
+mod split;
 pub mod table;
 
 pub use account::{balance, provides, show};
-pub use bill::{BillOptions, bill, split};
+pub use bill::{BillOptions, bill, share};
 pub use explain::explain;
 pub use notices::notices;
 pub use quarantine::{imports, quarantine};
+pub use split::{By, Parties, cost, split, split_share};

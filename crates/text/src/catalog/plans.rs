@@ -126,6 +126,7 @@ fn plan<'t>(
         options: strings(options),
         charges: Vec::new(),
         advice: Vec::new(),
+        bill_group: table.text(source, "bill-group"),
         rules: table.rules(source),
     };
     plan.charges = charges::charges(source, &mut table, &plan, modes.is_some(), names);

@@ -96,6 +96,9 @@ fn plan_text(page: &mut Page, catalogue: &Catalogue, plan: &Plan) {
             plan.provides.iter().map(|(name, count)| counted(Exact::whole((*count).into()), name)).collect();
         facts.push(("Provides", format!("{} for each {}", listed(&provided, "and"), plan.unit)));
     }
+    if let Some(group) = &plan.bill_group {
+        facts.push(("On bills under", group.clone()));
+    }
     page.facts(4, &facts);
     let prices: Vec<Vec<(String, String)>> =
         plan.charges.iter().map(|charge| prices(catalogue, plan, charge)).collect();

@@ -1,0 +1,63 @@
+//! Questions about cost: over several months, by project, tag, member or plan.
+
+use super::{Wrong, account, argument, by, first_of, parties, payer_of};
+use crate::report::{self, By};
+use crate::run::Run;
+use farebox_core::calendar::{Cycle, Instant, Zone};
+use farebox_text::book::Word;
+
+/// The most months that one table shows.
+const MONTHS_MAX: usize = 120;
+
+/// The first moments of the first and the last month, and what to add up by.
+fn cost_words<'a>(words: &'a [Word], zone: &Zone) -> Result<(Instant, Instant, By), Wrong<'a>> {
+    let month = |word: &'a Word| {
+        let wrong = || (word, format!("\"{}\"", word.text), "a month as YYYY-MM".to_owned());
+        first_of(&word.text, zone).ok_or_else(wrong)
+    };
+    let from = argument(words, 2, "a month")?;
+    let (to, rest) = match words.get(3) {
+        Some(word) if word.text != "by" => (word, 4),
+        _ => (from, 3),
+    };
+    let (first, last) = (month(from)?, month(to)?);
+    if last < first {
+        return Err((to, format!("\"{}\"", to.text), format!("{} or a later month", from.text)));
+    }
+    let word = argument(words, rest, "by WHAT")?;
+    if word.text != "by" {
+        return Err((word, format!("\"{}\"", word.text), "by".to_owned()));
+    }
+    let what = argument(words, rest + 1, "what to add up by")?;
+    if let Some(more) = words.get(rest + 2) {
+        return Err((more, format!("\"{}\"", more.text), "nothing after it".to_owned()));
+    }
+    Ok((first, last, by(what, &what.text)?))
+}
+
+pub(super) fn cost_moment<'a>(run: &Run<'_>, words: &'a [Word]) -> Result<Instant, Wrong<'a>> {
+    let account = account(run, words)?;
+    let zone = &payer_of(run, account).head.zone;
+    let (_, last, _) = cost_words(words, zone)?;
+    Ok(zone.cycle(Cycle::Month, last).end)
+}
+
+/// What several months cost, as a table (R-ORG-2).
+pub(super) fn cost<'a>(run: &Run<'_>, words: &'a [Word]) -> Result<Vec<String>, Wrong<'a>> {
+    let account = account(run, words)?;
+    let payer = payer_of(run, account);
+    let zone = &payer.head.zone;
+    let (first, last, by) = cost_words(words, zone)?;
+    let mut bills = Vec::new();
+    let mut at = first;
+    while at <= last {
+        if bills.len() == MONTHS_MAX {
+            let word = &words[3];
+            return Err((word, format!("\"{}\"", word.text), format!("at most {MONTHS_MAX} months")));
+        }
+        let month = zone.cycle(Cycle::Month, at);
+        bills.push((month, payer.bills.get(&month.start)));
+        at = month.end;
+    }
+    Ok(report::cost(&account.head, &bills, &parties(run, &account.head.id), &by))
+}
