@@ -30,10 +30,13 @@ fn check_verb(line: &str, expected: &str) {
 
 #[test]
 fn accounts_are_opened() {
-    check_verb("open acme", "Open(Open { account: acme@17, title: None, currency: None, zone: None })");
+    check_verb(
+        "open acme",
+        "Open(Open { account: acme@17, title: None, currency: None, zone: None, payer: None })",
+    );
     check_verb(
         r#"open acme "Acme \"A\" \\ Ltd" currency CNY zone +08:00"#,
-        r#"Open(Open { account: acme@17, title: Some(Acme "A" \ Ltd@22), currency: Some(CNY), zone: Some(ZoneWord { zone: +08:00, column: 60 }) })"#,
+        r#"Open(Open { account: acme@17, title: Some(Acme "A" \ Ltd@22), currency: Some(CNY), zone: Some(ZoneWord { zone: +08:00, column: 60 }), payer: None })"#,
     );
     check_verb(
         "open acme Acme",
