@@ -4,6 +4,7 @@
 //! [`Group`] is the view in memory: what tests, books and the in-memory twin of every store use.
 
 use crate::bill::{Bill, ChargeKey, Charged};
+use crate::budget::{Budget, Spending};
 use crate::calendar::{Instant, Span, Zone};
 use crate::ledger::Ledger;
 use crate::money::{Amount, Currency, Exact};
@@ -99,6 +100,10 @@ pub trait View {
     fn prepaid(&self, account: &str) -> Amount;
     /// The accounts that a master account pays for, in order, without itself.
     fn members(&self, payer: &str) -> Vec<String>;
+    /// The budgets of an account, in the order of their names.
+    fn budgets(&self, account: &str) -> Vec<&Budget>;
+    /// What an account's lines of a month come to, by the start of the month of the payer's bill.
+    fn spending(&self, account: &str, month: Instant) -> Option<&Spending>;
 }
 
 /// A billing group in memory: accounts that share a payer. Its facts are its only source.
@@ -122,6 +127,10 @@ pub struct Account {
     pub ledger: Ledger,
     /// What it and its members were told, in order. A member's are its payer's.
     pub notices: Vec<Notice>,
+    /// What a month may cost (R-BUD-1), by name.
+    pub budgets: BTreeMap<String, Budget>,
+    /// What was spent, by the start of the month; of a master with what its members spent.
+    pub spending: BTreeMap<Instant, Spending>,
 }
 
 impl AccountHead {
@@ -207,5 +216,14 @@ impl View for Group {
     fn members(&self, payer: &str) -> Vec<String> {
         let paid_for = |one: &&Account| one.head.payer.as_deref() == Some(payer);
         self.accounts.values().filter(paid_for).map(|one| one.head.id.clone()).collect()
+    }
+
+    fn budgets(&self, account: &str) -> Vec<&Budget> {
+        let budgets = self.accounts.get(account).map(|account| account.budgets.values());
+        budgets.into_iter().flatten().collect()
+    }
+
+    fn spending(&self, account: &str, month: Instant) -> Option<&Spending> {
+        self.accounts.get(account)?.spending.get(&month)
     }
 }

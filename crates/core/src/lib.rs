@@ -13,6 +13,7 @@
 
 pub mod account;
 pub mod bill;
+pub mod budget;
 pub mod calendar;
 pub mod catalog;
 pub mod engine;

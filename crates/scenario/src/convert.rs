@@ -1,11 +1,12 @@
 //! Lines of a book as commands of the core and imports.
 
 use crate::prepare::{StepAction, UsageLine};
+use farebox_core::budget::BudgetScope;
 use farebox_core::calendar::{Instant, Zone};
 use farebox_core::catalog::Mode;
-use farebox_core::engine::{Action, Command};
+use farebox_core::engine::{Action, Command, budgets};
 use farebox_core::money::Currency;
-use farebox_text::book::{ChangeTo, CommandLine, ImportLine, MapAction, PaymentMode, Verb, When, Word};
+use farebox_text::book::{self, ChangeTo, CommandLine, ImportLine, MapAction, PaymentMode, Verb, When, Word};
 use farebox_text::diagnostic::Diagnostic;
 use farebox_text::import::{Condition, ImportSpec, MapRule, Outcome, Pattern, Preset, Template};
 
@@ -147,8 +148,23 @@ pub(crate) fn command(
                 every_s: usage.times.as_ref().map_or(0, |times| times.every_s),
             })))
         }
+        Verb::Budget(budget) => wish(&budget.account, at, Action::Budgets(budget_action(budget))),
         Verb::Void(void) => Ok(StepAction::Void { source: text(&void.source), id: text(&void.id) }),
     }
+}
+
+fn budget_action(budget: &book::Budget) -> budgets::Action {
+    let name = budget.name.text.clone();
+    let Some(limit) = &budget.limit else { return budgets::Action::Drop { name } };
+    let scope = match &limit.scope {
+        None => BudgetScope::All,
+        Some((what, which)) => match what.text.as_str() {
+            "project" => BudgetScope::Project(which.text.clone()),
+            "product" => BudgetScope::Product(which.text.clone()),
+            _ => BudgetScope::Member(which.text.clone()),
+        },
+    };
+    budgets::Action::Set { name, amount: limit.amount, scope, alerts: limit.alerts.clone() }
 }
 
 /// The end that an agreement has, which cuts counters.

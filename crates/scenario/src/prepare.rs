@@ -345,6 +345,17 @@ impl Desk<'_> {
             Verb::TopUp(top_up) => Some(&top_up.account),
             Verb::Use(asked) => Some(&asked.account),
             Verb::Usage(usage) => Some(&usage.account),
+            Verb::Budget(budget) => {
+                let scope = budget.limit.as_ref().and_then(|limit| limit.scope.as_ref());
+                if let Some((what, which)) = scope
+                    && what.text == "member"
+                    && !names.accounts.contains_key(&which.text)
+                {
+                    let known = names.accounts.keys();
+                    self.unknown(which, line, "account", "an account that the book opens", known);
+                }
+                Some(&budget.account)
+            }
         };
         if let Some(account) = account
             && !names.accounts.contains_key(&account.text)

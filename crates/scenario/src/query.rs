@@ -16,6 +16,7 @@ pub const QUESTIONS: &[(&str, &str)] = &[
         "bill ACCOUNT YYYY-MM [--explain] [--only KIND|SUBSCRIPTION|PLAN|CHARGE] [--by project|application|tag:NAME|member|group|plan]",
     ),
     ("cost", "cost ACCOUNT YYYY-MM [YYYY-MM] by project|application|tag:NAME|member|group|plan"),
+    ("budgets", "budgets ACCOUNT [DATE | YYYY-MM]"),
     ("explain", "explain LINE-ID"),
     ("show", "show ACCOUNT [DATE]"),
     ("provides", "provides ACCOUNT [DATE]"),
@@ -41,6 +42,7 @@ pub(crate) fn moment<'a>(run: &Run<'_>, words: &'a [Word]) -> Result<Option<Inst
             Ok(Some(zone.cycle(Cycle::Month, month(words, zone)?).end))
         }
         "cost" => views::cost_moment(run, words).map(Some),
+        "budgets" => views::budgets_moment(run, words),
         "explain" => {
             let word = argument(words, 1, "a line's id, such as acme-2020-01-1")?;
             let Some((account, month)) = bill_of(run, &word.text) else {
@@ -71,6 +73,7 @@ pub(crate) fn answer<'a>(run: &Run<'_>, words: &'a [Word]) -> Result<Vec<String>
             Ok(answer_bill(run, account, bill, words)?.unwrap_or_else(nothing))
         }
         "cost" => views::cost(run, words),
+        "budgets" => views::budgets(run, words),
         "explain" => {
             let word = argument(words, 1, "a line's id, such as acme-2020-01-1")?;
             let (account, line) = find_line(run, &word.text).ok_or_else(|| unknown_line(word))?;

@@ -4,7 +4,7 @@
 use crate::common::{files_below, root, text};
 use farebox_core::calendar::Zone;
 use farebox_core::catalog::Mode;
-use farebox_core::engine::{OrderRefusal, REFUSAL_CODES, Refusal};
+use farebox_core::engine::{OrderRefusal, REFUSAL_CODES, Refusal, budgets};
 use farebox_core::metering::Problem;
 use farebox_core::money::{Currency, Exact};
 use std::collections::{BTreeMap, BTreeSet};
@@ -92,7 +92,13 @@ fn refusals() -> Vec<Refusal> {
         Refusal::CounterCutsPeriod,
         Refusal::MasterIsMember("acme-sales".into()),
     ];
-    others.into_iter().chain(orders.map(Refusal::Order)).collect()
+    let budgets = [
+        budgets::Refusal::Unknown("calls".into()),
+        budgets::Refusal::NoMember { account: "acme".into(), member: "north".into() },
+        budgets::Refusal::UnknownProduct { product: "phone".into(), known: names(&["phones"]) },
+    ];
+    let budgets = budgets.map(Refusal::Budgets);
+    others.into_iter().chain(orders.map(Refusal::Order)).chain(budgets).collect()
 }
 
 /// One problem of each kind.

@@ -19,6 +19,7 @@ const RULES: &[(&str, &[u8])] = &[
     ("MON", &[1]),
     ("ORG", &[1, 2]),
     ("LATE", &[1]),
+    ("BUD", &[1]),
 ];
 
 /// Refusals that no book can bring about, and why.

@@ -176,6 +176,8 @@ impl Group {
                     bills: BTreeMap::new(),
                     ledger: Ledger::default(),
                     notices: Vec::new(),
+                    budgets: BTreeMap::new(),
+                    spending: BTreeMap::new(),
                 };
                 self.accounts.insert(head.id.clone(), account);
             }
@@ -236,6 +238,7 @@ impl Group {
             Fact::Charged { account, bill, month, lines, posted, postings, paid } => {
                 for line in lines {
                     book_line(self.account_mut(&line.account)?, line)?;
+                    self.spend(account, month.start, line)?;
                 }
                 let account = self.account_mut(account)?;
                 let open = account.bills.entry(month.start).or_insert_with(|| Bill {

@@ -272,6 +272,19 @@ pub fn decide(
     command: &Command,
     _recorded_at: Instant,
 ) -> Result<Vec<Fact>, Refusal> {
+    let mut facts = decide_action(view, catalogues, metering, command)?;
+    // Whatever posts lines may reach the alert of a budget.
+    let alerts = budgets::alerts(view, &facts, command.effective_at)?;
+    facts.extend(alerts);
+    Ok(facts)
+}
+
+fn decide_action(
+    view: &dyn View,
+    catalogues: &Catalogues,
+    metering: &Metering,
+    command: &Command,
+) -> Result<Vec<Fact>, Refusal> {
     if let Action::Open { title, currency, zone, payer } = &command.action {
         if view.account(&command.account).is_some() {
             return Err(Refusal::AccountExists(command.account.clone()));

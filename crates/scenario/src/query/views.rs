@@ -1,6 +1,6 @@
-//! Questions about cost: over several months, by project, tag, member or plan.
+//! Questions about cost: over several months, against budgets, and what is coming.
 
-use super::{Wrong, account, argument, by, first_of, parties, payer_of};
+use super::{Wrong, account, argument, by, date, first_of, group_of, parties, payer_of};
 use crate::report::{self, By};
 use crate::run::Run;
 use farebox_core::calendar::{Cycle, Instant, Zone};
@@ -60,4 +60,26 @@ pub(super) fn cost<'a>(run: &Run<'_>, words: &'a [Word]) -> Result<Vec<String>, 
         at = month.end;
     }
     Ok(report::cost(&account.head, &bills, &parties(run, &account.head.id), &by))
+}
+
+/// The month that a question about budgets names, if it names one.
+fn month_named(words: &[Word], zone: &Zone) -> Option<Instant> {
+    words.get(2).and_then(|word| first_of(&word.text, zone))
+}
+
+pub(super) fn budgets_moment<'a>(run: &Run<'_>, words: &'a [Word]) -> Result<Option<Instant>, Wrong<'a>> {
+    let account = account(run, words)?;
+    let zone = &payer_of(run, account).head.zone;
+    match month_named(words, zone) {
+        Some(month) => Ok(Some(zone.cycle(Cycle::Month, month).end)),
+        None => date(run, words, 2),
+    }
+}
+
+/// What budgets allow, and what is spent of them (R-BUD-1).
+pub(super) fn budgets<'a>(run: &Run<'_>, words: &'a [Word]) -> Result<Vec<String>, Wrong<'a>> {
+    let account = account(run, words)?;
+    let zone = &payer_of(run, account).head.zone;
+    let month = zone.cycle(Cycle::Month, month_named(words, zone).unwrap_or(run.clock));
+    Ok(report::budgets(&account.head, group_of(run, &account.head.id), zone, month))
 }

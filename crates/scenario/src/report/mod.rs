@@ -2,6 +2,7 @@
 
 mod account;
 mod bill;
+mod budgets;
 mod explain;
 mod notices;
 mod quarantine;
@@ -10,6 +11,7 @@ pub mod table;
 
 pub use account::{balance, provides, show};
 pub use bill::{BillOptions, bill, share};
+pub use budgets::budgets;
 pub use explain::explain;
 pub use notices::notices;
 pub use quarantine::{imports, quarantine};

@@ -170,6 +170,30 @@ pub enum Verb {
     Usage(Usage),
     /// `void`: a usage event is taken back.
     Void(Void),
+    /// `budget`: what a month may cost (R-BUD-1).
+    Budget(Budget),
+}
+
+/// `budget ACCOUNT NAME (AMOUNT [project=NAME | product=NAME | member=ACCOUNT] [alerts PERCENT,…] | off)`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Budget {
+    /// The account.
+    pub account: Word,
+    /// The budget's name.
+    pub name: Word,
+    /// What it is to be; `None`: it is given up.
+    pub limit: Option<BudgetLimit>,
+}
+
+/// What a budget allows, and what counts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BudgetLimit {
+    /// Above zero.
+    pub amount: Exact,
+    /// `project`, `product` or `member`, and which; without it, all counts.
+    pub scope: Option<(Word, Word)>,
+    /// Percentages, ascending.
+    pub alerts: Vec<std::num::NonZeroU16>,
 }
 
 /// `open ACCOUNT ["TITLE"] [currency CODE] [zone ZONE] [member of ACCOUNT]`

@@ -17,6 +17,7 @@ mod rewrite;
 mod tests;
 mod time;
 mod verb;
+mod verb_budget;
 
 pub use ast::*;
 pub use import::PRESETS;

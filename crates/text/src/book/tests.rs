@@ -271,7 +271,7 @@ fn usage_is_stated_and_taken_back() {
 fn verbs_and_directives_are_known() {
     check_verb(
         "subscrbe acme p",
-        "12: unknown verb \"subscrbe\"; expected one of open, subscribe, add, remove, cancel, unsubscribe, stop, start, renew, change, discount, price, topup, use, usage, void; did you mean \"subscribe\"?",
+        "12: unknown verb \"subscrbe\"; expected one of open, subscribe, add, remove, cancel, unsubscribe, stop, start, renew, change, discount, price, topup, use, usage, void, budget; did you mean \"subscribe\"?",
     );
     check_verb("", "11: the line ends; expected a verb, as in `2020-01-04 13:23:56 VERB …`");
     check_verb("zone UTC", "12: zone after a date; expected zone on a line of its own, without a date");
@@ -455,7 +455,7 @@ fn queries_and_refusals_carry_what_is_expected() {
          t.book:2:2: a $ without a query; expected a query such as $ bill acme 2020-01\n\
          t.book:5:2: the line ends; expected the refusal, such as ! mode-not-offered: basic-seat is pay-per-use\n\
          t.book:8:1: an expected refusal without its command; expected ! directly below the command that is refused, once\n\
-         t.book:9:12: unknown verb \"cancl\"; expected one of open, subscribe, add, remove, cancel, unsubscribe, stop, start, renew, change, discount, price, topup, use, usage, void; did you mean \"cancel\"?",
+         t.book:9:12: unknown verb \"cancl\"; expected one of open, subscribe, add, remove, cancel, unsubscribe, stop, start, renew, change, discount, price, topup, use, usage, void, budget; did you mean \"cancel\"?",
     );
 }
 

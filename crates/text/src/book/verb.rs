@@ -27,6 +27,10 @@ pub const VERBS: &[(&str, &str)] = &[
     ("use", "use ACCOUNT FEATURE [on SUBSCRIPTION]"),
     ("usage", "usage ACCOUNT TYPE [NAME=VALUE …] [times COUNT [every DURATION]]"),
     ("void", "void SOURCE/ID"),
+    (
+        "budget",
+        "budget ACCOUNT NAME (AMOUNT [project=NAME | product=NAME | member=ACCOUNT] [alerts PERCENT,…] | off)",
+    ),
 ];
 
 /// Most units of a subscription.
@@ -65,11 +69,12 @@ pub(super) fn verb(words: &mut Words, written: Written) -> Result<Verb, Mistake>
         "topup" => Verb::TopUp(topup(words)?),
         "use" => Verb::Use(use_feature(words)?),
         "usage" => Verb::Usage(usage(words, written)?),
+        "budget" => Verb::Budget(super::verb_budget::budget(words)?),
         _ => Verb::Void(void(words)?),
     })
 }
 
-const ACCOUNT: &str = "the name of an account";
+pub(super) const ACCOUNT: &str = "the name of an account";
 const SUBSCRIPTION: &str = "the name of a subscription";
 const PLAN: &str = "the name of a plan";
 
@@ -271,7 +276,7 @@ fn change(words: &mut Words) -> Result<Change, Mistake> {
 }
 
 /// A decimal of at most 10 places.
-fn decimal(text: &str, column: usize, what: &str) -> Result<Exact, Mistake> {
+pub(super) fn decimal(text: &str, column: usize, what: &str) -> Result<Exact, Mistake> {
     Exact::parse(text, 10).map_err(|error| {
         let expected = match error {
             DecimalError::NotADecimal => "a decimal such as 12 or 0.05, without separators or currency",
