@@ -42,6 +42,7 @@ fn plan(charges: Vec<Charge>) -> Plan {
         terms_months: Vec::new(),
         features: Vec::new(),
         provides: BTreeMap::new(),
+        licences: BTreeMap::new(),
         binds: Vec::new(),
         options: Vec::new(),
         charges,
@@ -83,6 +84,7 @@ fn catalogue(meter: Meter, deck: Option<Deck>, charges: Vec<Charge>) -> Catalogu
             policy: Policy { renewal: RenewalRule::EndToEnd, refund: None },
             meters: BTreeMap::from([(meter.id.clone(), meter)]),
             decks: deck.into_iter().map(|deck| (deck.id.clone(), deck)).collect(),
+            licences: BTreeMap::new(),
             products: BTreeMap::from([(product.id.clone(), product)]),
         })
         .unwrap();

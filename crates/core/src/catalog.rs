@@ -36,6 +36,8 @@ pub struct Catalogue {
     pub meters: BTreeMap<String, Meter>,
     /// Rate decks by name.
     pub decks: BTreeMap<String, Deck>,
+    /// Licences by name.
+    pub licences: BTreeMap<String, Licence>,
     /// Products by name, in order.
     pub products: BTreeMap<String, Product>,
 }
@@ -115,6 +117,8 @@ pub struct Plan {
     pub features: Vec<String>,
     /// What one unit provides: `ivr-channel` → 1 (R-CEC-6).
     pub provides: BTreeMap<String, u32>,
+    /// Licences that one unit brings to its application: `standard-agent` → 3 (R-TCCC-9).
+    pub licences: BTreeMap<String, u32>,
     /// Attributes that an order must give and usage must match: `number`, `application`.
     pub binds: Vec<String>,
     /// Facts that an order states and that cannot change: `specification`, `type`.
@@ -126,6 +130,25 @@ pub struct Plan {
     /// The heading under which bills list it (R-TCCC-16); `None`: the title of its product.
     pub bill_group: Option<String>,
     /// Rules that it implements, such as `R-CEC-6`.
+    pub rules: Vec<String>,
+}
+
+/// A permission to work with an application, of which there are as many as plans bring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Licence {
+    /// Its name in the file.
+    pub id: String,
+    /// Title for a customer.
+    pub title: String,
+    /// The ways of use that consume one: `web`, `sdk`, `phone` (R-TCCC-11).
+    pub by: Vec<String>,
+    /// Named: bound to the e-mail that used it first, until a reset. Otherwise concurrent: consumed
+    /// only while in use (RULES.md §3, no. 29).
+    pub named: bool,
+    /// How often in a calendar month the idle ones of an application may be released (R-TCCC-14).
+    /// `None`: never.
+    pub resets_per_month: Option<u16>,
+    /// Rules that it implements.
     pub rules: Vec<String>,
 }
 

@@ -65,6 +65,7 @@ pub(crate) fn catalogues() -> Catalogues {
         terms_months: Vec::new(),
         features: Vec::new(),
         provides: BTreeMap::new(),
+        licences: BTreeMap::new(),
         binds: Vec::new(),
         options: Vec::new(),
         charges,
@@ -92,6 +93,7 @@ pub(crate) fn catalogues() -> Catalogues {
         policy: Policy { renewal: RenewalRule::EndToEnd, refund: None },
         meters: meters.into_iter().map(|meter| (meter.id.clone(), meter)).collect(),
         decks: BTreeMap::new(),
+        licences: BTreeMap::new(),
         products: BTreeMap::from([("p".into(), Product { id: "p".into(), title: "P".into(), plans })]),
     });
     added.expect("the first of its name");

@@ -4,9 +4,11 @@ use crate::prepare::{StepAction, UsageLine};
 use farebox_core::budget::BudgetScope;
 use farebox_core::calendar::{Instant, Zone};
 use farebox_core::catalog::Mode;
-use farebox_core::engine::{Action, Command, budgets};
+use farebox_core::engine::{Action, Command, budgets, licences};
 use farebox_core::money::Currency;
-use farebox_text::book::{self, ChangeTo, CommandLine, ImportLine, MapAction, PaymentMode, Verb, When, Word};
+use farebox_text::book::{
+    self, ChangeTo, CommandLine, ImportLine, LicenceUse, MapAction, PaymentMode, UseChange, Verb, When, Word,
+};
 use farebox_text::diagnostic::Diagnostic;
 use farebox_text::import::{Condition, ImportSpec, MapRule, Outcome, Pattern, Preset, Template};
 
@@ -116,6 +118,11 @@ pub(crate) fn command(
             let subscription = asked.on.as_ref().map(text);
             wish(&asked.account, at, Action::UseFeature { feature: text(&asked.feature), subscription })
         }
+        Verb::Licence(one) => wish(&one.account, at, Action::Licences(licence_use(one))),
+        Verb::Reset(one) => {
+            let (application, licence) = (text(&one.application), one.licence.as_ref().map(text));
+            wish(&one.account, at, Action::Licences(licences::Action::Reset { application, licence }))
+        }
         Verb::Usage(usage) => {
             let time = effective(&usage.happened)?;
             if time > at {
@@ -165,6 +172,20 @@ fn budget_action(budget: &book::Budget) -> budgets::Action {
         },
     };
     budgets::Action::Set { name, amount: limit.amount, scope, alerts: limit.alerts.clone() }
+}
+
+fn licence_use(one: &LicenceUse) -> licences::Action {
+    licences::Action::Use {
+        application: one.application.text.clone(),
+        holder: one.holder.text.clone(),
+        way: one.way.text.clone(),
+        licence: one.licence.as_ref().map(|word| word.text.clone()),
+        change: match one.change {
+            UseChange::On => licences::Change::On,
+            UseChange::Off => licences::Change::Off,
+            UseChange::Failed => licences::Change::Failed,
+        },
+    }
 }
 
 /// The end that an agreement has, which cuts counters.

@@ -4,7 +4,8 @@
 
 use crate::convert;
 use farebox_core::calendar::{Instant, Zone};
-use farebox_core::engine::{CatalogueConflict, Catalogues, Command, lanes};
+use farebox_core::engine::{Action, CatalogueConflict, Catalogues, Command, lanes};
+use farebox_core::licence::APPLICATION;
 use farebox_core::metering::Metering;
 use farebox_core::money::Currency;
 use farebox_text::book::{self, Book, CommandLine, ItemKind, Verb, Word};
@@ -213,14 +214,17 @@ impl Prepared {
 }
 
 /// Names that the book gives.
+#[derive(Default)]
 struct Names {
     accounts: BTreeMap<String, usize>,
     subscriptions: BTreeMap<String, BTreeSet<String>>,
+    /// The applications that orders of an account name.
+    applications: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Names {
     fn of(book: &Book) -> Names {
-        let mut names = Names { accounts: BTreeMap::new(), subscriptions: BTreeMap::new() };
+        let mut names = Names::default();
         for item in &book.items {
             let ItemKind::Command(command) = &item.kind else { continue };
             match &command.verb {
@@ -230,6 +234,9 @@ impl Names {
                 Verb::Subscribe(order) => {
                     let plan = order.name().text.rsplit(':').next().unwrap_or_default().to_owned();
                     names.subscriptions.entry(order.account.text.clone()).or_default().insert(plan);
+                    let applications = names.applications.entry(order.account.text.clone()).or_default();
+                    let named = order.attributes.iter().filter(|one| one.name.text == APPLICATION);
+                    applications.extend(named.map(|one| one.value.text.clone()));
                 }
                 _ => {}
             }
@@ -344,6 +351,15 @@ impl Desk<'_> {
             }
             Verb::TopUp(top_up) => Some(&top_up.account),
             Verb::Use(asked) => Some(&asked.account),
+            Verb::Licence(one) => {
+                self.check_application(&one.account, &one.application, one.licence.as_ref(), line, names);
+                self.check_way(&one.way, line);
+                Some(&one.account)
+            }
+            Verb::Reset(one) => {
+                self.check_application(&one.account, &one.application, one.licence.as_ref(), line, names);
+                Some(&one.account)
+            }
             Verb::Usage(usage) => Some(&usage.account),
             Verb::Budget(budget) => {
                 let scope = budget.limit.as_ref().and_then(|limit| limit.scope.as_ref());
@@ -397,6 +413,41 @@ impl Desk<'_> {
         }
     }
 
+    /// The application of a line about licences, and the licence that it names.
+    fn check_application(
+        &mut self,
+        account: &Word,
+        application: &Word,
+        licence: Option<&Word>,
+        line: usize,
+        names: &Names,
+    ) {
+        let known = names.applications.get(&account.text);
+        if known.is_none_or(|known| !known.contains(&application.text)) {
+            let what = format!("one that an order of {} names: application=…", account.text);
+            self.unknown(application, line, "application", &what, known.into_iter().flatten());
+        }
+        let Some(licence) = licence else { return };
+        let known: BTreeSet<String> =
+            self.catalogues.iter().flat_map(|list| list.licences.keys().cloned()).collect();
+        if !known.contains(&licence.text) {
+            self.unknown(licence, line, "licence", "a licence of the book's catalogues", known.iter());
+        }
+    }
+
+    /// The way of use of a line about licences.
+    fn check_way(&mut self, way: &Word, line: usize) {
+        let licences = self.catalogues.iter().flat_map(|list| list.licences.values());
+        let known: BTreeSet<String> = licences.flat_map(|licence| licence.by.iter().cloned()).collect();
+        if !known.contains(&way.text) {
+            let what = match known.is_empty() {
+                true => "a catalogue with [licences]".to_owned(),
+                false => format!("one of {}", known.iter().cloned().collect::<Vec<_>>().join(", ")),
+            };
+            self.unknown(way, line, "way of use", &what, known.iter());
+        }
+    }
+
     fn unknown<'b>(
         &mut self,
         word: &Word,
@@ -419,6 +470,10 @@ fn metering_of(catalogues: &Catalogues, steps: &[Step], names: &Names) -> (Meter
     let mut cuts: BTreeMap<&str, Vec<Instant>> = BTreeMap::new();
     for step in steps {
         let (StepAction::Command(command), Some(at)) = (&step.action, step.at) else { continue };
+        if matches!(command.action, Action::Licences(_)) {
+            // Who uses a licence changes nothing that usage is charged by.
+            continue;
+        }
         let cuts = cuts.entry(&command.account).or_default();
         cuts.extend([at, command.effective_at]);
         cuts.extend(convert::until(&command.action));

@@ -20,6 +20,7 @@ pub const QUESTIONS: &[(&str, &str)] = &[
     ("explain", "explain LINE-ID"),
     ("show", "show ACCOUNT [DATE]"),
     ("provides", "provides ACCOUNT [DATE]"),
+    ("licences", "licences ACCOUNT [APPLICATION] [DATE]"),
     ("may", "may ACCOUNT FEATURE [on SUBSCRIPTION] [DATE]"),
     ("balance", "balance ACCOUNT [DATE]"),
     ("notices", "notices ACCOUNT [DATE]"),
@@ -51,6 +52,7 @@ pub(crate) fn moment<'a>(run: &Run<'_>, words: &'a [Word]) -> Result<Option<Inst
             Ok(Some(account.head.zone.cycle(Cycle::Month, month).end))
         }
         "show" | "provides" | "balance" | "notices" => date(run, words, 2),
+        "licences" => date(run, words, 2 + usize::from(application(words).is_some())),
         "may" => {
             let place = if words.get(3).is_some_and(|word| word.text == "on") { 5 } else { 3 };
             date(run, words, place)
@@ -85,6 +87,11 @@ pub(crate) fn answer<'a>(run: &Run<'_>, words: &'a [Word]) -> Result<Vec<String>
             let id = &account(run, words)?.head.id;
             let provided = provided(group_of(run, id), &run.prepared.catalogues, id, run.clock);
             Ok(report::provides(&provided))
+        }
+        "licences" => {
+            let (account, only) = (account(run, words)?, application(words));
+            let (group, zone) = (group_of(run, &account.head.id), &run.prepared.zone);
+            Ok(report::licences(group, &run.prepared.catalogues, account, only, zone, run.clock))
         }
         "may" => may(run, words),
         "balance" => Ok(report::balance(account(run, words)?)),
@@ -252,6 +259,12 @@ fn answer_bill<'a>(
 /// The group of an account that is known to be open.
 fn group_of<'r>(run: &'r Run<'_>, account: &str) -> &'r Group {
     run.group_of(account).expect("an open account is in a group")
+}
+
+/// The application of a question about licences: a word that is no date.
+fn application(words: &[Word]) -> Option<&str> {
+    let word = words.get(2).map(|word| word.text.as_str())?;
+    word.parse::<jiff::civil::DateTime>().is_err().then_some(word)
 }
 
 fn may<'a>(run: &Run<'_>, words: &'a [Word]) -> Result<Vec<String>, Wrong<'a>> {

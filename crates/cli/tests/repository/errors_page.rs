@@ -2,9 +2,9 @@
 //! quarantine.
 
 use crate::common::{files_below, root, text};
-use farebox_core::calendar::Zone;
+use farebox_core::calendar::{Instant, Zone};
 use farebox_core::catalog::Mode;
-use farebox_core::engine::{OrderRefusal, REFUSAL_CODES, Refusal, budgets};
+use farebox_core::engine::{OrderRefusal, REFUSAL_CODES, Refusal, budgets, licences};
 use farebox_core::metering::Problem;
 use farebox_core::money::{Currency, Exact};
 use std::collections::{BTreeMap, BTreeSet};
@@ -98,7 +98,46 @@ fn refusals() -> Vec<Refusal> {
         budgets::Refusal::UnknownProduct { product: "phone".into(), known: names(&["phones"]) },
     ];
     let budgets = budgets.map(Refusal::Budgets);
-    others.into_iter().chain(orders.map(Refusal::Order)).chain(budgets).collect()
+    others.into_iter().chain(orders.map(Refusal::Order)).chain(budgets).chain(licence_refusals(at)).collect()
+}
+
+/// One refusal of each kind about licences.
+fn licence_refusals(at: Instant) -> Vec<Refusal> {
+    let application = || "support".to_owned();
+    let names = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
+    let all = [
+        licences::Refusal::NoLicences { application: application(), brought_by: names(&["agent-package"]) },
+        licences::Refusal::UnknownWay {
+            application: application(),
+            way: "phone".into(),
+            known: names(&["mobile", "web"]),
+        },
+        licences::Refusal::UnknownLicence {
+            application: application(),
+            licence: "premium-agent".into(),
+            known: names(&["standard-agent"]),
+        },
+        licences::Refusal::NoEmail("ann".into()),
+        licences::Refusal::HoldsAnother {
+            holder: "ann@example.com".into(),
+            held: "standard-agent".into(),
+            wished: "premium-agent".into(),
+        },
+        licences::Refusal::NoFreeLicence(Box::new(licences::Full {
+            application: application(),
+            licence: "standard-agent".into(),
+            named: true,
+            licences: 2,
+            past: None,
+            in_use: names(&["ann@example.com"]),
+            idle: names(&["ben@example.com"]),
+            resets_left: Some(3),
+            brought_by: names(&["agent-add-on", "agent-package"]),
+        })),
+        licences::Refusal::ResetsUsedUp { application: application(), most: 4, again: at },
+        licences::Refusal::NoReset { of: "standard-sip".into(), concurrent: true },
+    ];
+    all.into_iter().map(Refusal::Licences).collect()
 }
 
 /// One problem of each kind.

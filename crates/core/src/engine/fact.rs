@@ -178,6 +178,7 @@ impl Group {
                     notices: Vec::new(),
                     budgets: BTreeMap::new(),
                     spending: BTreeMap::new(),
+                    licences: BTreeMap::new(),
                 };
                 self.accounts.insert(head.id.clone(), account);
             }

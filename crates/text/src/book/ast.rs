@@ -16,6 +16,7 @@
 //! no such plan) is still reported at the word that is wrong.
 
 use super::time::When;
+use super::verb_licences::{LicenceReset, LicenceUse};
 use crate::diagnostic::Diagnostic;
 use farebox_core::calendar::Zone;
 use farebox_core::money::{Currency, Exact};
@@ -166,6 +167,10 @@ pub enum Verb {
     TopUp(TopUp),
     /// `use`: asks whether a feature may be used (R-CEC-9).
     Use(Use),
+    /// `login`, `logout`, `licence`, `mobile`, `monitor`, `phone`: a way of use begins or ends.
+    Licence(LicenceUse),
+    /// `reset`: idle licences are released.
+    Reset(LicenceReset),
     /// `usage`: a usage event, or several of a kind.
     Usage(Usage),
     /// `void`: a usage event is taken back.

@@ -3,6 +3,7 @@
 use super::ast::*;
 use super::lex::{Mistake, Words, name, push_attribute, quoted, twice};
 use super::time::{self, When, Written};
+use super::verb_licences as licences;
 use farebox_core::calendar::Zone;
 use farebox_core::money::{Currency, DecimalError, Exact};
 
@@ -25,6 +26,13 @@ pub const VERBS: &[(&str, &str)] = &[
     ("price", "price ACCOUNT PLAN/CHARGE PRICE [until TIME]"),
     ("topup", "topup ACCOUNT AMOUNT"),
     ("use", "use ACCOUNT FEATURE [on SUBSCRIPTION]"),
+    ("login", "login ACCOUNT/APPLICATION EMAIL via WAY [failed] [with LICENCE]"),
+    ("logout", "logout ACCOUNT/APPLICATION EMAIL via WAY"),
+    ("mobile", "mobile ACCOUNT/APPLICATION EMAIL (on | off) [with LICENCE]"),
+    ("monitor", "monitor ACCOUNT/APPLICATION EMAIL (on | off) [with LICENCE]"),
+    ("phone", "phone ACCOUNT/APPLICATION NAME (online | offline) [with LICENCE]"),
+    ("licence", "licence ACCOUNT/APPLICATION HOLDER WAY (on | off | failed) [with LICENCE]"),
+    ("reset", "reset ACCOUNT/APPLICATION [LICENCE]"),
     ("usage", "usage ACCOUNT TYPE [NAME=VALUE …] [times COUNT [every DURATION]]"),
     ("void", "void SOURCE/ID"),
     (
@@ -68,6 +76,11 @@ pub(super) fn verb(words: &mut Words, written: Written) -> Result<Verb, Mistake>
         "price" => Verb::Price(price(words, written.when()?)?),
         "topup" => Verb::TopUp(topup(words)?),
         "use" => Verb::Use(use_feature(words)?),
+        "login" => Verb::Licence(licences::session(words, true)?),
+        "logout" => Verb::Licence(licences::session(words, false)?),
+        "mobile" | "monitor" | "phone" => Verb::Licence(licences::short(words, verb, token.column)?),
+        "licence" => Verb::Licence(licences::licence(words)?),
+        "reset" => Verb::Reset(licences::reset(words)?),
         "usage" => Verb::Usage(usage(words, written)?),
         "budget" => Verb::Budget(super::verb_budget::budget(words)?),
         _ => Verb::Void(void(words)?),
@@ -218,7 +231,7 @@ fn quantity(words: &mut Words) -> Result<u32, Mistake> {
 }
 
 /// `a/b` in two names; the second's column is where it begins.
-fn halves(word: &Word) -> Option<(Word, Word)> {
+pub(super) fn halves(word: &Word) -> Option<(Word, Word)> {
     let (first, second) = word.text.split_once('/')?;
     let column = word.column + first.chars().count() + 1;
     Some((Word { text: first.to_owned(), column: word.column }, Word { text: second.to_owned(), column }))

@@ -3,7 +3,7 @@
 
 use super::source::{BYTE_ORDER_MARK, Source, quoted};
 use super::table::{Form, Number, Table, Value, described, text};
-use super::{MAX_BYTES, decks, hash, meters, plans};
+use super::{MAX_BYTES, decks, hash, licences, meters, plans};
 use crate::diagnostic::Diagnostic;
 use farebox_core::calendar::{Instant, LocalTime, YEARS, Zone};
 use farebox_core::catalog::{Catalogue, Consumption, FullRefund, Policy, RefundRule, RenewalRule};
@@ -84,12 +84,13 @@ fn catalogue(source: &mut Source<'_>, tree: &DeTable<'_>, hash: String) -> Optio
     let features = features(source, &mut root);
     let meters = section(source, &mut root, "meters", meters::meter);
     let decks = section(source, &mut root, "decks", decks::deck);
+    let licences = section(source, &mut root, "licences", licences::licence);
     let products = match root.need(source, "products", "[products.NAME.plans.NAME] with what is sold") {
         None => Default::default(),
         Some(value) => {
             let at = root.place("products");
             let table = Table::read(source, "[products]", at, value, "[products.NAME]");
-            let names = plans::Names { features, meters: &meters, decks: &decks };
+            let names = plans::Names { features, meters: &meters, decks: &decks, licences: &licences };
             table.map(|table| plans::products(source, table, &names)).unwrap_or_default()
         }
     };
@@ -107,6 +108,7 @@ fn catalogue(source: &mut Source<'_>, tree: &DeTable<'_>, hash: String) -> Optio
         policy,
         meters: meters.into_iter().filter_map(|(id, meter)| Some((id, meter?))).collect(),
         decks: decks.into_iter().filter_map(|(id, deck)| Some((id, deck?))).collect(),
+        licences: licences.into_iter().filter_map(|(id, licence)| Some((id, licence?))).collect(),
         products,
     })
 }

@@ -8,6 +8,7 @@
 //!                                        │
 //!   file: [catalogue] [policy] [features] ─┬─ meters   [meters.*]
 //!                                          ├─ decks    [decks.*]
+//!                                          ├─ licences [licences.*]
 //!                                          └─ plans    [products.*.plans.*]
 //!                                               └─ charges ── pricing
 //! ```
@@ -21,6 +22,7 @@
 mod charges;
 mod decks;
 mod file;
+mod licences;
 mod meters;
 mod plans;
 mod pricing;

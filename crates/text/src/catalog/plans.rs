@@ -1,10 +1,10 @@
 //! `[products.NAME.plans.NAME]`: what one can order, and what of other plans it contains.
 
-use super::charges;
 use super::file::Named;
 use super::source::{Source, near, one_of, quoted};
 use super::table::{Form, Number, Table, list, number, whole};
-use farebox_core::catalog::{Advice, Deck, Meter, Mode, Plan, Product};
+use super::{charges, licences};
+use farebox_core::catalog::{Advice, Deck, Licence, Meter, Mode, Plan, Product};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) const MODES: &[(&str, Mode)] = &[("pay-per-use", Mode::PayPerUse), ("prepaid", Mode::Prepaid)];
@@ -20,6 +20,8 @@ pub(super) struct Names<'n> {
     pub(super) meters: &'n Named<Meter>,
     /// Decks; `None` for one with mistakes.
     pub(super) decks: &'n Named<Deck>,
+    /// Licences; `None` for one with mistakes.
+    pub(super) licences: &'n Named<Licence>,
 }
 
 /// Where a plan stands, and what it contains.
@@ -106,6 +108,7 @@ fn plan<'t>(
     }
     let provides = provides(source, &mut table);
     let binds = table.names(source, "binds", Form::Attribute);
+    let licences = licences::of_plan(source, &mut table, names.licences, &binds);
     let options = table.names(source, "options", Form::Attribute);
     for (option, at) in &options {
         if binds.iter().any(|(bound, _)| bound == option) {
@@ -122,6 +125,7 @@ fn plan<'t>(
         terms_months,
         features,
         provides,
+        licences,
         binds: strings(binds),
         options: strings(options),
         charges: Vec::new(),

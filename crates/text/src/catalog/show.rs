@@ -4,8 +4,8 @@ use super::charges::cycle_name;
 use super::decks::DAYS;
 use farebox_core::calendar::{Cycle, show_local};
 use farebox_core::catalog::{
-    Aggregate, Band, BandHours, Catalogue, Charge, Consumption, Deck, DeckRow, Held, HeldBy, Measure, Meter,
-    Mode, Model, MonthDays, Plan, RenewalRule, Rounding, Settle, Test,
+    Aggregate, Band, BandHours, Catalogue, Charge, Consumption, Deck, DeckRow, Held, HeldBy, Licence,
+    Measure, Meter, Mode, Model, MonthDays, Plan, RenewalRule, Rounding, Settle, Test,
 };
 use farebox_core::money::{Currency, Exact};
 
@@ -60,6 +60,14 @@ pub fn show(catalogue: &Catalogue) -> String {
             plan_text(&mut page, catalogue, plan);
         }
     }
+    if !catalogue.licences.is_empty() {
+        page.blank();
+        page.line(0, "Licences");
+    }
+    for licence in catalogue.licences.values() {
+        page.blank();
+        licence_text(&mut page, licence);
+    }
     for deck in catalogue.decks.values() {
         page.blank();
         deck_text(&mut page, catalogue, deck);
@@ -99,6 +107,15 @@ fn plan_text(page: &mut Page, catalogue: &Catalogue, plan: &Plan) {
     if let Some(group) = &plan.bill_group {
         facts.push(("On bills under", group.clone()));
     }
+    if !plan.licences.is_empty() {
+        let title = |id: &str| catalogue.licences.get(id).map_or(id, |licence| &licence.title).to_owned();
+        let brought: Vec<String> = plan
+            .licences
+            .iter()
+            .map(|(id, count)| counted(Exact::whole((*count).into()), &title(id)))
+            .collect();
+        facts.push(("Brings", format!("{} for each {}", listed(&brought, "and"), plan.unit)));
+    }
     page.facts(4, &facts);
     let prices: Vec<Vec<(String, String)>> =
         plan.charges.iter().map(|charge| prices(catalogue, plan, charge)).collect();
@@ -127,6 +144,26 @@ fn plan_text(page: &mut Page, catalogue: &Catalogue, plan: &Plan) {
             &format!("From {} a month of {title}: {}", counted(from, &unit), advice.text),
         );
     }
+}
+
+/// What consumes a licence, and how long.
+fn licence_text(page: &mut Page, licence: &Licence) {
+    page.named(2, &licence.title, &licence.id);
+    let held = match licence.named {
+        true => "named: bound to the e-mail that used it first, until a reset",
+        false => "concurrent: free again when it is not in use",
+    };
+    let resets = match (licence.named, licence.resets_per_month) {
+        (false, _) => None,
+        (true, None) => Some("none".to_owned()),
+        (true, Some(most)) => {
+            Some(format!("{} a calendar month for each application", grouped(Exact::whole(most.into()))))
+        }
+    };
+    let mut facts =
+        vec![("Consumed", format!("by {}", listed(&licence.by, "or"))), ("Held", held.to_owned())];
+    facts.extend(resets.map(|resets| ("Resets", resets)));
+    page.facts(4, &facts);
 }
 
 /// `Setup: pay-per-use, charged at purchase`; without the title where it is the plan's.
