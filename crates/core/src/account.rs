@@ -10,8 +10,9 @@ use crate::ledger::Ledger;
 use crate::licence::Application;
 use crate::money::{Amount, Currency, Exact};
 use crate::notice::Notice;
+use crate::roster::{Rhythm, Roster};
 use crate::subscription::Subscription;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What every decision about an account needs.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,6 +86,12 @@ pub trait View {
     fn subscription(&self, account: &str, name: &str) -> Option<&Subscription>;
     /// The names of an account's subscriptions, in order.
     fn subscriptions(&self, account: &str) -> Vec<String>;
+    /// Those with something left to settle, and those that ended later than a moment, by name.
+    fn subscriptions_since(&self, account: &str, since: Instant) -> Vec<&Subscription>;
+    /// Those that ended later than a moment and are settled to their end, by name.
+    fn settled_since(&self, account: &str, since: Instant) -> Vec<&Subscription>;
+    /// What decides when those with something left to settle are due.
+    fn rhythms(&self, account: &str) -> Vec<&Rhythm>;
     /// What has been charged for an accumulation of a charge of a subscription.
     fn charged(
         &self,
@@ -122,6 +129,12 @@ pub struct Account {
     pub head: AccountHead,
     /// Subscriptions by name.
     pub subscriptions: BTreeMap<String, Subscription>,
+    /// Which of them a settlement must look at.
+    pub roster: Roster,
+    /// The accounts that it pays for.
+    pub members: BTreeSet<String>,
+    /// The months with something owed.
+    pub owed: BTreeSet<Instant>,
     /// What was charged, by key.
     pub charged: BTreeMap<ChargeKey, Charged>,
     /// Bills by the start of their month.
@@ -142,6 +155,16 @@ impl AccountHead {
     /// The account that pays: the master, or itself.
     pub fn payer(&self) -> &str {
         self.payer.as_deref().unwrap_or(&self.id)
+    }
+}
+
+impl Account {
+    /// Keeps whether anything is owed of a month's bill.
+    pub(crate) fn note_owed(&mut self, month: Instant) {
+        match self.bills.get(&month).is_some_and(|bill| bill.due() > Amount::ZERO) {
+            true => self.owed.insert(month),
+            false => self.owed.remove(&month),
+        };
     }
 }
 
@@ -169,6 +192,22 @@ impl View for Group {
     fn subscriptions(&self, account: &str) -> Vec<String> {
         let names = |account: &Account| account.subscriptions.keys().cloned().collect();
         self.accounts.get(account).map(names).unwrap_or_default()
+    }
+
+    fn subscriptions_since(&self, account: &str, since: Instant) -> Vec<&Subscription> {
+        let Some(account) = self.accounts.get(account) else { return Vec::new() };
+        let names = account.roster.since(since).into_iter();
+        names.filter_map(|name| account.subscriptions.get(name)).collect()
+    }
+
+    fn settled_since(&self, account: &str, since: Instant) -> Vec<&Subscription> {
+        let Some(account) = self.accounts.get(account) else { return Vec::new() };
+        let names: BTreeSet<&str> = account.roster.closed_since(since).collect();
+        names.into_iter().filter_map(|name| account.subscriptions.get(name)).collect()
+    }
+
+    fn rhythms(&self, account: &str) -> Vec<&Rhythm> {
+        self.accounts.get(account).map(|account| account.roster.rhythms().collect()).unwrap_or_default()
     }
 
     fn charged(
@@ -210,7 +249,7 @@ impl View for Group {
 
     fn unpaid(&self, account: &str) -> Vec<(Instant, Amount)> {
         let Some(account) = self.accounts.get(account) else { return Vec::new() };
-        let owed = account.bills.iter().map(|(month, bill)| (*month, bill.due()));
+        let owed = account.owed.iter().filter_map(|month| Some((*month, account.bills.get(month)?.due())));
         owed.filter(|(_, due)| *due > Amount::ZERO).collect()
     }
 
@@ -219,8 +258,8 @@ impl View for Group {
     }
 
     fn members(&self, payer: &str) -> Vec<String> {
-        let paid_for = |one: &&Account| one.head.payer.as_deref() == Some(payer);
-        self.accounts.values().filter(paid_for).map(|one| one.head.id.clone()).collect()
+        let members = self.accounts.get(payer).map(|payer| payer.members.iter().cloned().collect());
+        members.unwrap_or_default()
     }
 
     fn budgets(&self, account: &str) -> Vec<&Budget> {

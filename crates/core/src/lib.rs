@@ -25,6 +25,7 @@ pub mod money;
 pub mod notice;
 mod quantity;
 pub mod rating;
+pub mod roster;
 pub mod settlement;
 pub mod subscription;
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::engine::{Catalogues, Refusal};
 use crate::metering::{Aggregated, Counter, DeckCount, Lane, LaneKey, Scope};
 use crate::money::{Exact, OutOfRange};
 use crate::settlement::{Context, Stretch};
-use crate::subscription::{self, Subscription};
+use crate::subscription::{self, Levels, Subscription};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -268,6 +268,12 @@ impl<'a> Taker<'a> {
         self.subscription.span().contains(at) && self.binds_fit(scope)
     }
 
+    /// One of its bound attributes with its value.
+    fn bound(&self) -> Option<(&str, &str)> {
+        let name = self.binds.first()?;
+        Some((name, self.subscription.attributes.get(name)?))
+    }
+
     /// Whether its bound attributes are those of the scope.
     fn binds_fit(&self, scope: &Scope) -> bool {
         let own = &self.subscription.attributes;
@@ -275,9 +281,72 @@ impl<'a> Taker<'a> {
     }
 }
 
+/// Subscriptions that may take usage of a meter, found by what they bind.
+struct Contest<'a> {
+    /// For each list of bound attributes, the takers by their values, the first to take first.
+    lists: Vec<(&'a [String], BTreeMap<Vec<Option<&'a str>>, Vec<&'a Subscription>>)>,
+}
+
+impl<'a> Contest<'a> {
+    fn of(takers: Vec<Taker<'a>>) -> Contest<'a> {
+        let mut lists: Vec<(&'a [String], BTreeMap<_, Vec<&'a Subscription>>)> = Vec::new();
+        for Taker { subscription, binds } in takers {
+            let place = lists.iter().position(|(known, _)| *known == binds).unwrap_or_else(|| {
+                lists.push((binds, BTreeMap::new()));
+                lists.len() - 1
+            });
+            let own = &subscription.attributes;
+            let values = binds.iter().map(|name| own.get(name).map(String::as_str)).collect();
+            lists[place].1.entry(values).or_default().push(subscription);
+        }
+        for all in lists.iter_mut().flat_map(|(_, by_values)| by_values.values_mut()) {
+            all.sort_by_key(|one| (one.start, &one.name));
+        }
+        Contest { lists }
+    }
+
+    /// The one that takes usage of a scope at a time.
+    fn taker(&self, scope: &Scope, at: Instant) -> Option<&'a Subscription> {
+        let first = |(binds, by_values): &(&'a [String], BTreeMap<_, Vec<&'a Subscription>>)| {
+            let values: Vec<Option<&str>> = binds.iter().map(|name| scope_value(scope, name)).collect();
+            let found = by_values.get(&values)?.iter().find(|one| one.span().contains(at))?;
+            Some((std::cmp::Reverse(binds.len()), *found))
+        };
+        let found = self.lists.iter().filter_map(first);
+        found.min_by_key(|(binds, one)| (*binds, one.start, &one.name)).map(|(_, one)| one)
+    }
+
+    /// Whether another takes whatever a taker could take, all the time.
+    fn is_beaten(&self, own: &Taker<'_>, within: Span) -> bool {
+        let attributes = &own.subscription.attributes;
+        let values: Vec<_> = own.binds.iter().map(|name| attributes.get(name).map(String::as_str)).collect();
+        let list = self.lists.iter().find(|(binds, _)| *binds == own.binds);
+        let first = list
+            .and_then(|(_, by_values)| by_values.get(&values))
+            .and_then(|all| all.iter().find(|one| one.start <= within.start && within.end <= one.span().end));
+        let order = |one: &Subscription| (one.start, one.name.clone());
+        first.is_some_and(|first| order(first) < order(own.subscription))
+    }
+}
+
+/// Levels that a settlement finds on its way, by subscription and charge.
+#[derive(Default)]
+pub(crate) struct Openings(RefCell<BTreeMap<(String, String), Levels>>);
+
+impl Openings {
+    fn keep(&self, subscription: &str, charge: &str, levels: Levels) {
+        self.0.borrow_mut().insert((subscription.to_owned(), charge.to_owned()), levels);
+    }
+
+    /// The levels at the start of the accumulation that was measured last.
+    pub(crate) fn take(&self, subscription: &str, charge: &str) -> Option<Levels> {
+        self.0.borrow_mut().remove(&(subscription.to_owned(), charge.to_owned()))
+    }
+}
+
 /// Who may take usage of a meter of a product in a period: found once for a settlement.
 #[derive(Default)]
-pub(crate) struct Takers<'a>(RefCell<BTreeMap<TakersKey, Rc<Vec<Taker<'a>>>>>);
+pub(crate) struct Takers<'a>(RefCell<BTreeMap<TakersKey, Rc<Contest<'a>>>>);
 
 /// Catalogue, product, meter, and the period.
 type TakersKey = (String, String, String, Span);
@@ -286,8 +355,8 @@ impl<'a> Takers<'a> {
     fn get(
         &self,
         (catalogue, product, meter, period): (&str, &str, &str, Span),
-        find: impl FnOnce() -> Vec<Taker<'a>>,
-    ) -> Rc<Vec<Taker<'a>>> {
+        find: impl FnOnce() -> Contest<'a>,
+    ) -> Rc<Contest<'a>> {
         let key = (catalogue.to_owned(), product.to_owned(), meter.to_owned(), period);
         self.0.borrow_mut().entry(key).or_insert_with(|| Rc::new(find())).clone()
     }
@@ -301,26 +370,14 @@ fn takers<'a>(
     subscription: &Subscription,
     meter: &str,
     period: Span,
-) -> Vec<Taker<'a>> {
-    let names = view.subscriptions(account);
-    let found = names.iter().filter_map(|name| view.subscription(account, name));
-    found
+) -> Contest<'a> {
+    let found = view
+        .subscriptions_since(account, period.start)
+        .into_iter()
         .filter(|other| other.catalogue == subscription.catalogue && other.product == subscription.product)
         .filter(|other| other.span().intersect(period).is_some())
-        .filter_map(|other| Taker::of(catalogues, other, meter, period))
-        .collect()
-}
-
-/// The one that takes usage of a scope at a time.
-fn taker<'a>(takers: &[Taker<'a>], scope: &Scope, at: Instant) -> Option<&'a Subscription> {
-    takers
-        .iter()
-        .filter(|taker| taker.fits(scope, at))
-        .min_by_key(|taker| {
-            let other = taker.subscription;
-            (std::cmp::Reverse(taker.binds.len()), other.start, &other.name)
-        })
-        .map(|taker| taker.subscription)
+        .filter_map(|other| Taker::of(catalogues, other, meter, period));
+    Contest::of(found.collect())
 }
 
 /// The value of a scope's dimension.
@@ -344,7 +401,10 @@ fn metered<'a>(
     known: &BTreeMap<Group, Exact>,
 ) -> Result<Vec<(Group, Vec<Quantities>)>, Refusal> {
     let mut groups: BTreeMap<(Group, Option<Split>), Vec<Counts>> = BTreeMap::new();
-    let mut opening: BTreeMap<(Group, Split), i128> = BTreeMap::new();
+    let (mut opening, before) = match stretches.first().filter(|first| is_weighted(first)) {
+        Some(first) => known_levels(context, subscription, first),
+        None => (BTreeMap::new(), None),
+    };
     for (index, stretch) in stretches.iter().enumerate() {
         let Measure::Meter(meter_id) = &stretch.charge.measure else { continue };
         let deck = match &stretch.charge.pricing.model {
@@ -364,11 +424,15 @@ fn metered<'a>(
         });
         for lane in lanes {
             let weighted = lane.spec().meter.aggregate == Aggregate::TimeWeighted;
-            if index == 0 && weighted {
-                open_levels(context, lane, subscription, stretch, &mut opening)?;
+            if let (0, true, Some(before)) = (index, weighted, before) {
+                open_levels(context, lane, subscription, (stretch, before), &mut opening);
+            }
+            if !weighted && others.is_beaten(&own, stretch.span) {
+                continue;
             }
             // Most usage of many subscriptions is not this one's.
-            for (span, counters) in lane.segments_of(stretch.span, |scope| own.binds_fit(scope)) {
+            for (span, counters) in lane.segments_of(stretch.span, own.bound(), |scope| own.binds_fit(scope))
+            {
                 let cut = span.start < stretch.span.start || span.end > stretch.span.end;
                 // Within a stretch another subscription may begin or end: each segment has its taker.
                 let at = span.start.max(stretch.span.start);
@@ -392,6 +456,10 @@ fn metered<'a>(
             }
         }
     }
+    if let Some(first) = stretches.first().filter(|first| is_weighted(first)) {
+        let levels = Levels { at: first.span.start, held: opening.clone() };
+        context.levels.keep(&subscription.name, &first.charge.id, levels);
+    }
     for (group, _) in opening.keys() {
         groups.entry((group.clone(), None)).or_insert_with(|| vec![Counts::new(); stretches.len()]);
     }
@@ -413,8 +481,19 @@ fn metered<'a>(
     Ok(measured)
 }
 
-fn is_taken(takers: &[Taker<'_>], scope: &Scope, at: Instant, subscription: &Subscription) -> bool {
-    taker(takers, scope, at).is_some_and(|taker| taker.name == subscription.name)
+fn is_taken(takers: &Contest<'_>, scope: &Scope, at: Instant, subscription: &Subscription) -> bool {
+    takers.taker(scope, at).is_some_and(|taker| taker.name == subscription.name)
+}
+
+/// Whether a charge has levels that hold on.
+fn is_weighted(stretch: &Stretch<'_>) -> bool {
+    match &stretch.charge.measure {
+        Measure::Meter(meter) => {
+            let meter = stretch.catalogue.meters.get(meter);
+            meter.is_some_and(|meter| meter.aggregate == Aggregate::TimeWeighted)
+        }
+        _ => false,
+    }
 }
 
 /// The group and the split that a scope belongs to.
@@ -436,22 +515,38 @@ fn group_and_split(per: &[String], scope: &Scope, deck: bool) -> (Group, Split) 
     (group, split)
 }
 
-/// The levels that were reached before an accumulation began and hold on: for the subscription
-/// that took them when they were reported, and no other.
-fn open_levels(
+/// The levels that an earlier settlement found, and the time since then, which must be looked at:
+/// all of it where something before has changed.
+fn known_levels(
     context: &Context<'_>,
-    lane: &Lane,
     subscription: &Subscription,
     stretch: &Stretch<'_>,
+) -> (BTreeMap<(Group, Split), i128>, Option<Span>) {
+    let charge = &stretch.charge.id;
+    let changed = context.late.into_iter().chain(subscription.recheck.get(charge).copied()).min();
+    let end = stretch.span.start;
+    let known = subscription.levels.get(charge);
+    let known = known.filter(|known| known.at <= end && changed.is_none_or(|from| known.at <= from));
+    let start = known.map_or(subscription.start, |known| known.at);
+    let held = known.map(|known| known.held.clone()).unwrap_or_default();
+    (held, Some(Span { start, end }).filter(|before| !before.is_empty()))
+}
+
+/// Adds the levels that were reached in a time before an accumulation began and hold on: for the
+/// subscription that took them when they were reported, and no other.
+fn open_levels<'a>(
+    context: &Context<'a>,
+    lane: &Lane,
+    subscription: &Subscription,
+    (stretch, before): (&Stretch<'_>, Span),
     opening: &mut BTreeMap<(Group, Split), i128>,
-) -> Result<(), OutOfRange> {
-    let before = Span { start: subscription.start, end: stretch.span.start };
-    if before.is_empty() {
-        return Ok(());
-    }
-    let (account, meter) = (&context.account.id, &lane.spec().key.meter);
-    let takers = takers(context.view, context.catalogues, account, subscription, meter, before);
-    for (span, counters) in lane.segments(before) {
+) {
+    let (view, account, meter) = (context.view, &context.account.id, &lane.spec().key.meter);
+    let Some(own) = Taker::of(context.catalogues, subscription, meter, before) else { return };
+    let key = (&*subscription.catalogue, &*subscription.product, &**meter, before);
+    let takers =
+        context.takers.get(key, || takers(view, context.catalogues, account, subscription, meter, before));
+    for (span, counters) in lane.segments_of(before, own.bound(), |scope| own.binds_fit(scope)) {
         for (scope, counter) in counters {
             if is_taken(&takers, scope, span.start.max(before.start), subscription) {
                 let level = opening.entry(keys(stretch, scope, false)).or_default();
@@ -459,7 +554,6 @@ fn open_levels(
             }
         }
     }
-    Ok(())
 }
 
 fn quantities_of(
@@ -634,8 +728,7 @@ pub(crate) fn is_routed(
     scope: &Scope,
     at: Instant,
 ) -> bool {
-    let names = view.subscriptions(&key.account);
-    let mut subscriptions = names.iter().filter_map(|name| view.subscription(&key.account, name));
+    let mut subscriptions = view.subscriptions_since(&key.account, at).into_iter();
     subscriptions.any(|one| charges_by_lane(catalogues, one, key, scope, at).next().is_some())
 }
 

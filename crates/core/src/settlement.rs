@@ -15,8 +15,9 @@ use crate::metering::Metering;
 use crate::money::{Amount, Currency, Exact, OutOfRange};
 use crate::quantity::{self, Quantities};
 use crate::rating::{self, Increment, Step};
-use crate::subscription::{Progress, Subscription};
-use std::collections::BTreeMap;
+use crate::roster::Rhythm;
+use crate::subscription::{Levels, Progress, Subscription};
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 mod line;
@@ -31,8 +32,12 @@ pub(crate) struct Context<'a> {
     pub account: &'a AccountHead,
     /// The moment up to which it settles.
     pub at: Instant,
+    /// The earliest time of usage counted since the last settlement.
+    pub late: Option<Instant>,
     /// Who may take which usage.
     pub takers: quantity::Takers<'a>,
+    /// Levels found on the way, by subscription and charge.
+    pub levels: quantity::Openings,
 }
 
 /// Up to when a charge is settled, and from when it must be rated again.
@@ -50,6 +55,16 @@ pub struct Mark {
     pub recheck: Option<Instant>,
     /// What the running accumulation has come to.
     pub progress: Option<Progress>,
+    /// The levels at its start, of a time-weighted charge.
+    pub levels: Option<Levels>,
+}
+
+/// What a settlement comes to.
+pub(crate) struct Settled {
+    pub lines: Vec<Line>,
+    pub marks: Vec<Mark>,
+    /// Subscriptions that have ended and are settled to their end.
+    pub closed: Vec<(String, String)>,
 }
 
 /// A stretch of an accumulation that has one price and lies in one settlement cycle.
@@ -92,30 +107,29 @@ impl Should<'_> {
     }
 }
 
-/// Settles what is due at `context.at`. `late_from`: the earliest time of usage counted since the
-/// last settlement. Line ids are numbered from `first_line` under `bill_id`.
-pub(crate) fn settle(
-    context: &Context<'_>,
-    late_from: Option<Instant>,
-    bill_id: &str,
-    first_line: usize,
-) -> Result<(Vec<Line>, Vec<Mark>), Refusal> {
+/// Settles what is due at `context.at`. Line ids are numbered from `first_line` under `bill_id`.
+pub(crate) fn settle(context: &Context<'_>, bill_id: &str, first_line: usize) -> Result<Settled, Refusal> {
     let mut lines = Vec::new();
     let mut marks = Vec::new();
-    for name in context.view.subscriptions(&context.account.id) {
-        let Some(subscription) = context.view.subscription(&context.account.id, &name) else { continue };
-        for (charge_id, zone, cycle) in charges_of(context.catalogues, subscription) {
-            let work = Work::of(subscription, &charge_id, late_from);
-            let due = zone.cycle(cycle, context.at).start == context.at;
+    let mut closed = Vec::new();
+    let mut known = Rhythms::default();
+    let since = context.late.unwrap_or(Instant::MAX);
+    for subscription in context.view.subscriptions_since(&context.account.id, since) {
+        let end = subscription.charged_span().end;
+        let mut open = end > context.at;
+        for (charge_id, zone, cycle) in known.charges_of(context.catalogues, subscription).iter() {
+            let work = Work::of(subscription, charge_id, context.late);
+            let due = zone.cycle(*cycle, context.at).start == context.at;
             if !due || work.nothing_until(context.at, subscription) {
+                open |= work.settled < end || work.recheck.is_some();
                 // Remember late usage until the charge's own settlement comes.
                 if let (false, Some(recheck)) = (due, work.recheck) {
-                    let progress = subscription.progress.get(&charge_id).cloned();
+                    let progress = subscription.progress.get(charge_id).cloned();
                     let account = &context.account.id;
                     marks.push(work.mark(
                         account,
                         subscription,
-                        &charge_id,
+                        charge_id,
                         (work.settled, Some(recheck)),
                         progress,
                     ));
@@ -131,25 +145,29 @@ pub(crate) fn settle(
             }
             let mut progress = None;
             while at < until {
-                let Some(period) = accumulation(context.catalogues, subscription, &charge_id, at) else {
+                let Some(period) = accumulation(context.catalogues, subscription, charge_id, at) else {
                     break;
                 };
-                let part = Part::of(context, subscription, &charge_id, period, &work);
+                let part = Part::of(context, subscription, charge_id, period, &work);
                 let mut post = |line| {
                     lines.push(Line { id: format!("{bill_id}-{}", first_line + lines.len()), ..line });
                 };
                 let units =
-                    settle_accumulation(context, subscription, &charge_id, &part, work.settled, &mut post)?;
+                    settle_accumulation(context, subscription, charge_id, &part, work.settled, &mut post)?;
                 progress =
                     (period.end > context.at).then_some(Progress { accumulation: period.start, units });
                 at = period.end;
             }
             let settled = context.at.max(work.settled);
             let account = &context.account.id;
-            marks.push(work.mark(account, subscription, &charge_id, (settled, None), progress));
+            let mark = work.mark(account, subscription, charge_id, (settled, None), progress);
+            marks.push(Mark { levels: context.levels.take(&subscription.name, charge_id), ..mark });
+        }
+        if !open {
+            closed.push((context.account.id.clone(), subscription.name.clone()));
         }
     }
-    Ok((lines, marks))
+    Ok(Settled { lines, marks, closed })
 }
 
 /// How far a charge is settled.
@@ -185,6 +203,7 @@ impl Work {
             settled,
             recheck,
             progress,
+            levels: None,
         }
     }
 }
@@ -197,36 +216,45 @@ pub(crate) fn next_due(
     now: Instant,
     late_from: Option<Instant>,
 ) -> Option<Instant> {
-    let mut next: Option<Instant> = None;
-    for name in view.subscriptions(&account.id) {
-        let Some(subscription) = view.subscription(&account.id, &name) else { continue };
-        for (charge_id, zone, cycle) in charges_of(catalogues, subscription) {
-            let work = Work::of(subscription, &charge_id, late_from);
-            let boundary = match work.recheck {
-                Some(_) => zone.cycle(cycle, now).end,
-                None if work.settled >= subscription.charged_span().end => continue,
-                // An order that starts on a boundary is settled at the one after.
-                None => zone.cycle(cycle, work.settled.max(now)).end,
-            };
-            next = Some(next.map_or(boundary, |at| at.min(boundary)));
-        }
-    }
-    next
+    // Late usage of what is settled to its end is settled at the next boundary too.
+    let late = late_from.map(|late| view.settled_since(&account.id, late)).unwrap_or_default();
+    let late: BTreeSet<Rhythm> = late.into_iter().map(Rhythm::of).collect();
+    let rhythms = view.rhythms(&account.id).into_iter().chain(&late);
+    // What starts on a boundary, or is settled there, is due at the one after.
+    let boundaries = rhythms.flat_map(|rhythm| charges_of(catalogues, rhythm));
+    boundaries.map(|(_, zone, cycle)| zone.cycle(cycle, now).end).min()
 }
 
-/// The charges that a subscription ever has, with the zone and the cycle in which they settle.
-fn charges_of(catalogues: &Catalogues, subscription: &Subscription) -> Vec<(String, Zone, Cycle)> {
-    let mut found: Vec<(String, Zone, Cycle)> = Vec::new();
-    for catalogue in catalogues.versions(&subscription.catalogue) {
-        let Some((_, plan)) = catalogue.plan(&subscription.plan) else { continue };
+/// The charges that subscriptions of a rhythm ever have, with the zone and the cycle in which they
+/// settle.
+fn charges_of(catalogues: &Catalogues, rhythm: &Rhythm) -> ChargedCycles {
+    let mut found = Vec::new();
+    for catalogue in catalogues.versions(&rhythm.catalogue) {
+        let Some((_, plan)) = catalogue.plan(&rhythm.plan) else { continue };
         for charge in &plan.charges {
             let Settle::Each(cycle) = charge.settle else { continue };
-            if charge.modes.contains(&subscription.mode) && !found.iter().any(|(id, ..)| *id == charge.id) {
+            let known = found.iter().any(|(id, ..): &(String, Zone, Cycle)| *id == charge.id);
+            if charge.modes.contains(&rhythm.mode) && !known {
                 found.push((charge.id.clone(), catalogue.zone.clone(), cycle));
             }
         }
     }
     found
+}
+
+/// Charges with the zone and the cycle in which they settle.
+type ChargedCycles = Vec<(String, Zone, Cycle)>;
+
+/// The charges of each rhythm, found once for a settlement.
+#[derive(Default)]
+struct Rhythms(BTreeMap<Rhythm, Rc<ChargedCycles>>);
+
+impl Rhythms {
+    fn charges_of(&mut self, catalogues: &Catalogues, subscription: &Subscription) -> Rc<ChargedCycles> {
+        let rhythm = Rhythm::of(subscription);
+        let find = || Rc::new(charges_of(catalogues, &rhythm));
+        self.0.entry(rhythm.clone()).or_insert_with(find).clone()
+    }
 }
 
 /// The price list, plan and charge in force for a subscription at a moment.

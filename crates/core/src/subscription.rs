@@ -3,6 +3,7 @@
 //! A quantity is a list of changes with the moment from which each counts. Held quantities are not
 //! counted by meters: days and seconds follow from the changes (R-YKF-4, R-KP-2).
 
+use crate::bill::Split;
 use crate::calendar::{Instant, Span, Zone};
 use crate::catalog::{Mode, MonthDays};
 use crate::money::{Amount, Exact, OutOfRange};
@@ -41,6 +42,18 @@ pub struct Subscription {
     /// What each charge's running accumulation has come to, so that its next settlement need not
     /// go through it again.
     pub progress: BTreeMap<String, Progress>,
+    /// The levels at the start of the accumulation that each time-weighted charge settled last, so
+    /// that its next settlement need not look further back.
+    pub levels: BTreeMap<String, Levels>,
+}
+
+/// Levels that hold on at a moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Levels {
+    /// The moment.
+    pub at: Instant,
+    /// The levels in 10⁻⁹ units, by what the charge accumulates per, and by split.
+    pub held: BTreeMap<(BTreeMap<String, String>, Split), i128>,
 }
 
 /// The quantities of an accumulation that settlements have charged so far.
@@ -338,6 +351,7 @@ mod tests {
             settled: BTreeMap::new(),
             recheck: BTreeMap::new(),
             progress: BTreeMap::new(),
+            levels: BTreeMap::new(),
         }
     }
 

@@ -7,9 +7,10 @@ use crate::calendar::{Instant, Span};
 use crate::ledger::{Ledger, Posting};
 use crate::money::{Amount, OutOfRange};
 use crate::notice::Notice;
+use crate::roster::Roster;
 use crate::settlement::Mark;
 use crate::subscription::{PaidPeriod, QuantityChange, Subscription};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Something that happened, with its outcome.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,6 +108,8 @@ pub enum Fact {
     Settled {
         /// How far.
         marks: Vec<Mark>,
+        /// Subscriptions that have ended and are settled to their end, by account and name.
+        closed: Vec<(String, String)>,
     },
     /// A bill was issued, and never changes from now on.
     BillIssued {
@@ -172,6 +175,9 @@ impl Group {
                 let account = Account {
                     head: (**head).clone(),
                     subscriptions: BTreeMap::new(),
+                    roster: Roster::default(),
+                    members: BTreeSet::new(),
+                    owed: BTreeSet::new(),
                     charged: BTreeMap::new(),
                     bills: BTreeMap::new(),
                     ledger: Ledger::default(),
@@ -180,11 +186,15 @@ impl Group {
                     spending: BTreeMap::new(),
                     licences: BTreeMap::new(),
                 };
+                if let Some(payer) = &head.payer {
+                    self.account_mut(payer)?.members.insert(head.id.clone());
+                }
                 self.accounts.insert(head.id.clone(), account);
             }
             Fact::Subscribed { account, subscription } => {
-                let subscriptions = &mut self.account_mut(account)?.subscriptions;
-                subscriptions.insert(subscription.name.clone(), (**subscription).clone());
+                let account = self.account_mut(account)?;
+                account.roster.open(subscription);
+                account.subscriptions.insert(subscription.name.clone(), (**subscription).clone());
             }
             Fact::QuantityChanged { account, subscription, change } => {
                 let subscription = self.subscription_mut(account, subscription)?;
@@ -219,20 +229,16 @@ impl Group {
             }
             Fact::PriceAgreed { account, price } => {
                 let account = self.account_mut(account)?;
-                for subscription in account.subscriptions.values_mut().filter(|one| one.plan == price.plan) {
-                    touch(subscription, price.valid.start);
-                }
+                touch_since(account, price.valid.start, |one| one.plan == price.plan);
                 account.head.prices.push(price.clone());
             }
             Fact::DiscountGranted { account, discount } => {
-                let meant =
-                    |one: &&mut Subscription| discount.plan.as_ref().is_none_or(|plan| *plan == one.plan);
+                let meant = |one: &Subscription| discount.plan.as_ref().is_none_or(|plan| *plan == one.plan);
                 // A master's discount holds for what it pays for.
                 let paid_for = |one: &&mut Account| one.head.id == *account || one.head.payer() == account;
-                let touched = self.accounts.values_mut().filter(paid_for);
-                for subscription in touched.flat_map(|one| one.subscriptions.values_mut()).filter(meant) {
+                for one in self.accounts.values_mut().filter(paid_for) {
                     // A settlement at the very moment of the grant was made without it, and stays so.
-                    touch(subscription, discount.valid.start);
+                    touch_since(one, discount.valid.start, meant);
                 }
                 self.account_mut(account)?.head.discounts.push(discount.clone());
             }
@@ -257,11 +263,15 @@ impl Group {
                     open.lines.push(line.clone());
                 }
                 open.posted = *posted;
+                account.note_owed(month.start);
                 book_payments(account, postings, paid)?;
             }
-            Fact::Settled { marks } => {
+            Fact::Settled { marks, closed } => {
                 for mark in marks {
-                    let subscription = self.subscription_mut(&mark.account, &mark.subscription)?;
+                    let subscriptions = &mut self.account_mut(&mark.account)?.subscriptions;
+                    let subscription = subscriptions
+                        .get_mut(&mark.subscription)
+                        .ok_or_else(|| ApplyError(format!("no subscription {}", mark.subscription)))?;
                     subscription.settled.insert(mark.charge.clone(), mark.settled);
                     match mark.recheck {
                         Some(recheck) => subscription.recheck.insert(mark.charge.clone(), recheck),
@@ -274,6 +284,15 @@ impl Group {
                         None => {
                             subscription.progress.remove(&mark.charge);
                         }
+                    }
+                    if let Some(levels) = &mark.levels {
+                        subscription.levels.insert(mark.charge.clone(), levels.clone());
+                    }
+                }
+                for (account, name) in closed {
+                    let account = self.account_mut(account)?;
+                    if let Some(subscription) = account.subscriptions.get(name) {
+                        account.roster.close(subscription);
                     }
                 }
             }
@@ -306,13 +325,17 @@ impl Group {
         self.accounts.get_mut(account).ok_or_else(|| ApplyError(format!("no account {account}")))
     }
 
+    /// A subscription that changes: something of it may be left to settle again.
     pub(super) fn subscription_mut(
         &mut self,
         account: &str,
         name: &str,
     ) -> Result<&mut Subscription, ApplyError> {
-        let subscriptions = &mut self.account_mut(account)?.subscriptions;
-        subscriptions.get_mut(name).ok_or_else(|| ApplyError(format!("no subscription {account}/{name}")))
+        let of = self.account_mut(account)?;
+        let found = of.subscriptions.get_mut(name);
+        let found = found.ok_or_else(|| ApplyError(format!("no subscription {account}/{name}")))?;
+        of.roster.open(found);
+        Ok(found)
     }
 }
 
@@ -322,6 +345,18 @@ pub(super) fn touch(subscription: &mut Subscription, from: Instant) {
         if from < *settled {
             let recheck = subscription.recheck.entry(charge.clone()).or_insert(from);
             *recheck = from.min(*recheck);
+        }
+    }
+}
+
+/// The same for those of an account that a moment still matters to.
+fn touch_since(account: &mut Account, from: Instant, meant: impl Fn(&Subscription) -> bool) {
+    let names: Vec<String> = account.roster.since(from).into_iter().map(str::to_owned).collect();
+    for name in names {
+        let Some(subscription) = account.subscriptions.get_mut(&name) else { continue };
+        if meant(subscription) && subscription.settled.values().any(|settled| from < *settled) {
+            touch(subscription, from);
+            account.roster.open(subscription);
         }
     }
 }
@@ -353,6 +388,7 @@ pub(super) fn book_payments(
     for (month, amount) in paid {
         let bill = account.bills.get_mut(month).ok_or_else(|| ApplyError("a payment of no bill".into()))?;
         bill.paid = bill.paid.add(*amount)?;
+        account.note_owed(*month);
     }
     Ok(())
 }

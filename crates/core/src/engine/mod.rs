@@ -467,8 +467,7 @@ pub fn provided(
     at: Instant,
 ) -> BTreeMap<String, i64> {
     let mut provided = BTreeMap::new();
-    for name in view.subscriptions(account) {
-        let Some(subscription) = view.subscription(account, &name) else { continue };
+    for subscription in view.subscriptions_since(account, at) {
         let units = subscription.quantity_at(at);
         let plan =
             catalogues.in_force(&subscription.catalogue, at).and_then(|list| list.plan(&subscription.plan));

@@ -16,18 +16,21 @@ pub(super) fn settle(desk: &Desk<'_>, late: &Late) -> Result<Vec<Fact>, Refusal>
     let lines_so_far = head.map_or(0, |bill| bill.lines);
     let id = bill_id(payer, month);
     let (mut lines, mut marks, mut notes) = (Vec::new(), Vec::new(), Vec::new());
+    let mut closed = Vec::new();
     let open = month.end == at && !head.is_some_and(|bill| bill.issued);
     for name in due::group(view, &payer.id) {
         let Some(account) = view.account(&name) else { continue };
-        let takers = Default::default();
-        let context = Context { view, catalogues, metering, account, at, takers };
+        let (takers, levels) = Default::default();
+        let late = late.get(&name).copied();
+        let context = Context { view, catalogues, metering, account, at, late, takers, levels };
         let first = lines_so_far + lines.len() + 1;
-        let (posted, settled) = settlement::settle(&context, late.get(&name).copied(), &id, first)?;
+        let settled = settlement::settle(&context, &id, first)?;
         if open {
-            notes.extend(advice(&context, month, &posted));
+            notes.extend(advice(&context, month, &settled.lines));
         }
-        lines.extend(posted);
-        marks.extend(settled);
+        lines.extend(settled.lines);
+        marks.extend(settled.marks);
+        closed.extend(settled.closed);
     }
     let mut facts = Vec::new();
     let count = lines_so_far + lines.len();
@@ -39,8 +42,8 @@ pub(super) fn settle(desk: &Desk<'_>, late: &Late) -> Result<Vec<Fact>, Refusal>
         posted = sum.round_to_minor(payer.currency);
         facts.push(charge(view, payer, month, lines, at)?);
     }
-    if !marks.is_empty() {
-        facts.push(Fact::Settled { marks });
+    if !marks.is_empty() || !closed.is_empty() {
+        facts.push(Fact::Settled { marks, closed });
     }
     if open && count > 0 {
         let rounding = rounding_line(payer, month, posted.sub(sum)?, &id, count + 1, at).map(Box::new);
@@ -210,8 +213,8 @@ fn rounding_line(
 /// `lines` are those that settle with the bill: the month's last day is among them.
 fn advice(context: &Context<'_>, month: Span, lines: &[Line]) -> Vec<String> {
     let mut notes = Vec::new();
-    for name in context.view.subscriptions(&context.account.id) {
-        let Some(subscription) = context.view.subscription(&context.account.id, &name) else { continue };
+    for subscription in context.view.subscriptions_since(&context.account.id, month.start) {
+        let name = &subscription.name;
         let catalogue =
             context.catalogues.in_force(&subscription.catalogue, month.start.max(subscription.start));
         let Some((catalogue, (_, plan))) =
@@ -221,10 +224,10 @@ fn advice(context: &Context<'_>, month: Span, lines: &[Line]) -> Vec<String> {
         };
         for advice in &plan.advice {
             let start = catalogue.zone.cycle(Cycle::Month, month.start).start;
-            let charged = context.view.charged(&context.account.id, &name, &advice.charge, start);
+            let charged = context.view.charged(&context.account.id, name, &advice.charge, start);
             let is_of = |line: &&Line| {
                 line.key.as_ref().is_some_and(|key| {
-                    key.subscription == name && key.charge == advice.charge && key.accumulation == start
+                    key.subscription == *name && key.charge == advice.charge && key.accumulation == start
                 })
             };
             let before = charged.iter().map(|(_, charged)| (charged.quantity, charged.free));

@@ -151,6 +151,7 @@ impl Desk<'_> {
             settled: BTreeMap::new(),
             recheck: BTreeMap::new(),
             progress: BTreeMap::new(),
+            levels: BTreeMap::new(),
         };
         let span = Span { start: self.at, end: end.unwrap_or(self.at) };
         let bought = Bought { quantity: order.quantity, months, span };

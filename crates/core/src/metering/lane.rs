@@ -100,6 +100,8 @@ pub struct Lane {
     spec: LaneSpec,
     scopes: Vec<Scope>,
     scope_ids: HashMap<Box<[u8]>, u32, FixedState>,
+    /// The scopes with a value of a dimension, in their order, by the dimension's place.
+    by_value: HashMap<(usize, Box<str>), Vec<u32>, FixedState>,
     /// Sorted by time, never overlapping.
     segments: Vec<SegmentCounts>,
     /// The segment hit last: events mostly come in runs.
@@ -123,6 +125,7 @@ impl Lane {
             spec,
             scopes: Vec::new(),
             scope_ids: HashMap::default(),
+            by_value: HashMap::default(),
             segments: Vec::new(),
             latest: 0,
             key_buffer: Vec::new(),
@@ -242,10 +245,7 @@ impl Lane {
                 let twin = || self.scopes.iter().position(|known| *known == scope);
                 let id = match if scope.tags.len() > 1 { twin() } else { None } {
                     Some(known) => known as u32,
-                    None => {
-                        self.scopes.push(scope);
-                        (self.scopes.len() - 1) as u32
-                    }
+                    None => self.push_scope(scope),
                 };
                 self.scope_ids.insert(key.as_slice().into(), id);
                 id
@@ -253,6 +253,26 @@ impl Lane {
         };
         self.key_buffer = key;
         id
+    }
+
+    fn push_scope(&mut self, scope: Scope) -> u32 {
+        let id = self.scopes.len() as u32;
+        let named = self.spec.dimensions.iter().map(|name| scope.dimensions.get(name));
+        for (place, value) in [scope.application.as_ref()].into_iter().chain(named).enumerate() {
+            let Some(value) = value else { continue };
+            self.by_value.entry((place, value.as_str().into())).or_default().push(id);
+        }
+        self.scopes.push(scope);
+        id
+    }
+
+    /// The scopes with a value of an attribute; `None` when the lane does not know them apart by it.
+    fn scopes_with(&self, name: &str, value: &str) -> Option<&[u32]> {
+        let place = match name {
+            "application" => 0,
+            _ => self.spec.dimensions.iter().position(|known| known == name)? + 1,
+        };
+        Some(self.by_value.get(&(place, value.into())).map(Vec::as_slice).unwrap_or_default())
     }
 
     fn new_scope(&self, event: &Event<'_>, row: Option<usize>) -> Scope {
@@ -302,25 +322,37 @@ impl Lane {
 
     /// The segments that overlap the span, with their counters in the order of scopes.
     pub fn segments(&self, within: Span) -> impl Iterator<Item = (Span, Vec<(&Scope, &Counter)>)> {
-        self.segments_of(within, |_| true)
+        self.segments_of(within, None, |_| true)
     }
 
-    /// The same, of some scopes only.
+    /// The same, of some scopes only. `bound`: a value that all of these have, so that the others
+    /// need not be looked at.
     pub fn segments_of(
         &self,
         within: Span,
+        bound: Option<(&str, &str)>,
         keep: impl Fn(&Scope) -> bool,
     ) -> impl Iterator<Item = (Span, Vec<(&Scope, &Counter)>)> {
+        let candidates: Option<Vec<u32>> = bound
+            .and_then(|(name, value)| self.scopes_with(name, value))
+            .map(|all| all.iter().copied().filter(|id| keep(&self.scopes[*id as usize])).collect());
         let from = self.segments.partition_point(|segment| segment.span.end <= within.start);
         self.segments[from..].iter().take_while(move |segment| segment.span.start < within.end).map(
             move |segment| {
-                let mut counters: Vec<_> = segment
-                    .counters
-                    .iter()
-                    .filter(|(_, counter)| counter.events > 0)
-                    .map(|(scope, counter)| (&self.scopes[*scope as usize], counter))
-                    .filter(|(scope, _)| keep(scope))
-                    .collect();
+                let mut counters: Vec<_> = match &candidates {
+                    Some(all) if all.len() < segment.counters.len() => all
+                        .iter()
+                        .filter_map(|id| Some((&self.scopes[*id as usize], segment.counters.get(id)?)))
+                        .filter(|(_, counter)| counter.events > 0)
+                        .collect(),
+                    _ => segment
+                        .counters
+                        .iter()
+                        .filter(|(_, counter)| counter.events > 0)
+                        .map(|(scope, counter)| (&self.scopes[*scope as usize], counter))
+                        .filter(|(scope, _)| keep(scope))
+                        .collect(),
+                };
                 counters.sort_by_key(|(scope, _)| *scope);
                 (segment.span, counters)
             },
@@ -352,8 +384,7 @@ impl Lane {
         }
         for (id, scope) in ids.iter_mut().zip(other.scopes) {
             if id.is_none() {
-                self.scopes.push(scope);
-                *id = Some((self.scopes.len() - 1) as u32);
+                *id = Some(self.push_scope(scope));
             }
         }
         let id_of = |scope: u32| ids[scope as usize].unwrap_or(0);
