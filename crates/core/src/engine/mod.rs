@@ -15,6 +15,7 @@ pub mod lifecycle;
 mod money;
 mod orders;
 pub mod packages;
+pub mod preview;
 mod refusal;
 mod terms;
 pub mod wallet;

@@ -8,6 +8,7 @@ mod notices;
 mod quarantine;
 mod split;
 pub mod table;
+mod upcoming;
 
 pub use account::{balance, provides, show};
 pub use bill::{BillOptions, bill, share};
@@ -15,4 +16,5 @@ pub use budgets::budgets;
 pub use explain::explain;
 pub use notices::notices;
 pub use quarantine::{imports, quarantine};
+pub use upcoming::upcoming;
 pub use split::{By, Parties, cost, split, split_share};
