@@ -39,16 +39,9 @@ fn plan(charges: Vec<Charge>) -> Plan {
         title: "Calls".into(),
         unit: "account".into(),
         modes: vec![Mode::PayPerUse],
-        terms_months: Vec::new(),
-        features: Vec::new(),
-        provides: BTreeMap::new(),
-        licences: BTreeMap::new(),
         binds: Vec::new(),
-        options: Vec::new(),
         charges,
-        advice: Vec::new(),
-        bill_group: None,
-        rules: Vec::new(),
+        ..Plan::default()
     }
 }
 
@@ -81,7 +74,7 @@ fn catalogue(meter: Meter, deck: Option<Deck>, charges: Vec<Charge>) -> Catalogu
             zone: Zone::parse("+08:00").unwrap(),
             currency: Currency::parse("CNY").unwrap(),
             source: String::new(),
-            policy: Policy { renewal: RenewalRule::EndToEnd, refund: None, arrears: None },
+            policy: Policy::default(),
             meters: BTreeMap::from([(meter.id.clone(), meter)]),
             decks: deck.into_iter().map(|deck| (deck.id.clone(), deck)).collect(),
             licences: BTreeMap::new(),

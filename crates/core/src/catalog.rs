@@ -47,7 +47,7 @@ pub struct Catalogue {
 }
 
 /// Settings of the whole price list.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
     /// How the term of a renewal ends (RULES.md §3, no. 2).
     pub renewal: RenewalRule,
@@ -87,11 +87,12 @@ pub struct FullRefund {
 }
 
 /// How the end of a renewed term is found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RenewalRule {
     /// The first 00:00 strictly after (R-YKF-10): one free day.
     NextMidnight,
     /// Months counted from the purchase (R-REN-2, R-REN-4).
+    #[default]
     EndToEnd,
 }
 
@@ -107,7 +108,7 @@ pub struct Product {
 }
 
 /// A plan or edition: what one orders.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
     /// Its name in the file, unique in the catalogue: what an order says.
     pub id: String,

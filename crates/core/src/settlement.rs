@@ -34,6 +34,8 @@ pub(crate) struct Context<'a> {
     pub account: &'a AccountHead,
     /// The moment up to which it settles.
     pub at: Instant,
+    /// Whether every cycle is taken to end now.
+    pub preview: bool,
     /// The earliest time of usage counted since the last settlement.
     pub late: Option<Instant>,
     /// Who may take which usage.
@@ -121,7 +123,7 @@ pub(crate) fn settle(context: &Context<'_>, bill_id: &str, first_line: usize) ->
         let mut open = end > context.at;
         for (charge_id, zone, cycle) in known.charges_of(context.catalogues, subscription).iter() {
             let work = Work::of(subscription, charge_id, context.late);
-            let due = zone.cycle(*cycle, context.at).start == context.at;
+            let due = context.preview || zone.cycle(*cycle, context.at).start == context.at;
             if !due || work.nothing_until(context.at, subscription) {
                 open |= work.settled < end || work.recheck.is_some();
                 // Remember late usage until the charge's own settlement comes.

@@ -62,16 +62,9 @@ pub(crate) fn catalogues() -> Catalogues {
         title: id.into(),
         unit: "seat".into(),
         modes: vec![Mode::PayPerUse],
-        terms_months: Vec::new(),
-        features: Vec::new(),
-        provides: BTreeMap::new(),
-        licences: BTreeMap::new(),
         binds: Vec::new(),
-        options: Vec::new(),
         charges,
-        advice: Vec::new(),
-        bill_group: None,
-        rules: Vec::new(),
+        ..Plan::default()
     };
     let calls = vec![
         charge("minutes", Measure::Meter("minutes".into()), Cycle::Hour, "0.10"),
@@ -90,7 +83,7 @@ pub(crate) fn catalogues() -> Catalogues {
         zone: zone(),
         currency: Currency::parse("CNY").expect("a currency"),
         source: String::new(),
-        policy: Policy { renewal: RenewalRule::EndToEnd, refund: None, arrears: None },
+        policy: Policy::default(),
         meters: meters.into_iter().map(|meter| (meter.id.clone(), meter)).collect(),
         decks: BTreeMap::new(),
         licences: BTreeMap::new(),

@@ -179,7 +179,7 @@ pub fn prepare(file: &str, bytes: &[u8], folder: &Path) -> Result<Prepared, Vec<
     if !desk.diagnostics.is_empty() {
         return Err(desk.diagnostics);
     }
-    let (metering, wanted) = metering_of(&desk.catalogues, &steps, &names);
+    let (metering, wanted) = metering_of(&desk.catalogues, &zone, &steps, &names);
     for step in &mut steps {
         if let StepAction::Import(spec, _) = &mut step.action {
             spec.attributes = Attributes::Only(wanted.iter().cloned().collect());
@@ -466,7 +466,12 @@ impl Desk<'_> {
 
 /// Counters for everything that the book's accounts ever order, cut wherever one of their lines
 /// may change something; and the attributes that they look at.
-fn metering_of(catalogues: &Catalogues, steps: &[Step], names: &Names) -> (Metering, BTreeSet<String>) {
+fn metering_of(
+    catalogues: &Catalogues,
+    zone: &Zone,
+    steps: &[Step],
+    names: &Names,
+) -> (Metering, BTreeSet<String>) {
     let mut plans: BTreeMap<&str, BTreeSet<(String, String)>> = BTreeMap::new();
     let mut cuts: BTreeMap<&str, Vec<Instant>> = BTreeMap::new();
     for step in steps {
@@ -482,6 +487,17 @@ fn metering_of(catalogues: &Catalogues, steps: &[Step], names: &Names) -> (Meter
             && let Ok((catalogue, plan)) = catalogues.find_plan(plan, command.effective_at)
         {
             plans.entry(&command.account).or_default().insert((catalogue.id.clone(), plan));
+        }
+    }
+    // A preview charges what is open at its moment.
+    let mut clock = None;
+    for step in steps {
+        clock = step.at.or(clock);
+        let StepAction::Query(words) = &step.action else { continue };
+        if words.first().is_some_and(|word| word.text == "upcoming") {
+            let date = words.get(2).and_then(|word| word.text.parse().ok());
+            let at = date.map(|local| zone.at(local)).or(clock);
+            cuts.values_mut().for_each(|cuts| cuts.extend(at));
         }
     }
     let specs: Vec<_> =

@@ -17,6 +17,7 @@ pub const QUESTIONS: &[(&str, &str)] = &[
     ),
     ("cost", "cost ACCOUNT YYYY-MM [YYYY-MM] by project|application|tag:NAME|member|group|plan"),
     ("budgets", "budgets ACCOUNT [DATE | YYYY-MM]"),
+    ("upcoming", "upcoming ACCOUNT [DATE]"),
     ("explain", "explain LINE-ID"),
     ("show", "show ACCOUNT [DATE]"),
     ("provides", "provides ACCOUNT [DATE]"),
@@ -52,7 +53,7 @@ pub(crate) fn moment<'a>(run: &Run<'_>, words: &'a [Word]) -> Result<Option<Inst
             };
             Ok(Some(account.head.zone.cycle(Cycle::Month, month).end))
         }
-        "show" | "provides" | "balance" | "lifecycle" | "notices" => date(run, words, 2),
+        "show" | "provides" | "balance" | "lifecycle" | "notices" | "upcoming" => date(run, words, 2),
         "licences" => date(run, words, 2 + usize::from(application(words).is_some())),
         "may" => {
             let place = if words.get(3).is_some_and(|word| word.text == "on") { 5 } else { 3 };
@@ -77,6 +78,7 @@ pub(crate) fn answer<'a>(run: &Run<'_>, words: &'a [Word]) -> Result<Vec<String>
         }
         "cost" => views::cost(run, words),
         "budgets" => views::budgets(run, words),
+        "upcoming" => views::upcoming(run, words),
         "explain" => {
             let word = argument(words, 1, "a line's id, such as acme-2020-01-1")?;
             let (account, line) = find_line(run, &word.text).ok_or_else(|| unknown_line(word))?;

@@ -332,6 +332,11 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// The earliest time of usage of a group's accounts counted since their last settlement.
+    pub(crate) fn late_of(&self, payer: &str) -> Late {
+        self.late.get(payer).cloned().unwrap_or_default()
+    }
+
     fn schedule(&mut self, payer: String, after: Moment) {
         let Some(group) = self.groups.get(&payer) else { return };
         let none = Late::new();

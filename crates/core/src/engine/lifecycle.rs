@@ -314,8 +314,17 @@ pub fn costs(
         return Ok(Amount::ZERO);
     };
     let (takers, levels) = Default::default();
-    let context =
-        Context { view, catalogues, metering, account: head, at: within.end, late: None, takers, levels };
+    let context = Context {
+        view,
+        catalogues,
+        metering,
+        account: head,
+        at: within.end,
+        late: None,
+        preview: false,
+        takers,
+        levels,
+    };
     settlement::between(&context, one, within)
 }
 

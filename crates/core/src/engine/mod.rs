@@ -16,6 +16,7 @@ mod lifecycle_refusal;
 mod money;
 mod orders;
 pub mod packages;
+pub mod preview;
 mod refusal;
 mod terms;
 pub mod wallet;

@@ -22,7 +22,8 @@ pub(super) fn settle(desk: &Desk<'_>, late: &Late) -> Result<Vec<Fact>, Refusal>
         let Some(account) = view.account(&name) else { continue };
         let (takers, levels) = Default::default();
         let late = late.get(&name).copied();
-        let context = Context { view, catalogues, metering, account, at, late, takers, levels };
+        let context =
+            Context { view, catalogues, metering, account, at, late, preview: false, takers, levels };
         let first = lines_so_far + lines.len() + 1;
         let settled = settlement::settle(&context, &id, first)?;
         if open {

@@ -94,6 +94,12 @@ pub(super) struct Place {
     scope: u32,
 }
 
+impl Place {
+    pub(super) fn of(segment: usize, scope: u32) -> Place {
+        Place { segment, scope }
+    }
+}
+
 /// One meter's counters for one account.
 #[derive(Clone, Debug)]
 pub struct Lane {
@@ -293,7 +299,7 @@ impl Lane {
     }
 
     /// The index of the segment that holds the moment, made when it is new.
-    fn segment_at(&mut self, at: Instant) -> Result<usize, Problem> {
+    pub(super) fn segment_at(&mut self, at: Instant) -> Result<usize, Problem> {
         if self.segments.get(self.latest).is_some_and(|segment| segment.span.contains(at)) {
             return Ok(self.latest);
         }
@@ -376,6 +382,24 @@ impl Lane {
                 (segment.span, counters)
             },
         )
+    }
+
+    pub(super) fn span_of(&self, segment: usize) -> Span {
+        self.segments[segment].span
+    }
+
+    /// The counters that overlap the span, with the numbers of their scopes.
+    pub(super) fn counted_in(&self, within: Span) -> impl Iterator<Item = (u32, &Counter)> {
+        let from = self.segments.partition_point(|segment| segment.span.end <= within.start);
+        let inside = self.segments[from..].iter().take_while(move |segment| segment.span.start < within.end);
+        let counters = inside.flat_map(|segment| &segment.counters);
+        counters.filter(|(_, counter)| counter.events > 0).map(|(scope, counter)| (*scope, counter))
+    }
+
+    /// Leaves out what was counted from a moment on.
+    pub(super) fn forget_from(&mut self, at: Instant) {
+        self.segments.truncate(self.segments.partition_point(|segment| segment.span.start < at));
+        self.latest = 0;
     }
 
     /// The start of the latest segment.

@@ -12,6 +12,7 @@
 
 mod counter;
 mod deck;
+mod forecast;
 mod lane;
 
 pub use counter::{Aggregated, CountAgain, Counter, DeckCount, DeckSeconds, NANO, Share};

@@ -3,7 +3,9 @@
 use super::{Wrong, account, argument, by, date, first_of, group_of, parties, payer_of};
 use crate::report::{self, By};
 use crate::run::Run;
+use farebox_core::bill::Line;
 use farebox_core::calendar::{Cycle, Instant, Zone};
+use farebox_core::engine::{Duty, Moment, preview};
 use farebox_text::book::Word;
 
 /// The most months that one table shows.
@@ -82,4 +84,27 @@ pub(super) fn budgets<'a>(run: &Run<'_>, words: &'a [Word]) -> Result<Vec<String
     let zone = &payer_of(run, account).head.zone;
     let month = zone.cycle(Cycle::Month, month_named(words, zone).unwrap_or(run.clock));
     Ok(report::budgets(&account.head, group_of(run, &account.head.id), zone, month))
+}
+
+/// The bill of the running month: a draft to date, and a forecast to the month's end.
+pub(super) fn upcoming<'a>(run: &Run<'_>, words: &'a [Word]) -> Result<Vec<String>, Wrong<'a>> {
+    let account = account(run, words)?;
+    let payer = payer_of(run, account);
+    let (id, group, at) = (&payer.head.id, group_of(run, &account.head.id), run.clock);
+    let month = payer.head.zone.cycle(Cycle::Month, at);
+    let (catalogues, late) = (&run.prepared.catalogues, run.late_of(id));
+    let wrong =
+        |refusal| (&words[1], format!("no preview: {refusal}"), "an earlier or later date".to_owned());
+    let open = preview::draft(group, catalogues, &run.metering, id, at, &late).map_err(wrong)?;
+    let accounts: Vec<String> = group.iter().map(|account| account.head.id.clone()).collect();
+    let metering = run.metering.forecast(&accounts, month, at);
+    let after = Moment { at, done: Duty::Charges };
+    let then = preview::forecast(group, catalogues, &metering, id, after, &late, month.end).map_err(wrong)?;
+    let of_month = |group: &'_ farebox_core::account::Group| -> Vec<Line> {
+        let bill = group.get(id).and_then(|payer| payer.bills.get(&month.start));
+        bill.map(|bill| bill.lines.clone()).unwrap_or_default()
+    };
+    let mut to_date = of_month(group);
+    to_date.extend(open);
+    Ok(report::upcoming(&account.head, &payer.head, (month, at), &to_date, &of_month(&then)))
 }

@@ -10,6 +10,7 @@ mod notices;
 mod quarantine;
 mod split;
 pub mod table;
+mod upcoming;
 
 pub use account::{balance, provides, show};
 pub use bill::{BillOptions, bill, share};
@@ -20,3 +21,4 @@ pub(crate) use lifecycle::lifecycle;
 pub use notices::notices;
 pub use quarantine::{imports, quarantine};
 pub use split::{By, Parties, cost, split, split_share};
+pub use upcoming::upcoming;
