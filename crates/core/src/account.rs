@@ -7,6 +7,7 @@ use crate::bill::{Bill, ChargeKey, Charged};
 use crate::budget::{Budget, Spending};
 use crate::calendar::{Instant, Span, Zone};
 use crate::ledger::Ledger;
+use crate::lifecycle::{Lifecycle, Step};
 use crate::money::{Amount, Currency, Exact};
 use crate::notice::Notice;
 use crate::subscription::Subscription;
@@ -104,6 +105,8 @@ pub trait View {
     fn budgets(&self, account: &str) -> Vec<&Budget>;
     /// What an account's lines of a month come to, by the start of the month of the payer's bill.
     fn spending(&self, account: &str, month: Instant) -> Option<&Spending>;
+    /// The tier and arrears of an account, and its subscriptions that are not active.
+    fn lifecycle(&self, account: &str) -> Option<&Lifecycle>;
 }
 
 /// A billing group in memory: accounts that share a payer. Its facts are its only source.
@@ -131,6 +134,10 @@ pub struct Account {
     pub budgets: BTreeMap<String, Budget>,
     /// What was spent, by the start of the month; of a master with what its members spent.
     pub spending: BTreeMap<Instant, Spending>,
+    /// Its tier, arrears, and subscriptions that are not active.
+    pub lifecycle: Lifecycle,
+    /// How that came about, in order.
+    pub history: Vec<Step>,
 }
 
 impl AccountHead {
@@ -225,5 +232,9 @@ impl View for Group {
 
     fn spending(&self, account: &str, month: Instant) -> Option<&Spending> {
         self.accounts.get(account)?.spending.get(&month)
+    }
+
+    fn lifecycle(&self, account: &str) -> Option<&Lifecycle> {
+        self.accounts.get(account).map(|account| &account.lifecycle)
     }
 }

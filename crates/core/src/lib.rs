@@ -19,6 +19,7 @@ pub mod catalog;
 pub mod engine;
 pub mod explain;
 pub mod ledger;
+pub mod lifecycle;
 pub mod metering;
 pub mod money;
 pub mod notice;

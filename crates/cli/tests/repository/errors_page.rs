@@ -4,9 +4,9 @@
 use crate::common::{files_below, root, text};
 use farebox_core::calendar::Zone;
 use farebox_core::catalog::Mode;
-use farebox_core::engine::{OrderRefusal, REFUSAL_CODES, Refusal, budgets};
+use farebox_core::engine::{OrderRefusal, REFUSAL_CODES, Refusal, budgets, lifecycle};
 use farebox_core::metering::Problem;
-use farebox_core::money::{Currency, Exact};
+use farebox_core::money::{Amount, Currency, Exact};
 use std::collections::{BTreeMap, BTreeSet};
 
 const PAGE: &str = "docs/errors.md";
@@ -98,7 +98,26 @@ fn refusals() -> Vec<Refusal> {
         budgets::Refusal::UnknownProduct { product: "phone".into(), known: names(&["phones"]) },
     ];
     let budgets = budgets.map(Refusal::Budgets);
-    others.into_iter().chain(orders.map(Refusal::Order)).chain(budgets).collect()
+    let owed = (Amount::quantise(Exact::whole(30)).unwrap(), currency("USD"));
+    let (payer, account) = ("acme".to_owned(), "acme".to_owned());
+    let life = [
+        lifecycle::Refusal::Frozen {
+            subject: "calls".into(),
+            since: at,
+            until: Some(at),
+            payer: payer.clone(),
+            owed,
+        },
+        lifecycle::Refusal::Lapsed { subscription: name(), since: at, until: Some(at), expired: at },
+        lifecycle::Refusal::Suspended { account: "acme-sales".into(), by: account.clone() },
+        lifecycle::Refusal::OnlyPart { payer: payer.clone(), owed, until: Some(at) },
+        lifecycle::Refusal::UnknownTier { tier: "V9".into(), known: names(&["V0", "V1"]) },
+        lifecycle::Refusal::TierOfPayer { account: "acme-sales".into(), payer },
+        lifecycle::Refusal::AlreadySuspended(account.clone()),
+        lifecycle::Refusal::NotSuspended(account),
+    ];
+    let subjects = budgets.into_iter().chain(life.map(Refusal::from));
+    others.into_iter().chain(orders.map(Refusal::Order)).chain(subjects).collect()
 }
 
 /// One problem of each kind.
@@ -107,6 +126,7 @@ fn problems() -> Vec<Problem> {
         Problem::UnknownAccount("acme".into()),
         Problem::NothingMeasures("call".into()),
         Problem::NoSubscription,
+        Problem::Frozen,
         Problem::MissingAttribute("seconds".into()),
         Problem::NotANumber("seconds".into(), "many".into()),
         Problem::Negative("seconds".into()),

@@ -18,6 +18,7 @@ mod tests;
 mod time;
 mod verb;
 mod verb_budget;
+mod verb_lifecycle;
 
 pub use ast::*;
 pub use import::PRESETS;

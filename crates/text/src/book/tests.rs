@@ -32,19 +32,19 @@ fn check_verb(line: &str, expected: &str) {
 fn accounts_are_opened() {
     check_verb(
         "open acme",
-        "Open(Open { account: acme@17, title: None, currency: None, zone: None, payer: None })",
+        "Open(Open { account: acme@17, title: None, currency: None, zone: None, payer: None, tier: None })",
     );
     check_verb(
         r#"open acme "Acme \"A\" \\ Ltd" currency CNY zone +08:00"#,
-        r#"Open(Open { account: acme@17, title: Some(Acme "A" \ Ltd@22), currency: Some(CNY), zone: Some(ZoneWord { zone: +08:00, column: 60 }), payer: None })"#,
+        r#"Open(Open { account: acme@17, title: Some(Acme "A" \ Ltd@22), currency: Some(CNY), zone: Some(ZoneWord { zone: +08:00, column: 60 }), payer: None, tier: None })"#,
     );
     check_verb(
         "open acme Acme",
-        r#"22: unexpected "Acme"; expected a title in quotes, currency, zone or member, as in `open ACCOUNT ["TITLE"] [currency CODE] [zone ZONE] [member of ACCOUNT]`"#,
+        r#"22: unexpected "Acme"; expected a title in quotes, currency, zone, member or tier, as in `open ACCOUNT ["TITLE"] [currency CODE] [zone ZONE] [member of ACCOUNT] [tier TIER]`"#,
     );
     check_verb(
         "open acme curency CNY",
-        r#"22: unexpected "curency"; expected a title in quotes, currency, zone or member, as in `open ACCOUNT ["TITLE"] [currency CODE] [zone ZONE] [member of ACCOUNT]`; did you mean "currency"?"#,
+        r#"22: unexpected "curency"; expected a title in quotes, currency, zone, member or tier, as in `open ACCOUNT ["TITLE"] [currency CODE] [zone ZONE] [member of ACCOUNT] [tier TIER]`; did you mean "currency"?"#,
     );
     check_verb(
         "open acme currency cny",
@@ -267,11 +267,16 @@ fn usage_is_stated_and_taken_back() {
     check_verb("void /x1", "17: an empty source or id; expected SOURCE/ID, such as book/x1");
 }
 
+/// The verbs as messages list them.
+fn verbs() -> String {
+    super::VERBS.iter().map(|(verb, _)| *verb).collect::<Vec<_>>().join(", ")
+}
+
 #[test]
 fn verbs_and_directives_are_known() {
     check_verb(
         "subscrbe acme p",
-        "12: unknown verb \"subscrbe\"; expected one of open, subscribe, add, remove, cancel, unsubscribe, stop, start, renew, change, discount, price, topup, use, usage, void, budget; did you mean \"subscribe\"?",
+        &format!("12: unknown verb \"subscrbe\"; expected one of {}; did you mean \"subscribe\"?", verbs()),
     );
     check_verb("", "11: the line ends; expected a verb, as in `2020-01-04 13:23:56 VERB …`");
     check_verb("zone UTC", "12: zone after a date; expected zone on a line of its own, without a date");
@@ -451,11 +456,14 @@ fn queries_and_refusals_carry_what_is_expected() {
     );
     check(
         "! x: y\n$\nout\n2020-01-04 cancel a/b\n!\n2020-01-04 cancel a/b\n\n! x: y\n2020-01-04 cancl a/b\n! x: y\n",
-        "t.book:1:1: an expected refusal without its command; expected ! directly below the command that is refused, once\n\
+        &format!(
+            "t.book:1:1: an expected refusal without its command; expected ! directly below the command that is refused, once\n\
          t.book:2:2: a $ without a query; expected a query such as $ bill acme 2020-01\n\
          t.book:5:2: the line ends; expected the refusal, such as ! mode-not-offered: basic-seat is pay-per-use\n\
          t.book:8:1: an expected refusal without its command; expected ! directly below the command that is refused, once\n\
-         t.book:9:12: unknown verb \"cancl\"; expected one of open, subscribe, add, remove, cancel, unsubscribe, stop, start, renew, change, discount, price, topup, use, usage, void, budget; did you mean \"cancel\"?",
+         t.book:9:12: unknown verb \"cancl\"; expected one of {}; did you mean \"cancel\"?",
+            verbs()
+        ),
     );
 }
 
