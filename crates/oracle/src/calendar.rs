@@ -1,5 +1,6 @@
 //! Hours, days and months on a wall clock.
 
+use crate::number::Number;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::{Offset, TimeZone};
 use jiff::{Span, Timestamp};
@@ -70,9 +71,9 @@ pub fn cycle_end(zone: &TimeZone, cycle: Cycle, start: Timestamp) -> Timestamp {
     }
 }
 
-/// The last cycle end that is not after a moment.
-pub fn last_end(zone: &TimeZone, cycle: Cycle, at: Timestamp) -> Timestamp {
-    cycle_start(zone, cycle, at)
+/// Seconds between two moments.
+pub fn seconds(start: Timestamp, end: Timestamp) -> Number {
+    Number::new(end.as_nanosecond() - start.as_nanosecond(), 1_000_000_000)
 }
 
 /// Months after a start, then the first 00:00 strictly after that (R-YKF-3).

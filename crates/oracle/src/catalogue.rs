@@ -19,14 +19,29 @@ pub struct Catalogue {
     pub effective: Option<Timestamp>,
     /// The wall clock of its cycles.
     pub zone: TimeZone,
+    /// Of its prices.
+    pub currency: String,
     /// Whether a renewed term ends by the rule of a purchase, and not end to end.
     pub renewal_by_midnight: bool,
+    /// What comes back of a term given up; `None`: it cannot be.
+    pub refund: Option<Refund>,
     /// Meters by name.
     pub meters: BTreeMap<String, Meter>,
     /// Decks by name.
     pub decks: BTreeMap<String, Deck>,
     /// Plans by name.
     pub plans: BTreeMap<String, Plan>,
+}
+
+/// What comes back of a term given up.
+#[derive(Clone, Debug)]
+pub struct Refund {
+    /// In percent of what was paid.
+    pub fee_percent: Number,
+    /// Whether consumption counts by days of months of 30 days, and not by hours.
+    pub by_days: bool,
+    /// Within how many days, and how often, everything comes back.
+    pub full: Option<(i64, i64)>,
 }
 
 /// What one orders.
@@ -36,6 +51,8 @@ pub struct Plan {
     pub product: String,
     /// Attributes that usage must match.
     pub binds: Vec<String>,
+    /// What an order states and cannot change.
+    pub options: Vec<String>,
     /// Whether `pay-per-use` and `prepaid` are offered.
     pub modes: Vec<String>,
     /// Terms.
@@ -283,7 +300,9 @@ pub fn read(file: &str) -> Catalogue {
             text.parse().unwrap_or_else(|_| text.parse::<Date>().expect("a date").at(0, 0, 0, 0));
         calendar::moment(&zone, local)
     });
-    let renewal = get(root, "policy").and_then(|policy| text_of(table(policy), "renewal"));
+    let policy = get(root, "policy").map(table);
+    let renewal = policy.and_then(|policy| text_of(policy, "renewal"));
+    let refund = policy.and_then(|policy| get(policy, "refund")).map(|value| refund(table(value)));
     let mut plans = BTreeMap::new();
     for (product, fields) in tables(root, "products") {
         for (name, fields) in tables(fields, "plans") {
@@ -294,10 +313,21 @@ pub fn read(file: &str) -> Catalogue {
         id: text_of(head, "id").expect("id"),
         effective,
         zone,
+        currency: text_of(head, "currency").expect("currency"),
+        refund,
         renewal_by_midnight: renewal.as_deref() == Some("next-midnight"),
         meters: tables(root, "meters").into_iter().map(|(name, fields)| (name, meter(fields))).collect(),
         decks: tables(root, "decks").into_iter().map(|(name, fields)| (name, deck(fields))).collect(),
         plans,
+    }
+}
+
+fn refund(fields: &Table<'_>) -> Refund {
+    let count = |name: &str| text_of(fields, name).map(|text| text.parse::<i64>().expect("a count"));
+    Refund {
+        fee_percent: number_of(fields, "fee-percent").unwrap_or_else(zero),
+        by_days: text_of(fields, "count").as_deref() == Some("days-of-30"),
+        full: count("full-within-days").zip(count("full-times")),
     }
 }
 
@@ -309,7 +339,14 @@ fn plan(product: &str, fields: &Table<'_>) -> Plan {
     };
     let terms =
         texts_of(fields, "terms-months").iter().map(|months| months.parse().expect("months")).collect();
-    Plan { product: product.to_owned(), binds: texts_of(fields, "binds"), modes, terms, charges }
+    Plan {
+        product: product.to_owned(),
+        binds: texts_of(fields, "binds"),
+        options: texts_of(fields, "options"),
+        modes,
+        terms,
+        charges,
+    }
 }
 
 fn cycle(name: &str) -> Option<Cycle> {

@@ -1,78 +1,143 @@
-//! What happened, as plain data.
+//! What happened, as plain data: the lines of a book.
 
-use crate::number::Number;
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use std::collections::BTreeMap;
 
-/// An account and all that it did.
+/// A line of a book.
 #[derive(Clone, Debug)]
-pub struct Account {
-    /// Its name.
-    pub name: String,
-    /// The wall clock of its bills' months.
-    pub zone: TimeZone,
-    /// Orders.
-    pub subscriptions: Vec<Subscription>,
-    /// Usage as it arrived, in that order.
-    pub events: Vec<Event>,
-    /// Usage taken back: when that was said, and the source and id.
-    pub voids: Vec<(Timestamp, String, String)>,
-    /// Discounts.
-    pub discounts: Vec<Discount>,
-    /// Negotiated prices, in the order in which they were said.
-    pub prices: Vec<AgreedPrice>,
-    /// Money that came in.
-    pub topups: Vec<(Timestamp, Number)>,
+pub struct Line {
+    /// Its date.
+    pub at: Timestamp,
+    /// Whom it is about; empty for usage taken back.
+    pub account: String,
+    /// What it says.
+    pub what: What,
 }
 
-/// An order.
-#[derive(Clone, Debug)]
-pub struct Subscription {
-    /// Its name.
-    pub name: String,
-    /// The price list.
-    pub catalogue: String,
-    /// The plan.
-    pub plan: String,
-    /// Months of a prepaid term; `None`: pay-per-use.
-    pub months: Option<i64>,
-    /// When.
-    pub start: Timestamp,
-    /// The place among all lines.
-    pub line: usize,
-    /// Units at the start.
-    pub quantity: u32,
-    /// Later changes, in the order in which they were said.
-    pub changes: Vec<Change>,
-    /// The end of a pay-per-use subscription.
-    pub cancelled: Option<Timestamp>,
-    /// Renewals: when, the place among all lines, the months.
-    pub renewals: Vec<(Timestamp, usize, i64)>,
-    /// Moments at which it was stopped (`true`) or started again.
-    pub stops: Vec<(Timestamp, bool)>,
-    /// What was stated with it: bindings, project, tags.
-    pub attributes: BTreeMap<String, String>,
+/// How an order is paid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Payment {
+    /// Not said.
+    Unsaid,
+    /// Pay-per-use.
+    PayPerUse,
+    /// For so many months.
+    Prepaid(i64),
 }
 
-/// More or fewer units.
+/// What a line says.
 #[derive(Clone, Debug)]
-pub struct Change {
-    /// When it was said.
-    pub said: Timestamp,
-    /// From when it holds.
-    pub effective: Timestamp,
-    /// How many more; fewer below zero.
-    pub units: i64,
+pub enum What {
+    /// An account begins.
+    Open {
+        /// The wall clock of its bills' months; the book's where none is said.
+        zone: Option<String>,
+        /// Who pays for it.
+        payer: Option<String>,
+    },
+    /// An order.
+    Subscribe {
+        /// The plan.
+        plan: String,
+        /// Units.
+        units: u32,
+        /// Its name.
+        name: String,
+        /// How it is paid.
+        payment: Payment,
+        /// Bindings, options, project, tags.
+        attributes: Vec<(String, String)>,
+    },
+    /// More or fewer units.
+    Change {
+        /// The subscription.
+        name: String,
+        /// How many more; fewer below zero.
+        units: i64,
+        /// From when, if not from now.
+        effective: Option<Timestamp>,
+    },
+    /// An end.
+    Cancel {
+        /// The subscription.
+        name: String,
+    },
+    /// A term given up.
+    Unsubscribe {
+        /// The subscription.
+        name: String,
+    },
+    /// A pause (`stop`) or its end.
+    Stop {
+        /// The subscription.
+        name: String,
+        /// Whether it stops.
+        stop: bool,
+    },
+    /// One more term.
+    Renew {
+        /// The subscription.
+        name: String,
+        /// Its months.
+        months: i64,
+    },
+    /// Another way to pay.
+    ChangeMode {
+        /// The subscription.
+        name: String,
+        /// The way wished.
+        payment: Payment,
+    },
+    /// A percentage off.
+    Discount {
+        /// 10 for 10 %.
+        percent: String,
+        /// `PLAN` or `PLAN/CHARGE`.
+        on: Option<String>,
+        /// Its end.
+        until: Option<Timestamp>,
+    },
+    /// A negotiated price.
+    Price {
+        /// `PLAN/CHARGE`.
+        on: String,
+        /// Of a unit.
+        price: String,
+        /// Its end.
+        until: Option<Timestamp>,
+    },
+    /// Money comes in.
+    TopUp {
+        /// How much.
+        amount: String,
+    },
+    /// Usage.
+    Usage {
+        /// What identifies it; its source is `book`.
+        id: String,
+        /// A higher one replaces what was said before.
+        revision: u64,
+        /// `call`.
+        kind: String,
+        /// When it happened, or ended.
+        time: Timestamp,
+        /// When it began, where that is said.
+        start: Option<Timestamp>,
+        /// Everything else, project and tags too.
+        attributes: Vec<(String, String)>,
+    },
+    /// Usage taken back.
+    Void {
+        /// Its id.
+        id: String,
+    },
 }
 
 /// A piece of usage.
 #[derive(Clone, Debug)]
 pub struct Event {
-    /// When it arrived.
-    pub arrived: Timestamp,
-    /// Who says so, and what it is called there.
-    pub identity: (String, String),
+    /// Whose.
+    pub account: String,
     /// A higher one replaces what was said before.
     pub revision: u64,
     /// `call`.
@@ -83,40 +148,6 @@ pub struct Event {
     pub start: Option<Timestamp>,
     /// Everything else, project and tags too.
     pub attributes: BTreeMap<String, String>,
-}
-
-/// A percentage off.
-#[derive(Clone, Debug)]
-pub struct Discount {
-    /// From when.
-    pub from: Timestamp,
-    /// The place among all lines.
-    pub line: usize,
-    /// Until when.
-    pub until: Option<Timestamp>,
-    /// 10 for 10 %.
-    pub percent: Number,
-    /// Only on this plan.
-    pub plan: Option<String>,
-    /// Only on this charge of it.
-    pub charge: Option<String>,
-}
-
-/// A price of one account.
-#[derive(Clone, Debug)]
-pub struct AgreedPrice {
-    /// From when.
-    pub from: Timestamp,
-    /// The place among all lines.
-    pub line: usize,
-    /// Until when.
-    pub until: Option<Timestamp>,
-    /// The plan.
-    pub plan: String,
-    /// Its charge.
-    pub charge: String,
-    /// Of a unit.
-    pub price: Number,
 }
 
 /// How a bill splits: application, project and tags (R-ORG-2).

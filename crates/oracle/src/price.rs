@@ -5,7 +5,6 @@ use crate::catalogue::{Deck, Model, Row, Tier};
 use crate::number::{Number, whole, zero};
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
-use num_traits::{Signed, Zero};
 
 /// What so many units of an accumulation cost, free units taken off already.
 pub fn cumulative(model: &Model, units: &Number) -> Number {
@@ -69,5 +68,5 @@ pub fn call(deck: &Deck, row: &Row, zone: &TimeZone, start: Timestamp, seconds: 
         cost += &prices[in_band] * whole(step) / whole(60);
         charged += step;
     }
-    (if charged == 0 { Number::zero() } else { whole(charged) }, cost)
+    (if charged == 0 { zero() } else { whole(charged) }, cost)
 }

@@ -1,7 +1,7 @@
 //! Units held over time: each one with the moment it came and the moment it went.
 
+use crate::account::Subscription;
 use crate::calendar;
-use crate::history::Subscription;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -15,11 +15,10 @@ pub struct Unit {
     pub until: Option<Timestamp>,
 }
 
-/// All units that a subscription ever had, by what had been said before a moment. The newest are
-/// removed first.
-pub fn units(subscription: &Subscription, end: Option<Timestamp>, known: Timestamp) -> Vec<Unit> {
-    let mut changes: Vec<_> = subscription.changes.iter().filter(|change| change.said < known).collect();
-    changes.sort_by_key(|change| change.effective);
+/// All units that a subscription ever had. The newest are removed first.
+pub fn units(subscription: &Subscription) -> Vec<Unit> {
+    let mut changes = subscription.changes.clone();
+    changes.sort_by_key(|(effective, _)| *effective);
     let mut all: Vec<Unit> = Vec::new();
     let mut present: Vec<usize> = Vec::new();
     let add = |count: i64, at: Timestamp, all: &mut Vec<Unit>, present: &mut Vec<usize>| {
@@ -29,25 +28,31 @@ pub fn units(subscription: &Subscription, end: Option<Timestamp>, known: Timesta
         }
     };
     add(i64::from(subscription.quantity), subscription.start, &mut all, &mut present);
-    for change in changes {
-        add(change.units, change.effective, &mut all, &mut present);
-        for _ in change.units..0 {
+    let end = subscription.end;
+    // What would come after the end never does.
+    for (effective, units) in changes.into_iter().filter(|(from, _)| end.is_none_or(|end| *from <= end)) {
+        add(units, effective, &mut all, &mut present);
+        for _ in units..0 {
             if let Some(newest) = present.pop() {
-                all[newest].until = Some(change.effective);
+                all[newest].until = Some(effective);
             }
         }
     }
-    if let Some(end) = end.filter(|end| *end < known) {
-        for unit in present {
-            all[unit].until = Some(end);
-        }
+    for unit in present {
+        all[unit].until = end;
     }
     all
 }
 
-/// The days that a unit is charged for, up to a moment: the date, and the moment on that day from
-/// which it was there. A day on which it was added and removed counts, also in one moment.
-pub fn days(unit: &Unit, zone: &TimeZone, last_day: bool, up_to: Timestamp) -> Vec<(Date, Timestamp)> {
+/// The days that a unit is charged for within a span: the moment on that day from which it was
+/// there, and the date. A day on which it was added and removed counts, also in one moment.
+pub fn days(
+    unit: &Unit,
+    zone: &TimeZone,
+    last_day: bool,
+    from: Timestamp,
+    up_to: Timestamp,
+) -> Vec<(Timestamp, Date)> {
     let first = calendar::local(zone, unit.from).date();
     // The first day that is not charged any more.
     let stop = match unit.until {
@@ -60,9 +65,13 @@ pub fn days(unit: &Unit, zone: &TimeZone, last_day: bool, up_to: Timestamp) -> V
         None => calendar::local(zone, up_to).date().tomorrow().expect("in range"),
     };
     let mut result = Vec::new();
-    let mut date = first;
-    while date < stop && calendar::midnight(zone, date) < up_to {
-        result.push((date, calendar::midnight(zone, date).max(unit.from)));
+    let mut date = first.max(calendar::local(zone, from).date());
+    while date < stop {
+        let midnight = calendar::midnight(zone, date);
+        if midnight >= up_to {
+            break;
+        }
+        result.push((midnight.max(unit.from), date));
         date = date.tomorrow().expect("in range");
     }
     result

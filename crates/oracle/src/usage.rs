@@ -1,41 +1,100 @@
 //! Which usage counts, who takes it, and how much it is.
 
+use crate::account::{Account, Subscription};
+use crate::calendar;
 use crate::catalogue::{Catalogue, Condition, Measure, Meter};
-use crate::history::{Account, Event, Subscription};
+use crate::history::Event;
 use crate::number::{Number, decimal, up_to, whole, zero};
 use crate::price;
 use jiff::Timestamp;
-use num_traits::Signed;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
-/// The events that count by what had arrived before a moment: of each identity the highest
-/// revision, once, unless it was taken back, before or after it arrived.
-pub fn known(account: &Account, before: Timestamp) -> Vec<&Event> {
-    let mut by_identity: BTreeMap<&(String, String), &Event> = BTreeMap::new();
-    for event in account.events.iter().filter(|event| event.arrived < before) {
-        match by_identity.get(&event.identity) {
-            Some(there) if there.revision >= event.revision => {}
-            _ => {
-                by_identity.insert(&event.identity, event);
+/// An account, a price list and a meter of it.
+pub(crate) type Measured = (String, String, String);
+
+/// All usage that counts: of each identity the highest revision, once, unless it was taken back,
+/// before or after it arrived.
+#[derive(Debug, Default)]
+pub(crate) struct Usage {
+    events: BTreeMap<String, Rc<Event>>,
+    voided: BTreeSet<String>,
+    /// What each meter counts, in the order of time.
+    counted: BTreeMap<Measured, Vec<Counted>>,
+}
+
+impl Usage {
+    /// A piece of usage arrives. Answers what has changed: by which meters, and from when.
+    pub(crate) fn arrive(
+        &mut self,
+        lists: &[Catalogue],
+        id: &str,
+        event: Event,
+    ) -> Vec<(Measured, Timestamp)> {
+        let known = self.events.get(id);
+        if self.voided.contains(id) || known.is_some_and(|known| known.revision >= event.revision) {
+            return Vec::new();
+        }
+        let mut changed = self.take_back(lists, id);
+        let event = Rc::new(event);
+        for (measured, meter) in meters(lists, &event.account) {
+            if let Some(value) = counts(meter, &event).then(|| value(meter, &event)).flatten() {
+                let at = moment(meter, &event);
+                let all = self.counted.entry(measured.clone()).or_default();
+                let place = all.partition_point(|one| one.at <= at);
+                all.insert(place, Counted { at, value, event: event.clone() });
+                changed.push((measured, at));
             }
         }
+        self.events.insert(id.to_owned(), event);
+        changed
     }
-    let voided = |event: &Event| {
-        account.voids.iter().any(|(at, source, id)| {
-            *at < before
-                && (source.as_str(), id.as_str()) == (event.identity.0.as_str(), event.identity.1.as_str())
-        })
-    };
-    by_identity.into_values().filter(|event| !voided(event)).collect()
+
+    /// Usage is taken back for good.
+    pub(crate) fn void(&mut self, lists: &[Catalogue], id: &str) -> Vec<(Measured, Timestamp)> {
+        self.voided.insert(id.to_owned());
+        self.take_back(lists, id)
+    }
+
+    fn take_back(&mut self, lists: &[Catalogue], id: &str) -> Vec<(Measured, Timestamp)> {
+        let Some(event) = self.events.remove(id) else { return Vec::new() };
+        let mut changed = Vec::new();
+        for (measured, _) in meters(lists, &event.account) {
+            let Some(all) = self.counted.get_mut(&measured) else { continue };
+            if let Some(index) = all.iter().position(|one| Rc::ptr_eq(&one.event, &event)) {
+                changed.push((measured, all.remove(index).at));
+            }
+        }
+        changed
+    }
+
+    /// What a meter counts.
+    pub(crate) fn counted(&self, account: &str, catalogue: &str, meter: &str) -> &[Counted] {
+        let measured = (account.to_owned(), catalogue.to_owned(), meter.to_owned());
+        self.counted.get(&measured).map(Vec::as_slice).unwrap_or_default()
+    }
+}
+
+/// The meters of all price lists, for an account. Versions of a list have the same meters.
+fn meters<'l>(
+    lists: &'l [Catalogue],
+    account: &'l str,
+) -> impl Iterator<Item = (Measured, &'l Meter)> + use<'l> {
+    let first = |list: &Catalogue| lists.iter().find(|one| one.id == list.id).map(std::ptr::from_ref);
+    lists.iter().filter(move |list| first(list) == Some(std::ptr::from_ref(*list))).flat_map(move |list| {
+        list.meters
+            .iter()
+            .map(move |(name, meter)| ((account.to_owned(), list.id.clone(), name.clone()), meter))
+    })
 }
 
 /// The moment that decides to which period an event belongs.
-pub fn moment(meter: &Meter, event: &Event) -> Timestamp {
+fn moment(meter: &Meter, event: &Event) -> Timestamp {
     if meter.by_start { event.start.unwrap_or(event.time) } else { event.time }
 }
 
 /// Whether a meter counts an event.
-pub fn counts(meter: &Meter, event: &Event) -> bool {
+fn counts(meter: &Meter, event: &Event) -> bool {
     let holds = |(attribute, condition): &(String, Condition)| {
         let Some(value) = event.attributes.get(attribute) else { return false };
         match condition {
@@ -50,7 +109,7 @@ pub fn counts(meter: &Meter, event: &Event) -> bool {
 }
 
 /// The value of an event under a meter, rounded as each is; `None` where it cannot be billed.
-pub fn value(meter: &Meter, event: &Event) -> Option<Number> {
+fn value(meter: &Meter, event: &Event) -> Option<Number> {
     if meter.aggregate == "count" {
         return Some(whole(1));
     }
@@ -66,73 +125,66 @@ pub fn value(meter: &Meter, event: &Event) -> Option<Number> {
 }
 
 /// Whether a subscription measures an event by a meter: by its plan, its bindings and its time.
-fn measures(
-    catalogue: &Catalogue,
-    subscription: &Subscription,
-    end: Option<Timestamp>,
-    name: &str,
-    event: &Event,
-) -> bool {
-    let plan = &catalogue.plans[&subscription.plan];
-    let mode = if subscription.months.is_some() { "prepaid" } else { "pay-per-use" };
-    let at = moment(&catalogue.meters[name], event);
+fn measures(list: &Catalogue, subscription: &Subscription, name: &str, one: &Counted) -> bool {
+    let plan = &list.plans[&subscription.plan];
     let by_it = |charge: &crate::catalogue::Charge| {
-        let offered = charge.modes.iter().any(|offered| offered == mode);
-        offered && matches!(&charge.measure, Measure::Meter(meter) if meter == name)
+        charge.modes.iter().any(|offered| offered == subscription.mode())
+            && matches!(&charge.measure, Measure::Meter(meter) if meter == name)
     };
-    subscription.start <= at
-        && end.is_none_or(|end| at < end)
-        && plan.binds.iter().all(|name| subscription.attributes.get(name) == event.attributes.get(name))
+    let bound = |name: &String| subscription.attributes.get(name) == one.event.attributes.get(name);
+    subscription.start <= one.at
+        && subscription.end.is_none_or(|end| one.at < end)
+        && plan.binds.iter().all(bound)
         && plan.charges.iter().any(by_it)
 }
 
-/// The events that one subscription takes by a meter: of those of a product that measure by it and
+/// Whether one subscription takes an event by a meter: of those of a product that measure by it and
 /// whose bindings match, the one with the most bindings takes a piece of usage, then the one that
-/// began first, then by name.
-pub fn taken<'e>(
-    catalogues: &[Catalogue],
+/// began first, then by name (DECISIONS 10).
+pub(crate) fn takes(
+    lists: &[Catalogue],
     account: &Account,
-    ends: &BTreeMap<String, Option<Timestamp>>,
     subscription: &Subscription,
     meter: &str,
-    events: &[&'e Event],
-) -> Vec<&'e Event> {
-    let of = |one: &Subscription| catalogues.iter().find(|list| list.id == one.catalogue).expect("read");
-    let product = |one: &Subscription| (one.catalogue.clone(), of(one).plans[&one.plan].product.clone());
+    event: &Counted,
+) -> bool {
+    let of = |one: &Subscription| lists.iter().find(|list| list.id == one.catalogue).expect("read");
+    if !measures(of(subscription), subscription, meter, event) {
+        return false;
+    }
+    let product = |one: &Subscription| &of(one).plans[&one.plan].product;
     let rank = |one: &Subscription| {
         let bindings = of(one).plans[&one.plan].binds.len();
-        (std::cmp::Reverse(bindings), one.start, one.name.clone())
+        (std::cmp::Reverse(bindings), one.start)
     };
-    let rivals: Vec<&Subscription> =
-        account.subscriptions.iter().filter(|one| product(one) == product(subscription)).collect();
-    let takes = |event: &Event| {
-        let fitting = rivals.iter().filter(|one| measures(of(one), one, ends[&one.name], meter, event));
-        fitting.min_by_key(|one| rank(one)).is_some_and(|best| best.name == subscription.name)
-    };
-    let counted = events.iter().copied().filter(|event| counts(&of(subscription).meters[meter], event));
-    counted.filter(|event| takes(event)).collect()
+    account.subscriptions.iter().all(|rival| {
+        let better = (rank(rival), &rival.name) < (rank(subscription), &subscription.name);
+        let same = rival.catalogue == subscription.catalogue && product(rival) == product(subscription);
+        !(better && same && measures(of(rival), rival, meter, event))
+    })
 }
 
-/// A counted event of a charge: its moment, what it adds, and itself.
+/// A counted event: its moment, what it adds, and itself.
 #[derive(Clone, Debug)]
-pub struct Counted<'e> {
+pub struct Counted {
     /// The moment that decides its period.
     pub at: Timestamp,
     /// Its value.
     pub value: Number,
     /// The event.
-    pub event: &'e Event,
+    pub event: Rc<Event>,
 }
 
-/// The measured quantity of some events, in the order of time, at a moment.
-pub fn quantity(meter: &Meter, events: &[Counted<'_>]) -> Number {
+/// The measured quantity of some events, in the order of time.
+pub(crate) fn quantity<'c>(meter: &Meter, events: impl IntoIterator<Item = &'c Counted>) -> Number {
+    let events = events.into_iter();
     match meter.aggregate.as_str() {
-        "count" | "sum" => events.iter().map(|one| one.value.clone()).sum(),
-        "max" => events.iter().map(|one| one.value.clone()).max().unwrap_or_else(zero),
+        "count" | "sum" => events.fold(zero(), |sum, one| sum + &one.value),
+        "max" => events.fold(zero(), |most, one| most.max(one.value.clone())),
         "latest" => events.last().map_or_else(zero, |one| one.value.clone()),
         "unique" => {
             let of = meter.of.as_ref().expect("unique values of something");
-            let different: BTreeSet<_> = events.iter().map(|one| one.event.attributes.get(of)).collect();
+            let different: BTreeSet<_> = events.map(|one| one.event.attributes.get(of)).collect();
             whole(i64::try_from(different.len()).expect("a small number"))
         }
         other => unreachable!("{other}"),
@@ -140,32 +192,21 @@ pub fn quantity(meter: &Meter, events: &[Counted<'_>]) -> Number {
 }
 
 /// Value × hours over a stretch: each value holds until the next.
-pub fn weighted(events: &[Counted<'_>], from: Timestamp, until: Timestamp) -> Number {
+pub(crate) fn weighted(events: &[Counted], from: Timestamp, until: Timestamp) -> Number {
     let mut sum = zero();
     for (index, one) in events.iter().enumerate() {
         let next = events.get(index + 1).map_or(until, |next| next.at);
         let (start, end) = (one.at.max(from), next.min(until));
         if start < end {
-            sum += &one.value * hours(start, end);
+            sum += &one.value * calendar::seconds(start, end) / whole(3600);
         }
     }
     sum
 }
 
-/// Hours between two moments.
-pub fn hours(start: Timestamp, end: Timestamp) -> Number {
-    seconds(start, end) / whole(3600)
-}
-
-/// Seconds between two moments.
-pub fn seconds(start: Timestamp, end: Timestamp) -> Number {
-    let nanoseconds = end.as_nanosecond() - start.as_nanosecond();
-    Number::new(nanoseconds.into(), 1_000_000_000.into())
-}
-
 /// The group of an event under a charge: the values of what it accumulates per, and the prefix
 /// that a call falls under. `None` where no row of a deck fits.
-pub fn group(
+pub(crate) fn group(
     catalogue: &Catalogue,
     per: &[String],
     deck: Option<&str>,

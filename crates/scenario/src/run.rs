@@ -218,8 +218,10 @@ impl<'a> Run<'a> {
     /// # Errors
     /// The refusal; nothing has happened then.
     pub fn execute(&mut self, command: &Command, recorded_at: Instant) -> Result<(), Refusal> {
+        // An account that is open already is in the group that it was opened in.
+        let is_new = self.account(&command.account).is_none();
         let payer = match &command.action {
-            Action::Open { payer: Some(payer), .. } => self.payer_of(payer).to_owned(),
+            Action::Open { payer: Some(payer), .. } if is_new => self.payer_of(payer).to_owned(),
             _ => self.payer_of(&command.account).to_owned(),
         };
         let group = self.groups.entry(payer.clone()).or_default();

@@ -1,0 +1,234 @@
+//! What is known of an account at a moment, and what was charged for it so far.
+
+use crate::calendar::{self, Cycle};
+use crate::history::Split;
+use crate::number::{Number, round, whole, zero};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use std::collections::BTreeMap;
+
+/// An account.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// Its name.
+    pub name: String,
+    /// The wall clock of its bills' months.
+    pub zone: TimeZone,
+    /// When it was opened.
+    pub opened: Timestamp,
+    /// Who pays for it, if not itself.
+    pub payer: Option<String>,
+    /// Orders, in that order.
+    pub subscriptions: Vec<Subscription>,
+    /// Discounts.
+    pub discounts: Vec<Discount>,
+    /// Negotiated prices, in the order in which they were said.
+    pub prices: Vec<AgreedPrice>,
+    /// How often everything was given back soon after an order.
+    pub full_refunds: i64,
+    /// What was charged.
+    pub charges: Charges,
+    /// The money; a member's is its master's.
+    pub money: Money,
+}
+
+impl Account {
+    /// Puts figures to what was charged under a key.
+    pub(crate) fn add(&mut self, key: Key, figures: &Figures) {
+        let sum = self.charges.entry(key).or_insert_with(Figures::nothing);
+        sum.quantity += &figures.quantity;
+        sum.free += &figures.free;
+        sum.list += &figures.list;
+        sum.amount += &figures.amount;
+    }
+}
+
+/// An order.
+#[derive(Clone, Debug)]
+pub struct Subscription {
+    /// Its name.
+    pub name: String,
+    /// The price list.
+    pub catalogue: String,
+    /// The plan.
+    pub plan: String,
+    /// When.
+    pub start: Timestamp,
+    /// When it ended or will end, by what is known.
+    pub end: Option<Timestamp>,
+    /// The terms paid for; none: pay-per-use.
+    pub terms: Vec<Term>,
+    /// Units at the start.
+    pub quantity: u32,
+    /// Later changes of the units, from when they hold.
+    pub changes: Vec<(Timestamp, i64)>,
+    /// Moments at which it was stopped (`true`) or started again.
+    pub stops: Vec<(Timestamp, bool)>,
+    /// What was stated with it: bindings, options, project, tags.
+    pub attributes: BTreeMap<String, String>,
+}
+
+impl Subscription {
+    /// How it is paid.
+    pub fn mode(&self) -> &'static str {
+        if self.terms.is_empty() { "pay-per-use" } else { "prepaid" }
+    }
+}
+
+/// A term that was paid for.
+#[derive(Clone, Debug)]
+pub struct Term {
+    /// When it begins.
+    pub from: Timestamp,
+    /// When it ends.
+    pub until: Timestamp,
+    /// Its months.
+    pub months: i64,
+    /// What was paid for it.
+    pub paid: Number,
+}
+
+/// A percentage off.
+#[derive(Clone, Debug)]
+pub struct Discount {
+    /// From when.
+    pub from: Timestamp,
+    /// Until when.
+    pub until: Option<Timestamp>,
+    /// 10 for 10 %.
+    pub percent: Number,
+    /// Only on this plan.
+    pub plan: Option<String>,
+    /// Only on this charge of it.
+    pub charge: Option<String>,
+}
+
+/// A price of one account.
+#[derive(Clone, Debug)]
+pub struct AgreedPrice {
+    /// From when.
+    pub from: Timestamp,
+    /// Until when.
+    pub until: Option<Timestamp>,
+    /// The plan.
+    pub plan: String,
+    /// Its charge.
+    pub charge: String,
+    /// Of a unit.
+    pub price: Number,
+}
+
+/// What was charged for: a charge of a subscription, one of its settlement cycles, the group it
+/// accumulates in, and a share that bills tell apart.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Key {
+    /// The subscription.
+    pub subscription: String,
+    /// The charge.
+    pub charge: String,
+    /// The start of the settlement cycle, or of the term bought.
+    pub cycle: Timestamp,
+    /// Values of what it accumulates per, and the prefix of calls.
+    pub group: BTreeMap<String, String>,
+    /// The share.
+    pub split: Split,
+}
+
+/// How much was charged.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Figures {
+    /// Units that cost something.
+    pub quantity: Number,
+    /// Units that were free.
+    pub free: Number,
+    /// At list prices.
+    pub list: Number,
+    /// After discounts and with negotiated prices.
+    pub amount: Number,
+}
+
+impl Figures {
+    /// Nothing at all.
+    pub fn nothing() -> Figures {
+        Figures { quantity: zero(), free: zero(), list: zero(), amount: zero() }
+    }
+
+    /// Whether there is nothing at all.
+    pub fn is_nothing(&self) -> bool {
+        self.quantity.is_zero() && self.free.is_zero() && self.list.is_zero() && self.amount.is_zero()
+    }
+}
+
+/// Charges by key.
+pub type Charges = BTreeMap<Key, Figures>;
+
+/// The money of a payer: what it has, or owes, and the bills of its months.
+///
+/// Debts are paid as soon as there is money, so that there is never a balance beside a debt
+/// (R-OCR-8, RULES §3 no. 32): one number says both.
+#[derive(Clone, Debug, Default)]
+pub struct Money {
+    /// Paid in less charged: a balance above zero, a debt below.
+    pub net: Option<Number>,
+    /// The exact sum of lines and the rounded total of each month, by its start.
+    pub bills: BTreeMap<Timestamp, (Number, Number)>,
+    /// What the net came to after each movement.
+    pub statement: Vec<(Timestamp, Number)>,
+}
+
+impl Money {
+    /// Paid in less charged.
+    pub fn net(&self) -> Number {
+        self.net.clone().unwrap_or_else(zero)
+    }
+
+    /// Money comes in (above zero) or is taken.
+    pub fn move_by(&mut self, at: Timestamp, amount: &Number) {
+        if !amount.is_zero() {
+            let net = self.net() + amount;
+            self.statement.push((at, net.clone()));
+            self.net = Some(net);
+        }
+    }
+
+    /// Charges an amount on the bill of a month: the running total, rounded once, less what was
+    /// charged of it before (R-MON-1).
+    pub fn charge(&mut self, zone: &TimeZone, in_month: Timestamp, amount: &Number, at: Timestamp) {
+        let month = calendar::cycle_start(zone, Cycle::Month, in_month);
+        let (sum, total) = self.bills.entry(month).or_insert_with(|| (zero(), zero()));
+        *sum += amount;
+        let before = std::mem::replace(total, round(sum, 2));
+        let charged = &*total - before;
+        self.move_by(at, &-charged);
+    }
+}
+
+/// The best single discount on a charge among those that hold (R-MON-2), as a part of one.
+pub(crate) fn best_discount(
+    account: &Account,
+    plan: &str,
+    charge: &crate::catalogue::Charge,
+    holds: &dyn Fn(Timestamp, Option<Timestamp>) -> bool,
+) -> Number {
+    if !charge.discountable {
+        return zero();
+    }
+    let applies = account.discounts.iter().filter(|one| {
+        one.plan.as_deref().is_none_or(|name| name == plan)
+            && one.charge.as_deref().is_none_or(|name| name == charge.id)
+            && holds(one.from, one.until)
+    });
+    applies.map(|one| &one.percent / whole(100)).fold(zero(), Number::max)
+}
+
+/// The price negotiated for a charge that holds at a moment: the latest that was said (R-NEG-1).
+pub(crate) fn price_at<'a>(
+    account: &'a Account,
+    plan: &str,
+    charge: &str,
+    at: Timestamp,
+) -> Option<&'a AgreedPrice> {
+    account.prices.iter().rev().find(|one| {
+        one.plan == plan && one.charge == charge && one.from <= at && one.until.is_none_or(|until| at < until)
+    })
+}

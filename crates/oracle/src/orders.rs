@@ -1,0 +1,394 @@
+//! Which lines are refused, and what the others do.
+
+use crate::account::{Account, AgreedPrice, Discount, Figures, Key, Money, Subscription, Term};
+use crate::account::{best_discount, price_at};
+use crate::calendar::{self, Cycle};
+use crate::catalogue::{Catalogue, Measure, Model, Plan, Refund};
+use crate::history::{Line, Payment, Split, What};
+use crate::number::{Number, decimal, round, whole, zero};
+use crate::play::{Play, Reasons};
+use crate::price;
+use crate::settle::{agreed, best, version};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+/// Does what a line says, or refuses it.
+pub(crate) fn decide(play: &mut Play<'_>, line: &Line) -> Result<(), Reasons> {
+    let (at, name) = (line.at, &line.account);
+    if let What::Open { zone, payer } = &line.what {
+        return open(play, line, zone.as_deref(), payer.as_deref());
+    }
+    if !play.accounts.contains_key(name) {
+        return Err(vec!["unknown-account"]);
+    }
+    match &line.what {
+        What::Subscribe { plan, units, name: order, payment, attributes } => {
+            let attributes: BTreeMap<String, String> = attributes.iter().cloned().collect();
+            subscribe(play, line, plan, *units, order, *payment, attributes)
+        }
+        What::Change { name: order, units, effective } => {
+            let from = effective.unwrap_or(at);
+            let index = running(play, name, order, from)?;
+            let one = &mut play.accounts.get_mut(name).expect("open").subscriptions[index];
+            if !one.terms.is_empty() {
+                return Err(vec!["quantity-fixed"]);
+            }
+            let mut changes = one.changes.clone();
+            changes.push((from, *units));
+            changes.sort_by_key(|(from, _)| *from);
+            let mut held = i64::from(one.quantity);
+            for (_, more) in &changes {
+                held += more;
+                if held < 0 {
+                    return Err(vec!["below-zero"]);
+                }
+            }
+            one.changes = changes;
+            play.touch(name, from);
+            Ok(())
+        }
+        What::Cancel { name: order } => {
+            let index = running(play, name, order, at)?;
+            let one = &mut play.accounts.get_mut(name).expect("open").subscriptions[index];
+            if !one.terms.is_empty() {
+                return Err(vec!["term-runs"]);
+            }
+            one.end = Some(at);
+            play.touch(name, at);
+            Ok(())
+        }
+        What::Unsubscribe { name: order } => unsubscribe(play, line, order),
+        What::Stop { name: order, stop } => {
+            let index = running(play, name, order, at)?;
+            let one = &mut play.accounts.get_mut(name).expect("open").subscriptions[index];
+            one.stops.push((at, *stop));
+            play.touch(name, at);
+            Ok(())
+        }
+        What::Renew { name: order, months } => renew(play, line, order, *months),
+        What::ChangeMode { name: order, .. } => {
+            // "cannot be changed within a billing period" (R-CEC-3, R-YKF-2, R-KP-5).
+            running(play, name, order, at)?;
+            Err(vec!["mode-change-not-supported"])
+        }
+        What::Discount { percent, on, until } => {
+            let percent = decimal(percent).expect("a decimal");
+            let mut reasons = Vec::new();
+            if !percent.is_positive() || percent > whole(100) {
+                reasons.push("bad-percent");
+            }
+            reasons.extend(until.filter(|until| *until <= at).map(|_| "ends-before-start"));
+            let (plan, charge) = match on.as_ref().map(|on| on.split_once('/').unwrap_or((on, ""))) {
+                Some((plan, "")) => (Some(plan.to_owned()), None),
+                Some((plan, charge)) => (Some(plan.to_owned()), Some(charge.to_owned())),
+                None => (None, None),
+            };
+            refuse(reasons)?;
+            let discount = Discount { from: at, until: *until, percent, plan, charge };
+            play.accounts.get_mut(name).expect("open").discounts.push(discount);
+            Ok(())
+        }
+        What::Price { on, price, until } => {
+            let (plan, charge) = on.split_once('/').expect("PLAN/CHARGE");
+            let mut reasons = Vec::new();
+            reasons.extend(until.filter(|until| *until <= at).map(|_| "ends-before-start"));
+            if let Some(list) = play.lists.iter().find(|list| list.plans.contains_key(plan)) {
+                let model = list.plans[plan].charges.iter().find(|one| one.id == charge);
+                if matches!(model.map(|one| &one.pricing.model), Some(Model::Deck(_))) {
+                    reasons.push("price-not-negotiable");
+                }
+            }
+            refuse(reasons)?;
+            let price = AgreedPrice {
+                from: at,
+                until: *until,
+                plan: plan.to_owned(),
+                charge: charge.to_owned(),
+                price: decimal(price).expect("a decimal"),
+            };
+            play.accounts.get_mut(name).expect("open").prices.push(price);
+            play.touch(name, at);
+            Ok(())
+        }
+        What::TopUp { amount } => {
+            let amount = decimal(amount).expect("a decimal");
+            if !amount.is_positive() || round(&amount, 2) != amount {
+                return Err(vec!["bad-amount"]);
+            }
+            let payer = play.payer(name);
+            play.accounts.get_mut(&payer).expect("open").money.move_by(at, &amount);
+            Ok(())
+        }
+        What::Open { .. } | What::Usage { .. } | What::Void { .. } => Ok(()),
+    }
+}
+
+fn refuse(reasons: Reasons) -> Result<(), Reasons> {
+    if reasons.is_empty() { Ok(()) } else { Err(reasons) }
+}
+
+fn open(play: &mut Play<'_>, line: &Line, zone: Option<&str>, payer: Option<&str>) -> Result<(), Reasons> {
+    let mut reasons = Vec::new();
+    if play.accounts.contains_key(&line.account) {
+        reasons.push("account-exists");
+    }
+    if let Some(payer) = payer {
+        match play.accounts.get(payer) {
+            None => reasons.push("unknown-account"),
+            Some(master) if master.payer.is_some() => reasons.push("master-is-member"),
+            Some(_) => {}
+        }
+    }
+    refuse(reasons)?;
+    let account = Account {
+        name: line.account.clone(),
+        zone: zone.map_or_else(|| play.zone.clone(), |zone| calendar::zone(zone).expect("a zone")),
+        opened: line.at,
+        payer: payer.map(str::to_owned),
+        subscriptions: Vec::new(),
+        discounts: Vec::new(),
+        prices: Vec::new(),
+        full_refunds: 0,
+        charges: BTreeMap::new(),
+        money: Money::default(),
+    };
+    play.accounts.insert(line.account.clone(), account);
+    Ok(())
+}
+
+/// The place of a subscription that runs at a moment.
+fn running(play: &Play<'_>, account: &str, name: &str, at: Timestamp) -> Result<usize, Reasons> {
+    let account = &play.accounts[account];
+    let mut reasons = Vec::new();
+    if at < account.opened {
+        reasons.push("before-opening");
+    }
+    let index = account.subscriptions.iter().position(|one| one.name == name);
+    match index.map(|index| &account.subscriptions[index]) {
+        None => reasons.push("unknown-subscription"),
+        Some(one) if at < one.start => reasons.push("before-start"),
+        Some(one) if one.end.is_some_and(|end| end <= at) => reasons.push("subscription-ended"),
+        Some(_) => {}
+    }
+    refuse(reasons)?;
+    Ok(index.expect("found"))
+}
+
+/// The price list of a plan at a moment.
+pub(crate) fn list_of<'c>(lists: &'c [Catalogue], plan: &str, at: Timestamp) -> &'c Catalogue {
+    let any = lists.iter().find(|list| list.plans.contains_key(plan)).expect("a plan of these lists");
+    version(lists, &any.id, at)
+}
+
+fn subscribe(
+    play: &mut Play<'_>,
+    line: &Line,
+    plan_name: &str,
+    units: u32,
+    name: &str,
+    payment: Payment,
+    attributes: BTreeMap<String, String>,
+) -> Result<(), Reasons> {
+    let list = list_of(play.lists, plan_name, line.at);
+    let plan = &list.plans[plan_name];
+    let account = play.accounts.get_mut(&line.account).expect("open");
+    let mut reasons = Vec::new();
+    if account.subscriptions.iter().any(|one| one.name == name) {
+        reasons.push("subscription-exists");
+    }
+    let offers = |mode: &str| plan.modes.iter().any(|offered| offered == mode);
+    let months = match payment {
+        Payment::Prepaid(months) => Some(months),
+        // The plan's only mode, or pay-per-use where it offers both.
+        Payment::Unsaid if !offers("pay-per-use") => {
+            reasons.push("term-not-offered");
+            None
+        }
+        Payment::Unsaid | Payment::PayPerUse => None,
+    };
+    match months {
+        Some(_) if !offers("prepaid") => reasons.push("mode-not-offered"),
+        Some(months) if !plan.terms.contains(&months) => reasons.push("term-not-offered"),
+        None if !offers("pay-per-use") => reasons.push("mode-not-offered"),
+        _ => {}
+    }
+    let needed: Vec<&String> = plan.binds.iter().chain(&plan.options).collect();
+    if needed.iter().any(|name| !attributes.contains_key(*name)) {
+        reasons.push("missing-attribute");
+    }
+    let known = |name: &String| {
+        needed.contains(&name)
+            || name.starts_with("tag:")
+            || ["application", "project"].contains(&name.as_str())
+    };
+    if attributes.keys().any(|name| !known(name)) {
+        reasons.push("unknown-attribute");
+    }
+    refuse(reasons)?;
+    let terms = months.map(|months| {
+        // "指定使用时长后的第一个 00:00:00" (R-YKF-3).
+        let until = calendar::term_end(&list.zone, line.at, months);
+        Term { from: line.at, until, months, paid: zero() }
+    });
+    account.subscriptions.push(Subscription {
+        name: name.to_owned(),
+        catalogue: list.id.clone(),
+        plan: plan_name.to_owned(),
+        start: line.at,
+        end: terms.as_ref().map(|term| term.until),
+        terms: terms.into_iter().collect(),
+        quantity: units,
+        changes: Vec::new(),
+        stops: Vec::new(),
+        attributes,
+    });
+    let index = account.subscriptions.len() - 1;
+    let paid = purchase(play, &line.account, index, months, line.at, line.at);
+    let one = &mut play.accounts.get_mut(&line.account).expect("open").subscriptions[index];
+    if let Some(term) = one.terms.first_mut() {
+        term.paid = paid;
+    }
+    play.touch(&line.account, line.at);
+    Ok(())
+}
+
+/// Charges what is paid when something is ordered: terms, and one-off fees with the first order, at
+/// the prices in force now (R-CHG-2). Answers what the term costs.
+fn purchase(
+    play: &mut Play<'_>,
+    name: &str,
+    index: usize,
+    months: Option<i64>,
+    begins: Timestamp,
+    at: Timestamp,
+) -> Number {
+    let account = &play.accounts[name];
+    let one = &account.subscriptions[index];
+    let list = version(play.lists, &one.catalogue, at);
+    let (mut paid, mut total) = (zero(), zero());
+    let mut bought = Vec::new();
+    for charge in &list.plans[&one.plan].charges {
+        if charge.settle.is_some() || !charge.modes.iter().any(|offered| offered == one.mode()) {
+            continue;
+        }
+        let quantity = match (&charge.measure, months) {
+            (Measure::Term, Some(months)) => whole(i64::from(one.quantity) * months),
+            (Measure::Fixed, _) if begins == one.start => whole(i64::from(one.quantity)),
+            _ => continue,
+        };
+        let said = price_at(account, &one.plan, &charge.id, at);
+        let by_list = price::cumulative(&charge.pricing.model, &quantity);
+        let by_price = price::cumulative(&agreed(&charge.pricing, said).model, &quantity);
+        let off = best_discount(account, &one.plan, charge, &|from, until| {
+            from <= at && until.is_none_or(|until| at < until)
+        });
+        let amount = round(&best(&by_list, &by_price, said, &off), 8);
+        let key = Key {
+            subscription: one.name.clone(),
+            charge: charge.id.clone(),
+            cycle: begins,
+            group: BTreeMap::new(),
+            split: Split::of(&one.attributes),
+        };
+        total += &amount;
+        if matches!(charge.measure, Measure::Term) {
+            paid += &amount;
+        }
+        bought.push((key, Figures { list: round(&by_list, 8), amount, quantity, free: zero() }));
+    }
+    let account = play.accounts.get_mut(name).expect("open");
+    for (key, figures) in bought {
+        account.add(key, &figures);
+    }
+    play.charge(name, at, &total, at);
+    paid
+}
+
+fn plan_of<'c>(list: &'c Catalogue, one: &Subscription) -> &'c Plan {
+    &list.plans[&one.plan]
+}
+
+fn renew(play: &mut Play<'_>, line: &Line, order: &str, months: i64) -> Result<(), Reasons> {
+    let index = running(play, &line.account, order, line.at)?;
+    let one = &play.accounts[&line.account].subscriptions[index];
+    let (Some(first), Some(last)) = (one.terms.first(), one.terms.last()) else {
+        return Err(vec!["no-term"]);
+    };
+    let list = version(play.lists, &one.catalogue, line.at);
+    if !plan_of(list, one).terms.contains(&months) {
+        return Err(vec!["term-not-offered"]);
+    }
+    let from = last.until;
+    let until = if list.renewal_by_midnight {
+        // The strictly next midnight again: one free day (R-YKF-10).
+        calendar::term_end(&list.zone, from, months)
+    } else {
+        // Months from the original purchase, so that month-ends do not drift (R-REN-4).
+        let bought: i64 = one.terms.iter().map(|term| term.months).sum();
+        calendar::term_end(&list.zone, first.from, bought + months)
+    };
+    let paid = purchase(play, &line.account, index, Some(months), from, line.at);
+    let one = &mut play.accounts.get_mut(&line.account).expect("open").subscriptions[index];
+    one.terms.push(Term { from, until, months, paid });
+    one.end = Some(until);
+    play.touch(&line.account, line.at);
+    Ok(())
+}
+
+/// Refund = paid − consumed − fee, never below zero (R-UNS-1); an order not yet in effect comes back in
+/// full (R-UNS-2).
+fn unsubscribe(play: &mut Play<'_>, line: &Line, order: &str) -> Result<(), Reasons> {
+    let at = line.at;
+    let index = running(play, &line.account, order, at)?;
+    let account = &play.accounts[&line.account];
+    let one = &account.subscriptions[index];
+    let Some(bought) = one.terms.first().map(|first| first.from) else { return Err(vec!["no-term"]) };
+    let list = version(play.lists, &one.catalogue, at);
+    let Some(rule) = &list.refund else { return Err(vec!["no-refund"]) };
+    let charge = plan_of(list, one).charges.iter().find(|one| matches!(one.measure, Measure::Term));
+    let charge = charge.expect("a prepaid plan has a term charge").id.clone();
+    let in_full = rule.full.is_some_and(|(days, times)| {
+        at <= bought + jiff::SignedDuration::from_hours(24 * days) && account.full_refunds < times
+    });
+    let mut total = zero();
+    let mut given = Vec::new();
+    for term in one.terms.iter().filter(|term| at < term.until) {
+        let back = if in_full || at < term.from { term.paid.clone() } else { back(rule, list, term, at) };
+        let back = round(&back, 8);
+        let key = Key {
+            subscription: order.to_owned(),
+            charge: charge.clone(),
+            cycle: term.from,
+            group: BTreeMap::new(),
+            split: Split::of(&one.attributes),
+        };
+        total += &back;
+        given.push((key, Figures { list: -&back, amount: -back, quantity: zero(), free: zero() }));
+    }
+    let account = play.accounts.get_mut(&line.account).expect("open");
+    for (key, figures) in given {
+        account.add(key, &figures);
+    }
+    account.full_refunds += i64::from(in_full);
+    account.subscriptions[index].end = Some(at);
+    play.charge(&line.account, at, &-total, at);
+    play.touch(&line.account, at);
+    Ok(())
+}
+
+/// What comes back of a term that has begun.
+fn back(rule: &Refund, list: &Catalogue, term: &Term, at: Timestamp) -> Number {
+    let consumed = if rule.by_days {
+        // Days of a 30-day month, the cancel day not counted (R-KP-7).
+        let day = |at: Timestamp| calendar::local(&list.zone, at).date();
+        let days = (day(at) - day(term.from)).get_days();
+        &term.paid * whole(days.into()) / whole(30 * term.months)
+    } else {
+        // Purchase, end and cancel instants are each floored to the hour, then subtracted.
+        let hour = |at: Timestamp| calendar::cycle_start(&list.zone, Cycle::Hour, at);
+        let hours = |from: Timestamp, until: Timestamp| calendar::seconds(hour(from), hour(until));
+        &term.paid * hours(term.from, at) / hours(term.from, term.until)
+    };
+    let fee = &term.paid * &rule.fee_percent / whole(100);
+    (&term.paid - consumed.min(term.paid.clone()) - fee).max(zero())
+}

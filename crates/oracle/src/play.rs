@@ -1,0 +1,285 @@
+//! What happens as time goes by: lines are taken in order, and what is due before each is settled.
+//!
+//! What was charged for an accumulation is kept, and what it should have cost is worked out from its
+//! beginning at each settlement before which something about it changed. The difference is charged.
+
+use crate::account::{Account, Charges, Figures};
+use crate::calendar::{self, Cycle};
+use crate::catalogue::{Catalogue, Charge, Measure};
+use crate::history::{Event, Line, What};
+use crate::metered;
+use crate::number::zero;
+use crate::orders;
+use crate::settle::{Period, version};
+use crate::usage::Usage;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Why a line is refused: the codes of all reasons that there are.
+pub type Reasons = Vec<&'static str>;
+
+/// An accumulation: account, subscription, charge, and when it began.
+type Accumulation = (String, String, String, Timestamp);
+
+/// A book in the course of being played.
+#[derive(Debug)]
+pub struct Play<'c> {
+    pub(crate) lists: &'c [Catalogue],
+    /// The book's wall clock.
+    pub(crate) zone: TimeZone,
+    /// Accounts by name.
+    pub accounts: BTreeMap<String, Account>,
+    usage: Usage,
+    /// When something may be due, and for which payer.
+    wakes: BTreeSet<(Timestamp, String)>,
+    /// Accumulations about which something has changed since their last settlement.
+    changed: BTreeSet<Accumulation>,
+    /// What was charged for each accumulation.
+    charged: BTreeMap<Accumulation, Charges>,
+    clock: Timestamp,
+}
+
+impl<'c> Play<'c> {
+    /// Nothing has happened yet.
+    pub fn new(lists: &'c [Catalogue], zone: TimeZone) -> Play<'c> {
+        Play {
+            lists,
+            zone,
+            accounts: BTreeMap::new(),
+            usage: Usage::default(),
+            wakes: BTreeSet::new(),
+            changed: BTreeSet::new(),
+            charged: BTreeMap::new(),
+            clock: Timestamp::MIN,
+        }
+    }
+
+    /// A line, after all that is due before it.
+    ///
+    /// # Errors
+    /// Why it is refused; then nothing has happened.
+    ///
+    /// # Panics
+    /// Where the history does not fit the catalogues, or the calendar.
+    pub fn line(&mut self, line: &Line) -> Result<(), Reasons> {
+        self.advance(line.at);
+        match &line.what {
+            What::Usage { id, revision, kind, time, start, attributes } => {
+                let event = Event {
+                    account: line.account.clone(),
+                    revision: *revision,
+                    kind: kind.clone(),
+                    time: *time,
+                    start: *start,
+                    attributes: attributes.iter().cloned().collect(),
+                };
+                let changed = self.usage.arrive(self.lists, id, event);
+                self.usage_changed(changed);
+                Ok(())
+            }
+            What::Void { id } => {
+                let changed = self.usage.void(self.lists, id);
+                self.usage_changed(changed);
+                Ok(())
+            }
+            _ => orders::decide(self, line),
+        }
+    }
+
+    /// Lets time go by.
+    ///
+    /// # Panics
+    /// Where the history does not fit the calendar.
+    pub fn advance(&mut self, until: Timestamp) {
+        while let Some((at, payer)) = self.wakes.first().cloned().filter(|(at, _)| *at <= until) {
+            self.wakes.pop_first();
+            self.clock = at;
+            self.settle(&payer, at);
+        }
+        self.clock = self.clock.max(until);
+    }
+
+    /// The account that pays for an account.
+    pub fn payer(&self, account: &str) -> String {
+        let payer = self.accounts.get(account).and_then(|account| account.payer.clone());
+        payer.unwrap_or_else(|| account.to_owned())
+    }
+
+    /// Charges an amount to whoever pays for an account, on the bill of a month.
+    pub(crate) fn charge(
+        &mut self,
+        account: &str,
+        in_month: Timestamp,
+        amount: &crate::number::Number,
+        at: Timestamp,
+    ) {
+        let payer = self.payer(account);
+        let payer = self.accounts.get_mut(&payer).expect("open");
+        let zone = payer.zone.clone();
+        payer.money.charge(&zone, in_month, amount, at);
+    }
+
+    fn usage_changed(&mut self, changed: Vec<((String, String, String), Timestamp)>) {
+        for ((account, catalogue, meter), from) in changed {
+            let of_meter =
+                |charge: &Charge| matches!(&charge.measure, Measure::Meter(name) if *name == meter);
+            self.touch_charges(&account, from, &|list, charge| list.id == catalogue && of_meter(charge));
+        }
+    }
+
+    /// Something about an account has changed, as of a moment: what it is charged for the time from
+    /// then on is looked at again.
+    pub(crate) fn touch(&mut self, account: &str, from: Timestamp) {
+        self.touch_charges(account, from, &|_, _| true);
+    }
+
+    fn touch_charges(&mut self, name: &str, from: Timestamp, which: &dyn Fn(&Catalogue, &Charge) -> bool) {
+        let Some(account) = self.accounts.get(name) else { return };
+        let payer = self.payer(name);
+        for one in &account.subscriptions {
+            for (list, charge, settle) in
+                charges(self.lists, one).filter(|(list, charge, _)| which(list, charge))
+            {
+                // At the end of the cycle around now at the latest; long before that for a term that
+                // has ended already.
+                let next = calendar::cycle_start(&list.zone, settle, self.clock);
+                self.wakes.insert((calendar::cycle_end(&list.zone, settle, next), payer.clone()));
+                let mut began = calendar::cycle_start(&list.zone, charge.accumulate, from.max(one.start));
+                while began <= self.clock {
+                    let holds_on = goes_on(list, charge);
+                    let key = (name.to_owned(), one.name.clone(), charge.id.clone(), began);
+                    let ends = calendar::cycle_end(&list.zone, charge.accumulate, began);
+                    let around = |at: Timestamp| began <= at && at < ends;
+                    let used = match &charge.measure {
+                        Measure::Meter(meter) => {
+                            let counted = self.usage.counted(name, &list.id, meter);
+                            let first = counted.partition_point(|one| one.at < began);
+                            counted.get(first).is_some_and(|one| one.at < ends)
+                        }
+                        _ => false,
+                    };
+                    if holds_on || used || around(self.clock) || self.charged.contains_key(&key) {
+                        self.changed.insert(key);
+                    }
+                    began = ends;
+                }
+            }
+        }
+    }
+
+    /// Settles all charges of a payer and its members whose cycle ends now.
+    fn settle(&mut self, payer: &str, now: Timestamp) {
+        let members = self.accounts.values().filter(|one| one.payer.as_deref() == Some(payer));
+        let names: Vec<String> =
+            [payer.to_owned()].into_iter().chain(members.map(|one| one.name.clone())).collect();
+        let mut total = zero();
+        let mut again = Vec::new();
+        for name in names {
+            let mut posted: Vec<(Accumulation, Charges)> = Vec::new();
+            let account = &self.accounts[&name];
+            for one in account.subscriptions.iter().filter(|one| one.start < now) {
+                for (list, charge, settle) in charges(self.lists, one) {
+                    if calendar::cycle_start(&list.zone, settle, now) != now {
+                        continue;
+                    }
+                    let before = now.checked_sub(jiff::SignedDuration::from_nanos(1)).expect("in range");
+                    let here = calendar::cycle_start(&list.zone, charge.accumulate, before);
+                    let key = |began: Timestamp| (name.clone(), one.name.clone(), charge.id.clone(), began);
+                    let all = self.changed.range(key(Timestamp::MIN)..key(now));
+                    let mut due: BTreeSet<Timestamp> = all.map(|(.., began)| *began).collect();
+                    if goes_on(list, charge) {
+                        // What is held costs something without anything happening, and a least
+                        // is due when the accumulation ends.
+                        let last = one.end.map(|end| end.max(one.start));
+                        if last.is_none_or(|last| here <= last) {
+                            due.insert(here);
+                        }
+                        let end_around = |at: Timestamp| {
+                            let began = calendar::cycle_start(&list.zone, charge.accumulate, at);
+                            calendar::cycle_end(&list.zone, charge.accumulate, began)
+                        };
+                        if last.is_none_or(|last| now < end_around(last)) {
+                            again.push(calendar::cycle_end(&list.zone, settle, now));
+                        }
+                    }
+                    for began in due {
+                        let period = Period {
+                            lists: self.lists,
+                            account,
+                            one,
+                            list,
+                            charge,
+                            settle,
+                            settled: now,
+                            began,
+                            ends: calendar::cycle_end(&list.zone, charge.accumulate, began),
+                        };
+                        posted.push((key(began), period.charges(&self.usage)));
+                    }
+                }
+            }
+            let account = self.accounts.get_mut(&name).expect("there");
+            for (accumulation, charges) in posted {
+                self.changed.remove(&accumulation);
+                let before = self.charged.insert(accumulation, charges.clone()).unwrap_or_default();
+                let keys: BTreeSet<_> = charges.keys().chain(before.keys()).collect();
+                for key in keys {
+                    let nothing = Figures::nothing();
+                    let (new, old) =
+                        (charges.get(key).unwrap_or(&nothing), before.get(key).unwrap_or(&nothing));
+                    if new != old {
+                        let more = Figures {
+                            quantity: &new.quantity - &old.quantity,
+                            free: &new.free - &old.free,
+                            list: &new.list - &old.list,
+                            amount: &new.amount - &old.amount,
+                        };
+                        total += &more.amount;
+                        account.add(key.clone(), &more);
+                    }
+                }
+            }
+        }
+        self.wakes.extend(again.into_iter().map(|at| (at, payer.to_owned())));
+        let before = now.checked_sub(jiff::SignedDuration::from_nanos(1)).expect("in range");
+        if !total.is_zero() {
+            self.charge(payer, before, &total, now);
+        }
+    }
+
+    /// The moments at which months of a payer's bills end, from its opening up to a moment.
+    ///
+    /// # Panics
+    /// Outside the calendar.
+    pub fn month_ends(&self, payer: &str, until: Timestamp) -> Vec<Timestamp> {
+        let account = &self.accounts[payer];
+        let mut all = Vec::new();
+        let mut month = calendar::cycle_start(&account.zone, Cycle::Month, account.opened);
+        while month < until {
+            month = calendar::cycle_end(&account.zone, Cycle::Month, month);
+            all.push(month);
+        }
+        all
+    }
+}
+
+/// The charges of a subscription that are settled as time goes by.
+fn charges<'l>(
+    lists: &'l [Catalogue],
+    one: &crate::account::Subscription,
+) -> impl Iterator<Item = (&'l Catalogue, &'l Charge, Cycle)> + use<'l> {
+    let list = version(lists, &one.catalogue, one.start);
+    let mode = one.mode();
+    let all = list.plans[&one.plan].charges.iter();
+    let offered = all.filter(move |charge| charge.modes.iter().any(|offered| offered == mode));
+    offered.filter_map(move |charge| Some((list, charge, charge.settle?)))
+}
+
+/// Whether a charge may cost something at the end of a cycle in which nothing happened.
+fn goes_on(list: &Catalogue, charge: &Charge) -> bool {
+    match &charge.measure {
+        Measure::Meter(meter) => metered::goes_on(&list.meters[meter], &charge.pricing),
+        _ => true,
+    }
+}

@@ -1,0 +1,74 @@
+//! Histories as books.
+
+use super::world::World;
+use farebox_oracle::calendar;
+use farebox_oracle::history::{Line, Payment, What};
+use jiff::Timestamp;
+
+fn term(months: i64) -> String {
+    if months == 1 { "1 month".to_owned() } else { format!("{months} months") }
+}
+
+/// The book of a history: it can be put into a file beside the world's price lists, and run.
+pub fn book(world: &World, lines: &[Line]) -> String {
+    let mut text: String = world.files.iter().map(|file| format!("catalog \"{file}\"\n")).collect();
+    text.push_str(&format!("zone {}\n", world.zone));
+    for line in lines {
+        text.push_str(&words(world, line));
+        text.push('\n');
+    }
+    text
+}
+
+/// A line as the book language has it.
+pub fn words(world: &World, line: &Line) -> String {
+    let zone = calendar::zone(world.zone).unwrap();
+    let show = |at: Timestamp| at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S%:z").to_string();
+    let account = &line.account;
+    let named = |attributes: &[(String, String)]| -> String {
+        attributes.iter().map(|(name, value)| format!(" {name}={value}")).collect()
+    };
+    let until = |until: &Option<Timestamp>| until.map_or(String::new(), |at| format!(" until {}", show(at)));
+    let mode = |payment: &Payment| match payment {
+        Payment::Unsaid => String::new(),
+        Payment::PayPerUse => " pay-per-use".to_owned(),
+        Payment::Prepaid(months) => format!(" prepaid {}", term(*months)),
+    };
+    let words = match &line.what {
+        What::Open { zone, payer } => {
+            let zone = zone.as_ref().map_or(String::new(), |zone| format!(" zone {zone}"));
+            let payer = payer.as_ref().map_or(String::new(), |payer| format!(" member of {payer}"));
+            format!("open {account}{zone}{payer}")
+        }
+        What::Subscribe { plan, units, name, payment, attributes } => {
+            format!("subscribe {account} {plan} {units} as {name}{}{}", mode(payment), named(attributes))
+        }
+        What::Change { name, units, effective } => {
+            let verb = if *units > 0 { "add" } else { "remove" };
+            let effective = effective.map_or(String::new(), |at| format!(" effective {}", show(at)));
+            format!("{verb} {account}/{name} {}{effective}", units.abs())
+        }
+        What::Cancel { name } => format!("cancel {account}/{name}"),
+        What::Unsubscribe { name } => format!("unsubscribe {account}/{name}"),
+        What::Stop { name, stop } => format!("{} {account}/{name}", if *stop { "stop" } else { "start" }),
+        What::Renew { name, months } => format!("renew {account}/{name} {}", term(*months)),
+        What::ChangeMode { name, payment } => format!("change {account}/{name} mode{}", mode(payment)),
+        What::Discount { percent, on, until: end } => {
+            let on = on.as_ref().map_or(String::new(), |on| format!(" on {on}"));
+            format!("discount {account} {percent}%{on}{}", until(end))
+        }
+        What::Price { on, price, until: end } => format!("price {account} {on} {price}{}", until(end)),
+        What::TopUp { amount } => format!("topup {account} {amount}"),
+        What::Usage { id, revision, kind, time, start, attributes } => {
+            let revision = if *revision > 0 { format!(" revision={revision}") } else { String::new() };
+            let start = start.map_or(String::new(), |start| format!(" start=\"{}\"", show(start)));
+            format!(
+                "usage {account} {kind} id={id}{revision} at=\"{}\"{start}{}",
+                show(*time),
+                named(attributes)
+            )
+        }
+        What::Void { id } => format!("void book/{id}"),
+    };
+    format!("{} {words}", show(line.at))
+}

@@ -1,0 +1,277 @@
+//! One history on both sides, and what they disagree about.
+
+use crate::histories::show;
+use crate::histories::world::World;
+use farebox_core::account::Account;
+use farebox_core::bill::LineKind;
+use farebox_core::ledger::LedgerAccount;
+use farebox_core::money::{Amount, Exact};
+use farebox_oracle::account::{Charges, Figures, Key};
+use farebox_oracle::calendar::{self, Cycle};
+use farebox_oracle::history::{Line, Split};
+use farebox_oracle::number::{Number, whole, zero};
+use farebox_oracle::play::{Play, Reasons};
+use farebox_scenario::prepare;
+use farebox_scenario::run::{Options, Outcome, Run};
+use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Write};
+use std::time::{Duration, Instant};
+
+/// What was done, and how long each part of it took.
+#[derive(Default)]
+pub struct Tally {
+    histories: u64,
+    lines: u64,
+    refused: BTreeMap<&'static str, u64>,
+    reading: Duration,
+    engine: Duration,
+    oracle: Duration,
+}
+
+impl Tally {
+    pub fn add(&mut self, other: &Tally) {
+        self.histories += other.histories;
+        self.lines += other.lines;
+        self.reading += other.reading;
+        self.engine += other.engine;
+        self.oracle += other.oracle;
+        for (code, times) in &other.refused {
+            *self.refused.entry(code).or_default() += times;
+        }
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Tally { histories, lines, reading, engine, oracle, .. } = self;
+        let [reading, engine, oracle] = [reading, engine, oracle].map(|time| time.as_secs_f64());
+        write!(
+            f,
+            "{histories} histories of {lines} lines: {reading:.1} s reading, {engine:.1} s engine, {oracle:.1} s oracle; refused {:?}",
+            self.refused
+        )
+    }
+}
+
+/// What is read once for a world.
+pub struct Shelf {}
+
+impl Shelf {
+    pub fn of(_world: &World) -> Shelf {
+        Shelf {}
+    }
+}
+
+fn exact(value: Exact) -> Number {
+    Number::new(value.numerator(), value.denominator())
+}
+
+fn amount(value: Amount) -> Number {
+    exact(value.exact())
+}
+
+fn decimal(value: &Number) -> String {
+    let scaled = value.abs() * whole(100_000_000);
+    let units = scaled.floor();
+    let more = if units == scaled { "" } else { "…" };
+    let digits = format!("{:09}", units.to_whole().unwrap_or(0));
+    let (whole, decimals) = digits.split_at(digits.len() - 8);
+    let sign = if value.is_negative() { "-" } else { "" };
+    format!("{sign}{whole}.{}{more}", decimals.trim_end_matches('0'))
+}
+
+/// What the engine charged, under the keys of the oracle.
+fn charges(world: &World, account: &Account) -> Charges {
+    let mut all = Charges::new();
+    for (key, charged) in &account.charged {
+        let plan = &account.subscriptions[&key.subscription].plan;
+        let list =
+            world.lists.iter().find(|list| list.plans.contains_key(plan)).expect("a plan of the world");
+        let charge = list.plans[plan].charges.iter().find(|one| one.id == key.charge).expect("a charge");
+        let cycle = match charge.settle {
+            Some(settle) => calendar::cycle_start(&list.zone, settle, key.start),
+            None => key.start,
+        };
+        let key = Key {
+            subscription: key.subscription.clone(),
+            charge: key.charge.clone(),
+            cycle,
+            group: key.group.clone(),
+            split: Split {
+                application: key.split.application.clone(),
+                project: key.split.project.clone(),
+                tags: key.split.tags.clone(),
+            },
+        };
+        let sum = all.entry(key).or_insert_with(Figures::nothing);
+        sum.quantity += exact(charged.quantity);
+        sum.free += exact(charged.free);
+        sum.list += amount(charged.list);
+        sum.amount += amount(charged.amount);
+    }
+    all
+}
+
+/// Balance less debt after each moment at which it moved.
+type Statement = BTreeMap<Timestamp, Number>;
+
+fn statement(account: &Account) -> Statement {
+    let mut moved = Statement::new();
+    for posting in account.ledger.postings() {
+        for entry in &posting.entries {
+            if matches!(entry.account, LedgerAccount::Balance | LedgerAccount::Receivable) {
+                *moved.entry(posting.at).or_insert_with(zero) -= exact(entry.value);
+            }
+        }
+    }
+    let mut sum = zero();
+    for value in moved.values_mut() {
+        sum += &*value;
+        *value = sum.clone();
+    }
+    moved
+}
+
+/// Without the moments that left everything as it was.
+fn movements(statement: Statement) -> Statement {
+    let mut last = zero();
+    statement.into_iter().filter(|(_, value)| std::mem::replace(&mut last, value.clone()) != *value).collect()
+}
+
+/// How the report about a book begins that cannot be run at all.
+pub const BROKEN: &str = "no book:";
+
+/// What the two sides disagree about; `None` where they agree. A panic is no answer either.
+pub fn disagreement(world: &World, shelf: &Shelf, lines: &[Line], tally: &mut Tally) -> Option<String> {
+    let compared =
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| compare(world, shelf, lines, tally)));
+    compared.unwrap_or_else(|panic| {
+        let words = panic.downcast_ref::<String>().cloned();
+        let words = words.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        Some(format!("panic: {}\n", words.unwrap_or_default()))
+    })
+}
+
+fn compare(world: &World, _shelf: &Shelf, lines: &[Line], tally: &mut Tally) -> Option<String> {
+    let last = lines.last()?.at;
+    let until = calendar::cycle_start(&jiff::tz::TimeZone::UTC, Cycle::Month, last);
+    let until = calendar::cycle_end(&jiff::tz::TimeZone::UTC, Cycle::Month, until);
+    let until = until + jiff::SignedDuration::from_hours(24);
+
+    let began = Instant::now();
+    let text = show::book(world, lines);
+    let prepared = match prepare::prepare("random.book", text.as_bytes(), &world.folder) {
+        Ok(prepared) => prepared,
+        Err(wrong) => return Some(format!("{BROKEN} {wrong:?}\n")),
+    };
+    let read = Instant::now();
+    let mut run = Run::new(&prepared, Options { threads: 1, ..Options::default() });
+    let mut said = Vec::new();
+    let played = run.play(&mut |_, outcome| {
+        said.push(match outcome {
+            Outcome::Refused(refusal) => Some(refusal.code()),
+            _ => None,
+        });
+    });
+    if let Err(wrong) = played.and_then(|()| run.advance(until)) {
+        return Some(format!("{}\n", wrong.found));
+    }
+    let engine = Instant::now();
+    let zone = calendar::zone(world.zone).expect("a zone");
+    let mut play = Play::new(&world.lists, zone);
+    let answers: Vec<Result<(), Reasons>> = lines.iter().map(|line| play.line(line)).collect();
+    play.advance(until);
+    let oracle = Instant::now();
+    tally.histories += 1;
+    tally.lines += lines.len() as u64;
+    tally.reading += read - began;
+    tally.engine += engine - read;
+    tally.oracle += oracle - engine;
+    for code in said.iter().flatten() {
+        *tally.refused.entry(code).or_default() += 1;
+    }
+
+    let mut report = String::new();
+    for (line, (ours, theirs)) in lines.iter().zip(said.iter().zip(&answers)) {
+        let same = match (ours, theirs) {
+            (None, Ok(())) => true,
+            (Some(code), Err(reasons)) => reasons.contains(code),
+            _ => false,
+        };
+        if !same {
+            let _ = writeln!(report, "{}\n  engine {ours:?}\n  oracle {theirs:?}", show::words(world, line));
+        }
+    }
+    for account in run.accounts() {
+        let name = &account.head.id;
+        let Some(other) = play.accounts.get(name) else {
+            let _ = writeln!(report, "{name} is not there for the oracle");
+            continue;
+        };
+        compare_charges(&mut report, name, charges(world, account), &other.charges);
+        compare_money(&mut report, account, other);
+        for one in &other.subscriptions {
+            let there = account.subscriptions.get(&one.name).and_then(|one| one.end);
+            if there != one.end {
+                let _ = writeln!(report, "{name}/{} ends: engine {there:?}, oracle {:?}", one.name, one.end);
+            }
+        }
+    }
+    // A few of the figures show what it is about.
+    let lines: Vec<&str> = report.lines().collect();
+    let more =
+        if lines.len() > 24 { format!("  … and {} more\n", lines.len() / 3 - 8) } else { String::new() };
+    let report = format!("{}\n{more}", lines[..lines.len().min(24)].join("\n"));
+    (!lines.is_empty()).then_some(report)
+}
+
+fn compare_charges(report: &mut String, account: &str, ours: Charges, theirs: &Charges) {
+    let nothing = Figures::nothing();
+    let mut keys: Vec<&Key> = ours.keys().chain(theirs.keys()).collect();
+    keys.sort();
+    keys.dedup();
+    for key in keys {
+        let (engine, oracle) = (ours.get(key).unwrap_or(&nothing), theirs.get(key).unwrap_or(&nothing));
+        if engine != oracle {
+            let show = |one: &Figures| {
+                format!(
+                    "quantity {} free {} list {} amount {}",
+                    decimal(&one.quantity),
+                    decimal(&one.free),
+                    decimal(&one.list),
+                    decimal(&one.amount)
+                )
+            };
+            let _ = writeln!(report, "{account} {key:?}");
+            let _ = writeln!(report, "  engine {}\n  oracle {}", show(engine), show(oracle));
+        }
+    }
+}
+
+fn compare_money(report: &mut String, ours: &Account, theirs: &farebox_oracle::account::Account) {
+    let name = &ours.head.id;
+    let months: BTreeSet<Timestamp> = ours.bills.keys().chain(theirs.money.bills.keys()).copied().collect();
+    for month in months {
+        let bill = ours.bills.get(&month);
+        let lines = bill.map(|bill| bill.lines.as_slice()).unwrap_or_default();
+        let lines = lines.iter().filter(|line| line.kind != LineKind::Rounding);
+        let sum: Number = lines.map(|line| amount(line.amount)).sum();
+        let engine = (sum, bill.map_or_else(zero, |bill| amount(bill.posted)));
+        let oracle = theirs.money.bills.get(&month).cloned().unwrap_or_else(|| (zero(), zero()));
+        if engine != oracle {
+            let show =
+                |(sum, total): &(Number, Number)| format!("sum {} total {}", decimal(sum), decimal(total));
+            let _ = writeln!(report, "{name} bill of the month from {month}");
+            let _ = writeln!(report, "  engine {}\n  oracle {}", show(&engine), show(&oracle));
+        }
+    }
+    let engine = movements(statement(ours));
+    let oracle = movements(theirs.money.statement.iter().cloned().collect());
+    let differs = |at: &&Timestamp| engine.get(at) != oracle.get(at);
+    if let Some(at) = engine.keys().chain(oracle.keys()).filter(differs).min() {
+        let show = |statement: &Statement| statement.get(at).map_or("no movement".to_owned(), decimal);
+        let _ = writeln!(report, "{name} has, less what it owes, after {at}");
+        let _ = writeln!(report, "  engine {}\n  oracle {}", show(&engine), show(&oracle));
+    }
+}
