@@ -128,8 +128,11 @@ impl Subscription {
     /// what ends in the moment in which it began still costs its day (R-YKF-4).
     pub(crate) fn charged_span(&self) -> Span {
         let moment = jiff::SignedDuration::from_nanos(1);
-        // The order itself is the first addition; changes are in order of time.
-        let added = self.changes.iter().rev().find(|change| change.delta > 0);
+        // The order itself is the first addition; changes are in order of time. What was to be added
+        // after the end never is.
+        let comes =
+            |change: &&QuantityChange| change.delta > 0 && self.end.is_none_or(|end| change.at <= end);
+        let added = self.changes.iter().rev().find(comes);
         let last = added.map_or(self.start, |change| change.at.max(self.start));
         let least = last.checked_add(moment).unwrap_or(last);
         Span { start: self.start, end: self.span().end.max(least) }

@@ -203,9 +203,11 @@ impl Money {
     }
 }
 
-/// The best single discount on a charge among those that hold (R-MON-2), as a part of one.
+/// The best single discount on a charge among those that hold (R-MON-2), as a part of one. A
+/// master's hold for its members too.
 pub(crate) fn best_discount(
     account: &Account,
+    master: Option<&Account>,
     plan: &str,
     charge: &crate::catalogue::Charge,
     holds: &dyn Fn(Timestamp, Option<Timestamp>) -> bool,
@@ -213,7 +215,8 @@ pub(crate) fn best_discount(
     if !charge.discountable {
         return zero();
     }
-    let applies = account.discounts.iter().filter(|one| {
+    let all = account.discounts.iter().chain(master.iter().flat_map(|master| &master.discounts));
+    let applies = all.filter(|one| {
         one.plan.as_deref().is_none_or(|name| name == plan)
             && one.charge.as_deref().is_none_or(|name| name == charge.id)
             && holds(one.from, one.until)

@@ -263,6 +263,7 @@ fn purchase(
     at: Timestamp,
 ) -> Number {
     let account = &play.accounts[name];
+    let master = account.payer.as_ref().map(|payer| &play.accounts[payer]);
     let one = &account.subscriptions[index];
     let list = version(play.lists, &one.catalogue, at);
     let (mut paid, mut total) = (zero(), zero());
@@ -279,7 +280,7 @@ fn purchase(
         let said = price_at(account, &one.plan, &charge.id, at);
         let by_list = price::cumulative(&charge.pricing.model, &quantity);
         let by_price = price::cumulative(&agreed(&charge.pricing, said).model, &quantity);
-        let off = best_discount(account, &one.plan, charge, &|from, until| {
+        let off = best_discount(account, master, &one.plan, charge, &|from, until| {
             from <= at && until.is_none_or(|until| at < until)
         });
         let amount = round(&best(&by_list, &by_price, said, &off), 8);

@@ -207,6 +207,7 @@ impl<'c> Play<'c> {
                         let period = Period {
                             lists: self.lists,
                             account,
+                            master: account.payer.as_ref().map(|payer| &self.accounts[payer]),
                             one,
                             list,
                             charge,

@@ -52,6 +52,7 @@ pub(crate) fn best(list: &Number, agreed: &Number, said: Option<&AgreedPrice>, o
 pub(crate) struct Period<'a> {
     pub(crate) lists: &'a [Catalogue],
     pub(crate) account: &'a Account,
+    pub(crate) master: Option<&'a Account>,
     pub(crate) one: &'a Subscription,
     pub(crate) list: &'a Catalogue,
     pub(crate) charge: &'a Charge,
@@ -96,9 +97,11 @@ impl Period<'_> {
         cuts
     }
 
-    /// What ends with a cycle has nothing in the next one; what begins and ends at once has.
+    /// What ends with a cycle has nothing in the next one, unless units came in that very moment.
     fn over(&self, from: Timestamp) -> bool {
-        self.one.end.is_some_and(|end| from >= end && from > self.one.start)
+        let came =
+            from == self.one.start || self.one.changes.iter().any(|(at, more)| *at == from && *more > 0);
+        self.one.end.is_some_and(|end| from > end || from == end && !came)
     }
 
     /// Whether nothing more can come: a least to pay is due then. An accumulation ends with its
@@ -162,7 +165,7 @@ impl Period<'_> {
     /// Percentage off at the settlement of a cycle (DECISIONS 8): what is in force then. A
     /// line of that very moment comes after the settlement.
     fn discount(&self, settled: Timestamp) -> Number {
-        best_discount(self.account, &self.one.plan, self.charge, &|from, until| {
+        best_discount(self.account, self.master, &self.one.plan, self.charge, &|from, until| {
             from < settled && until.is_none_or(|until| settled < until)
         })
     }

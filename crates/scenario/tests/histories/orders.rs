@@ -130,7 +130,9 @@ fn about_units(order: &mut Order, zone: &TimeZone, dice: &mut Dice, at: Timestam
             let sign = if roll % 2 == 0 { 1 } else { -1 };
             let units = sign * (1 + i64::try_from(dice.below(5)).unwrap());
             let before = order.start - SignedDuration::from_hours(if dice.once_in(20) { 30 } else { 0 });
-            let effective = (dice.once_in(3) && before < at).then(|| dice.moment(zone, before, at));
+            // Mostly backdated, now and then for later.
+            let after = at + SignedDuration::from_hours(if dice.once_in(6) { 240 } else { 0 });
+            let effective = (dice.once_in(3) && before < after).then(|| dice.moment(zone, before, after));
             What::Change { name, units, effective }
         }
     })

@@ -9,9 +9,10 @@ fn term(months: i64) -> String {
     if months == 1 { "1 month".to_owned() } else { format!("{months} months") }
 }
 
-/// The book of a history: it can be put into a file beside the world's price lists, and run.
+/// The book of a history: put into a file anywhere, it can be run.
 pub fn book(world: &World, lines: &[Line]) -> String {
-    let mut text: String = world.files.iter().map(|file| format!("catalog \"{file}\"\n")).collect();
+    let file = |name: &String| format!("catalog \"{}\"\n", world.folder.join(name).display());
+    let mut text: String = world.files.iter().map(file).collect();
     text.push_str(&format!("zone {}\n", world.zone));
     for line in lines {
         text.push_str(&words(world, line));

@@ -28,7 +28,9 @@ pub struct Writer<'w> {
 pub fn write(world: &World, dice: &mut Dice) -> Vec<Line> {
     let zone = calendar::zone(world.zone).unwrap();
     let first = calendar::midnight(&zone, world.first_day.parse().unwrap());
-    let days = 20 + i64::try_from(dice.below(90)).unwrap();
+    // Over one or two ends of a month, now and then over more.
+    let most = if dice.once_in(5) { 95 } else { 30 };
+    let days = 15 + i64::try_from(dice.below(most)).unwrap();
     let last = first + SignedDuration::from_hours(days * 24);
     let mut lines = Vec::new();
     let names: &[&str] = match dice.below(8) {

@@ -142,7 +142,7 @@ pub fn worlds(name: &str) -> Vec<World> {
             ],
         ),
     ];
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap();
     let shipped: BTreeSet<String> = std::fs::read_dir(root.join("catalogs"))
         .unwrap()
         .map(|file| format!("catalogs/{}", file.unwrap().path().file_stem().unwrap().display()))

@@ -54,15 +54,6 @@ impl fmt::Display for Tally {
     }
 }
 
-/// What is read once for a world.
-pub struct Shelf {}
-
-impl Shelf {
-    pub fn of(_world: &World) -> Shelf {
-        Shelf {}
-    }
-}
-
 fn exact(value: Exact) -> Number {
     Number::new(value.numerator(), value.denominator())
 }
@@ -143,9 +134,8 @@ fn movements(statement: Statement) -> Statement {
 pub const BROKEN: &str = "no book:";
 
 /// What the two sides disagree about; `None` where they agree. A panic is no answer either.
-pub fn disagreement(world: &World, shelf: &Shelf, lines: &[Line], tally: &mut Tally) -> Option<String> {
-    let compared =
-        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| compare(world, shelf, lines, tally)));
+pub fn disagreement(world: &World, lines: &[Line], tally: &mut Tally) -> Option<String> {
+    let compared = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| compare(world, lines, tally)));
     compared.unwrap_or_else(|panic| {
         let words = panic.downcast_ref::<String>().cloned();
         let words = words.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
@@ -153,7 +143,7 @@ pub fn disagreement(world: &World, shelf: &Shelf, lines: &[Line], tally: &mut Ta
     })
 }
 
-fn compare(world: &World, _shelf: &Shelf, lines: &[Line], tally: &mut Tally) -> Option<String> {
+fn compare(world: &World, lines: &[Line], tally: &mut Tally) -> Option<String> {
     let last = lines.last()?.at;
     let until = calendar::cycle_start(&jiff::tz::TimeZone::UTC, Cycle::Month, last);
     let until = calendar::cycle_end(&jiff::tz::TimeZone::UTC, Cycle::Month, until);
