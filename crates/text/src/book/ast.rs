@@ -16,6 +16,7 @@
 //! no such plan) is still reported at the word that is wrong.
 
 use super::time::When;
+use super::wallet::Wallet;
 use crate::diagnostic::Diagnostic;
 use farebox_core::calendar::Zone;
 use farebox_core::money::{Currency, Exact};
@@ -164,6 +165,8 @@ pub enum Verb {
     Price(Price),
     /// `topup`: money comes in.
     TopUp(TopUp),
+    /// `coupon`, `pay`, `credit` and the like: money besides top-ups.
+    Wallet(Wallet),
     /// `use`: asks whether a feature may be used (R-CEC-9).
     Use(Use),
     /// `usage`: a usage event, or several of a kind.

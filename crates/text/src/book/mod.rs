@@ -18,6 +18,7 @@ mod tests;
 mod time;
 mod verb;
 mod verb_budget;
+mod wallet;
 
 pub use ast::*;
 pub use import::PRESETS;
@@ -25,3 +26,4 @@ pub use parse::parse;
 pub use rewrite::{Answer, rewrite};
 pub use time::{SkippedHour, Time, When};
 pub use verb::VERBS;
+pub use wallet::{Wallet, WalletVerb};
