@@ -343,6 +343,7 @@ impl Desk<'_> {
                 Some(&price.account)
             }
             Verb::TopUp(top_up) => Some(&top_up.account),
+            Verb::Wallet(line) => Some(&line.account),
             Verb::Use(asked) => Some(&asked.account),
             Verb::Usage(usage) => Some(&usage.account),
             Verb::Budget(budget) => {

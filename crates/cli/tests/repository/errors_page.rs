@@ -4,9 +4,9 @@
 use crate::common::{files_below, root, text};
 use farebox_core::calendar::Zone;
 use farebox_core::catalog::Mode;
-use farebox_core::engine::{OrderRefusal, REFUSAL_CODES, Refusal, budgets};
+use farebox_core::engine::{OrderRefusal, REFUSAL_CODES, Refusal, budgets, wallet};
 use farebox_core::metering::Problem;
-use farebox_core::money::{Currency, Exact};
+use farebox_core::money::{Amount, Currency, Exact};
 use std::collections::{BTreeMap, BTreeSet};
 
 const PAGE: &str = "docs/errors.md";
@@ -98,7 +98,29 @@ fn refusals() -> Vec<Refusal> {
         budgets::Refusal::UnknownProduct { product: "phone".into(), known: names(&["phones"]) },
     ];
     let budgets = budgets.map(Refusal::Budgets);
-    others.into_iter().chain(orders.map(Refusal::Order)).chain(budgets).collect()
+    let wallet = wallet_refusals().into_iter().map(Refusal::Wallet);
+    others.into_iter().chain(orders.map(Refusal::Order)).chain(budgets).chain(wallet).collect()
+}
+
+fn wallet_refusals() -> Vec<wallet::Refusal> {
+    use wallet::Refusal;
+    let bill = || "acme-2020-01".to_owned();
+    let line = || "acme-2020-01-3".to_owned();
+    let currency = Currency::parse("CNY").unwrap();
+    let amount = Amount::from_units(31_000_000_000);
+    vec![
+        Refusal::CouponExists("C1".into()),
+        Refusal::UnknownCouponScope("basc-seat".into()),
+        Refusal::NoBill(bill()),
+        Refusal::NotIssued { bill: bill(), until: "2020-01-31T16:00:00Z".parse().unwrap() },
+        Refusal::MoreThanDue { bill: bill(), due: amount, currency },
+        Refusal::MoreThanBilled { bill: bill(), left: amount, currency },
+        Refusal::MoreThanBalance { balance: amount, currency },
+        Refusal::UnknownLine(line()),
+        Refusal::NotAdjustable(line()),
+        Refusal::MoreThanLine { line: line(), left: amount, currency },
+        Refusal::NotALabel("colour".into()),
+    ]
 }
 
 /// One problem of each kind.

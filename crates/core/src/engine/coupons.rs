@@ -33,7 +33,12 @@ pub(super) struct Settled {
 
 impl Settled {
     /// Of an issued bill. What is still owed of it counts as money: it comes back as what pays it.
-    pub fn of(view: &dyn View, account: &str, month: Instant, bill: &BillHead) -> Result<Settled, OutOfRange> {
+    pub fn of(
+        view: &dyn View,
+        account: &str,
+        month: Instant,
+        bill: &BillHead,
+    ) -> Result<Settled, OutOfRange> {
         let money = bill.posted.sub(bill.coupons)?.sub(bill.credited)?.sub(bill.written_off)?;
         Ok(Settled {
             written_off: bill.written_off,
@@ -44,7 +49,12 @@ impl Settled {
     }
 
     /// The same, with what money has really paid of it.
-    pub fn paid(view: &dyn View, account: &str, month: Instant, bill: &BillHead) -> Result<Settled, OutOfRange> {
+    pub fn paid(
+        view: &dyn View,
+        account: &str,
+        month: Instant,
+        bill: &BillHead,
+    ) -> Result<Settled, OutOfRange> {
         Ok(Settled { money: bill.paid, ..Settled::of(view, account, month, bill)? })
     }
 
@@ -203,7 +213,12 @@ impl Posted<'_> {
 }
 
 /// What was written off, and is not charged any more.
-pub(super) fn written_back(account: &AccountHead, at: Instant, bill: &str, amount: Amount) -> Option<Posting> {
+pub(super) fn written_back(
+    account: &AccountHead,
+    at: Instant,
+    bill: &str,
+    amount: Amount,
+) -> Option<Posting> {
     let entries = vec![(LedgerAccount::Receivable, amount), (LedgerAccount::WriteOffs, amount.negated())];
     Posting::money(at, format!("write-off taken back by {bill}"), account.currency, entries)
 }
@@ -215,8 +230,10 @@ pub(super) fn expire(desk: &Desk<'_>) -> Vec<Fact> {
     ended
         .into_iter()
         .filter_map(|coupon| {
-            let entries =
-                vec![(LedgerAccount::Coupons, coupon.left), (LedgerAccount::CouponExpense, coupon.left.negated())];
+            let entries = vec![
+                (LedgerAccount::Coupons, coupon.left),
+                (LedgerAccount::CouponExpense, coupon.left.negated()),
+            ];
             let memo = format!("coupon {} ended", coupon.id);
             let posting = Posting::money(at, memo, payer.currency, entries)?;
             let (account, coupon) = (payer.id.clone(), coupon.id.clone());

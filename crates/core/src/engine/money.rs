@@ -166,9 +166,11 @@ pub(super) fn pay_oldest(
     Ok((paid, postings))
 }
 
+/// A payment of a bill from the balance; below zero: what comes back to it.
 pub(super) fn payment(at: Instant, bill: &str, currency: Currency, amount: Amount) -> Option<Posting> {
     let entries = vec![(LedgerAccount::Balance, amount), (LedgerAccount::Receivable, amount.negated())];
-    Posting::money(at, format!("payment of {bill}"), currency, entries)
+    let what = if amount.is_negative() { "money back of" } else { "payment of" };
+    Posting::money(at, format!("{what} {bill}"), currency, entries)
 }
 
 /// The difference between the sum of the lines and the total, as a line of its own.

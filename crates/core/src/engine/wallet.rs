@@ -269,22 +269,40 @@ fn not_issued(bill: &str, until: &str) -> String {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Refusal::CouponExists(id) => write!(f, "the account has had a coupon \"{id}\" already; each has its own name"),
-            Refusal::UnknownCouponScope(name) => write!(f, "no price list has a plan or a product \"{name}\""),
+            Refusal::CouponExists(id) => {
+                write!(f, "the account has had a coupon \"{id}\" already; each has its own name")
+            }
+            Refusal::UnknownCouponScope(name) => {
+                write!(f, "no price list has a plan or a product \"{name}\"")
+            }
             Refusal::NoBill(bill) => write!(f, "there is no bill {bill}: nothing was charged in that month"),
             Refusal::NotIssued { bill, until } => f.write_str(&not_issued(bill, &until.to_string())),
             Refusal::MoreThanDue { bill, due, currency } => {
                 let due = due.decimal(*currency);
-                write!(f, "{due} {currency} are due of {bill}, and no more can be paid or given up; a top-up puts money on the balance")
+                write!(
+                    f,
+                    "{due} {currency} are due of {bill}, and no more can be paid or given up; a top-up puts money on the balance"
+                )
             }
             Refusal::MoreThanBilled { bill, left, currency } => {
-                write!(f, "{bill} comes to {} {currency} after its credit notes; no more can be credited", left.decimal(*currency))
+                write!(
+                    f,
+                    "{bill} comes to {} {currency} after its credit notes; no more can be credited",
+                    left.decimal(*currency)
+                )
             }
             Refusal::MoreThanBalance { balance, currency } => {
-                write!(f, "the balance has {} {currency}; no more can be paid out", balance.decimal(*currency))
+                write!(
+                    f,
+                    "the balance has {} {currency}; no more can be paid out",
+                    balance.decimal(*currency)
+                )
             }
             Refusal::UnknownLine(line) => {
-                write!(f, "no bill of the account has a line {line}; bills show the ids: ACCOUNT-YYYY-MM-NUMBER")
+                write!(
+                    f,
+                    "no bill of the account has a line {line}; bills show the ids: ACCOUNT-YYYY-MM-NUMBER"
+                )
             }
             Refusal::NotAdjustable(line) => {
                 write!(f, "{line} is a rounding or an adjustment itself; adjust the line that it is about")

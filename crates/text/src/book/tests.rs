@@ -267,11 +267,18 @@ fn usage_is_stated_and_taken_back() {
     check_verb("void /x1", "17: an empty source or id; expected SOURCE/ID, such as book/x1");
 }
 
+fn all_verbs() -> String {
+    super::VERBS.iter().map(|(verb, _)| *verb).collect::<Vec<_>>().join(", ")
+}
+
 #[test]
 fn verbs_and_directives_are_known() {
     check_verb(
         "subscrbe acme p",
-        "12: unknown verb \"subscrbe\"; expected one of open, subscribe, add, remove, cancel, unsubscribe, stop, start, renew, change, discount, price, topup, use, usage, void, budget; did you mean \"subscribe\"?",
+        &format!(
+            "12: unknown verb \"subscrbe\"; expected one of {}; did you mean \"subscribe\"?",
+            all_verbs()
+        ),
     );
     check_verb("", "11: the line ends; expected a verb, as in `2020-01-04 13:23:56 VERB …`");
     check_verb("zone UTC", "12: zone after a date; expected zone on a line of its own, without a date");
@@ -451,11 +458,59 @@ fn queries_and_refusals_carry_what_is_expected() {
     );
     check(
         "! x: y\n$\nout\n2020-01-04 cancel a/b\n!\n2020-01-04 cancel a/b\n\n! x: y\n2020-01-04 cancl a/b\n! x: y\n",
-        "t.book:1:1: an expected refusal without its command; expected ! directly below the command that is refused, once\n\
+        &format!(
+            "t.book:1:1: an expected refusal without its command; expected ! directly below the command that is refused, once\n\
          t.book:2:2: a $ without a query; expected a query such as $ bill acme 2020-01\n\
          t.book:5:2: the line ends; expected the refusal, such as ! mode-not-offered: basic-seat is pay-per-use\n\
          t.book:8:1: an expected refusal without its command; expected ! directly below the command that is refused, once\n\
-         t.book:9:12: unknown verb \"cancl\"; expected one of open, subscribe, add, remove, cancel, unsubscribe, stop, start, renew, change, discount, price, topup, use, usage, void, budget; did you mean \"cancel\"?",
+         t.book:9:12: unknown verb \"cancl\"; expected one of {}; did you mean \"cancel\"?",
+            all_verbs()
+        ),
+    );
+}
+
+#[test]
+fn money_is_paid_credited_and_charged() {
+    check_verb(
+        "coupon acme C1 50 on basic-seat until 2020-07-01",
+        "Wallet(Wallet { account: acme@19, what: Coupon { id: C1@24, amount: 50, on: Some(basic-seat@33), until: Some(2020-07-01T00:00:00@50) } })",
+    );
+    check_verb(
+        r#"pay acme 2020-01 12.50 reference "INV 1""#,
+        "Wallet(Wallet { account: acme@16, what: Pay { month: 2020-01-01, amount: 12.5, reference: Some(INV 1@45) } })",
+    );
+    check_verb(
+        r#"write-off acme 2020-01 "insolvent""#,
+        "Wallet(Wallet { account: acme@22, what: WriteOff { month: 2020-01-01, amount: None, reason: insolvent@35 } })",
+    );
+    check_verb(
+        r#"credit ac-me-2020-01-3 5 "late""#,
+        "Wallet(Wallet { account: ac-me@19, what: CreditLine { line: ac-me-2020-01-3@19, amount: 5, reason: late@37 } })",
+    );
+    check_verb(
+        r#"adjust acme-2020-01-3 -5 "late""#,
+        "Wallet(Wallet { account: acme@19, what: Adjust { line: acme-2020-01-3@19, amount: -5, reason: late@37 } })",
+    );
+    check_verb("coupon acme C1 0", "27: the amount \"0\"; expected an amount above zero");
+    check_verb(
+        "coupon acme C1 5 until 2019-01-01",
+        "35: an end that is not after the line's own time; expected a later time",
+    );
+    check_verb(
+        "pay acme 2020-13 5",
+        "21: the month \"2020-13\"; expected a month as YYYY-MM, such as 2020-01",
+    );
+    check_verb("pay acme 2020-1 5", "21: the month \"2020-1\"; expected a month as YYYY-MM, such as 2020-01");
+    check_verb(
+        "write-off acme 2020-01 5",
+        "36: the line ends; expected a reason in quotes, as in `write-off ACCOUNT YYYY-MM [AMOUNT] \"REASON\"`",
+    );
+    check_verb("credit acme 2020-01 5 late", "34: \"late\"; expected a reason in quotes");
+    check_verb("credit acme 2020-01 5 \" \"", "34: \" \"; expected a reason in quotes");
+    check_verb("adjust acme 5 \"late\"", "19: \"acme\"; expected a line's id, such as acme-2020-01-1");
+    check_verb(
+        "adjust acme-2020-01-1 0 \"late\"",
+        "34: the amount 0; expected an amount above or below zero, such as -12.50",
     );
 }
 

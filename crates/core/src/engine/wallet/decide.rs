@@ -43,7 +43,13 @@ impl Meant {
 }
 
 impl Desk<'_> {
-    fn posting(&self, memo: String, debit: LedgerAccount, credit: LedgerAccount, amount: Amount) -> Option<Posting> {
+    fn posting(
+        &self,
+        memo: String,
+        debit: LedgerAccount,
+        credit: LedgerAccount,
+        amount: Amount,
+    ) -> Option<Posting> {
         let entries = vec![(debit, amount), (credit, amount.negated())];
         Posting::money(self.at, memo, self.payer.currency, entries)
     }
@@ -174,7 +180,8 @@ impl Desk<'_> {
             at: self.at,
         };
         let memo = format!("credit note {}: {reason}", note.id);
-        let mut postings = vec![self.moved(memo, LedgerAccount::Revenue, LedgerAccount::Receivable, amount)?];
+        let mut postings =
+            vec![self.moved(memo, LedgerAccount::Revenue, LedgerAccount::Receivable, amount)?];
         let (mut paid, mut draws, mut back) = (Vec::new(), Vec::new(), Amount::ZERO);
         let mut available = self.view.prepaid(&payer.id);
         let surplus = amount.sub(bill.due()?)?;
@@ -203,7 +210,15 @@ impl Desk<'_> {
         postings.extend(more);
         let (account, month) = (payer.id.clone(), bill.month.start);
         let written_back = back;
-        Ok(vec![AnyFact::Wallet(Fact::Credited { account, month, note, postings, paid, draws, written_back })])
+        Ok(vec![AnyFact::Wallet(Fact::Credited {
+            account,
+            month,
+            note,
+            postings,
+            paid,
+            draws,
+            written_back,
+        })])
     }
 
     fn pay_out(&self, amount: Exact) -> Decided {
