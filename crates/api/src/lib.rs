@@ -35,14 +35,44 @@ pub struct Bill {
     pub issued_at: Option<String>,
     /// What it comes to, rounded to the minor unit; below zero for a credit note.
     pub total: String,
-    /// What has been paid of it.
+    /// What has been paid of it with money.
     pub paid: String,
     /// What is still owed.
     pub due: String,
+    /// What coupons paid of it.
+    pub coupons: Vec<Coupon>,
+    /// Credit notes against it.
+    pub credit_notes: Vec<CreditNote>,
+    /// What was given up of it; below zero: what came back of earlier bills.
+    pub written_off: String,
     /// Its lines; their amounts sum to the total once it is issued.
     pub lines: Vec<Line>,
     /// Advice to the customer.
     pub notes: Vec<String>,
+}
+
+/// What a coupon paid of a bill.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Coupon {
+    /// Its name.
+    pub coupon: String,
+    /// How much; below zero: what it was given back of earlier bills.
+    pub amount: String,
+}
+
+/// A credit note against a bill.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CreditNote {
+    /// `ACCOUNT-YYYY-MM-CNUMBER`.
+    pub id: String,
+    /// What it takes off, above zero.
+    pub amount: String,
+    /// The line that it is about; `null`: the bill as a whole.
+    pub line: Option<String>,
+    /// Why.
+    pub reason: String,
+    /// When it was made.
+    pub issued_at: String,
 }
 
 /// The price behind a line: `list_amount = quantity × unit_price ÷ units`, where there is one.
@@ -52,7 +82,7 @@ pub struct PriceBasis {
     pub per: String,
     /// Units of `quantity` that `unit_price` is for.
     pub units: String,
-    /// `per-unit`, `graduated`, `volume`, `block`, `flat`, `deck`, `refund`, `rounding` or `reversal`.
+    /// `per-unit`, `graduated`, `volume`, `block`, `flat`, `deck`, `refund`, `rounding`, `reversal`, `one-off` or `adjustment`.
     pub model: String,
 }
 
@@ -72,7 +102,7 @@ pub struct Catalogue {
 pub struct Line {
     /// `ACCOUNT-YYYY-MM-NUMBER`.
     pub id: String,
-    /// `usage`, `purchase`, `refund`, `correction` or `rounding`.
+    /// `usage`, `purchase`, `refund`, `correction`, `rounding`, `one-off` or `adjustment`.
     pub kind: String,
     /// The account.
     pub account: String,
@@ -148,6 +178,23 @@ pub fn bill(head: &AccountHead, bill: &bill::Bill) -> Bill {
         total: money(bill.posted),
         paid: money(bill.paid),
         due: money(bill.due()),
+        coupons: bill
+            .coupons
+            .iter()
+            .map(|(coupon, amount)| Coupon { coupon: coupon.clone(), amount: money(*amount) })
+            .collect(),
+        credit_notes: bill
+            .credits
+            .iter()
+            .map(|note| CreditNote {
+                id: note.id.clone(),
+                amount: money(note.amount),
+                line: note.line.clone(),
+                reason: note.reason.clone(),
+                issued_at: moment(note.at),
+            })
+            .collect(),
+        written_off: money(bill.written_off),
         lines: bill.lines.iter().map(|one| line(head.currency, one)).collect(),
         notes: bill.notes.clone(),
     }
@@ -162,9 +209,9 @@ pub fn line(currency: Currency, line: &bill::Line) -> Line {
         id: line.id.clone(),
         kind: line.kind.name().to_owned(),
         account: line.account.clone(),
-        subscription: key.map(|key| key.subscription.clone()),
+        subscription: key.map(|key| key.subscription.clone()).filter(|name| !name.is_empty()),
         plan: (!line.plan.is_empty()).then(|| line.plan.clone()),
-        charge: key.map(|key| key.charge.clone()),
+        charge: key.filter(|key| !key.subscription.is_empty()).map(|key| key.charge.clone()),
         description: line.description.clone(),
         quantity: line.quantity.decimal(0),
         unit: line.unit.clone(),

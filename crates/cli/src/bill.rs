@@ -1,7 +1,7 @@
 //! `farebox bill BOOK`.
 
 use crate::output::{self, Failure};
-use farebox_core::calendar::{Cycle, Instant};
+use farebox_core::calendar::{Cycle, Instant, Zone};
 use farebox_scenario::prepare::{self, Prepared, StepAction};
 use farebox_scenario::report::{self, BillOptions, By, Parties};
 use farebox_scenario::run::{Options, Outcome, Run};
@@ -139,12 +139,7 @@ pub fn play(run: &mut Run<'_>) -> Result<(), Failure> {
 /// Moves the clock to the date asked for, or to the end of the last month that has anything.
 pub fn finish(run: &mut Run<'_>, until: Option<&str>) -> Result<(), Failure> {
     let until = match until {
-        Some(date) => {
-            let day: jiff::civil::Date = date
-                .parse()
-                .map_err(|_| Failure::Other(format!("--until takes a date as YYYY-MM-DD, not \"{date}\"")))?;
-            run.prepared.zone.midnight(day)
-        }
+        Some(date) => midnight(&run.prepared.zone, date)?,
         None => {
             let last = run.prepared.last_moment().max(run.last_usage());
             // Nothing happens in a book without dates and usage.
@@ -156,6 +151,14 @@ pub fn finish(run: &mut Run<'_>, until: Option<&str>) -> Result<(), Failure> {
     };
     run.advance(until)?;
     Ok(())
+}
+
+/// The first moment of the date that `--until` says.
+pub fn midnight(zone: &Zone, date: &str) -> Result<Instant, Failure> {
+    let day: jiff::civil::Date = date
+        .parse()
+        .map_err(|_| Failure::Other(format!("--until takes a date as YYYY-MM-DD, not \"{date}\"")))?;
+    Ok(zone.midnight(day))
 }
 
 /// A progress bar over the bytes of all usage files, on a terminal only.

@@ -4,6 +4,7 @@ mod bench;
 mod bill;
 mod catalog;
 mod explain;
+mod export;
 mod output;
 mod quote;
 mod test;
@@ -37,6 +38,11 @@ enum Command {
         #[command(subcommand)]
         command: catalog::Command,
     },
+    /// Export what was booked, for other programs.
+    Export {
+        #[command(subcommand)]
+        command: export::Command,
+    },
     /// Make files for measuring.
     Bench {
         #[command(subcommand)]
@@ -55,6 +61,7 @@ fn main() -> ExitCode {
         Command::Quote(args) => quote::run(&args, cli.json),
         Command::Test(args) => test::run(&args, cli.json),
         Command::Catalog { command } => catalog::run(&command, cli.json),
+        Command::Export { command } => export::run(&command),
         Command::Bench { command } => bench::run(&command),
     };
     match result {

@@ -53,6 +53,11 @@ pub fn text(lines: &[String]) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Prints a text as it is.
+pub fn raw(text: &str) -> Result<(), Failure> {
+    ended(io::stdout().lock().write_all(text.as_bytes()))
+}
+
 /// Prints a value as JSON.
 pub fn json(value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).map_err(|error| Failure::Other(error.to_string()))?;

@@ -3,7 +3,7 @@
 //! [`View`] loads by key, so that a store need not hold an account in memory to decide about it.
 //! [`Group`] is the view in memory: what tests, books and the in-memory twin of every store use.
 
-use crate::bill::{Bill, ChargeKey, Charged};
+use crate::bill::{Bill, ChargeKey, Charged, Line};
 use crate::budget::{Budget, Spending};
 use crate::calendar::{Instant, Span, Zone};
 use crate::ledger::Ledger;
@@ -13,6 +13,7 @@ use crate::money::{Amount, Currency, Exact};
 use crate::notice::Notice;
 use crate::roster::{Rhythm, Roster};
 use crate::subscription::Subscription;
+use crate::wallet::{Coupon, Returned, Wallet};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What every decision about an account needs.
@@ -73,8 +74,16 @@ pub struct BillHead {
     pub sum: Amount,
     /// The rounded sum that has been charged.
     pub posted: Amount,
-    /// What was paid of it.
+    /// What was paid of it with money.
     pub paid: Amount,
+    /// What coupons paid of it.
+    pub coupons: Amount,
+    /// What credit notes took off it.
+    pub credited: Amount,
+    /// How many credit notes.
+    pub credits: usize,
+    /// What was written off.
+    pub written_off: Amount,
     /// Whether it is issued.
     pub issued: bool,
 }
@@ -117,6 +126,22 @@ pub trait View {
     fn application(&self, account: &str, application: &str) -> Option<&Application>;
     /// The tier and arrears of an account, and its subscriptions that are not active.
     fn lifecycle(&self, account: &str) -> Option<&Lifecycle>;
+    /// A coupon, used up and ended ones too.
+    fn coupon(&self, account: &str, id: &str) -> Option<&Coupon>;
+    /// Coupons with something left, in the order of [`Wallet::live`].
+    fn coupons(&self, account: &str) -> Vec<&Coupon>;
+    /// Coupons that have ended by a moment with something left.
+    fn coupons_ended(&self, account: &str, at: Instant) -> Vec<&Coupon>;
+    /// When the next coupon ends.
+    fn next_coupon_end(&self, account: &str) -> Option<Instant>;
+    /// What each coupon paid of the bill of a month.
+    fn paid_by_coupons(&self, account: &str, month: Instant) -> Vec<(String, Amount)>;
+    /// What later bills have given back of the bill of a month.
+    fn returned(&self, account: &str, month: Instant) -> Returned;
+    /// A line of the bill of a month, by its number from 1.
+    fn line(&self, account: &str, month: Instant, number: usize) -> Option<&Line>;
+    /// What adjustments have added to a line, and credit notes about it have taken off.
+    fn line_changes(&self, account: &str, line: &Line, month: Instant) -> Amount;
 }
 
 /// A billing group in memory: accounts that share a payer. Its facts are its only source.
@@ -156,6 +181,8 @@ pub struct Account {
     pub lifecycle: Lifecycle,
     /// How that came about, in order.
     pub history: Vec<Step>,
+    /// Its coupons.
+    pub wallet: Wallet,
 }
 
 impl AccountHead {
@@ -250,6 +277,10 @@ impl View for Group {
             sum: bill.sum,
             posted: bill.posted,
             paid: bill.paid,
+            coupons: bill.by_coupons(),
+            credited: bill.credited(),
+            credits: bill.credits.len(),
+            written_off: bill.written_off,
             issued: bill.issued.is_some(),
         })
     }
@@ -284,5 +315,43 @@ impl View for Group {
 
     fn lifecycle(&self, account: &str) -> Option<&Lifecycle> {
         self.accounts.get(account).map(|account| &account.lifecycle)
+    }
+
+    fn coupon(&self, account: &str, id: &str) -> Option<&Coupon> {
+        self.accounts.get(account)?.wallet.coupon(id)
+    }
+
+    fn coupons(&self, account: &str) -> Vec<&Coupon> {
+        self.accounts.get(account).map(|account| account.wallet.live()).unwrap_or_default()
+    }
+
+    fn coupons_ended(&self, account: &str, at: Instant) -> Vec<&Coupon> {
+        self.accounts.get(account).map(|account| account.wallet.ended(at)).unwrap_or_default()
+    }
+
+    fn next_coupon_end(&self, account: &str) -> Option<Instant> {
+        self.accounts.get(account)?.wallet.next_end()
+    }
+
+    fn paid_by_coupons(&self, account: &str, month: Instant) -> Vec<(String, Amount)> {
+        let bill = self.accounts.get(account).and_then(|account| account.bills.get(&month));
+        bill.map(|bill| bill.coupons.clone()).unwrap_or_default()
+    }
+
+    fn returned(&self, account: &str, month: Instant) -> Returned {
+        self.accounts.get(account).map(|account| account.wallet.returned(month)).unwrap_or_default()
+    }
+
+    fn line(&self, account: &str, month: Instant, number: usize) -> Option<&Line> {
+        let bill = self.accounts.get(account)?.bills.get(&month)?;
+        bill.lines.get(number.checked_sub(1)?)
+    }
+
+    fn line_changes(&self, account: &str, line: &Line, month: Instant) -> Amount {
+        let Some(account) = self.accounts.get(account) else { return Amount::ZERO };
+        let notes = account.bills.get(&month).map(|bill| bill.credits.as_slice()).unwrap_or_default();
+        let about = notes.iter().filter(|note| note.line.as_deref() == Some(&line.id));
+        let credited: i128 = about.map(|note| note.amount.units()).sum();
+        Amount::from_units(account.wallet.adjusted(&line.id).units() - credited)
     }
 }

@@ -17,6 +17,10 @@ pub enum LineKind {
     Correction,
     /// What rounding the total to the minor unit added or took off (R-MON-1).
     Rounding,
+    /// Charged once by hand, for something that no price list has.
+    OneOff,
+    /// Added to an earlier line, or taken off it, by hand.
+    Adjustment,
 }
 
 impl LineKind {
@@ -28,7 +32,14 @@ impl LineKind {
             LineKind::Refund => "refund",
             LineKind::Correction => "correction",
             LineKind::Rounding => "rounding",
+            LineKind::OneOff => "one-off",
+            LineKind::Adjustment => "adjustment",
         }
+    }
+
+    /// Whether it was charged by hand: no settlement compares itself with such a line.
+    pub fn by_hand(self) -> bool {
+        matches!(self, LineKind::OneOff | LineKind::Adjustment)
     }
 }
 
@@ -167,8 +178,15 @@ pub struct Bill {
     pub sum: Amount,
     /// What has been charged of it: the sum rounded to the minor unit.
     pub posted: Amount,
-    /// What has been paid of it.
+    /// What has been paid of it with money; below zero for a credit that went to the balance.
     pub paid: Amount,
+    /// What coupons paid of it, in the order of their first use (R-MON-2); below zero: what they
+    /// were given back of earlier bills.
+    pub coupons: Vec<(String, Amount)>,
+    /// Credit notes against it, in order.
+    pub credits: Vec<CreditNote>,
+    /// What was given up of it as uncollectable; below zero: what came back of earlier bills.
+    pub written_off: Amount,
     /// When it was issued.
     pub issued: Option<Instant>,
     /// Advice to the customer.
@@ -176,8 +194,50 @@ pub struct Bill {
 }
 
 impl Bill {
-    /// What is owed of it.
+    /// What is owed of it: its total less what was paid, by coupons too, credited and written off.
     pub fn due(&self) -> Amount {
-        Amount::from_units(self.posted.units() - self.paid.units())
+        let settled = [self.paid, self.by_coupons(), self.credited(), self.written_off];
+        Amount::from_units(settled.iter().fold(self.posted.units(), |due, part| due - part.units()))
     }
+
+    /// What coupons paid of it.
+    pub fn by_coupons(&self) -> Amount {
+        Amount::from_units(self.coupons.iter().map(|(_, amount)| amount.units()).sum())
+    }
+
+    /// What credit notes took off it.
+    pub fn credited(&self) -> Amount {
+        Amount::from_units(self.credits.iter().map(|note| note.amount.units()).sum())
+    }
+}
+
+/// A credit note against an issued bill: what it takes off is not owed any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreditNote {
+    /// The bill's id and a number: `acme-2020-01-C1`.
+    pub id: String,
+    /// How much, above zero.
+    pub amount: Amount,
+    /// The line that it is about; `None`: the bill as a whole.
+    pub line: Option<String>,
+    /// Why.
+    pub reason: String,
+    /// When it was made.
+    pub at: Instant,
+}
+
+/// The account, the month as its first day, and the number that a line's id says:
+/// `acme-2020-01-3`. `None`: it is no line's id.
+pub fn line_id(id: &str) -> Option<(&str, jiff::civil::Date, usize)> {
+    let (bill, number) = id.rsplit_once('-')?;
+    let at = bill.len().checked_sub(8)?;
+    let (account, month) = (bill.get(..at)?, bill.get(at..)?.strip_prefix('-')?);
+    let number = number.parse().ok().filter(|_| number.bytes().all(|digit| digit.is_ascii_digit()))?;
+    Some((account, first_of(month)?, number))
+}
+
+/// The first day of a month written `YYYY-MM`.
+pub fn first_of(month: &str) -> Option<jiff::civil::Date> {
+    let valid = month.len() == 7 && month.as_bytes().get(4) == Some(&b'-');
+    format!("{month}-01").parse().ok().filter(|_| valid)
 }

@@ -31,3 +31,4 @@ pub mod settlement;
 pub mod subscription;
 #[cfg(test)]
 mod testing;
+pub mod wallet;

@@ -4,10 +4,11 @@ use crate::prepare::{StepAction, UsageLine};
 use farebox_core::budget::BudgetScope;
 use farebox_core::calendar::{Instant, Zone};
 use farebox_core::catalog::Mode;
-use farebox_core::engine::{Action, Command, budgets, licences, lifecycle};
+use farebox_core::engine::{Action, Command, budgets, licences, lifecycle, wallet};
 use farebox_core::money::Currency;
 use farebox_text::book::{
-    self, ChangeTo, CommandLine, ImportLine, LicenceUse, MapAction, PaymentMode, UseChange, Verb, When, Word,
+    self, ChangeTo, CommandLine, ImportLine, LicenceUse, MapAction, PaymentMode, UseChange, Verb, WalletVerb,
+    When, Word,
 };
 use farebox_text::diagnostic::Diagnostic;
 use farebox_text::import::{Condition, ImportSpec, MapRule, Outcome, Pattern, Preset, Template};
@@ -115,6 +116,10 @@ pub(crate) fn command(
             wish(&price.account, at, action)
         }
         Verb::TopUp(top_up) => wish(&top_up.account, at, Action::TopUp { amount: top_up.amount }),
+        Verb::Wallet(line) => {
+            let action = wallet(&line.what, &resolve_all)?;
+            wish(&line.account, at, Action::Wallet(action))
+        }
         Verb::Use(asked) => {
             let subscription = asked.on.as_ref().map(text);
             wish(&asked.account, at, Action::UseFeature { feature: text(&asked.feature), subscription })
@@ -195,6 +200,44 @@ fn licence_use(one: &LicenceUse) -> licences::Action {
             UseChange::Failed => licences::Change::Failed,
         },
     }
+}
+
+/// What a verb about money wishes.
+fn wallet<E>(
+    what: &WalletVerb,
+    resolve: &impl Fn(&Option<When>) -> Result<Option<Instant>, E>,
+) -> Result<wallet::Action, E> {
+    use wallet::{Action, Credited};
+    let text = |word: &Word| word.text.clone();
+    Ok(match what {
+        WalletVerb::Coupon { id, amount, on, until } => Action::Coupon {
+            id: text(id),
+            amount: *amount,
+            on: on.as_ref().map(text),
+            until: resolve(until)?,
+        },
+        WalletVerb::Pay { month, amount, reference } => {
+            Action::Pay { month: *month, amount: *amount, reference: reference.as_ref().map(text) }
+        }
+        WalletVerb::WriteOff { month, amount, reason } => {
+            Action::WriteOff { month: *month, amount: *amount, reason: text(reason) }
+        }
+        WalletVerb::CreditBill { month, amount, reason } => {
+            Action::Credit { what: Credited::Bill(*month), amount: *amount, reason: text(reason) }
+        }
+        WalletVerb::CreditLine { line, amount, reason } => {
+            Action::Credit { what: Credited::Line(text(line)), amount: *amount, reason: text(reason) }
+        }
+        WalletVerb::PayOut { amount } => Action::PayOut { amount: *amount },
+        WalletVerb::Charge { amount, title, labels } => Action::Charge {
+            amount: *amount,
+            title: text(title),
+            labels: labels.iter().map(|one| (text(&one.name), text(&one.value))).collect(),
+        },
+        WalletVerb::Adjust { line, amount, reason } => {
+            Action::Adjust { line: text(line), amount: *amount, reason: text(reason) }
+        }
+    })
 }
 
 /// The end that an agreement has, which cuts counters.

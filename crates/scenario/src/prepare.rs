@@ -351,6 +351,7 @@ impl Desk<'_> {
             }
             Verb::Lifecycle(line) => Some(&line.account),
             Verb::TopUp(top_up) => Some(&top_up.account),
+            Verb::Wallet(line) => Some(&line.account),
             Verb::Use(asked) => Some(&asked.account),
             Verb::Licence(one) => {
                 self.check_application(&one.account, &one.application, one.licence.as_ref(), line, names);

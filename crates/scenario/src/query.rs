@@ -25,11 +25,16 @@ pub const QUESTIONS: &[(&str, &str)] = &[
     ("may", "may ACCOUNT FEATURE [on SUBSCRIPTION] [DATE]"),
     ("balance", "balance ACCOUNT [DATE]"),
     ("lifecycle", "lifecycle ACCOUNT [DATE]"),
+    ("statement", "statement ACCOUNT [YYYY-MM]"),
+    ("ledger", "ledger ACCOUNT [DATE]"),
+    ("trial-balance", "trial-balance [DATE]"),
+    ("receivables", "receivables [DATE]"),
     ("notices", "notices ACCOUNT [DATE]"),
     ("quarantine", "quarantine"),
     ("imports", "imports"),
 ];
 
+mod money;
 mod views;
 
 /// What is wrong with a question: the word, what was found, what is expected.
@@ -53,8 +58,12 @@ pub(crate) fn moment<'a>(run: &Run<'_>, words: &'a [Word]) -> Result<Option<Inst
             };
             Ok(Some(account.head.zone.cycle(Cycle::Month, month).end))
         }
-        "show" | "provides" | "balance" | "lifecycle" | "notices" | "upcoming" => date(run, words, 2),
+        "show" | "provides" | "balance" | "lifecycle" | "notices" | "upcoming" | "ledger" => {
+            date(run, words, 2)
+        }
         "licences" => date(run, words, 2 + usize::from(application(words).is_some())),
+        "trial-balance" | "receivables" => date(run, words, 1),
+        "statement" => money::statement_moment(run, words),
         "may" => {
             let place = if words.get(3).is_some_and(|word| word.text == "on") { 5 } else { 3 };
             date(run, words, place)
@@ -99,6 +108,17 @@ pub(crate) fn answer<'a>(run: &Run<'_>, words: &'a [Word]) -> Result<Vec<String>
         "may" => may(run, words),
         "balance" => Ok(report::balance(account(run, words)?)),
         "lifecycle" => Ok(report::lifecycle(run, account(run, words)?)),
+        "statement" => money::statement(run, words),
+        "ledger" => Ok(report::ledger(account(run, words)?)),
+        "trial-balance" => {
+            let all = report::ledger_totals(run.accounts(), run.clock);
+            let all = all.map_err(|_| (question, "sums that do not fit".to_owned(), String::new()))?;
+            Ok(report::trial_balance(&all))
+        }
+        "receivables" => {
+            let rows = report::receivables(run.accounts(), run.clock);
+            rows.map_err(|_| (question, "sums that do not fit".to_owned(), String::new()))
+        }
         "notices" => {
             let account = &account(run, words)?.head;
             let payer = run.account(account.payer());

@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod journal;
 mod json;
 mod mistakes;
 

@@ -4,7 +4,7 @@
 use crate::common::{files_below, root, text};
 use farebox_core::calendar::{Instant, Zone};
 use farebox_core::catalog::Mode;
-use farebox_core::engine::{OrderRefusal, REFUSAL_CODES, Refusal, budgets, licences, lifecycle};
+use farebox_core::engine::{OrderRefusal, REFUSAL_CODES, Refusal, budgets, licences, lifecycle, wallet};
 use farebox_core::metering::Problem;
 use farebox_core::money::{Amount, Currency, Exact};
 use std::collections::{BTreeMap, BTreeSet};
@@ -101,6 +101,7 @@ fn refusals() -> Vec<Refusal> {
     let mut all: Vec<Refusal> = others.into_iter().chain(orders.map(Refusal::Order)).chain(budgets).collect();
     all.extend(licence_refusals(at));
     all.extend(lifecycle_refusals(at));
+    all.extend(wallet_refusals().into_iter().map(Refusal::Wallet));
     all
 }
 
@@ -166,6 +167,27 @@ fn lifecycle_refusals(at: Instant) -> Vec<Refusal> {
         lifecycle::Refusal::NotSuspended(account),
     ];
     life.into_iter().map(Refusal::from).collect()
+}
+
+fn wallet_refusals() -> Vec<wallet::Refusal> {
+    use wallet::Refusal;
+    let bill = || "acme-2020-01".to_owned();
+    let line = || "acme-2020-01-3".to_owned();
+    let currency = Currency::parse("CNY").unwrap();
+    let amount = Amount::from_units(31_000_000_000);
+    vec![
+        Refusal::CouponExists("C1".into()),
+        Refusal::UnknownCouponScope("basc-seat".into()),
+        Refusal::NoBill(bill()),
+        Refusal::NotIssued { bill: bill(), until: "2020-01-31T16:00:00Z".parse().unwrap() },
+        Refusal::MoreThanDue { bill: bill(), due: amount, currency },
+        Refusal::MoreThanBilled { bill: bill(), left: amount, currency },
+        Refusal::MoreThanBalance { balance: amount, currency },
+        Refusal::UnknownLine(line()),
+        Refusal::NotAdjustable(line()),
+        Refusal::MoreThanLine { line: line(), left: amount, currency },
+        Refusal::NotALabel("colour".into()),
+    ]
 }
 
 /// One problem of each kind.

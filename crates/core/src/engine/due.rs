@@ -3,7 +3,7 @@
 //! Everything that time brings about is a command with its moment passed in, issued by a schedule:
 //! a test clock can run a year in a second.
 
-use super::{Catalogues, Desk, Fact, Refusal, lifecycle, money};
+use super::{Catalogues, Desk, Fact, Refusal, coupons, lifecycle, money};
 use crate::account::View;
 use crate::calendar::{Cycle, Instant};
 use crate::settlement;
@@ -14,6 +14,8 @@ use std::collections::BTreeMap;
 pub enum Duty {
     /// Holds past their deadline are released.
     Holds,
+    /// Coupons that have ended are worth nothing any more.
+    Coupons,
     /// Terms are renewed by themselves, or end.
     Terms,
     /// Charges are settled and paid, the bill of a month that ended is issued.
@@ -26,7 +28,8 @@ pub enum Duty {
 
 impl Duty {
     /// All, in order.
-    pub const ALL: [Duty; 5] = [Duty::Holds, Duty::Terms, Duty::Charges, Duty::Recognition, Duty::Lifecycle];
+    pub const ALL: [Duty; 6] =
+        [Duty::Holds, Duty::Coupons, Duty::Terms, Duty::Charges, Duty::Recognition, Duty::Lifecycle];
 }
 
 /// A moment, and how much of what time does then is done.
@@ -54,6 +57,7 @@ pub fn next_due(
         // The earliest moment at which this duty may still be done.
         let from = if duty > after.done { after.at } else { just_after(after.at) };
         let at = match duty {
+            Duty::Coupons => view.next_coupon_end(payer),
             Duty::Charges => charges_due(view, catalogues, payer, from, late),
             Duty::Lifecycle => lifecycle::next_due(view, catalogues, payer, from),
             Duty::Holds | Duty::Terms | Duty::Recognition => None,
@@ -66,6 +70,7 @@ pub fn next_due(
 /// Does what is due.
 pub(super) fn decide(desk: &Desk<'_>, duty: Duty, late: &Late) -> Result<Vec<Fact>, Refusal> {
     match duty {
+        Duty::Coupons => Ok(coupons::expire(desk)),
         Duty::Charges => money::settle(desk, late),
         Duty::Lifecycle => lifecycle::run(desk),
         Duty::Holds | Duty::Terms | Duty::Recognition => Ok(Vec::new()),

@@ -2,7 +2,7 @@
 
 use super::{budgets, holds, licences, lifecycle, packages, wallet};
 use crate::account::{Account, AccountHead, AgreedPrice, Discount, Group};
-use crate::bill::{Bill, Line};
+use crate::bill::{Bill, Line, LineKind};
 use crate::calendar::{Instant, Span};
 use crate::ledger::{Ledger, Posting};
 use crate::lifecycle::Lifecycle;
@@ -11,6 +11,7 @@ use crate::notice::Notice;
 use crate::roster::Roster;
 use crate::settlement::Mark;
 use crate::subscription::{PaidPeriod, QuantityChange, Subscription};
+use crate::wallet::{Effects, Wallet};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Something that happened, with its outcome.
@@ -104,6 +105,8 @@ pub enum Fact {
         postings: Vec<Posting>,
         /// What was paid of which month's bill; below zero: given back to the balance.
         paid: Vec<(Instant, Amount)>,
+        /// What coupons paid and were given back (R-MON-2).
+        effects: Effects,
     },
     /// Charges were settled up to a moment.
     Settled {
@@ -188,6 +191,7 @@ impl Group {
                     licences: BTreeMap::new(),
                     lifecycle: Lifecycle::default(),
                     history: Vec::new(),
+                    wallet: Wallet::default(),
                 };
                 if let Some(payer) = &head.payer {
                     self.account_mut(payer)?.members.insert(head.id.clone());
@@ -245,7 +249,7 @@ impl Group {
                 }
                 self.account_mut(account)?.head.discounts.push(discount.clone());
             }
-            Fact::Charged { account, bill, month, lines, posted, postings, paid } => {
+            Fact::Charged { account, bill, month, lines, posted, postings, paid, effects } => {
                 for line in lines {
                     book_line(self.account_mut(&line.account)?, line)?;
                     self.spend(account, month.start, line)?;
@@ -258,14 +262,21 @@ impl Group {
                     sum: Amount::ZERO,
                     posted: Amount::ZERO,
                     paid: Amount::ZERO,
+                    coupons: Vec::new(),
+                    credits: Vec::new(),
+                    written_off: Amount::ZERO,
                     issued: None,
                     notes: Vec::new(),
                 });
                 for line in lines {
                     open.sum = open.sum.add(line.amount)?;
                     open.lines.push(line.clone());
+                    if let (LineKind::Adjustment, Some(adjusted)) = (line.kind, &line.corrects) {
+                        account.wallet.adjust(adjusted, line.amount)?;
+                    }
                 }
                 open.posted = *posted;
+                wallet::book_effects(account, month.start, effects)?;
                 account.note_owed(month.start);
                 book_payments(account, postings, paid)?;
             }
@@ -366,7 +377,7 @@ fn touch_since(account: &mut Account, from: Instant, meant: impl Fn(&Subscriptio
 
 /// Adds a line to what was charged for its key.
 fn book_line(account: &mut Account, line: &Line) -> Result<(), ApplyError> {
-    let Some(key) = &line.key else { return Ok(()) };
+    let Some(key) = line.key.as_ref().filter(|_| !line.kind.by_hand()) else { return Ok(()) };
     let charged = account.charged.entry(key.clone()).or_default();
     charged.quantity = charged.quantity.add(line.quantity)?;
     charged.free = charged.free.add(line.free)?;

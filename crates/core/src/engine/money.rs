@@ -1,5 +1,6 @@
 //! Settlements, bills and payments.
 
+use super::coupons::Posted;
 use super::{Desk, Fact, Late, Refusal, bill_month, due, payable};
 use crate::account::{AccountHead, View};
 use crate::bill::{Line, LineKind, PriceBasis};
@@ -71,8 +72,7 @@ pub(super) fn charge(
     at: Instant,
 ) -> Result<Fact, Refusal> {
     let head = view.bill(&account.id, month.start);
-    let (sum, before, paid) =
-        head.map_or((Amount::ZERO, Amount::ZERO, Amount::ZERO), |bill| (bill.sum, bill.posted, bill.paid));
+    let (sum, before) = head.map_or((Amount::ZERO, Amount::ZERO), |bill| (bill.sum, bill.posted));
     let mut added = Amount::ZERO;
     for line in &lines {
         added = added.add(line.amount)?;
@@ -91,23 +91,30 @@ pub(super) fn charge(
             (LedgerAccount::Rounding, added.sub(charged)?),
         ],
     ));
+    // The discount is in the lines; then comes one coupon, then the balance (R-MON-2).
+    let owed = head.map_or(Ok(posted), |bill| {
+        posted.sub(bill.paid)?.sub(bill.coupons)?.sub(bill.credited)?.sub(bill.written_off)
+    })?;
+    let now = Posted { view, account, month, lines: &lines, charged, owed, at };
+    let effects = now.effects()?;
+    postings.extend(now.postings(&effects, &id));
+    let owed = now.owed_after(&effects)?;
     let mut payments = Vec::new();
     let mut available = view.prepaid(&account.id);
-    if posted < paid {
+    if owed.is_negative() {
         // Paid more than the bill is now: the rest goes back to the balance. A credit that went
         // there before counts as paid below zero.
-        let back = paid.sub(posted)?;
-        payments.push((month.start, back.negated()));
-        postings.extend(payment(at, &id, account.currency, back.negated()));
-        available = available.add(back)?;
+        payments.push((month.start, owed));
+        postings.extend(payment(at, &id, account.currency, owed));
+        available = available.sub(owed)?;
     }
-    let mut owed = view.unpaid(&account.id);
-    owed.retain(|(other, _)| *other != month.start);
-    if posted > paid {
-        owed.push((month.start, posted.sub(paid)?));
-        owed.sort();
+    let mut all_owed = view.unpaid(&account.id);
+    all_owed.retain(|(other, _)| *other != month.start);
+    if owed > Amount::ZERO {
+        all_owed.push((month.start, owed));
+        all_owed.sort();
     }
-    let (settled, more) = pay_oldest(account, owed, available, at)?;
+    let (settled, more) = pay_oldest(account, all_owed, available, at)?;
     payments.extend(settled);
     postings.extend(more);
     Ok(Fact::Charged {
@@ -118,6 +125,7 @@ pub(super) fn charge(
         posted,
         postings,
         paid: payments,
+        effects,
     })
 }
 
@@ -138,10 +146,10 @@ pub(super) fn top_up(
     Ok(vec![Fact::ToppedUp { account: account.id.clone(), postings, paid }])
 }
 
-type Payments = (Vec<(Instant, Amount)>, Vec<Posting>);
+pub(super) type Payments = (Vec<(Instant, Amount)>, Vec<Posting>);
 
 /// Takes what the balance has, and leaves the rest owed (RULES.md §3, no. 32).
-fn pay_oldest(
+pub(super) fn pay_oldest(
     account: &AccountHead,
     owed: Vec<(Instant, Amount)>,
     mut available: Amount,
@@ -162,9 +170,11 @@ fn pay_oldest(
     Ok((paid, postings))
 }
 
-fn payment(at: Instant, bill: &str, currency: Currency, amount: Amount) -> Option<Posting> {
+/// A payment of a bill from the balance; below zero: what comes back to it.
+pub(super) fn payment(at: Instant, bill: &str, currency: Currency, amount: Amount) -> Option<Posting> {
     let entries = vec![(LedgerAccount::Balance, amount), (LedgerAccount::Receivable, amount.negated())];
-    Posting::money(at, format!("payment of {bill}"), currency, entries)
+    let what = if amount.is_negative() { "money back of" } else { "payment of" };
+    Posting::money(at, format!("{what} {bill}"), currency, entries)
 }
 
 /// The difference between the sum of the lines and the total, as a line of its own.

@@ -1,49 +1,397 @@
 //! Wallet: payments from outside, coupons, one-off charges, adjustments, credit notes, write-offs.
 
-use super::{ApplyError, Desk};
-use crate::account::Group;
-use crate::calendar::Zone;
+mod decide;
+
+use super::ApplyError;
+use super::fact::book_payments;
+use crate::account::{Account, Group};
+use crate::bill::CreditNote;
+use crate::calendar::{Instant, Zone, show_local};
+use crate::ledger::Posting;
+use crate::money::{Amount, Currency, Exact};
+use crate::wallet::{Coupon, Draw, Effects, Returned};
+use jiff::civil::Date;
+use std::collections::BTreeMap;
 use std::fmt;
 
-/// What can be wished.
+pub(super) use decide::decide;
+
+/// What can be wished. All of it is about the account that pays: the account itself or its master.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Action {}
+pub enum Action {
+    /// Grant a coupon.
+    Coupon {
+        /// Its name.
+        id: String,
+        /// What it is worth, in the account's currency.
+        amount: Exact,
+        /// A plan or a product that it is for; `None`: everything.
+        on: Option<String>,
+        /// The first moment at which it is worth nothing.
+        until: Option<Instant>,
+    },
+    /// Pay an issued bill from outside: by bank transfer or card.
+    Pay {
+        /// The first day of the bill's month.
+        month: Date,
+        /// How much, at most what is due.
+        amount: Exact,
+        /// What the bank statement says.
+        reference: Option<String>,
+    },
+    /// Give up what is due of an issued bill.
+    WriteOff {
+        /// The first day of the bill's month.
+        month: Date,
+        /// How much; `None`: all that is due.
+        amount: Option<Exact>,
+        /// Why.
+        reason: String,
+    },
+    /// A credit note against an issued bill.
+    Credit {
+        /// The bill, or a line of it.
+        what: Credited,
+        /// How much.
+        amount: Exact,
+        /// Why.
+        reason: String,
+    },
+    /// Pay money of the balance out.
+    PayOut {
+        /// How much, at most the balance.
+        amount: Exact,
+    },
+    /// Charge something once that no price list has.
+    Charge {
+        /// How much.
+        amount: Exact,
+        /// What for.
+        title: String,
+        /// Application, project and tags, for the split of the bill.
+        labels: BTreeMap<String, String>,
+    },
+    /// Add something to a line of any bill, or take something off, on the open bill.
+    Adjust {
+        /// The line's id.
+        line: String,
+        /// How much; below zero takes off.
+        amount: Exact,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What a credit note is against.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Credited {
+    /// The bill of the month with this first day.
+    Bill(Date),
+    /// A line of an issued bill.
+    Line(String),
+}
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Fact {}
+pub enum Fact {
+    /// A coupon was granted.
+    CouponGranted {
+        /// The account that pays.
+        account: String,
+        /// The coupon.
+        coupon: Coupon,
+        /// What it costs.
+        posting: Posting,
+    },
+    /// A coupon ended with something left.
+    CouponExpired {
+        /// The account that pays.
+        account: String,
+        /// The coupon.
+        coupon: String,
+        /// What was left is no cost.
+        posting: Posting,
+    },
+    /// A bill was paid from outside.
+    Paid {
+        /// The account that pays.
+        account: String,
+        /// Start of the bill's month.
+        month: Instant,
+        /// How much.
+        amount: Amount,
+        /// The movement of money.
+        posting: Posting,
+    },
+    /// What was due of a bill was given up.
+    WrittenOff {
+        /// The account that pays.
+        account: String,
+        /// Start of the bill's month.
+        month: Instant,
+        /// How much.
+        amount: Amount,
+        /// The movement.
+        posting: Posting,
+    },
+    /// A credit note was made.
+    Credited {
+        /// The account that pays.
+        account: String,
+        /// Start of the bill's month.
+        month: Instant,
+        /// The credit note.
+        note: CreditNote,
+        /// The movements.
+        postings: Vec<Posting>,
+        /// What was paid of which month's bill; below zero: given back to the balance.
+        paid: Vec<(Instant, Amount)>,
+        /// What coupons were given back.
+        draws: Vec<Draw>,
+        /// What is not written off any more.
+        written_back: Amount,
+    },
+    /// Money of the balance was paid out.
+    PaidOut {
+        /// The account that pays.
+        account: String,
+        /// The movement of money.
+        posting: Posting,
+    },
+}
 
 /// Why a wish is refused.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Refusal {}
+pub enum Refusal {
+    /// The account has, or had, a coupon of this name.
+    CouponExists(String),
+    /// No price list has a plan or a product of this name.
+    UnknownCouponScope(String),
+    /// There is no such bill.
+    NoBill(String),
+    /// The bill is still open.
+    NotIssued {
+        /// The bill.
+        bill: String,
+        /// When it is issued.
+        until: Instant,
+    },
+    /// More than is due.
+    MoreThanDue {
+        /// The bill.
+        bill: String,
+        /// What is due.
+        due: Amount,
+        /// Of what.
+        currency: Currency,
+    },
+    /// More credit notes than the bill comes to.
+    MoreThanBilled {
+        /// The bill.
+        bill: String,
+        /// What is left of it.
+        left: Amount,
+        /// Of what.
+        currency: Currency,
+    },
+    /// More than the balance has.
+    MoreThanBalance {
+        /// What it has.
+        balance: Amount,
+        /// Of what.
+        currency: Currency,
+    },
+    /// No bill of the account has such a line.
+    UnknownLine(String),
+    /// The line is an adjustment itself, or a rounding.
+    NotAdjustable(String),
+    /// The line would change its sign.
+    MoreThanLine {
+        /// The line.
+        line: String,
+        /// What is left of it.
+        left: Amount,
+        /// Of what.
+        currency: Currency,
+    },
+    /// A label that is none: only the application, the project and tags split a bill.
+    NotALabel(String),
+}
 
 /// Every code of these refusals.
-pub const CODES: &[&str] = &[];
+pub const CODES: &[&str] = &[
+    "coupon-exists",
+    "unknown-plan-or-product",
+    "no-bill",
+    "bill-not-issued",
+    "more-than-due",
+    "more-than-billed",
+    "more-than-balance",
+    "unknown-line",
+    "not-adjustable",
+    "more-than-line",
+    "not-a-label",
+];
 
 impl Refusal {
     /// The stable code.
     pub fn code(&self) -> &'static str {
-        match *self {}
+        match self {
+            Refusal::CouponExists(_) => "coupon-exists",
+            Refusal::UnknownCouponScope(_) => "unknown-plan-or-product",
+            Refusal::NoBill(_) => "no-bill",
+            Refusal::NotIssued { .. } => "bill-not-issued",
+            Refusal::MoreThanDue { .. } => "more-than-due",
+            Refusal::MoreThanBilled { .. } => "more-than-billed",
+            Refusal::MoreThanBalance { .. } => "more-than-balance",
+            Refusal::UnknownLine(_) => "unknown-line",
+            Refusal::NotAdjustable(_) => "not-adjustable",
+            Refusal::MoreThanLine { .. } => "more-than-line",
+            Refusal::NotALabel(_) => "not-a-label",
+        }
     }
 
     /// Why, in a sentence, with moments as the wall clock of `zone` shows them.
-    pub fn sentence(&self, _zone: &Zone) -> String {
-        match *self {}
+    pub fn sentence(&self, zone: &Zone) -> String {
+        match self {
+            Refusal::NotIssued { bill, until } => not_issued(bill, &show_local(zone, *until)),
+            _ => self.to_string(),
+        }
     }
+}
+
+fn not_issued(bill: &str, until: &str) -> String {
+    format!(
+        "{bill} is a draft until {until}; until then a top-up pays what is owed, and an adjustment corrects a line"
+    )
 }
 
 impl fmt::Display for Refusal {
-    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {}
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::CouponExists(id) => {
+                write!(f, "the account has had a coupon \"{id}\" already; each has its own name")
+            }
+            Refusal::UnknownCouponScope(name) => {
+                write!(f, "no price list has a plan or a product \"{name}\"")
+            }
+            Refusal::NoBill(bill) => write!(f, "there is no bill {bill}: nothing was charged in that month"),
+            Refusal::NotIssued { bill, until } => f.write_str(&not_issued(bill, &until.to_string())),
+            Refusal::MoreThanDue { bill, due, currency } => {
+                let due = due.decimal(*currency);
+                write!(
+                    f,
+                    "{due} {currency} are due of {bill}, and no more can be paid or given up; a top-up puts money on the balance"
+                )
+            }
+            Refusal::MoreThanBilled { bill, left, currency } => {
+                write!(
+                    f,
+                    "{bill} comes to {} {currency} after its credit notes; no more can be credited",
+                    left.decimal(*currency)
+                )
+            }
+            Refusal::MoreThanBalance { balance, currency } => {
+                write!(
+                    f,
+                    "the balance has {} {currency}; no more can be paid out",
+                    balance.decimal(*currency)
+                )
+            }
+            Refusal::UnknownLine(line) => {
+                write!(
+                    f,
+                    "no bill of the account has a line {line}; bills show the ids: ACCOUNT-YYYY-MM-NUMBER"
+                )
+            }
+            Refusal::NotAdjustable(line) => {
+                write!(f, "{line} is a rounding or an adjustment itself; adjust the line that it is about")
+            }
+            Refusal::MoreThanLine { line, left, currency } => write!(
+                f,
+                "{line} comes to {} {currency} after its adjustments and credit notes; it cannot change its sign",
+                left.decimal(*currency)
+            ),
+            Refusal::NotALabel(name) => {
+                write!(f, "a charge knows no \"{name}\"; it knows application, project and tag:…")
+            }
+        }
     }
-}
-
-pub(super) fn decide(_: &Desk<'_>, action: &Action) -> Result<Vec<super::Fact>, super::Refusal> {
-    match *action {}
 }
 
 impl Group {
     pub(super) fn apply_wallet(&mut self, fact: &Fact) -> Result<(), ApplyError> {
-        match *fact {}
+        match fact {
+            Fact::CouponGranted { account, coupon, posting } => {
+                let account = self.account_mut(account)?;
+                account.ledger.post(posting.clone())?;
+                account.wallet.grant(coupon.clone());
+            }
+            Fact::CouponExpired { account, coupon, posting } => {
+                let account = self.account_mut(account)?;
+                account.ledger.post(posting.clone())?;
+                account.wallet.expire(coupon);
+            }
+            Fact::Paid { account, month, amount, posting } => {
+                let postings = std::slice::from_ref(posting);
+                book_payments(self.account_mut(account)?, postings, &[(*month, *amount)])?;
+            }
+            Fact::WrittenOff { account, month, amount, posting } => {
+                let account = self.account_mut(account)?;
+                account.ledger.post(posting.clone())?;
+                let bill = account.bills.get_mut(month).ok_or_else(no_bill)?;
+                bill.written_off = bill.written_off.add(*amount)?;
+                account.note_owed(*month);
+            }
+            Fact::Credited { account, month, note, postings, paid, draws, written_back } => {
+                let account = self.account_mut(account)?;
+                account.bills.get_mut(month).ok_or_else(no_bill)?.credits.push(note.clone());
+                book_payments(account, postings, paid)?;
+                book_draws(account, *month, draws, *written_back)?;
+            }
+            Fact::PaidOut { account, posting } => {
+                self.account_mut(account)?.ledger.post(posting.clone())?;
+            }
+        }
+        Ok(())
     }
+}
+
+fn no_bill() -> ApplyError {
+    ApplyError("a fact about no bill".into())
+}
+
+/// What coupons and write-offs had to do with a charge on the bill of a month.
+pub(super) fn book_effects(
+    account: &mut Account,
+    month: Instant,
+    effects: &Effects,
+) -> Result<(), ApplyError> {
+    for (earlier, returned) in &effects.returned {
+        let returned: Returned = *returned;
+        account.wallet.set_returned(*earlier, returned);
+    }
+    book_draws(account, month, &effects.draws, effects.written_back)
+}
+
+fn book_draws(
+    account: &mut Account,
+    month: Instant,
+    draws: &[Draw],
+    written_back: Amount,
+) -> Result<(), ApplyError> {
+    for draw in draws {
+        account.wallet.draw(draw)?;
+    }
+    let bill = account.bills.get_mut(&month).ok_or_else(no_bill)?;
+    for draw in draws {
+        match bill.coupons.iter_mut().find(|(coupon, _)| *coupon == draw.coupon) {
+            Some((_, paid)) => *paid = paid.add(draw.amount)?,
+            None => bill.coupons.push((draw.coupon.clone(), draw.amount)),
+        }
+    }
+    bill.coupons.retain(|(_, paid)| !paid.is_zero());
+    bill.written_off = bill.written_off.sub(written_back)?;
+    account.note_owed(month);
+    Ok(())
 }

@@ -70,6 +70,12 @@ pub fn balance(account: &Account) -> Vec<String> {
     }
     let owed: Vec<_> = account.bills.values().filter(|bill| !bill.due().is_zero()).collect();
     let mut rows = vec![vec!["balance".to_owned(), account.ledger.prepaid().decimal(currency)]];
+    rows.extend(account.wallet.live().into_iter().map(|coupon| {
+        let mut name = format!("coupon {}", coupon.id);
+        name.extend(coupon.on.iter().map(|on| format!(" on {on}")));
+        name.extend(coupon.until.map(|until| format!(" until {}", show_local(&account.head.zone, until))));
+        vec![name, coupon.left.decimal(currency)]
+    }));
     rows.extend(owed.iter().map(|bill| vec![format!("owed on {}", bill.id), bill.due().decimal(currency)]));
     rows.extend(
         account

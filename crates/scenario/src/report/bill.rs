@@ -51,7 +51,7 @@ pub fn share(
         header_of(member, parties.zone(member), bill, "Share of bill"),
         member.payer()
     )];
-    let totals = if options.only.is_some() { Vec::new() } else { vec![("Total", sum)] };
+    let totals = if options.only.is_some() { Vec::new() } else { vec![("Total".to_owned(), sum)] };
     let sections = split::sections(member, &lines, parties);
     shown.extend(listed(member, projects, &sections, totals, options));
     Some(shown)
@@ -66,7 +66,7 @@ fn listed(
     head: &AccountHead,
     projects: bool,
     sections: &[split::Section<'_>],
-    totals: Vec<(&'static str, Amount)>,
+    totals: Vec<(String, Amount)>,
     options: &BillOptions,
 ) -> Vec<String> {
     let row = |line: &Line| {
@@ -91,7 +91,7 @@ fn listed(
             around.push((None, None));
         }
     }
-    rows.extend(totals.into_iter().map(|(name, amount)| sum(name, amount)));
+    rows.extend(totals.into_iter().map(|(name, amount)| sum(&name, amount)));
     let aligned = table::lines(&rows, &[Align::Right, Align::Left, Align::Left, Align::Point]);
     let mut shown = Vec::new();
     for (index, row) in aligned.into_iter().enumerate() {
@@ -158,14 +158,24 @@ fn arithmetic(line: &Line, head: &AccountHead) -> String {
     }
 }
 
-fn totals(bill: &Bill, options: &BillOptions) -> Vec<(&'static str, Amount)> {
+/// The total, how it was settled, and what is due: what coupons paid comes before money (R-MON-2).
+fn totals(bill: &Bill, options: &BillOptions) -> Vec<(String, Amount)> {
     if options.only.is_some() {
         return Vec::new();
     }
-    let mut totals = vec![("Total", bill.posted)];
+    let mut totals = vec![("Total".to_owned(), bill.posted)];
+    totals.extend(bill.coupons.iter().map(|(id, paid)| (format!("Coupon {id}"), paid.negated())));
     if !bill.paid.is_zero() {
-        totals.push(("Paid", bill.paid));
-        totals.push(("Due", bill.due()));
+        totals.push(("Paid".to_owned(), bill.paid));
+    }
+    for note in &bill.credits {
+        totals.push((format!("Credit note {}: {}", note.id, note.reason), note.amount.negated()));
+    }
+    if !bill.written_off.is_zero() {
+        totals.push(("Written off".to_owned(), bill.written_off.negated()));
+    }
+    if totals.len() > 1 {
+        totals.push(("Due".to_owned(), bill.due()));
     }
     totals
 }

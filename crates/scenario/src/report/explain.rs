@@ -63,7 +63,9 @@ pub fn explain(
         rows.push(("rules", line.rules.join(", ")));
     }
     if let Some(key) = &line.key {
-        rows.push(("subscription", key.subscription.clone()));
+        if !key.subscription.is_empty() {
+            rows.push(("subscription", key.subscription.clone()));
+        }
         let split = &key.split;
         let named = [("application", &split.application), ("project", &split.project)];
         rows.extend(named.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));

@@ -17,6 +17,7 @@
 
 use super::time::When;
 use super::verb_licences::{LicenceReset, LicenceUse};
+use super::wallet::Wallet;
 use crate::diagnostic::Diagnostic;
 use farebox_core::calendar::Zone;
 use farebox_core::money::{Currency, Exact};
@@ -165,6 +166,8 @@ pub enum Verb {
     Price(Price),
     /// `topup`: money comes in.
     TopUp(TopUp),
+    /// `coupon`, `pay`, `credit` and the like: money besides top-ups.
+    Wallet(Wallet),
     /// `use`: asks whether a feature may be used (R-CEC-9).
     Use(Use),
     /// `login`, `logout`, `licence`, `mobile`, `monitor`, `phone`: a way of use begins or ends.

@@ -20,6 +20,7 @@ mod verb;
 mod verb_budget;
 mod verb_licences;
 mod verb_lifecycle;
+mod wallet;
 
 pub use ast::*;
 pub use import::PRESETS;
@@ -28,3 +29,4 @@ pub use rewrite::{Answer, rewrite};
 pub use time::{SkippedHour, Time, When};
 pub use verb::VERBS;
 pub use verb_licences::{LicenceReset, LicenceUse, UseChange};
+pub use wallet::{Wallet, WalletVerb};

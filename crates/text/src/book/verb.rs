@@ -5,6 +5,7 @@ use super::lex::{Mistake, Words, name, push_attribute, quoted, twice};
 use super::time::{self, When, Written};
 use super::verb_licences as licences;
 use super::verb_lifecycle;
+use super::wallet;
 use farebox_core::calendar::Zone;
 use farebox_core::money::{Currency, DecimalError, Exact};
 
@@ -26,6 +27,13 @@ pub const VERBS: &[(&str, &str)] = &[
     ("discount", "discount ACCOUNT PERCENT% [on PLAN[/CHARGE]] [until TIME]"),
     ("price", "price ACCOUNT PLAN/CHARGE PRICE [until TIME]"),
     ("topup", "topup ACCOUNT AMOUNT"),
+    ("payout", "payout ACCOUNT AMOUNT"),
+    ("coupon", "coupon ACCOUNT ID AMOUNT [on PLAN|PRODUCT] [until TIME]"),
+    ("pay", "pay ACCOUNT YYYY-MM AMOUNT [reference \"TEXT\"]"),
+    ("write-off", "write-off ACCOUNT YYYY-MM [AMOUNT] \"REASON\""),
+    ("credit", "credit (ACCOUNT YYYY-MM | LINE-ID) AMOUNT \"REASON\""),
+    ("charge", "charge ACCOUNT AMOUNT \"TITLE\" [NAME=VALUE …]"),
+    ("adjust", "adjust LINE-ID AMOUNT \"REASON\""),
     ("use", "use ACCOUNT FEATURE [on SUBSCRIPTION]"),
     ("login", "login ACCOUNT/APPLICATION EMAIL via WAY [failed] [with LICENCE]"),
     ("logout", "logout ACCOUNT/APPLICATION EMAIL via WAY"),
@@ -79,6 +87,9 @@ pub(super) fn verb(words: &mut Words, written: Written) -> Result<Verb, Mistake>
         "discount" => Verb::Discount(discount(words, written.when()?)?),
         "price" => Verb::Price(price(words, written.when()?)?),
         "topup" => Verb::TopUp(topup(words)?),
+        "payout" | "coupon" | "pay" | "write-off" | "credit" | "charge" | "adjust" => {
+            Verb::Wallet(wallet::wallet(words, verb, written.when()?)?)
+        }
         "use" => Verb::Use(use_feature(words)?),
         "login" => Verb::Licence(licences::session(words, true)?),
         "logout" => Verb::Licence(licences::session(words, false)?),
@@ -97,7 +108,7 @@ const SUBSCRIPTION: &str = "the name of a subscription";
 const PLAN: &str = "the name of a plan";
 
 /// A plan's name, after that of its catalogue and a `:` where two catalogues have it.
-fn plan_name(word: Word) -> Result<Word, Mistake> {
+pub(super) fn plan_name(word: Word) -> Result<Word, Mistake> {
     match word.text.split_once(':') {
         Some((catalogue, plan)) => {
             for part in [catalogue, plan] {
@@ -347,7 +358,7 @@ fn discount(words: &mut Words, at: When) -> Result<Discount, Mistake> {
 }
 
 /// The end of what begins with the line: after it.
-fn until(words: &mut Words, from: When) -> Result<When, Mistake> {
+pub(super) fn until(words: &mut Words, from: When) -> Result<When, Mistake> {
     let until = words.when()?;
     let exactly_equal = until.time == from.time;
     if exactly_equal || time::surely_before(until.time, from.time) {
@@ -386,13 +397,24 @@ fn price(words: &mut Words, at: When) -> Result<Price, Mistake> {
 
 fn topup(words: &mut Words) -> Result<TopUp, Mistake> {
     let account = words.name(ACCOUNT)?;
+    let amount_column = words.peek().map_or(0, |token| token.column);
+    Ok(TopUp { account, amount: amount_above_zero(words)?, amount_column })
+}
+
+/// An amount of either sign, and its column.
+pub(super) fn amount(words: &mut Words) -> Result<(Exact, usize), Mistake> {
     let token = words.need("an amount")?;
-    let amount = decimal(&token.text, token.column, "amount")?;
+    Ok((decimal(&token.text, token.column, "amount")?, token.column))
+}
+
+pub(super) fn amount_above_zero(words: &mut Words) -> Result<Exact, Mistake> {
+    let written = words.peek().map(|token| token.text.clone()).unwrap_or_default();
+    let (amount, column) = amount(words)?;
     if amount <= Exact::ZERO {
-        let found = format!("the amount {}", quoted(&token.text));
-        return Err(Mistake::new(token.column, found, "an amount above zero"));
+        let found = format!("the amount {}", quoted(&written));
+        return Err(Mistake::new(column, found, "an amount above zero"));
     }
-    Ok(TopUp { account, amount, amount_column: token.column })
+    Ok(amount)
 }
 
 fn use_feature(words: &mut Words) -> Result<Use, Mistake> {
