@@ -40,6 +40,7 @@ fn plan(charges: Vec<Charge>) -> Plan {
         unit: "account".into(),
         modes: vec![Mode::PayPerUse],
         terms_months: Vec::new(),
+        terms: Default::default(),
         features: Vec::new(),
         provides: BTreeMap::new(),
         licences: BTreeMap::new(),
@@ -81,7 +82,7 @@ fn catalogue(meter: Meter, deck: Option<Deck>, charges: Vec<Charge>) -> Catalogu
             zone: Zone::parse("+08:00").unwrap(),
             currency: Currency::parse("CNY").unwrap(),
             source: String::new(),
-            policy: Policy { renewal: RenewalRule::EndToEnd, refund: None },
+            policy: Policy { renewal: RenewalRule::EndToEnd, refund: None, terms: Default::default() },
             meters: BTreeMap::from([(meter.id.clone(), meter)]),
             decks: deck.into_iter().map(|deck| (deck.id.clone(), deck)).collect(),
             licences: BTreeMap::new(),
@@ -205,7 +206,10 @@ fn settled(catalogues: &Catalogues, metering: &Metering, months: i64) -> Group {
     );
     let plan = "calls".to_owned();
     let attributes = BTreeMap::new();
-    act(start, Action::Subscribe { plan, name: None, quantity: 1, mode: None, months: None, attributes });
+    act(
+        start,
+        Action::Subscribe { plan, name: None, quantity: 1, mode: None, months: None, auto: None, attributes },
+    );
     let zone = Zone::parse("+08:00").unwrap();
     let mut at = start;
     for _ in 0..months {

@@ -11,6 +11,7 @@ use crate::licence::Application;
 use crate::money::{Amount, Currency, Exact};
 use crate::notice::Notice;
 use crate::subscription::Subscription;
+use crate::term::{Agenda, Deferral, DeferralKey};
 use std::collections::BTreeMap;
 
 /// What every decision about an account needs.
@@ -107,6 +108,10 @@ pub trait View {
     fn spending(&self, account: &str, month: Instant) -> Option<&Spending>;
     /// Who holds licences of an application of an account.
     fn application(&self, account: &str, application: &str) -> Option<&Application>;
+    /// What is due first about the terms of an account's subscriptions: when, and which.
+    fn term_due(&self, account: &str) -> Option<(Instant, String)>;
+    /// What was paid for an account's terms and is not all earned yet.
+    fn deferrals(&self, account: &str) -> Vec<(DeferralKey, Deferral)>;
 }
 
 /// A billing group in memory: accounts that share a payer. Its facts are its only source.
@@ -136,6 +141,10 @@ pub struct Account {
     pub spending: BTreeMap<Instant, Spending>,
     /// Who holds licences, by application.
     pub licences: BTreeMap<String, Application>,
+    /// When something about its terms is due next.
+    pub agenda: Agenda,
+    /// What was paid for time to come and is not earned yet.
+    pub deferred: BTreeMap<DeferralKey, Deferral>,
 }
 
 impl AccountHead {
@@ -234,5 +243,15 @@ impl View for Group {
 
     fn application(&self, account: &str, application: &str) -> Option<&Application> {
         self.accounts.get(account)?.licences.get(application)
+    }
+
+    fn term_due(&self, account: &str) -> Option<(Instant, String)> {
+        let (at, subscription) = self.accounts.get(account)?.agenda.first()?;
+        Some((at, subscription.to_owned()))
+    }
+
+    fn deferrals(&self, account: &str) -> Vec<(DeferralKey, Deferral)> {
+        let Some(account) = self.accounts.get(account) else { return Vec::new() };
+        account.deferred.iter().map(|(key, deferral)| (key.clone(), *deferral)).collect()
     }
 }

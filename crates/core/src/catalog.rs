@@ -11,6 +11,10 @@ use crate::money::{Currency, Exact};
 use std::collections::BTreeMap;
 use std::fmt;
 
+mod terms;
+
+pub use terms::{AutoRenewalTimes, PlanChange, PlanTerms, Proration, TermPolicy};
+
 /// A price list: one version of it, from its effective date until the next version's.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Catalogue {
@@ -49,6 +53,8 @@ pub struct Policy {
     pub renewal: RenewalRule,
     /// What comes back when a prepaid order is unsubscribed (R-UNS-1). `None`: it cannot be.
     pub refund: Option<RefundRule>,
+    /// Renewals, changes of plan, add-ons.
+    pub terms: TermPolicy,
 }
 
 /// What comes back of a prepaid order: paid, less consumed, less a fee, never below zero.
@@ -113,6 +119,8 @@ pub struct Plan {
     pub modes: Vec<Mode>,
     /// Terms in months that a prepaid order may have.
     pub terms_months: Vec<u16>,
+    /// What it requires and ends with, whether it is a trial.
+    pub terms: PlanTerms,
     /// Features that it includes, those of the plans it contains among them (R-CEC-9).
     pub features: Vec<String>,
     /// What one unit provides: `ivr-channel` → 1 (R-CEC-6).

@@ -27,5 +27,6 @@ mod quantity;
 pub mod rating;
 pub mod settlement;
 pub mod subscription;
+pub mod term;
 #[cfg(test)]
 mod testing;

@@ -243,29 +243,35 @@ fn nothing(subscription: &Subscription, stretch: &Stretch<'_>) -> Quantities {
 /// A subscription that may take usage of a meter.
 struct Taker<'a> {
     subscription: &'a Subscription,
+    /// While its plan measures.
+    when: Span,
     binds: &'a [String],
 }
 
 impl<'a> Taker<'a> {
-    /// The subscription, if its plan measures by the meter in the period.
+    /// The subscription with each of its plans that measures by the meter in the period.
     fn of(
         catalogues: &'a Catalogues,
         subscription: &'a Subscription,
         meter: &str,
         period: Span,
-    ) -> Option<Taker<'a>> {
-        let catalogue = catalogues.in_force(&subscription.catalogue, subscription.start.max(period.start))?;
-        let (_, plan) = catalogue.plan(&subscription.plan)?;
-        let measures = plan.charges.iter().any(|charge| {
-            let by = matches!(&charge.measure, Measure::Meter(known) if known == meter);
-            by && charge.modes.contains(&subscription.mode)
-        });
-        measures.then_some(Taker { subscription, binds: &plan.binds })
+    ) -> impl Iterator<Item = Taker<'a>> {
+        subscription.plan_spans().filter_map(move |(plan, span)| {
+            let when = span.intersect(period)?;
+            let catalogue =
+                catalogues.in_force(&subscription.catalogue, subscription.start.max(when.start))?;
+            let (_, plan) = catalogue.plan(plan)?;
+            let measures = plan.charges.iter().any(|charge| {
+                let by = matches!(&charge.measure, Measure::Meter(known) if known == meter);
+                by && charge.modes.contains(&subscription.mode)
+            });
+            measures.then_some(Taker { subscription, when, binds: &plan.binds })
+        })
     }
 
     /// Whether it is active then and its bound attributes are those of the scope.
     fn fits(&self, scope: &Scope, at: Instant) -> bool {
-        self.subscription.span().contains(at) && self.binds_fit(scope)
+        self.when.contains(at) && self.subscription.serves(at) && self.binds_fit(scope)
     }
 
     /// Whether its bound attributes are those of the scope.
@@ -307,7 +313,7 @@ fn takers<'a>(
     found
         .filter(|other| other.catalogue == subscription.catalogue && other.product == subscription.product)
         .filter(|other| other.span().intersect(period).is_some())
-        .filter_map(|other| Taker::of(catalogues, other, meter, period))
+        .flat_map(|other| Taker::of(catalogues, other, meter, period))
         .collect()
 }
 
@@ -352,7 +358,8 @@ fn metered<'a>(
             _ => None,
         };
         let (view, account) = (context.view, &context.account.id);
-        let own = Taker::of(context.catalogues, subscription, meter_id, period);
+        let mut own = Taker::of(context.catalogues, subscription, meter_id, period);
+        let own = own.find(|own| own.when.contains(stretch.span.start));
         let Some(own) = own else { continue };
         let others =
             context.takers.get((&subscription.catalogue, &subscription.product, meter_id, period), || {
@@ -608,9 +615,9 @@ fn charges_by_lane<'a>(
     scope: &'a Scope,
     at: Instant,
 ) -> impl Iterator<Item = &'a Charge> {
-    let here = subscription.catalogue == key.catalogue && subscription.span().contains(at);
+    let here = subscription.catalogue == key.catalogue && subscription.serves(at);
     let catalogue = here.then(|| catalogues.in_force(&subscription.catalogue, at)).flatten();
-    let plan = catalogue.and_then(|list| list.plan(&subscription.plan)).map(|(_, plan)| plan);
+    let plan = catalogue.and_then(|list| list.plan(subscription.plan_at(at))).map(|(_, plan)| plan);
     let bound = plan.filter(|plan| {
         let mut binds = plan.binds.iter();
         binds.all(|name| scope_value(scope, name) == subscription.attributes.get(name).map(String::as_str))

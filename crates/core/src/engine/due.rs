@@ -3,7 +3,7 @@
 //! Everything that time brings about is a command with its moment passed in, issued by a schedule:
 //! a test clock can run a year in a second.
 
-use super::{Catalogues, Desk, Fact, Refusal, money};
+use super::{Catalogues, Desk, Fact, Refusal, money, terms};
 use crate::account::View;
 use crate::calendar::{Cycle, Instant};
 use crate::settlement;
@@ -52,10 +52,14 @@ pub fn next_due(
     let mut next: Option<(Instant, Duty)> = None;
     for duty in Duty::ALL {
         // The earliest moment at which this duty may still be done.
-        let from = if duty > after.done { after.at } else { just_after(after.at) };
+        let again = duty == Duty::Terms && duty == after.done;
+        let from = if duty > after.done || again { after.at } else { just_after(after.at) };
         let at = match duty {
+            // One subscription at a time: more may be due at the same moment.
+            Duty::Terms => terms::next_due(view, payer),
+            Duty::Recognition => terms::recognition_due(view, payer),
             Duty::Charges => charges_due(view, catalogues, payer, from, late),
-            Duty::Holds | Duty::Terms | Duty::Recognition | Duty::Lifecycle => None,
+            Duty::Holds | Duty::Lifecycle => None,
         };
         next = next.into_iter().chain(at.map(|at| (at.max(from), duty))).min();
     }
@@ -66,7 +70,9 @@ pub fn next_due(
 pub(super) fn decide(desk: &Desk<'_>, duty: Duty, late: &Late) -> Result<Vec<Fact>, Refusal> {
     match duty {
         Duty::Charges => money::settle(desk, late),
-        Duty::Holds | Duty::Terms | Duty::Recognition | Duty::Lifecycle => Ok(Vec::new()),
+        Duty::Terms => terms::on_time(desk),
+        Duty::Recognition => desk.recognise(),
+        Duty::Holds | Duty::Lifecycle => Ok(Vec::new()),
     }
 }
 

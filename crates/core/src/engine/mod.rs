@@ -16,7 +16,7 @@ mod money;
 mod orders;
 pub mod packages;
 mod refusal;
-mod terms;
+pub mod terms;
 pub mod wallet;
 
 pub use due::{Duty, Late, Moment, next_due};
@@ -142,6 +142,8 @@ pub enum Action {
         mode: Option<Mode>,
         /// Months of a prepaid term.
         months: Option<u16>,
+        /// Renewed by itself, at most so often (0: any number); `None`: not (R-REN-3).
+        auto: Option<u16>,
         /// Bound attributes, options, application, project, tags.
         attributes: BTreeMap<String, String>,
     },
@@ -240,6 +242,8 @@ pub enum Action {
         /// The earliest time of usage counted since the last settlement.
         late: Late,
     },
+    /// Terms that go on by themselves, or come from another system.
+    Terms(terms::Action),
     /// Packages shared, or kept.
     Packages(packages::Action),
     /// Units held for sessions.
@@ -323,6 +327,7 @@ fn decide_action(
     match &command.action {
         Action::Due { duty, late } => due::decide(&desk, *duty, late),
         Action::TopUp { amount } => money::top_up(view, payer, *amount, command.effective_at),
+        Action::Terms(action) => terms::decide(&desk, action),
         Action::Packages(action) => packages::decide(&desk, action),
         Action::Holds(action) => holds::decide(&desk, action),
         Action::Licences(action) => licences::decide(&desk, action),
@@ -470,8 +475,9 @@ pub fn provided(
     for name in view.subscriptions(account) {
         let Some(subscription) = view.subscription(account, &name) else { continue };
         let units = subscription.quantity_at(at);
-        let plan =
-            catalogues.in_force(&subscription.catalogue, at).and_then(|list| list.plan(&subscription.plan));
+        let plan = catalogues
+            .in_force(&subscription.catalogue, at)
+            .and_then(|list| list.plan(subscription.plan_at(at)));
         let Some((_, plan)) = plan else { continue };
         for (what, each) in &plan.provides {
             *provided.entry(what.clone()).or_default() += i64::from(*each) * units;

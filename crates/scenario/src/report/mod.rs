@@ -9,6 +9,7 @@ mod notices;
 mod quarantine;
 mod split;
 pub mod table;
+mod terms;
 
 pub use account::{balance, provides, show};
 pub use bill::{BillOptions, bill, share};
@@ -18,3 +19,4 @@ pub use licences::licences;
 pub use notices::notices;
 pub use quarantine::{imports, quarantine};
 pub use split::{By, Parties, cost, split, split_share};
+pub use terms::{deferred, renewals};

@@ -384,6 +384,8 @@ fn change(
     if let Some(months) = &mut order.months {
         // A term that has surely not ended can be renewed.
         let more = *dice.pick(plan.terms);
+        // Nothing is renewed by the half-year (R-YKF-10).
+        let more = if more == 6 { 1 } else { more };
         let days = at.duration_since(order.start).as_hours() / 24;
         if !dice.once_in(3) || days >= *months * 28 {
             return None;

@@ -3,10 +3,12 @@
 
 use super::source::{BYTE_ORDER_MARK, Source, quoted};
 use super::table::{Form, Number, Table, Value, described, text};
-use super::{MAX_BYTES, decks, hash, licences, meters, plans};
+use super::{MAX_BYTES, decks, hash, licences, meters, plans, terms};
 use crate::diagnostic::Diagnostic;
 use farebox_core::calendar::{Instant, LocalTime, YEARS, Zone};
-use farebox_core::catalog::{Catalogue, Consumption, FullRefund, Policy, RefundRule, RenewalRule};
+use farebox_core::catalog::{
+    Catalogue, Consumption, FullRefund, Policy, RefundRule, RenewalRule, TermPolicy,
+};
 use farebox_core::money::{Currency, Exact};
 use jiff::civil::DateTime;
 use std::collections::BTreeSet;
@@ -254,7 +256,7 @@ fn civil(written: &str) -> Option<DateTime> {
 }
 
 fn policy(source: &mut Source<'_>, root: &mut Table<'_>) -> Policy {
-    let mut policy = Policy { renewal: RenewalRule::EndToEnd, refund: None };
+    let mut policy = Policy { renewal: RenewalRule::EndToEnd, refund: None, terms: TermPolicy::default() };
     if let Some(value) = root.get("policy") {
         let at = root.place("policy");
         if let Some(mut table) = Table::read(source, "[policy]", at, value, "[policy]") {
@@ -265,6 +267,7 @@ fn policy(source: &mut Source<'_>, root: &mut Table<'_>) -> Policy {
                 let read = Table::read(source, "[policy] refund", at, value, example);
                 policy.refund = read.map(|table| refund(source, table));
             }
+            policy.terms = terms::policy(source, &mut table);
             table.finish(source);
         }
     }

@@ -29,6 +29,7 @@ mod pricing;
 mod show;
 mod source;
 mod table;
+mod terms;
 #[cfg(test)]
 mod tests;
 
