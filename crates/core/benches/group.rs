@@ -153,6 +153,7 @@ impl World {
             mode: Some(if months.is_some() { Mode::Prepaid } else { Mode::PayPerUse }),
             months,
             attributes: attributes.collect(),
+            auto: None,
         };
         self.act(account, at, action);
     }

@@ -204,7 +204,10 @@ fn settled(catalogues: &Catalogues, metering: &Metering, months: i64) -> Group {
     );
     let plan = "calls".to_owned();
     let attributes = BTreeMap::new();
-    act(start, Action::Subscribe { plan, name: None, quantity: 1, mode: None, months: None, attributes });
+    act(
+        start,
+        Action::Subscribe { plan, name: None, quantity: 1, mode: None, months: None, auto: None, attributes },
+    );
     let zone = Zone::parse("+08:00").unwrap();
     let mut at = start;
     for _ in 0..months {

@@ -13,6 +13,7 @@ use crate::money::{Amount, Currency, Exact};
 use crate::notice::Notice;
 use crate::roster::{Rhythm, Roster};
 use crate::subscription::Subscription;
+use crate::term::{Agenda, Deferral, DeferralKey};
 use crate::wallet::{Coupon, Returned, Wallet};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -142,6 +143,10 @@ pub trait View {
     fn line(&self, account: &str, month: Instant, number: usize) -> Option<&Line>;
     /// What adjustments have added to a line, and credit notes about it have taken off.
     fn line_changes(&self, account: &str, line: &Line, month: Instant) -> Amount;
+    /// What is due first about the terms of an account's subscriptions: when, and which.
+    fn term_due(&self, account: &str) -> Option<(Instant, String)>;
+    /// What was paid for an account's terms and is not all earned yet.
+    fn deferrals(&self, account: &str) -> Vec<(DeferralKey, Deferral)>;
 }
 
 /// A billing group in memory: accounts that share a payer. Its facts are its only source.
@@ -183,6 +188,10 @@ pub struct Account {
     pub history: Vec<Step>,
     /// Its coupons.
     pub wallet: Wallet,
+    /// When something about its terms is due next.
+    pub agenda: Agenda,
+    /// What was paid for time to come and is not earned yet.
+    pub deferred: BTreeMap<DeferralKey, Deferral>,
 }
 
 impl AccountHead {
@@ -353,5 +362,15 @@ impl View for Group {
         let about = notes.iter().filter(|note| note.line.as_deref() == Some(&line.id));
         let credited: i128 = about.map(|note| note.amount.units()).sum();
         Amount::from_units(account.wallet.adjusted(&line.id).units() - credited)
+    }
+
+    fn term_due(&self, account: &str) -> Option<(Instant, String)> {
+        let (at, subscription) = self.accounts.get(account)?.agenda.first()?;
+        Some((at, subscription.to_owned()))
+    }
+
+    fn deferrals(&self, account: &str) -> Vec<(DeferralKey, Deferral)> {
+        let Some(account) = self.accounts.get(account) else { return Vec::new() };
+        account.deferred.iter().map(|(key, deferral)| (key.clone(), *deferral)).collect()
     }
 }

@@ -14,6 +14,9 @@ use std::fmt;
 mod arrears;
 
 pub use arrears::{ArrearsPolicy, ArrearsTier, GraceOperations, Periods};
+mod terms;
+
+pub use terms::{AutoRenewalTimes, PlanChange, PlanTerms, Proration, TermPolicy};
 
 /// A price list: one version of it, from its effective date until the next version's.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +58,8 @@ pub struct Policy {
     pub refund: Option<RefundRule>,
     /// What happens to customers who owe. `None`: nothing is ever frozen.
     pub arrears: Option<ArrearsPolicy>,
+    /// Renewals, changes of plan, add-ons.
+    pub terms: TermPolicy,
 }
 
 /// What comes back of a prepaid order: paid, less consumed, less a fee, never below zero.
@@ -120,6 +125,8 @@ pub struct Plan {
     pub modes: Vec<Mode>,
     /// Terms in months that a prepaid order may have.
     pub terms_months: Vec<u16>,
+    /// What it requires and ends with, whether it is a trial.
+    pub terms: PlanTerms,
     /// Features that it includes, those of the plans it contains among them (R-CEC-9).
     pub features: Vec<String>,
     /// What one unit provides: `ivr-channel` → 1 (R-CEC-6).

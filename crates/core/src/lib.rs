@@ -29,6 +29,7 @@ pub mod rating;
 pub mod roster;
 pub mod settlement;
 pub mod subscription;
+pub mod term;
 #[cfg(test)]
 mod testing;
 pub mod wallet;

@@ -247,29 +247,38 @@ fn nothing(subscription: &Subscription, stretch: &Stretch<'_>) -> Quantities {
 /// A subscription that may take usage of a meter.
 struct Taker<'a> {
     subscription: &'a Subscription,
+    /// While its plan measures.
+    when: Span,
     binds: &'a [String],
 }
 
 impl<'a> Taker<'a> {
-    /// The subscription, if its plan measures by the meter in the period.
+    /// The subscription with each of its plans that measures by the meter in the period.
     fn of(
         catalogues: &'a Catalogues,
         subscription: &'a Subscription,
         meter: &str,
         period: Span,
-    ) -> Option<Taker<'a>> {
-        let catalogue = catalogues.in_force(&subscription.catalogue, subscription.start.max(period.start))?;
-        let (_, plan) = catalogue.plan(&subscription.plan)?;
-        let measures = plan.charges.iter().any(|charge| {
-            let by = matches!(&charge.measure, Measure::Meter(known) if known == meter);
-            by && charge.modes.contains(&subscription.mode)
-        });
-        measures.then_some(Taker { subscription, binds: &plan.binds })
+    ) -> impl Iterator<Item = Taker<'a>> {
+        subscription.plan_spans().filter_map(move |(plan, span)| {
+            let when = span.intersect(period)?;
+            let catalogue =
+                catalogues.in_force(&subscription.catalogue, subscription.start.max(when.start))?;
+            let (_, plan) = catalogue.plan(plan)?;
+            let measures = plan.charges.iter().any(|charge| {
+                let by = matches!(&charge.measure, Measure::Meter(known) if known == meter);
+                by && charge.modes.contains(&subscription.mode)
+            });
+            measures.then_some(Taker { subscription, when, binds: &plan.binds })
+        })
     }
 
     /// Whether it runs then, is not frozen, and its bound attributes are those of the scope.
     fn fits(&self, scope: &Scope, at: Instant) -> bool {
-        self.subscription.span().contains(at) && !self.subscription.is_frozen(at) && self.binds_fit(scope)
+        self.when.contains(at)
+            && self.subscription.serves(at)
+            && !self.subscription.is_frozen(at)
+            && self.binds_fit(scope)
     }
 
     /// One of its bound attributes with its value.
@@ -288,33 +297,38 @@ impl<'a> Taker<'a> {
 /// Subscriptions that may take usage of a meter, found by what they bind.
 struct Contest<'a> {
     /// For each list of bound attributes, the takers by their values, the first to take first.
-    lists: Vec<(&'a [String], BTreeMap<Vec<Option<&'a str>>, Vec<&'a Subscription>>)>,
+    lists: Vec<(&'a [String], ByValues<'a>)>,
 }
+
+/// Subscriptions by the values of what they bind, each with the time in which its plan measures.
+type ByValues<'a> = BTreeMap<Vec<Option<&'a str>>, Vec<(Span, &'a Subscription)>>;
 
 impl<'a> Contest<'a> {
     fn of(takers: Vec<Taker<'a>>) -> Contest<'a> {
-        let mut lists: Vec<(&'a [String], BTreeMap<_, Vec<&'a Subscription>>)> = Vec::new();
-        for Taker { subscription, binds } in takers {
+        let mut lists: Vec<(&'a [String], ByValues<'a>)> = Vec::new();
+        for Taker { subscription, when, binds } in takers {
             let place = lists.iter().position(|(known, _)| *known == binds).unwrap_or_else(|| {
                 lists.push((binds, BTreeMap::new()));
                 lists.len() - 1
             });
             let own = &subscription.attributes;
             let values = binds.iter().map(|name| own.get(name).map(String::as_str)).collect();
-            lists[place].1.entry(values).or_default().push(subscription);
+            lists[place].1.entry(values).or_default().push((when, subscription));
         }
         for all in lists.iter_mut().flat_map(|(_, by_values)| by_values.values_mut()) {
-            all.sort_by_key(|one| (one.start, &one.name));
+            all.sort_by_key(|(when, one)| (one.start, &one.name, when.start));
         }
         Contest { lists }
     }
 
     /// The one that takes usage of a scope at a time.
     fn taker(&self, scope: &Scope, at: Instant) -> Option<&'a Subscription> {
-        let first = |(binds, by_values): &(&'a [String], BTreeMap<_, Vec<&'a Subscription>>)| {
+        let takes =
+            |(when, one): &&(Span, &Subscription)| when.contains(at) && one.serves(at) && !one.is_frozen(at);
+        let first = |(binds, by_values): &(&'a [String], ByValues<'a>)| {
             let values: Vec<Option<&str>> = binds.iter().map(|name| scope_value(scope, name)).collect();
-            let found = by_values.get(&values)?.iter().find(|one| one.span().contains(at))?;
-            Some((std::cmp::Reverse(binds.len()), *found))
+            let found = by_values.get(&values)?.iter().find(takes)?;
+            Some((std::cmp::Reverse(binds.len()), found.1))
         };
         let found = self.lists.iter().filter_map(first);
         found.min_by_key(|(binds, one)| (*binds, one.start, &one.name)).map(|(_, one)| one)
@@ -324,12 +338,16 @@ impl<'a> Contest<'a> {
     fn is_beaten(&self, own: &Taker<'_>, within: Span) -> bool {
         let attributes = &own.subscription.attributes;
         let values: Vec<_> = own.binds.iter().map(|name| attributes.get(name).map(String::as_str)).collect();
+        let covers = |(when, one): &&(Span, &Subscription)| {
+            let always = one.frozen.is_empty() && one.migrated().is_none();
+            let runs = one.span().intersect(*when);
+            always && runs.is_some_and(|runs| runs.start <= within.start && within.end <= runs.end)
+        };
         let list = self.lists.iter().find(|(binds, _)| *binds == own.binds);
-        let first = list
-            .and_then(|(_, by_values)| by_values.get(&values))
-            .and_then(|all| all.iter().find(|one| one.start <= within.start && within.end <= one.span().end));
+        let first =
+            list.and_then(|(_, by_values)| by_values.get(&values)).and_then(|all| all.iter().find(covers));
         let order = |one: &Subscription| (one.start, one.name.clone());
-        first.is_some_and(|first| order(first) < order(own.subscription))
+        first.is_some_and(|(_, first)| order(first) < order(own.subscription))
     }
 }
 
@@ -380,7 +398,7 @@ fn takers<'a>(
         .into_iter()
         .filter(|other| other.catalogue == subscription.catalogue && other.product == subscription.product)
         .filter(|other| other.span().intersect(period).is_some())
-        .filter_map(|other| Taker::of(catalogues, other, meter, period));
+        .flat_map(|other| Taker::of(catalogues, other, meter, period));
     Contest::of(found.collect())
 }
 
@@ -416,7 +434,8 @@ fn metered<'a>(
             _ => None,
         };
         let (view, account) = (context.view, &context.account.id);
-        let own = Taker::of(context.catalogues, subscription, meter_id, period);
+        let mut own = Taker::of(context.catalogues, subscription, meter_id, period);
+        let own = own.find(|own| own.when.contains(stretch.span.start));
         let Some(own) = own else { continue };
         let others =
             context.takers.get((&subscription.catalogue, &subscription.product, meter_id, period), || {
@@ -546,11 +565,14 @@ fn open_levels<'a>(
     opening: &mut BTreeMap<(Group, Split), i128>,
 ) {
     let (view, account, meter) = (context.view, &context.account.id, &lane.spec().key.meter);
-    let Some(own) = Taker::of(context.catalogues, subscription, meter, before) else { return };
+    let own: Vec<Taker<'_>> = Taker::of(context.catalogues, subscription, meter, before).collect();
+    let Some(first) = own.first() else { return };
     let key = (&*subscription.catalogue, &*subscription.product, &**meter, before);
     let takers =
         context.takers.get(key, || takers(view, context.catalogues, account, subscription, meter, before));
-    for (span, counters) in lane.segments_of(before, own.bound(), |scope| own.binds_fit(scope)) {
+    let bound = first.bound().filter(|_| own.len() == 1);
+    let fits = |scope: &Scope| own.iter().any(|one| one.binds_fit(scope));
+    for (span, counters) in lane.segments_of(before, bound, fits) {
         for (scope, counter) in counters {
             if is_taken(&takers, scope, span.start.max(before.start), subscription) {
                 let level = opening.entry(keys(stretch, scope, false)).or_default();
@@ -706,9 +728,9 @@ fn charges_by_lane<'a>(
     scope: &'a Scope,
     at: Instant,
 ) -> impl Iterator<Item = &'a Charge> {
-    let here = subscription.catalogue == key.catalogue && subscription.span().contains(at);
+    let here = subscription.catalogue == key.catalogue && subscription.serves(at);
     let catalogue = here.then(|| catalogues.in_force(&subscription.catalogue, at)).flatten();
-    let plan = catalogue.and_then(|list| list.plan(&subscription.plan)).map(|(_, plan)| plan);
+    let plan = catalogue.and_then(|list| list.plan(subscription.plan_at(at))).map(|(_, plan)| plan);
     let bound = plan.filter(|plan| {
         let mut binds = plan.binds.iter();
         binds.all(|name| scope_value(scope, name) == subscription.attributes.get(name).map(String::as_str))

@@ -13,8 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Rhythm {
     /// The catalogue.
     pub catalogue: String,
-    /// The plan.
-    pub plan: String,
+    /// The plan that it has, and those that it had.
+    pub plans: Vec<String>,
     /// How it is paid.
     pub mode: Mode,
 }
@@ -22,8 +22,8 @@ pub struct Rhythm {
 impl Rhythm {
     /// That of a subscription.
     pub fn of(subscription: &Subscription) -> Rhythm {
-        let Subscription { catalogue, plan, mode, .. } = subscription;
-        Rhythm { catalogue: catalogue.clone(), plan: plan.clone(), mode: *mode }
+        let plans = subscription.plans().map(str::to_owned).collect();
+        Rhythm { catalogue: subscription.catalogue.clone(), plans, mode: subscription.mode }
     }
 }
 

@@ -141,7 +141,7 @@ pub(crate) fn settle(context: &Context<'_>, bill_id: &str, first_line: usize) ->
                 continue;
             }
             let from = work.recheck.map_or(work.settled, |recheck| recheck.min(work.settled));
-            let mut at = from.max(subscription.start);
+            let mut at = from.max(subscription.charged_span().start);
             let mut until = context.at.min(subscription.charged_span().end);
             if work.recheck.is_some() {
                 // What was charged past an end that lies in the past is given back.
@@ -182,7 +182,8 @@ struct Work {
 
 impl Work {
     fn of(subscription: &Subscription, charge: &str, late_from: Option<Instant>) -> Work {
-        let settled = subscription.settled.get(charge).copied().unwrap_or(subscription.start);
+        let settled = subscription.settled.get(charge).copied();
+        let settled = settled.unwrap_or(subscription.charged_span().start);
         let late = late_from.filter(|late| *late < settled && *late < subscription.charged_span().end);
         let known = subscription.recheck.get(charge).copied();
         Work { settled, recheck: known.into_iter().chain(late).min() }
@@ -234,8 +235,8 @@ pub(crate) fn next_due(
 fn charges_of(catalogues: &Catalogues, rhythm: &Rhythm) -> ChargedCycles {
     let mut found = Vec::new();
     for catalogue in catalogues.versions(&rhythm.catalogue) {
-        let Some((_, plan)) = catalogue.plan(&rhythm.plan) else { continue };
-        for charge in &plan.charges {
+        let plans = rhythm.plans.iter().filter_map(|plan| catalogue.plan(plan));
+        for charge in plans.flat_map(|(_, plan)| &plan.charges) {
             let Settle::Each(cycle) = charge.settle else { continue };
             let known = found.iter().any(|(id, ..): &(String, Zone, Cycle)| *id == charge.id);
             if charge.modes.contains(&rhythm.mode) && !known {
@@ -269,7 +270,7 @@ pub(crate) fn in_force<'a>(
     at: Instant,
 ) -> Option<(&'a Catalogue, &'a Plan, &'a Charge)> {
     let catalogue = catalogues.in_force(&subscription.catalogue, at)?;
-    let (_, plan) = catalogue.plan(&subscription.plan)?;
+    let (_, plan) = catalogue.plan(subscription.plan_at(at))?;
     let charge = plan.charge(charge).filter(|charge| charge.modes.contains(&subscription.mode))?;
     Some((catalogue, plan, charge))
 }
@@ -283,9 +284,10 @@ fn accumulation(
 ) -> Option<Span> {
     match in_force(catalogues, subscription, charge, at) {
         Some((catalogue, _, charge)) => Some(catalogue.zone.cycle(charge.accumulate, at)),
-        // A version without the charge: go on where the next one begins.
+        // A version or a plan without the charge: go on where the next one begins.
         None => {
             let next = catalogues.versions(&subscription.catalogue).filter_map(|version| version.effective);
+            let next = next.chain(subscription.earlier.iter().map(|(_, until)| *until));
             next.filter(|effective| *effective > at).min().map(|end| Span { start: at, end })
         }
     }
@@ -329,7 +331,8 @@ impl Part {
         let agreed = agreed(context.account, subscription, charge);
         let mut cuts = versions
             .filter_map(|version| version.effective)
-            .chain(agreed.flat_map(|price| [price.valid.start, price.valid.end]));
+            .chain(agreed.flat_map(|price| [price.valid.start, price.valid.end]))
+            .chain(subscription.earlier.iter().map(|(_, until)| *until));
         if !adds_up || cuts.any(inside) {
             return whole;
         }
@@ -343,8 +346,9 @@ fn agreed<'a>(
     subscription: &Subscription,
     charge: &str,
 ) -> impl DoubleEndedIterator<Item = &'a AgreedPrice> + Clone + use<'a> {
-    let (plan, charge) = (subscription.plan.clone(), charge.to_owned());
-    account.prices.iter().filter(move |price| price.plan == plan && price.charge == charge)
+    let plans: Vec<String> = subscription.plans().map(str::to_owned).collect();
+    let charge = charge.to_owned();
+    account.prices.iter().filter(move |price| price.charge == charge && plans.contains(&price.plan))
 }
 
 /// Posts the difference for an accumulation; answers the units it has come to, by group.
@@ -406,6 +410,7 @@ fn stretches<'a>(
         .filter_map(|version| version.effective)
         .collect();
     cuts.extend(agreed.clone().flat_map(|price| [price.valid.start, price.valid.end]));
+    cuts.extend(subscription.earlier.iter().map(|(_, until)| *until));
     // Usage is charged up to a freeze and from its end on. Of units held, the days are the cut.
     let metered = |at| {
         in_force(context.catalogues, subscription, charge_id, at)
@@ -430,7 +435,7 @@ fn stretches<'a>(
             let agreed = agreed
                 .clone()
                 .rev()
-                .find(|price| price.valid.contains(at))
+                .find(|price| price.plan == plan.id && price.valid.contains(at))
                 .and_then(|price| charge.pricing.model.at_price(price.price))
                 .map(|model| Pricing { model, ..charge.pricing.clone() });
             if !frozen {
@@ -477,7 +482,7 @@ fn what_it_should_be<'a>(
             let Some(list) = *list else { continue };
             let whole =
                 at_stretch.splits.values().try_fold(Exact::ZERO, |sum, quantity| sum.add(*quantity))?;
-            let net = discounted(context, subscription, stretch, &list, agreed.as_ref())?;
+            let net = discounted(context, stretch, &list, agreed.as_ref())?;
             let shares = share_out(&list, net.amount, at_stretch)?;
             for (split, share) in shares {
                 let part = at_stretch.splits.get(&split).copied().unwrap_or(whole);
@@ -603,7 +608,6 @@ pub(crate) struct Net {
 /// the settlement of the stretch, on the unrounded price.
 fn discounted(
     context: &Context<'_>,
-    subscription: &Subscription,
     stretch: &Stretch<'_>,
     list: &Increment,
     agreed: Option<&Increment>,
@@ -612,7 +616,7 @@ fn discounted(
     // A settlement comes before what is granted at its very moment, and after what ends at it.
     let settled = stretch.cycle.end;
     let in_force = |valid: Span| valid.start < settled && settled < valid.end;
-    let percent = best_percent(context.view, context.account, &subscription.plan, stretch.charge, in_force);
+    let percent = best_percent(context.view, context.account, &stretch.plan.id, stretch.charge, in_force);
     best_net(list.amount, agreed, percent)
 }
 

@@ -6,7 +6,8 @@
 use crate::bill::Split;
 use crate::calendar::{Instant, Span, Zone};
 use crate::catalog::{Mode, MonthDays};
-use crate::money::{Amount, Exact, OutOfRange};
+use crate::money::{Exact, OutOfRange};
+use crate::term::Term;
 use jiff::civil::Date;
 use std::collections::BTreeMap;
 
@@ -21,6 +22,8 @@ pub struct Subscription {
     pub product: String,
     /// The plan.
     pub plan: String,
+    /// The plans that it had before, each with the moment at which the next began (R-CHG-1).
+    pub earlier: Vec<(String, Instant)>,
     /// How it is paid.
     pub mode: Mode,
     /// From when it counts, to the second.
@@ -29,6 +32,8 @@ pub struct Subscription {
     pub end: Option<Instant>,
     /// The prepaid term so far: the purchase, and the months bought since.
     pub term: Option<Term>,
+    /// The subscription that it ends with, and is renewed with (R-TCCC-10).
+    pub follows: Option<String>,
     /// Attributes given with the order: what the plan binds, options, application, project, tags.
     pub attributes: BTreeMap<String, String>,
     /// Changes of the quantity, in the order of the moments from which they count.
@@ -67,30 +72,6 @@ pub struct Progress {
     pub units: BTreeMap<BTreeMap<String, String>, Exact>,
 }
 
-/// A prepaid term.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Term {
-    /// When it was bought.
-    pub purchased: Instant,
-    /// Months bought, renewals included.
-    pub months: u16,
-    /// What was paid for: the purchase, then each renewal.
-    pub periods: Vec<PaidPeriod>,
-}
-
-/// A part of a prepaid term that was paid for at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PaidPeriod {
-    /// The time paid for.
-    pub span: Span,
-    /// Its months.
-    pub months: u16,
-    /// When it was ordered.
-    pub ordered: Instant,
-    /// What was paid, after discounts.
-    pub paid: Amount,
-}
-
 /// A change of the quantity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QuantityChange {
@@ -124,6 +105,36 @@ impl Subscription {
         Span { start: self.start, end: self.end.unwrap_or(Instant::MAX) }
     }
 
+    /// The plan that it has at a moment.
+    pub fn plan_at(&self, at: Instant) -> &str {
+        let before = self.earlier.iter().find(|(_, until)| at < *until);
+        before.map_or(&self.plan, |(plan, _)| plan)
+    }
+
+    /// The plans that it has and has had.
+    pub fn plans(&self) -> impl Iterator<Item = &str> {
+        self.plan_spans().map(|(plan, _)| plan)
+    }
+
+    /// The same, with the time in which it has each.
+    pub(crate) fn plan_spans(&self) -> impl Iterator<Item = (&str, Span)> {
+        let ends = self.earlier.iter().map(|(_, until)| *until);
+        let starts = std::iter::once(Instant::MIN).chain(ends.clone());
+        let plans = self.earlier.iter().map(|(plan, _)| plan).chain([&self.plan]);
+        let spans = starts.zip(ends.chain([Instant::MAX])).map(|(start, end)| Span { start, end });
+        plans.map(String::as_str).zip(spans)
+    }
+
+    /// When it was brought along from another system, which charged what was before (R-OPEN-1).
+    pub fn migrated(&self) -> Option<Instant> {
+        self.term.as_ref().and_then(|term| term.migrated)
+    }
+
+    /// Whether it serves usage of a moment: it runs then, and here.
+    pub fn serves(&self, at: Instant) -> bool {
+        self.span().contains(at) && self.migrated().is_none_or(|migrated| migrated <= at)
+    }
+
     /// The time that is charged: it reaches over the moment in which units were added last, so that
     /// what ends in the moment in which it began still costs its day (R-YKF-4).
     pub(crate) fn charged_span(&self) -> Span {
@@ -135,7 +146,8 @@ impl Subscription {
         let added = self.changes.iter().rev().find(comes);
         let last = added.map_or(self.start, |change| change.at.max(self.start));
         let least = last.checked_add(moment).unwrap_or(last);
-        Span { start: self.start, end: self.span().end.max(least) }
+        let start = self.migrated().map_or(self.start, |migrated| migrated.max(self.start));
+        Span { start, end: self.span().end.max(least) }
     }
 
     /// Whether it is frozen at a moment, and costs nothing then.
@@ -170,6 +182,11 @@ impl Subscription {
         if !self.span().contains(at) {
             return 0;
         }
+        self.changes.iter().take_while(|change| change.at <= at).map(|change| change.delta).sum()
+    }
+
+    /// The quantity that changes up to a moment make, whether or not it runs then.
+    pub fn units_at(&self, at: Instant) -> i64 {
         self.changes.iter().take_while(|change| change.at <= at).map(|change| change.delta).sum()
     }
 
@@ -390,10 +407,12 @@ mod tests {
             catalogue: "c".into(),
             product: "p".into(),
             plan: "basic".into(),
+            earlier: Vec::new(),
             mode: Mode::PayPerUse,
             start: changes[0].at,
             end: end.map(at),
             term: None,
+            follows: None,
             attributes: BTreeMap::new(),
             changes,
             stops: Vec::new(),

@@ -4,11 +4,11 @@ use crate::prepare::{StepAction, UsageLine};
 use farebox_core::budget::BudgetScope;
 use farebox_core::calendar::{Instant, Zone};
 use farebox_core::catalog::Mode;
-use farebox_core::engine::{Action, Command, budgets, licences, lifecycle, wallet};
+use farebox_core::engine::{Action, Command, budgets, licences, lifecycle, terms, wallet};
 use farebox_core::money::Currency;
 use farebox_text::book::{
-    self, ChangeTo, CommandLine, ImportLine, LicenceUse, MapAction, PaymentMode, UseChange, Verb, WalletVerb,
-    When, Word,
+    self, ChangeTo, CommandLine, ImportLine, LicenceUse, MapAction, Migrate, Migrated, PaymentMode,
+    UseChange, Verb, WalletVerb, When, Word,
 };
 use farebox_text::diagnostic::Diagnostic;
 use farebox_text::import::{Condition, ImportSpec, MapRule, Outcome, Pattern, Preset, Template};
@@ -52,6 +52,7 @@ pub(crate) fn command(
                 quantity: order.quantity.into(),
                 mode,
                 months,
+                auto: order.auto_renew,
                 attributes: attributes.collect(),
             };
             wish(&order.account, at, action)
@@ -85,6 +86,9 @@ pub(crate) fn command(
                     Action::ChangeMode { subscription, mode }
                 }
                 ChangeTo::Plan(plan) => Action::ChangePlan { subscription, plan: text(plan) },
+                ChangeTo::AutoRenew(limit) => {
+                    Action::Terms(terms::Action::AutoRenew { subscription, limit: *limit })
+                }
                 ChangeTo::Attributes(attributes) => {
                     let Some(first) = attributes.first() else {
                         let found = "no attribute".to_owned();
@@ -95,6 +99,22 @@ pub(crate) fn command(
                 }
             };
             wish(&change.path.account, at, action)
+        }
+        Verb::Migrate(Migrate { account, what: Migrated::Balance(amount) }) => {
+            wish(account, at, Action::Terms(terms::Action::MigrateBalance { amount: *amount }))
+        }
+        Verb::Migrate(Migrate { account, what: Migrated::Term(term) }) => {
+            let attributes = term.attributes.iter().map(|one| (text(&one.name), text(&one.value)));
+            let term = terms::MigratedTerm {
+                plan: text(&term.plan),
+                name: term.name.as_ref().map(text),
+                quantity: term.quantity.into(),
+                from: resolve(&term.from)?,
+                until: resolve(&term.until)?,
+                paid: term.paid,
+                attributes: attributes.collect(),
+            };
+            wish(account, at, Action::Terms(terms::Action::MigrateTerm(Box::new(term))))
         }
         Verb::Discount(discount) => {
             let on = discount.on.as_ref();
@@ -252,6 +272,7 @@ pub(crate) fn until(action: &Action) -> Option<Instant> {
 pub(crate) fn ordered_plan(action: &Action) -> Option<&str> {
     match action {
         Action::Subscribe { plan, .. } | Action::ChangePlan { plan, .. } => Some(plan),
+        Action::Terms(terms::Action::MigrateTerm(term)) => Some(&term.plan),
         _ => None,
     }
 }

@@ -238,6 +238,10 @@ impl Names {
                     let named = order.attributes.iter().filter(|one| one.name.text == APPLICATION);
                     applications.extend(named.map(|one| one.value.text.clone()));
                 }
+                Verb::Migrate(book::Migrate { account, what: book::Migrated::Term(term) }) => {
+                    let name = term.name().text.rsplit(':').next().unwrap_or_default().to_owned();
+                    names.subscriptions.entry(account.text.clone()).or_default().insert(name);
+                }
                 _ => {}
             }
         }
@@ -340,6 +344,12 @@ impl Desk<'_> {
                     plans.push((plan, None));
                 }
                 Some(&change.path.account)
+            }
+            Verb::Migrate(migrate) => {
+                if let book::Migrated::Term(term) = &migrate.what {
+                    plans.push((&term.plan, None));
+                }
+                Some(&migrate.account)
             }
             Verb::Discount(discount) => {
                 plans.extend(discount.on.iter().map(|on| (&on.plan, on.charge.as_ref())));

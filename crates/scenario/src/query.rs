@@ -5,7 +5,7 @@ use crate::run::Run;
 use farebox_core::account::{Account, Group};
 use farebox_core::bill::{Bill, Line};
 use farebox_core::calendar::{Cycle, Instant, Zone};
-use farebox_core::engine::{Action, Command, decide, provided};
+use farebox_core::engine::{Action, Command, decide, provided, terms};
 use farebox_text::book::Word;
 use farebox_text::diagnostic::nearest;
 
@@ -30,6 +30,8 @@ pub const QUESTIONS: &[(&str, &str)] = &[
     ("trial-balance", "trial-balance [DATE]"),
     ("receivables", "receivables [DATE]"),
     ("notices", "notices ACCOUNT [DATE]"),
+    ("renewals", "renewals ACCOUNT [DATE]"),
+    ("deferred", "deferred ACCOUNT [DATE]"),
     ("quarantine", "quarantine"),
     ("imports", "imports"),
 ];
@@ -58,9 +60,8 @@ pub(crate) fn moment<'a>(run: &Run<'_>, words: &'a [Word]) -> Result<Option<Inst
             };
             Ok(Some(account.head.zone.cycle(Cycle::Month, month).end))
         }
-        "show" | "provides" | "balance" | "lifecycle" | "notices" | "upcoming" | "ledger" => {
-            date(run, words, 2)
-        }
+        "show" | "provides" | "balance" | "lifecycle" | "notices" | "upcoming" | "ledger" | "renewals"
+        | "deferred" => date(run, words, 2),
         "licences" => date(run, words, 2 + usize::from(application(words).is_some())),
         "trial-balance" | "receivables" => date(run, words, 1),
         "statement" => money::statement_moment(run, words),
@@ -124,6 +125,16 @@ pub(crate) fn answer<'a>(run: &Run<'_>, words: &'a [Word]) -> Result<Vec<String>
             let payer = run.account(account.payer());
             let told = payer.map(|payer| payer.notices.as_slice()).unwrap_or_default();
             Ok(report::notices(account, told, &run.prepared.zone))
+        }
+        "renewals" => {
+            let id = &account(run, words)?.head.id;
+            let (lists, metering) = (&run.prepared.catalogues, &run.metering);
+            let renewals = terms::renewals(group_of(run, id), lists, metering, id, run.clock);
+            Ok(report::renewals(&renewals, &account(run, words)?.head, &run.prepared.zone))
+        }
+        "deferred" => {
+            let account = account(run, words)?;
+            Ok(report::deferred(account, group_of(run, &account.head.id), &run.prepared.zone))
         }
         "quarantine" => {
             let found = run.quarantine().map_err(|wrong| (question, wrong.to_string(), String::new()))?;

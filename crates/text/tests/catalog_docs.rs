@@ -9,7 +9,7 @@ const DOCS: &str = include_str!("../../../docs/catalogue.md");
 const UNKNOWN_EVERYWHERE: &str = r#"
 x = 1
 catalogue = { x = 1, id = "t", version = "1", title = "T", zone = "UTC", currency = "EUR" }
-policy = { x = 1 }
+policy = { x = 1, auto-renewal = { x = 1 } }
 meters.m = { x = 1, event = "call", aggregate = "sum", of = "s", round = { x = 1, each-up-to = 1 } }
 meters.n = { event = "call", where = { a = { x = 1, not = "b" } } }
 decks.d = { x = 1, destination = "to", bands = [{ x = 1, id = "all" }], rows = [{ x = 1, prefix = "", price = 1 }] }
@@ -20,6 +20,10 @@ title = "P"
 [products.p.plans.a]
 x = 1
 title = "A"
+modes = ["prepaid"]
+trial = { x = 1, days = 1 }
+[products.p.plans.b]
+title = "B"
 modes = ["pay-per-use"]
 advice = [{ x = 1, charge = "a", from = 1, text = "t" }]
 charges = [
@@ -37,7 +41,7 @@ fn every_field_is_in_the_reference() {
         assert!(mistake.found.starts_with("unknown field \"x\" in "), "{mistake}");
         fields.extend(mistake.expected.split(", ").flat_map(|some| some.split(" or ")).map(str::to_owned));
     }
-    assert_eq!(mistakes.len(), 17, "{mistakes:#?}");
+    assert_eq!(mistakes.len(), 19, "{mistakes:#?}");
     assert!(fields.len() > 60);
     for field in fields {
         let named = [format!("`{field}`"), format!("[{field}"), format!("{field} = ")];

@@ -4,7 +4,9 @@
 use crate::common::{files_below, root, text};
 use farebox_core::calendar::{Instant, Zone};
 use farebox_core::catalog::Mode;
-use farebox_core::engine::{OrderRefusal, REFUSAL_CODES, Refusal, budgets, licences, lifecycle, wallet};
+use farebox_core::engine::{
+    OrderRefusal, REFUSAL_CODES, Refusal, budgets, licences, lifecycle, terms, wallet,
+};
 use farebox_core::metering::Problem;
 use farebox_core::money::{Amount, Currency, Exact};
 use std::collections::{BTreeMap, BTreeSet};
@@ -102,6 +104,7 @@ fn refusals() -> Vec<Refusal> {
     all.extend(licence_refusals(at));
     all.extend(lifecycle_refusals(at));
     all.extend(wallet_refusals().into_iter().map(Refusal::Wallet));
+    all.extend(of_terms());
     all
 }
 
@@ -188,6 +191,34 @@ fn wallet_refusals() -> Vec<wallet::Refusal> {
         Refusal::MoreThanLine { line: line(), left: amount, currency },
         Refusal::NotALabel("colour".into()),
     ]
+}
+
+fn of_terms() -> impl Iterator<Item = Refusal> {
+    let at = |text: &str| text.parse().unwrap();
+    let package = || "package".to_owned();
+    let licence = || "standard-licence".to_owned();
+    let all = [
+        terms::Refusal::PackageRequired {
+            plan: licence(),
+            requires: vec!["standard".into()],
+            prepaid: true,
+            bound: vec!["application=sales".into()],
+        },
+        terms::Refusal::TermOfPackage { plan: licence(), package: package() },
+        terms::Refusal::RenewedWithPackage { name: "licence".into(), package: package() },
+        terms::Refusal::RenewalTermNotOffered { plan: "basic-seat".into(), months: 6, offered: vec![1, 12] },
+        terms::Refusal::TrialUsed { plan: "standard-trial".into(), had: "trial".into() },
+        terms::Refusal::TrialOrder { plan: "standard-trial".into(), days: 14 },
+        terms::Refusal::TrialRuns { name: "trial".into(), until: at("2026-05-14T16:00:00Z") },
+        terms::Refusal::OtherProduct { plan: "recording".into(), product: "seats".into() },
+        terms::Refusal::SamePlan("seat".into(), "small".into()),
+        terms::Refusal::AddOnsNeedPlan { name: "seat".into(), add_ons: vec!["recording".into()] },
+        terms::Refusal::TermNotRunning {
+            from: at("2020-01-31T16:00:00Z"),
+            until: at("2020-03-01T16:00:00Z"),
+        },
+    ];
+    all.into_iter().map(Refusal::Terms)
 }
 
 /// One problem of each kind.

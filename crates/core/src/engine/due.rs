@@ -3,7 +3,7 @@
 //! Everything that time brings about is a command with its moment passed in, issued by a schedule:
 //! a test clock can run a year in a second.
 
-use super::{Catalogues, Desk, Fact, Refusal, coupons, lifecycle, money};
+use super::{Catalogues, Desk, Fact, Refusal, coupons, lifecycle, money, terms};
 use crate::account::View;
 use crate::calendar::{Cycle, Instant};
 use crate::settlement;
@@ -55,12 +55,16 @@ pub fn next_due(
     let mut next: Option<(Instant, Duty)> = None;
     for duty in Duty::ALL {
         // The earliest moment at which this duty may still be done.
-        let from = if duty > after.done { after.at } else { just_after(after.at) };
+        let again = duty == Duty::Terms && duty == after.done;
+        let from = if duty > after.done || again { after.at } else { just_after(after.at) };
         let at = match duty {
+            // One subscription at a time: more may be due at the same moment.
+            Duty::Terms => terms::next_due(view, payer),
             Duty::Coupons => view.next_coupon_end(payer),
             Duty::Charges => charges_due(view, catalogues, payer, from, late),
+            Duty::Recognition => terms::recognition_due(view, payer),
             Duty::Lifecycle => lifecycle::next_due(view, catalogues, payer, from),
-            Duty::Holds | Duty::Terms | Duty::Recognition => None,
+            Duty::Holds => None,
         };
         next = next.into_iter().chain(at.map(|at| (at.max(from), duty))).min();
     }
@@ -70,10 +74,12 @@ pub fn next_due(
 /// Does what is due.
 pub(super) fn decide(desk: &Desk<'_>, duty: Duty, late: &Late) -> Result<Vec<Fact>, Refusal> {
     match duty {
+        Duty::Terms => terms::on_time(desk),
         Duty::Coupons => Ok(coupons::expire(desk)),
         Duty::Charges => money::settle(desk, late),
+        Duty::Recognition => desk.recognise(),
         Duty::Lifecycle => lifecycle::run(desk),
-        Duty::Holds | Duty::Terms | Duty::Recognition => Ok(Vec::new()),
+        Duty::Holds => Ok(Vec::new()),
     }
 }
 

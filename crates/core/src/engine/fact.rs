@@ -1,6 +1,6 @@
 //! Facts, and how they change the state.
 
-use super::{budgets, holds, licences, lifecycle, packages, wallet};
+use super::{budgets, holds, licences, lifecycle, packages, terms, wallet};
 use crate::account::{Account, AccountHead, AgreedPrice, Discount, Group};
 use crate::bill::{Bill, Line, LineKind};
 use crate::calendar::{Instant, Span};
@@ -10,7 +10,8 @@ use crate::money::{Amount, OutOfRange};
 use crate::notice::Notice;
 use crate::roster::Roster;
 use crate::settlement::Mark;
-use crate::subscription::{PaidPeriod, QuantityChange, Subscription};
+use crate::subscription::{QuantityChange, Subscription};
+use crate::term::PaidPeriod;
 use crate::wallet::{Effects, Wallet};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -144,6 +145,8 @@ pub enum Fact {
         /// What is told.
         notice: Notice,
     },
+    /// About terms.
+    Terms(terms::Fact),
     /// About packages.
     Packages(packages::Fact),
     /// About holds.
@@ -192,6 +195,8 @@ impl Group {
                     lifecycle: Lifecycle::default(),
                     history: Vec::new(),
                     wallet: Wallet::default(),
+                    agenda: Default::default(),
+                    deferred: BTreeMap::new(),
                 };
                 if let Some(payer) = &head.payer {
                     self.account_mut(payer)?.members.insert(head.id.clone());
@@ -201,7 +206,10 @@ impl Group {
             Fact::Subscribed { account, subscription } => {
                 let account = self.account_mut(account)?;
                 account.roster.open(subscription);
-                account.subscriptions.insert(subscription.name.clone(), (**subscription).clone());
+                let name = &subscription.name;
+                account.subscriptions.insert(name.clone(), (**subscription).clone());
+                account.defer(name, subscription.term.iter().flat_map(|term| &term.periods));
+                account.note_due(name);
             }
             Fact::QuantityChanged { account, subscription, change } => {
                 let subscription = self.subscription_mut(account, subscription)?;
@@ -220,27 +228,37 @@ impl Group {
                 // What was settled just before may owe its minimum now that nothing follows.
                 touch(subscription, at.checked_sub(jiff::SignedDuration::from_nanos(1)).unwrap_or(*at));
             }
-            Fact::Renewed { account, subscription, period } => {
-                let subscription = self.subscription_mut(account, subscription)?;
+            Fact::Renewed { account, subscription: name, period } => {
+                let subscription = self.subscription_mut(account, name)?;
                 subscription.end = Some(period.span.end);
+                // Renewed after its end, it was there all along.
+                touch(subscription, period.span.start);
                 if let Some(term) = &mut subscription.term {
-                    term.months += period.months;
+                    term.months += period.whole_months();
                     term.periods.push(*period);
                 }
+                self.account_mut(account)?.defer(name, std::iter::once(period));
             }
-            Fact::Unsubscribed { account, subscription, at, in_full } => {
-                let subscription = self.subscription_mut(account, subscription)?;
+            Fact::Unsubscribed { account, subscription: name, at, in_full } => {
+                let subscription = self.subscription_mut(account, name)?;
                 subscription.end = Some(*at);
                 touch(subscription, *at);
-                self.account_mut(account)?.head.full_refunds += u16::from(*in_full);
+                if let Some(term) = &mut subscription.term {
+                    (term.auto, term.next_plan) = (None, None);
+                }
+                let account = self.account_mut(account)?;
+                account.note_due(name);
+                account.head.full_refunds += u16::from(*in_full);
             }
             Fact::PriceAgreed { account, price } => {
                 let account = self.account_mut(account)?;
-                touch_since(account, price.valid.start, |one| one.plan == price.plan);
+                touch_since(account, price.valid.start, |one| one.plans().any(|plan| plan == price.plan));
                 account.head.prices.push(price.clone());
             }
             Fact::DiscountGranted { account, discount } => {
-                let meant = |one: &Subscription| discount.plan.as_ref().is_none_or(|plan| *plan == one.plan);
+                let meant = |one: &Subscription| {
+                    discount.plan.as_ref().is_none_or(|plan| one.plans().any(|had| had == plan))
+                };
                 // A master's discount holds for what it pays for.
                 let paid_for = |one: &&mut Account| one.head.id == *account || one.head.payer() == account;
                 for one in self.accounts.values_mut().filter(paid_for) {
@@ -325,6 +343,7 @@ impl Group {
                 book_payments(self.account_mut(account)?, postings, paid)?;
             }
             Fact::Noticed { payer, notice } => self.account_mut(payer)?.notices.push(notice.clone()),
+            Fact::Terms(fact) => self.apply_terms(fact)?,
             Fact::Packages(fact) => self.apply_packages(fact)?,
             Fact::Holds(fact) => self.apply_holds(fact)?,
             Fact::Licences(fact) => self.apply_licences(fact)?,

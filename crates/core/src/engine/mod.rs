@@ -19,7 +19,7 @@ mod orders;
 pub mod packages;
 pub mod preview;
 mod refusal;
-mod terms;
+pub mod terms;
 pub mod wallet;
 
 pub use due::{Duty, Late, Moment, next_due};
@@ -147,6 +147,8 @@ pub enum Action {
         mode: Option<Mode>,
         /// Months of a prepaid term.
         months: Option<u16>,
+        /// Renewed by itself, at most so often (0: any number); `None`: not (R-REN-3).
+        auto: Option<u16>,
         /// Bound attributes, options, application, project, tags.
         attributes: BTreeMap<String, String>,
     },
@@ -245,6 +247,8 @@ pub enum Action {
         /// The earliest time of usage counted since the last settlement.
         late: Late,
     },
+    /// Terms that go on by themselves, or come from another system.
+    Terms(terms::Action),
     /// Packages shared, or kept.
     Packages(packages::Action),
     /// Units held for sessions.
@@ -339,6 +343,7 @@ fn decide_action(
     match &command.action {
         Action::Due { duty, late } => due::decide(&desk, *duty, late),
         Action::TopUp { amount } => money::top_up(view, payer, *amount, command.effective_at),
+        Action::Terms(action) => terms::decide(&desk, action),
         Action::Packages(action) => packages::decide(&desk, action),
         Action::Holds(action) => holds::decide(&desk, action),
         Action::Licences(action) => licences::decide(&desk, action),
@@ -487,8 +492,9 @@ pub fn provided(
     let mut provided = BTreeMap::new();
     for subscription in view.subscriptions_since(account, at) {
         let units = lifecycle::units_serving(view, account, &subscription.name, at);
-        let plan =
-            catalogues.in_force(&subscription.catalogue, at).and_then(|list| list.plan(&subscription.plan));
+        let plan = catalogues
+            .in_force(&subscription.catalogue, at)
+            .and_then(|list| list.plan(subscription.plan_at(at)));
         let Some((_, plan)) = plan else { continue };
         for (what, each) in &plan.provides {
             *provided.entry(what.clone()).or_default() += i64::from(*each) * units;

@@ -71,6 +71,18 @@ pub(super) fn charge(
     lines: Vec<Line>,
     at: Instant,
 ) -> Result<Fact, Refusal> {
+    charge_terms(view, account, month, lines, Amount::ZERO, at)
+}
+
+/// The same; so much of the lines is for time to come, and deferred.
+pub(super) fn charge_terms(
+    view: &dyn View,
+    account: &AccountHead,
+    month: Span,
+    lines: Vec<Line>,
+    deferred: Amount,
+    at: Instant,
+) -> Result<Fact, Refusal> {
     let head = view.bill(&account.id, month.start);
     let (sum, before) = head.map_or((Amount::ZERO, Amount::ZERO), |bill| (bill.sum, bill.posted));
     let mut added = Amount::ZERO;
@@ -87,7 +99,8 @@ pub(super) fn charge(
         account.currency,
         vec![
             (LedgerAccount::Receivable, charged),
-            (LedgerAccount::Revenue, added.negated()),
+            (LedgerAccount::Revenue, deferred.sub(added)?),
+            (LedgerAccount::Deferred, deferred.negated()),
             (LedgerAccount::Rounding, added.sub(charged)?),
         ],
     ));
@@ -137,13 +150,28 @@ pub(super) fn top_up(
     at: Instant,
 ) -> Result<Vec<Fact>, Refusal> {
     let amount = payable(amount, account.currency)?;
-    let entries = vec![(LedgerAccount::Bank, amount), (LedgerAccount::Balance, amount.negated())];
-    let top_up = Posting::money(at, "top-up".to_owned(), account.currency, entries);
-    let mut postings: Vec<Posting> = top_up.into_iter().collect();
+    let (postings, paid) = pay_in(view, account, amount, (LedgerAccount::Bank, "top-up"), at)?;
+    Ok(vec![Fact::ToppedUp { account: account.id.clone(), postings, paid }])
+}
+
+/// Postings and payments.
+type PaidIn = (Vec<Posting>, Vec<(Instant, Amount)>);
+
+/// Money comes onto the balance from somewhere, and pays what is owed.
+pub(super) fn pay_in(
+    view: &dyn View,
+    account: &AccountHead,
+    amount: Amount,
+    (source, memo): (LedgerAccount, &str),
+    at: Instant,
+) -> Result<PaidIn, Refusal> {
+    let entries = vec![(source, amount), (LedgerAccount::Balance, amount.negated())];
+    let posting = Posting::money(at, memo.to_owned(), account.currency, entries);
+    let mut postings: Vec<Posting> = posting.into_iter().collect();
     let available = view.prepaid(&account.id).add(amount)?;
     let (paid, more) = pay_oldest(account, view.unpaid(&account.id), available, at)?;
     postings.extend(more);
-    Ok(vec![Fact::ToppedUp { account: account.id.clone(), postings, paid }])
+    Ok((postings, paid))
 }
 
 pub(super) type Payments = (Vec<(Instant, Amount)>, Vec<Posting>);

@@ -1,13 +1,14 @@
 //! Orders: subscribing, changing, ending, agreeing prices and discounts.
 
-use super::terms::{self, Bought};
+use super::terms::{Admission, Bought, Wish};
 use super::{Action, Catalogues, Command, Fact, OrderRefusal, Refusal};
 use crate::account::{AccountHead, AgreedPrice, Discount, View};
 use crate::calendar::{Instant, Span};
 use crate::catalog::{Charge, Mode, Model, Plan};
 use crate::metering::Metering;
 use crate::money::Exact;
-use crate::subscription::{PaidPeriod, QuantityChange, Subscription, Term};
+use crate::subscription::{QuantityChange, Subscription};
+use crate::term::{PaidPeriod, Term, started_months};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Attributes that any order may carry: how its own charges are split on bills (R-ORG-2).
@@ -26,15 +27,16 @@ pub(crate) struct Desk<'a> {
 }
 
 pub(super) fn decide(desk: &Desk<'_>, command: &Command) -> Result<Vec<Fact>, Refusal> {
-    let Desk { account, catalogues, .. } = *desk;
+    let account = desk.account;
     match &command.action {
-        Action::Subscribe { plan, name, quantity, mode, months, attributes } => {
+        Action::Subscribe { plan, name, quantity, mode, months, auto, attributes } => {
             let order = Order {
                 plan,
                 name: name.as_deref(),
                 quantity: *quantity,
                 mode: *mode,
                 months: *months,
+                auto: *auto,
                 attributes,
             };
             desk.subscribe(&order)
@@ -49,25 +51,12 @@ pub(super) fn decide(desk: &Desk<'_>, command: &Command) -> Result<Vec<Fact>, Re
             desk.running(subscription)?;
             Err(OrderRefusal::ModeChange(subscription.clone()).into())
         }
-        Action::ChangePlan { subscription, plan } => {
-            desk.running(subscription)?;
-            catalogues.find_plan(plan, desk.at)?;
-            Err(OrderRefusal::PlanChange(subscription.clone()).into())
-        }
+        Action::ChangePlan { subscription, plan } => desk.change_plan(subscription, plan),
         Action::ChangeAttribute { subscription, name, .. } => {
             desk.running(subscription)?;
             Err(OrderRefusal::OptionChange(subscription.clone(), name.clone()).into())
         }
-        Action::Cancel { subscription } => {
-            if desk.running(subscription)?.term.is_some() {
-                return Err(OrderRefusal::TermRuns(subscription.clone()).into());
-            }
-            Ok(vec![Fact::Ended {
-                account: account.id.clone(),
-                subscription: subscription.clone(),
-                at: desk.at,
-            }])
-        }
+        Action::Cancel { subscription } => desk.cancel(subscription),
         Action::Unsubscribe { subscription } => desk.unsubscribe(subscription),
         Action::Renew { subscription, months } => desk.renew(subscription, *months),
         Action::AgreePrice { plan, charge, price, until } => desk.agree_price(plan, charge, *price, *until),
@@ -79,6 +68,7 @@ pub(super) fn decide(desk: &Desk<'_>, command: &Command) -> Result<Vec<Fact>, Re
         Action::Open { .. }
         | Action::TopUp { .. }
         | Action::Due { .. }
+        | Action::Terms(_)
         | Action::Packages(_)
         | Action::Holds(_)
         | Action::Licences(_)
@@ -94,6 +84,7 @@ struct Order<'a> {
     quantity: i64,
     mode: Option<Mode>,
     months: Option<u16>,
+    auto: Option<u16>,
     attributes: &'a BTreeMap<String, String>,
 }
 
@@ -134,17 +125,25 @@ impl Desk<'_> {
         }
         let mode = mode_of(plan, order)?;
         check_attributes(plan, order.attributes)?;
-        let months = terms::term_of(plan, mode, order.months)?;
-        let end = months.and_then(|months| catalogue.zone.term_end(self.at, months.into()));
+        let wish = Wish {
+            quantity: order.quantity,
+            mode,
+            months: order.months,
+            auto: order.auto,
+            attributes: order.attributes,
+        };
+        let Admission { end, months, follows } = self.admit((catalogue, product, plan), &wish)?;
         let mut subscription = Subscription {
             name,
             catalogue: catalogue.id.clone(),
             product: product.id.clone(),
             plan: plan.id.clone(),
+            earlier: Vec::new(),
             mode,
             start: self.at,
             end,
             term: None,
+            follows,
             attributes: order.attributes.clone(),
             changes: vec![QuantityChange { at: self.at, delta: order.quantity }],
             stops: Vec::new(),
@@ -155,20 +154,38 @@ impl Desk<'_> {
             levels: BTreeMap::new(),
         };
         let span = Span { start: self.at, end: end.unwrap_or(self.at) };
-        let bought = Bought { quantity: order.quantity, months, span };
-        let (paid, charged) = self.purchase(&subscription, &bought)?;
+        let bought = Bought { plan: &plan.id, quantity: order.quantity, months, span, term_only: false };
+        let mut basket = self.basket();
+        let paid = self.purchase(&mut basket, &subscription, &bought)?;
         subscription.term = months.map(|months| {
             let period = PaidPeriod { span, months, ordered: self.at, paid };
-            Term { purchased: self.at, months, periods: vec![period] }
+            let first_months = started_months(&catalogue.zone, span);
+            let auto = self.auto_of(catalogue, end, order.auto);
+            let (purchased, periods) = (self.at, vec![period]);
+            Term {
+                purchased,
+                months: first_months,
+                first_months,
+                periods,
+                auto,
+                next_plan: None,
+                migrated: None,
+            }
         });
+        let name = subscription.name.clone();
         let subscription = Box::new(subscription);
         let mut facts = vec![Fact::Subscribed { account: self.account.id.clone(), subscription }];
-        facts.extend(charged);
+        facts.extend(self.check_out(basket)?);
+        if plan.terms.advise_auto_renewal && order.months == Some(1) && order.auto.is_none() {
+            let text = format!("{name} ends after a month; renewed by itself, it goes on");
+            facts.push(self.notice(&name, "advice", text));
+        }
         Ok(facts)
     }
 
     fn change_quantity(&self, name: &str, delta: i64) -> Result<Vec<Fact>, Refusal> {
         let subscription = self.running(name)?;
+        self.no_trial(subscription)?;
         if subscription.term.is_some() {
             return Err(OrderRefusal::QuantityFixed(name.to_owned()).into());
         }
@@ -285,7 +302,10 @@ fn mode_of(plan: &Plan, order: &Order<'_>) -> Result<Mode, OrderRefusal> {
 }
 
 /// What a plan binds must be told; what it does not know must not.
-fn check_attributes(plan: &Plan, attributes: &BTreeMap<String, String>) -> Result<(), OrderRefusal> {
+pub(super) fn check_attributes(
+    plan: &Plan,
+    attributes: &BTreeMap<String, String>,
+) -> Result<(), OrderRefusal> {
     if let Some(missing) = plan.binds.iter().chain(&plan.options).find(|name| !attributes.contains_key(*name))
     {
         return Err(OrderRefusal::MissingAttribute { plan: plan.id.clone(), attribute: missing.clone() });

@@ -1,6 +1,6 @@
 //! Refusals: values with a stable code and a sentence.
 
-use super::{budgets, holds, licences, lifecycle, packages, wallet};
+use super::{budgets, holds, licences, lifecycle, packages, terms, wallet};
 use crate::calendar::{Instant, Zone, show_local};
 use crate::catalog::Mode;
 use crate::money::{Currency, Exact, OutOfRange};
@@ -17,6 +17,8 @@ pub enum Refusal {
     MasterIsMember(String),
     /// An order breaks a rule.
     Order(OrderRefusal),
+    /// About terms.
+    Terms(terms::Refusal),
     /// About packages.
     Packages(packages::Refusal),
     /// About holds.
@@ -172,6 +174,12 @@ impl From<OrderRefusal> for Refusal {
     }
 }
 
+impl From<terms::Refusal> for Refusal {
+    fn from(refusal: terms::Refusal) -> Refusal {
+        Refusal::Terms(refusal)
+    }
+}
+
 impl From<packages::Refusal> for Refusal {
     fn from(refusal: packages::Refusal) -> Refusal {
         Refusal::Packages(refusal)
@@ -211,6 +219,7 @@ impl From<budgets::Refusal> for Refusal {
 /// Every code that a refusal can have, for the list in the documentation, by subject.
 pub const REFUSAL_CODES: &[&[&str]] = &[
     ACCOUNT_CODES,
+    terms::CODES,
     packages::CODES,
     holds::CODES,
     licences::CODES,
@@ -265,6 +274,7 @@ impl Refusal {
             Refusal::BeforeOpening { .. } => "before-opening",
             Refusal::CounterCutsPeriod => "counter-cuts-period",
             Refusal::MasterIsMember(_) => "master-is-member",
+            Refusal::Terms(refusal) => refusal.code(),
             Refusal::Packages(refusal) => refusal.code(),
             Refusal::Holds(refusal) => refusal.code(),
             Refusal::Licences(refusal) => refusal.code(),
@@ -315,6 +325,7 @@ impl Refusal {
             Refusal::Order(OrderRefusal::BeforeStart { subscription, start }) => {
                 format!("{subscription} began on {} only", show_local(zone, *start))
             }
+            Refusal::Terms(refusal) => refusal.sentence(zone),
             Refusal::Packages(refusal) => refusal.sentence(zone),
             Refusal::Holds(refusal) => refusal.sentence(zone),
             Refusal::Licences(refusal) => refusal.sentence(zone),
@@ -341,6 +352,7 @@ impl fmt::Display for Refusal {
                 write!(f, "{name} is a member itself; a member is paid for by a master account")
             }
             Refusal::Order(order) => order.fmt(f),
+            Refusal::Terms(refusal) => refusal.fmt(f),
             Refusal::Packages(refusal) => refusal.fmt(f),
             Refusal::Holds(refusal) => refusal.fmt(f),
             Refusal::Licences(refusal) => refusal.fmt(f),

@@ -33,7 +33,15 @@ impl Desk {
 
     fn subscribe(&mut self, when: &str, plan: &str, quantity: i64) {
         let (plan, attributes) = (plan.to_owned(), BTreeMap::new());
-        let order = Action::Subscribe { plan, name: None, quantity, mode: None, months: None, attributes };
+        let order = Action::Subscribe {
+            plan,
+            name: None,
+            quantity,
+            mode: None,
+            months: None,
+            auto: None,
+            attributes,
+        };
         self.act(when, order).unwrap();
     }
 

@@ -12,6 +12,7 @@ mod notices;
 mod quarantine;
 mod split;
 pub mod table;
+mod terms;
 mod upcoming;
 
 pub use account::{balance, provides, show};
@@ -24,4 +25,5 @@ pub use money::{Totals, ledger, ledger_totals, receivables, statement, trial_bal
 pub use notices::notices;
 pub use quarantine::{imports, quarantine};
 pub use split::{By, Parties, cost, split, split_share};
+pub use terms::{deferred, renewals};
 pub use upcoming::upcoming;

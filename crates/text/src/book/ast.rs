@@ -160,6 +160,8 @@ pub enum Verb {
     Renew(Renew),
     /// `change`: another mode, plan or attribute of a subscription.
     Change(Change),
+    /// `migrate`: a balance or a running term of another system.
+    Migrate(Migrate),
     /// `discount`: a percentage off the list price.
     Discount(Discount),
     /// `price`: a negotiated price of one account.
@@ -243,7 +245,8 @@ pub enum LifecycleTo {
     Resumed,
 }
 
-/// `subscribe ACCOUNT PLAN [QUANTITY] [as NAME] [prepaid TERM | pay-per-use] [NAME=VALUE …]`
+/// `subscribe ACCOUNT PLAN [QUANTITY] [as NAME] [prepaid TERM | pay-per-use] [auto-renew [limit N]]
+/// [NAME=VALUE …]`
 #[derive(Clone, Debug, PartialEq)]
 pub struct Subscribe {
     /// Who orders.
@@ -256,6 +259,8 @@ pub struct Subscribe {
     pub name: Option<Word>,
     /// How it is paid; without it, the plan's only mode, or pay-per-use where it offers that.
     pub payment: Option<Payment>,
+    /// Renewed by itself, at most so often; 0: any number.
+    pub auto_renew: Option<u16>,
     /// What the order states: `number`, `application`, `project`, `tag:…`, options of the plan.
     pub attributes: Vec<Attribute>,
 }
@@ -367,8 +372,54 @@ pub enum ChangeTo {
     Mode(Payment),
     /// `plan advanced-seat`.
     Plan(Word),
+    /// `auto-renew on limit 3` (0: any number); `auto-renew off`: `None`.
+    AutoRenew(Option<u16>),
     /// `specification=large …`; at least one.
     Attributes(Vec<Attribute>),
+}
+
+/// `migrate ACCOUNT …`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Migrate {
+    /// Whose.
+    pub account: Word,
+    /// What.
+    pub what: Migrated,
+}
+
+/// What is brought along from another system.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Migrated {
+    /// `balance AMOUNT`: above zero, at most 10 decimals.
+    Balance(Exact),
+    /// A running term.
+    Term(MigratedTerm),
+}
+
+/// `PLAN [QUANTITY] [as NAME] from TIME until TIME paid AMOUNT [NAME=VALUE …]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct MigratedTerm {
+    /// The plan.
+    pub plan: Word,
+    /// How many: 1 to 1,000,000; without it, 1.
+    pub quantity: u32,
+    /// What later lines call it; without it, the plan's name.
+    pub name: Option<Word>,
+    /// Its real start.
+    pub from: When,
+    /// Its real end.
+    pub until: When,
+    /// What was paid for it: zero or more, at most 10 decimals.
+    pub paid: Exact,
+    /// As an order states them.
+    pub attributes: Vec<Attribute>,
+}
+
+impl MigratedTerm {
+    /// What later lines call the subscription.
+    pub fn name(&self) -> &Word {
+        self.name.as_ref().unwrap_or(&self.plan)
+    }
 }
 
 /// `PLAN` or `PLAN/CHARGE`: what a discount or a price is for.

@@ -20,6 +20,7 @@ mod verb;
 mod verb_budget;
 mod verb_licences;
 mod verb_lifecycle;
+mod verb_terms;
 mod wallet;
 
 pub use ast::*;

@@ -71,12 +71,13 @@ fn accounts_are_opened() {
 fn orders_say_plan_quantity_name_and_payment() {
     check_verb(
         "subscribe acme basic-seat 10",
-        "Subscribe(Subscribe { account: acme@22, plan: basic-seat@27, quantity: 10, name: None, payment: None, attributes: [] })",
+        "Subscribe(Subscribe { account: acme@22, plan: basic-seat@27, quantity: 10, name: None, payment: None, auto_renew: None, attributes: [] })",
     );
     check_verb(
         "subscribe acme fixed-line as hotline prepaid 6 months number=0102 tag:team=\"night shift\"",
         "Subscribe(Subscribe { account: acme@22, plan: fixed-line@27, quantity: 1, name: Some(hotline@41), \
-         payment: Some(Payment { mode: Prepaid(Term { count: 6, unit: Month }), column: 49 }), attributes: \
+         payment: Some(Payment { mode: Prepaid(Term { count: 6, unit: Month }), column: 49 }), \
+         auto_renew: None, attributes: \
          [Attribute { name: number@66, value: 0102@73 }, Attribute { name: tag:team@78, value: night shift@87 }] })",
     );
     let quantity = "a whole number from 1 to 1,000,000, written without separators";
@@ -88,11 +89,11 @@ fn orders_say_plan_quantity_name_and_payment() {
     }
     check_verb(
         "subscribe acme",
-        "26: the line ends; expected the name of a plan, as in `subscribe ACCOUNT PLAN [QUANTITY] [as NAME] [prepaid TERM | pay-per-use] [NAME=VALUE …]`",
+        "26: the line ends; expected the name of a plan, as in `subscribe ACCOUNT PLAN [QUANTITY] [as NAME] [prepaid TERM | pay-per-use] [auto-renew [limit N]] [NAME=VALUE …]`",
     );
     check_verb(
         "subscribe acme p 1 prepayed 1 month",
-        "31: unexpected \"prepayed\"; expected as, prepaid, pay-per-use or NAME=VALUE, as in `subscribe ACCOUNT PLAN [QUANTITY] [as NAME] [prepaid TERM | pay-per-use] [NAME=VALUE …]`; did you mean \"prepaid\"?",
+        "31: unexpected \"prepayed\"; expected as, prepaid, pay-per-use, auto-renew or NAME=VALUE, as in `subscribe ACCOUNT PLAN [QUANTITY] [as NAME] [prepaid TERM | pay-per-use] [auto-renew [limit N]] [NAME=VALUE …]`; did you mean \"prepaid\"?",
     );
     check_verb(
         "subscribe acme p 1 prepaid 1 mnth",
@@ -170,7 +171,7 @@ fn subscriptions_change() {
     );
     check_verb(
         "change acme/s mode postpaid",
-        "31: unexpected \"postpaid\"; expected prepaid or pay-per-use, as in `change ACCOUNT/SUBSCRIPTION (mode prepaid TERM | mode pay-per-use | plan PLAN | NAME=VALUE …)`",
+        "31: unexpected \"postpaid\"; expected prepaid or pay-per-use, as in `change ACCOUNT/SUBSCRIPTION (mode prepaid TERM | mode pay-per-use | plan PLAN | auto-renew on [limit N] | auto-renew off | NAME=VALUE …)`",
     );
     check_verb(
         "renew acme/ivr half a year",

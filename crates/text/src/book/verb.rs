@@ -5,6 +5,7 @@ use super::lex::{Mistake, Words, name, push_attribute, quoted, twice};
 use super::time::{self, When, Written};
 use super::verb_licences as licences;
 use super::verb_lifecycle;
+use super::verb_terms;
 use super::wallet;
 use farebox_core::calendar::Zone;
 use farebox_core::money::{Currency, DecimalError, Exact};
@@ -13,6 +14,11 @@ use farebox_core::money::{Currency, DecimalError, Exact};
 pub const VERBS: &[(&str, &str)] = &[
     ("open", "open ACCOUNT [\"TITLE\"] [currency CODE] [zone ZONE] [member of ACCOUNT] [tier TIER]"),
     ("subscribe", "subscribe ACCOUNT PLAN [QUANTITY] [as NAME] [prepaid TERM | pay-per-use] [NAME=VALUE …]"),
+    ("open", "open ACCOUNT [\"TITLE\"] [currency CODE] [zone ZONE] [member of ACCOUNT]"),
+    (
+        "subscribe",
+        "subscribe ACCOUNT PLAN [QUANTITY] [as NAME] [prepaid TERM | pay-per-use] [auto-renew [limit N]] [NAME=VALUE …]",
+    ),
     ("add", "add ACCOUNT/SUBSCRIPTION QUANTITY [effective TIME]"),
     ("remove", "remove ACCOUNT/SUBSCRIPTION QUANTITY [effective TIME]"),
     ("cancel", "cancel ACCOUNT/SUBSCRIPTION"),
@@ -22,7 +28,11 @@ pub const VERBS: &[(&str, &str)] = &[
     ("renew", "renew ACCOUNT/SUBSCRIPTION TERM"),
     (
         "change",
-        "change ACCOUNT/SUBSCRIPTION (mode prepaid TERM | mode pay-per-use | plan PLAN | NAME=VALUE …)",
+        "change ACCOUNT/SUBSCRIPTION (mode prepaid TERM | mode pay-per-use | plan PLAN | auto-renew on [limit N] | auto-renew off | NAME=VALUE …)",
+    ),
+    (
+        "migrate",
+        "migrate ACCOUNT (balance AMOUNT | PLAN [QUANTITY] [as NAME] from TIME until TIME paid AMOUNT [NAME=VALUE …])",
     ),
     ("discount", "discount ACCOUNT PERCENT% [on PLAN[/CHARGE]] [until TIME]"),
     ("price", "price ACCOUNT PLAN/CHARGE PRICE [until TIME]"),
@@ -84,6 +94,7 @@ pub(super) fn verb(words: &mut Words, written: Written) -> Result<Verb, Mistake>
         "start" => Verb::Start(path(words)?),
         "renew" => Verb::Renew(Renew { path: path(words)?, term: term(words)? }),
         "change" => Verb::Change(change(words)?),
+        "migrate" => Verb::Migrate(verb_terms::migrate(words)?),
         "discount" => Verb::Discount(discount(words, written.when()?)?),
         "price" => Verb::Price(price(words, written.when()?)?),
         "topup" => Verb::TopUp(topup(words)?),
@@ -104,8 +115,8 @@ pub(super) fn verb(words: &mut Words, written: Written) -> Result<Verb, Mistake>
 }
 
 pub(super) const ACCOUNT: &str = "the name of an account";
-const SUBSCRIPTION: &str = "the name of a subscription";
-const PLAN: &str = "the name of a plan";
+pub(super) const SUBSCRIPTION: &str = "the name of a subscription";
+pub(super) const PLAN: &str = "the name of a plan";
 
 /// A plan's name, after that of its catalogue and a `:` where two catalogues have it.
 pub(super) fn plan_name(word: Word) -> Result<Word, Mistake> {
@@ -179,23 +190,30 @@ pub(super) fn zone_word(word: Word) -> Result<ZoneWord, Mistake> {
 fn subscribe(words: &mut Words) -> Result<Subscribe, Mistake> {
     let account = words.name(ACCOUNT)?;
     let plan = plan_name(words.need(PLAN)?.word())?;
-    let numeric = |text: &str| text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.'));
-    let given = words.peek().is_some_and(|token| token.option().is_none() && numeric(token.keyword()));
-    let quantity = if given { quantity(words)? } else { 1 };
-    let mut order = Subscribe { account, plan, quantity, name: None, payment: None, attributes: Vec::new() };
+    let quantity = quantity_or_one(words)?;
+    let mut order = Subscribe {
+        account,
+        plan,
+        quantity,
+        name: None,
+        payment: None,
+        auto_renew: None,
+        attributes: Vec::new(),
+    };
     while let Some(token) = words.next() {
         let again = match token.keyword() {
             "as" => order.name.replace(words.name(SUBSCRIPTION)?).is_some(),
             "prepaid" | "pay-per-use" => {
                 order.payment.replace(payment(words, &token.clone().word())?).is_some()
             }
+            "auto-renew" => order.auto_renew.replace(verb_terms::limit(words)?).is_some(),
             _ => match token.option() {
                 Some((name, value)) => {
                     push_attribute(&mut order.attributes, name, value)?;
                     false
                 }
                 None => {
-                    let options = ["as", "prepaid", "pay-per-use", "NAME=VALUE"];
+                    let options = ["as", "prepaid", "pay-per-use", "auto-renew", "NAME=VALUE"];
                     return Err(words.unexpected(&token, &options));
                 }
             },
@@ -238,17 +256,24 @@ fn term(words: &mut Words) -> Result<Term, Mistake> {
 }
 
 /// A whole number from 1 to the most allowed.
-fn whole(text: &str, max: u64) -> Option<u64> {
+pub(super) fn whole(text: &str, max: u64) -> Option<u64> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     digits.then(|| text.parse().ok()).flatten().filter(|number| (1..=max).contains(number))
 }
 
-fn quantity(words: &mut Words) -> Result<u32, Mistake> {
+pub(super) fn quantity(words: &mut Words) -> Result<u32, Mistake> {
     let token = words.need("a quantity")?;
     whole(token.keyword(), u64::from(QUANTITY_MAX)).map(|number| number as u32).ok_or_else(|| {
         let found = format!("the quantity {}", quoted(&token.text));
         Mistake::new(token.column, found, "a whole number from 1 to 1,000,000, written without separators")
     })
+}
+
+/// A quantity, if the next word looks like a number; else 1.
+pub(super) fn quantity_or_one(words: &mut Words) -> Result<u32, Mistake> {
+    let numeric = |text: &str| text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.'));
+    let given = words.peek().is_some_and(|token| token.option().is_none() && numeric(token.keyword()));
+    if given { quantity(words) } else { Ok(1) }
 }
 
 /// `a/b` in two names; the second's column is where it begins.
@@ -280,9 +305,9 @@ fn quantity_change(words: &mut Words) -> Result<QuantityChange, Mistake> {
 }
 
 fn change(words: &mut Words) -> Result<Change, Mistake> {
-    const OPTIONS: [&str; 3] = ["mode", "plan", "NAME=VALUE"];
+    const OPTIONS: [&str; 4] = ["mode", "plan", "auto-renew", "NAME=VALUE"];
     let path = path(words)?;
-    let token = words.need("mode, plan or NAME=VALUE")?;
+    let token = words.need("mode, plan, auto-renew or NAME=VALUE")?;
     let to = match token.keyword() {
         "mode" => {
             let mode = words.need("prepaid TERM or pay-per-use")?;
@@ -292,6 +317,7 @@ fn change(words: &mut Words) -> Result<Change, Mistake> {
             ChangeTo::Mode(payment(words, &mode.word())?)
         }
         "plan" => ChangeTo::Plan(plan_name(words.need(PLAN)?.word())?),
+        "auto-renew" => ChangeTo::AutoRenew(verb_terms::on_or_off(words)?),
         _ => {
             let mut attributes = Vec::new();
             let mut next = Some(token);

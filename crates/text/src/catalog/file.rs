@@ -3,7 +3,7 @@
 
 use super::source::{BYTE_ORDER_MARK, Source, quoted};
 use super::table::{Form, Number, Table, Value, described, text};
-use super::{MAX_BYTES, arrears, decks, hash, licences, meters, plans};
+use super::{MAX_BYTES, arrears, decks, hash, licences, meters, plans, terms};
 use crate::diagnostic::Diagnostic;
 use farebox_core::calendar::{Instant, LocalTime, YEARS, Zone};
 use farebox_core::catalog::{Catalogue, Consumption, FullRefund, Policy, RefundRule, RenewalRule};
@@ -254,7 +254,7 @@ fn civil(written: &str) -> Option<DateTime> {
 }
 
 fn policy(source: &mut Source<'_>, root: &mut Table<'_>) -> Policy {
-    let mut policy = Policy { renewal: RenewalRule::EndToEnd, refund: None, arrears: None };
+    let mut policy = Policy::default();
     if let Some(value) = root.get("policy") {
         let at = root.place("policy");
         if let Some(mut table) = Table::read(source, "[policy]", at, value, "[policy]") {
@@ -270,6 +270,7 @@ fn policy(source: &mut Source<'_>, root: &mut Table<'_>) -> Policy {
                 let read = Table::read(source, "[policy.arrears]", at, value, "[policy.arrears]");
                 policy.arrears = read.and_then(|table| arrears::arrears(source, table));
             }
+            policy.terms = terms::policy(source, &mut table);
             table.finish(source);
         }
     }

@@ -30,6 +30,7 @@ mod pricing;
 mod show;
 mod source;
 mod table;
+mod terms;
 #[cfg(test)]
 mod tests;
 

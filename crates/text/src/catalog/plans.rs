@@ -3,8 +3,8 @@
 use super::file::Named;
 use super::source::{Source, near, one_of, quoted};
 use super::table::{Form, Number, Table, list, number, whole};
-use super::{charges, licences};
-use farebox_core::catalog::{Advice, Deck, Licence, Meter, Mode, Plan, Product};
+use super::{charges, licences, terms};
+use farebox_core::catalog::{Advice, Deck, Licence, Meter, Mode, Plan, PlanTerms, Product};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) const MODES: &[(&str, Mode)] = &[("pay-per-use", Mode::PayPerUse), ("prepaid", Mode::Prepaid)];
@@ -24,11 +24,16 @@ pub(super) struct Names<'n> {
     pub(super) licences: &'n Named<Licence>,
 }
 
-/// Where a plan stands, and what it contains.
+/// Names of plans, with their places.
+type Places<'t> = Vec<(&'t str, usize)>;
+
+/// Where a plan stands, and what it contains and requires.
+#[derive(Default)]
 struct Contained<'t> {
     product: String,
     at: usize,
-    plans: Vec<(&'t str, usize)>,
+    plans: Places<'t>,
+    requires: Places<'t>,
 }
 
 pub(super) fn products(
@@ -67,11 +72,11 @@ pub(super) fn products(
                 }
                 let product = id.to_owned();
                 let Some(table) = Table::read(source, what, at, value, example) else {
-                    contained.insert(plan_id.to_owned(), Contained { product, at, plans: Vec::new() });
+                    contained.insert(plan_id.to_owned(), Contained { product, at, ..Contained::default() });
                     continue;
                 };
-                let (plan, inside) = plan(source, plan_id, table, names);
-                contained.insert(plan_id.to_owned(), Contained { product, at, plans: inside });
+                let (plan, inside, requires) = plan(source, plan_id, table, names);
+                contained.insert(plan_id.to_owned(), Contained { product, at, plans: inside, requires });
                 plans.insert(plan_id.to_owned(), plan);
             }
         }
@@ -90,11 +95,12 @@ fn plan<'t>(
     id: &str,
     mut table: Table<'t>,
     names: &Names<'_>,
-) -> (Plan, Vec<(&'t str, usize)>) {
+) -> (Plan, Places<'t>, Places<'t>) {
     let title = table.need_text(source, "title", "title = \"…\", for customers").unwrap_or_default();
     let unit = table.text(source, "unit").unwrap_or_else(|| "unit".into());
     let modes = modes(source, &mut table, None);
-    let terms_months = terms(source, &mut table, modes.as_deref());
+    let (terms, requires) = terms::plan(source, &mut table, modes.as_deref());
+    let terms_months = terms_months(source, &mut table, modes.as_deref(), &terms);
     let contains = table.names(source, "contains", Form::Any);
     let mut features = Vec::new();
     for (feature, at) in table.names(source, "features", Form::Name) {
@@ -123,6 +129,7 @@ fn plan<'t>(
         unit,
         modes: modes.clone().unwrap_or_default(),
         terms_months,
+        terms,
         features,
         provides,
         licences,
@@ -136,7 +143,7 @@ fn plan<'t>(
     plan.charges = charges::charges(source, &mut table, &plan, modes.is_some(), names);
     plan.advice = advice(source, &mut table, &plan);
     table.finish(source);
-    (plan, contains)
+    (plan, contains, requires)
 }
 
 /// The modes of a plan, or of a charge in a plan with these; `None` when there is a mistake.
@@ -177,37 +184,31 @@ pub(super) fn modes(
     (source.count() == before).then_some(modes)
 }
 
-fn terms(source: &mut Source<'_>, table: &mut Table<'_>, modes: Option<&[Mode]>) -> Vec<u16> {
+fn terms_months(
+    source: &mut Source<'_>,
+    table: &mut Table<'_>,
+    modes: Option<&[Mode]>,
+    terms: &PlanTerms,
+) -> Vec<u16> {
     let example = "terms-months = [1, 6, 12]";
     let prepaid = modes.is_some_and(|modes| modes.contains(&Mode::Prepaid));
-    let Some(value) = table.get("terms-months") else {
-        if prepaid {
-            let found = format!("{} can be prepaid and has no field terms-months", table.what);
-            source.mistake(table.at, found, example);
-        }
-        return Vec::new();
+    let has = table.has("terms-months");
+    let without = match terms {
+        _ if table.has("trial") => Some("is a trial"),
+        PlanTerms { ends_with: true, .. } => Some("ends with another"),
+        _ => None,
     };
-    let (what, place) = (table.label("terms-months"), table.place("terms-months"));
-    if modes.is_some() && !prepaid {
+    if let Some(why) = without.filter(|_| has) {
+        let found = format!("{} {why} and has terms-months", table.what);
+        source.mistake(table.place("terms-months"), found, "no terms of its own");
+    } else if !has && prepaid && without.is_none() {
+        let found = format!("{} can be prepaid and has no field terms-months", table.what);
+        source.mistake(table.at, found, example);
+    } else if has && modes.is_some() && !prepaid {
         let found = format!("{} has terms-months and cannot be prepaid", table.what);
-        source.mistake(place, found, "modes with \"prepaid\", or no terms");
+        source.mistake(table.place("terms-months"), found, "modes with \"prepaid\", or no terms");
     }
-    let Some(values) = list(source, &what, value, example) else { return Vec::new() };
-    if values.is_empty() {
-        source.mistake(value.span().start, format!("{what} is empty"), example);
-    }
-    let mut terms: Vec<u16> = Vec::new();
-    for value in values {
-        let Some(term) = whole(source, &what, value, 1..=120) else { continue };
-        let term = u16::try_from(term).unwrap_or(u16::MAX);
-        if terms.last().is_some_and(|last| *last >= term) {
-            let found = format!("{what} has {term} after {}", terms.last().copied().unwrap_or(0));
-            source.mistake(value.span().start, found, "ascending numbers of months");
-        } else {
-            terms.push(term);
-        }
-    }
-    terms
+    terms::months(source, table, "terms-months", example).unwrap_or_default()
 }
 
 fn provides(source: &mut Source<'_>, table: &mut Table<'_>) -> BTreeMap<String, u32> {
@@ -270,6 +271,9 @@ fn contain(
             }
         }
     }
+    for (id, plan) in contained {
+        require(source, contained, id, plan);
+    }
     // Plans whose contents are complete, until no further one becomes so.
     let mut waiting: BTreeMap<&str, usize> = BTreeMap::new();
     let mut containers: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
@@ -305,6 +309,22 @@ fn contain(
     for id in left {
         if let Some(plan) = contained.get(id) {
             source.mistake(plan.at, format!("plan {} contains itself, over others", quoted(id)), "no circle");
+        }
+    }
+}
+
+/// What a plan requires is there.
+fn require(
+    source: &mut Source<'_>,
+    contained: &BTreeMap<String, Contained<'_>>,
+    id: &str,
+    place: &Contained<'_>,
+) {
+    let known = || contained.keys().map(String::as_str).filter(|known| *known != id);
+    for (required, at) in &place.requires {
+        if *required == id || !contained.contains_key(*required) {
+            let found = format!("unknown plan {} in requires of plan {}", quoted(required), quoted(id));
+            source.suggest(*at, found, one_of(known()), near(required, known()));
         }
     }
 }

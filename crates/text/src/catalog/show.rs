@@ -6,7 +6,7 @@ use farebox_core::calendar::{Cycle, show_local};
 use farebox_core::catalog::{
     Aggregate, ArrearsPolicy, Band, BandHours, Catalogue, Charge, Consumption, Deck, DeckRow,
     GraceOperations, Held, HeldBy, Licence, Measure, Meter, Mode, Model, MonthDays, Periods, Plan,
-    RenewalRule, Rounding, Settle, Test,
+    PlanChange, RenewalRule, Rounding, Settle, Test,
 };
 use farebox_core::money::{Currency, Exact};
 
@@ -64,10 +64,25 @@ pub fn show(catalogue: &Catalogue) -> String {
     };
     if catalogue.plans().any(|plan| plan.modes.contains(&Mode::Prepaid)) {
         facts.push(("Renewals", renewal.into()));
+        if let Some(months) = &catalogue.policy.terms.renewal_months {
+            let months: Vec<String> = months.iter().map(u16::to_string).collect();
+            let renewals = facts.last_mut();
+            if let Some((_, text)) = renewals {
+                *text += &format!("; for {} months", listed(&months, "or"));
+            }
+        }
         facts.push(("Refunds", refund_text(catalogue)));
     }
     if let Some(policy) = &catalogue.policy.arrears {
         facts.push(("Arrears", arrears_text(policy)));
+    }
+
+    if let Some(change) = catalogue.policy.terms.plan_change {
+        let change = match change {
+            PlanChange::AtOnce => "to another plan of the product, at once, by days",
+            PlanChange::AtTermEnd => "to another plan of the product, at the end of what is paid for",
+        };
+        facts.push(("Changes", change.into()));
     }
     if !catalogue.source.is_empty() {
         facts.push(("Source", catalogue.source.clone()));
@@ -103,6 +118,11 @@ fn plan_text(page: &mut Page, catalogue: &Catalogue, plan: &Plan) {
         .iter()
         .map(|mode| match mode {
             Mode::PayPerUse => "pay-per-use".to_owned(),
+            Mode::Prepaid if plan.terms.trial_days.is_some() => {
+                let days = Exact::whole(plan.terms.trial_days.unwrap_or(0).into());
+                format!("once, as a trial of {}, free", counted(days, "day"))
+            }
+            Mode::Prepaid if plan.terms.ends_with => "prepaid to the end of what it adds to".to_owned(),
             Mode::Prepaid => {
                 let terms: Vec<String> = plan.terms_months.iter().map(u16::to_string).collect();
                 let months = if plan.terms_months == [1] { "month" } else { "months" };
@@ -111,6 +131,10 @@ fn plan_text(page: &mut Page, catalogue: &Catalogue, plan: &Plan) {
         })
         .collect();
     let mut facts = vec![("Ordered", listed(&ordered, "or"))];
+    if !plan.terms.requires.is_empty() {
+        let with = if plan.terms.ends_with { ", ends with it and is renewed with it" } else { "" };
+        facts.push(("Adds to", format!("{}{with}", listed(&plan.terms.requires, "or"))));
+    }
     if !plan.binds.is_empty() {
         facts.push(("For one", listed(&plan.binds, "and")));
     }

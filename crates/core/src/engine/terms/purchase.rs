@@ -1,0 +1,221 @@
+//! What is paid at purchase: terms, and what is charged once.
+
+use crate::bill::{CatalogueRef, ChargeKey, Line, LineKind, PriceBasis};
+use crate::calendar::{Cycle, Span};
+use crate::catalog::{Catalogue, Charge, Measure, Model, Plan, Pricing, Settle};
+use crate::engine::{Desk, Fact, Refusal, money};
+use crate::explain;
+use crate::money::{Amount, Exact, OutOfRange};
+use crate::quantity;
+use crate::rating::{self, Step};
+use crate::settlement;
+use crate::subscription::Subscription;
+use std::collections::BTreeMap;
+
+/// What is bought at once.
+pub(in crate::engine) struct Bought<'a> {
+    /// The plan: the subscription's, or the one that it changes to.
+    pub plan: &'a str,
+    pub quantity: i64,
+    /// Months of a term, also parts of one; `None` when it has none.
+    pub months: Option<Exact>,
+    /// The time bought; empty when it has no term.
+    pub span: Span,
+    /// Whether the term alone is bought: a renewal, a change.
+    pub term_only: bool,
+}
+
+/// Lines of one command, and what of them is for terms.
+pub(in crate::engine) struct Basket {
+    pub month: Span,
+    pub lines: Vec<Line>,
+    /// Paid for time to come, less what of it comes back.
+    pub deferred: Amount,
+}
+
+/// One charge of a purchase, with the price list it is from.
+pub(super) struct Item<'a> {
+    pub subscription: &'a Subscription,
+    pub catalogue: &'a Catalogue,
+    pub plan: &'a Plan,
+    pub charge: &'a Charge,
+    pub bought: &'a Bought<'a>,
+}
+
+/// What a purchased charge costs.
+struct Cost {
+    units: Exact,
+    free: Exact,
+    list: Amount,
+    amount: Amount,
+    /// The discount's name, empty when there is none.
+    reason: String,
+}
+
+impl Desk<'_> {
+    /// Nothing bought yet.
+    pub(in crate::engine) fn basket(&self) -> Basket {
+        let month = self.payer.zone.cycle(Cycle::Month, self.at);
+        Basket { month, lines: Vec::new(), deferred: Amount::ZERO }
+    }
+
+    /// Adds what is paid at purchase, at the prices in force now (R-CHG-2). Answers what the term
+    /// costs.
+    pub(in crate::engine) fn purchase(
+        &self,
+        basket: &mut Basket,
+        subscription: &Subscription,
+        bought: &Bought<'_>,
+    ) -> Result<Amount, Refusal> {
+        let mut paid = Amount::ZERO;
+        let catalogue = self.catalogues.in_force(&subscription.catalogue, self.at);
+        let Some((catalogue, (_, plan))) = catalogue.and_then(|list| Some((list, list.plan(bought.plan)?)))
+        else {
+            return Ok(paid);
+        };
+        for charge in &plan.charges {
+            let of_term = charge.measure == Measure::Term;
+            let now = charge.settle == Settle::AtPurchase && charge.modes.contains(&subscription.mode);
+            if !now || (bought.term_only && !of_term) {
+                continue;
+            }
+            let item = Item { subscription, catalogue, plan, charge, bought };
+            let line = self.purchase_line(&item, self.line_id(basket))?;
+            if of_term {
+                paid = paid.add(line.amount)?;
+            }
+            basket.lines.push(line);
+        }
+        basket.deferred = basket.deferred.add(paid)?;
+        Ok(paid)
+    }
+
+    /// Posts what is in the basket.
+    pub(in crate::engine) fn check_out(&self, basket: Basket) -> Result<Option<Fact>, Refusal> {
+        let Basket { month, lines, deferred } = basket;
+        if lines.is_empty() {
+            return Ok(None);
+        }
+        money::charge_terms(self.view, self.payer, month, lines, deferred, self.at).map(Some)
+    }
+
+    /// The id of a line that is posted now, after those in the basket.
+    pub(super) fn line_id(&self, basket: &Basket) -> String {
+        let posted = self.view.bill(&self.payer.id, basket.month.start).map_or(0, |bill| bill.lines);
+        format!("{}-{}", money::bill_id(self.payer, basket.month), posted + basket.lines.len() + 1)
+    }
+
+    /// What a charge costs now: at list prices, and after the best single discount (R-MON-2).
+    fn cost(&self, item: &Item<'_>) -> Result<Cost, Refusal> {
+        let Item { plan, charge, bought, .. } = item;
+        let of_term = charge.measure == Measure::Term;
+        let months = bought.months.filter(|_| of_term).unwrap_or(Exact::ONE);
+        let units = Exact::whole(bought.quantity.into()).mul(months)?;
+        let rate = |pricing: &Pricing| -> Result<_, OutOfRange> {
+            Ok(rating::rate(&[Step { quantity: units, pricing }], true)?[0])
+        };
+        let list = rate(&charge.pricing)?;
+        let agreed = self.account.prices.iter().rev().find(|price| {
+            price.plan == plan.id && price.charge == charge.id && price.valid.contains(self.at)
+        });
+        let agreed = agreed.and_then(|price| charge.pricing.model.at_price(price.price));
+        let at_price = |model| rate(&Pricing { model, ..charge.pricing.clone() });
+        let agreed = agreed.map(at_price).transpose()?.map(|agreed| agreed.amount);
+        let in_force = |valid: Span| valid.contains(self.at);
+        let percent = settlement::best_percent(self.view, self.account, &plan.id, charge, in_force);
+        let net = settlement::best_net(list.amount, agreed, percent)?;
+        let (list_amount, amount) = (Amount::quantise(list.amount)?, Amount::quantise(net.amount)?);
+        let reason = net.reason.unwrap_or_default();
+        Ok(Cost { units, free: list.free, list: list_amount, amount, reason })
+    }
+
+    fn purchase_line(&self, item: &Item<'_>, id: String) -> Result<Line, Refusal> {
+        let Item { plan, charge, bought, .. } = item;
+        let currency = self.account.currency;
+        let cost = self.cost(item)?;
+        let unit_price = match &charge.pricing.model {
+            Model::PerUnit(price) => Some(*price),
+            _ => None,
+        };
+        let what = quantity::count(bought.quantity, &plan.unit);
+        let (unit, per, what) = match bought.months.filter(|_| charge.measure == Measure::Term) {
+            Some(months) => (
+                format!("{}-month", plan.unit),
+                format!("{} and month", plan.unit),
+                format!("{what} for {}", quantity::count_of(months, "month")),
+            ),
+            None => (plan.unit.clone(), plan.unit.clone(), what),
+        };
+        let list = cost.list.decimal(currency);
+        let formula = match unit_price {
+            Some(price) => format!("{} × {}", cost.units, explain::show_price(price, currency)),
+            None => list.clone(),
+        };
+        let sum = if formula == list { list } else { format!("{formula} = {list}") };
+        let mut line = Line {
+            quantity: cost.units,
+            unit,
+            free: cost.free,
+            unit_price,
+            basis: PriceBasis { per, units: Exact::ONE, model: explain::model_name(&charge.pricing.model) },
+            list: cost.list,
+            discount: cost.list.sub(cost.amount)?,
+            amount: cost.amount,
+            rules: charge.rules.clone(),
+            formula,
+            explanation: format!("{what}, paid at purchase: {sum}."),
+            ..self.line(item, LineKind::Purchase, bought.span, id)
+        };
+        if !line.discount.is_zero() {
+            let words = explain::discounted(&line, &cost.reason, currency);
+            line.explanation.push_str(&words);
+        }
+        Ok(line)
+    }
+
+    /// A line for a term, without its figures and words.
+    pub(super) fn line(&self, item: &Item<'_>, kind: LineKind, period: Span, id: String) -> Line {
+        let Item { subscription, catalogue, plan, charge, .. } = item;
+        let when = if period.is_empty() {
+            String::new()
+        } else {
+            format!(", {}", explain::show_period(&catalogue.zone, period))
+        };
+        Line {
+            id,
+            kind,
+            account: self.account.id.clone(),
+            key: Some(ChargeKey {
+                subscription: subscription.name.clone(),
+                charge: charge.id.clone(),
+                accumulation: period.start,
+                start: period.start,
+                group: BTreeMap::new(),
+                split: quantity::own_split(subscription),
+            }),
+            plan: plan.id.clone(),
+            title: charge.title.clone(),
+            description: format!("{}{when}", charge.title),
+            quantity: Exact::ZERO,
+            unit: plan.unit.clone(),
+            free: Exact::ZERO,
+            unit_price: None,
+            basis: PriceBasis { per: plan.unit.clone(), units: Exact::ONE, model: "refund" },
+            list: Amount::ZERO,
+            discount: Amount::ZERO,
+            amount: Amount::ZERO,
+            period,
+            cycle: period,
+            posted: self.at,
+            catalogue: Some(CatalogueRef {
+                id: catalogue.id.clone(),
+                version: catalogue.version.clone(),
+                hash: catalogue.hash.clone(),
+            }),
+            rules: Vec::new(),
+            corrects: None,
+            formula: String::new(),
+            explanation: String::new(),
+        }
+    }
+}
