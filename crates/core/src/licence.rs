@@ -146,8 +146,9 @@ fn plan_of<'c>(
     at: Instant,
 ) -> Option<(&'c Catalogue, &'c Plan)> {
     let paid = subscription.term.as_ref().and_then(|term| {
-        let holds = |at: Instant| term.periods.iter().find(|period| period.span.contains(at));
-        holds(at).map(|period| period.ordered)
+        // After its end, in grace, the last one.
+        let holds = term.periods.iter().find(|period| period.span.contains(at));
+        holds.or(term.periods.last()).map(|period| period.ordered)
     });
     let catalogue = catalogues.in_force(&subscription.catalogue, paid.unwrap_or(at))?;
     catalogue.plan(&subscription.plan).map(|(_, plan)| (catalogue, plan))
