@@ -53,6 +53,11 @@ impl Application {
         self.holders.get(key).into_iter().flatten()
     }
 
+    /// How many hold one.
+    pub fn count(&self, key: &LicenceKey) -> usize {
+        self.holders.get(key).map_or(0, BTreeMap::len)
+    }
+
     /// The licence of this kind that somebody holds.
     pub fn held(&self, key: &LicenceKey, holder: &str) -> Option<&Held> {
         self.holders.get(key)?.get(holder)
