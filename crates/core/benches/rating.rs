@@ -81,7 +81,7 @@ fn catalogue(meter: Meter, deck: Option<Deck>, charges: Vec<Charge>) -> Catalogu
             zone: Zone::parse("+08:00").unwrap(),
             currency: Currency::parse("CNY").unwrap(),
             source: String::new(),
-            policy: Policy { renewal: RenewalRule::EndToEnd, refund: None },
+            policy: Policy { renewal: RenewalRule::EndToEnd, refund: None, arrears: None },
             meters: BTreeMap::from([(meter.id.clone(), meter)]),
             decks: deck.into_iter().map(|deck| (deck.id.clone(), deck)).collect(),
             licences: BTreeMap::new(),
@@ -201,7 +201,13 @@ fn settled(catalogues: &Catalogues, metering: &Metering, months: i64) -> Group {
     let currency = Currency::parse("CNY").unwrap();
     act(
         start,
-        Action::Open { title: "Acme".into(), currency, zone: Zone::parse("+08:00").unwrap(), payer: None },
+        Action::Open {
+            title: "Acme".into(),
+            currency,
+            zone: Zone::parse("+08:00").unwrap(),
+            payer: None,
+            tier: None,
+        },
     );
     let plan = "calls".to_owned();
     let attributes = BTreeMap::new();

@@ -8,6 +8,7 @@ use crate::budget::{Budget, Spending};
 use crate::calendar::{Instant, Span, Zone};
 use crate::ledger::Ledger;
 use crate::licence::Application;
+use crate::lifecycle::{Lifecycle, Step};
 use crate::money::{Amount, Currency, Exact};
 use crate::notice::Notice;
 use crate::subscription::Subscription;
@@ -107,6 +108,8 @@ pub trait View {
     fn spending(&self, account: &str, month: Instant) -> Option<&Spending>;
     /// Who holds licences of an application of an account.
     fn application(&self, account: &str, application: &str) -> Option<&Application>;
+    /// The tier and arrears of an account, and its subscriptions that are not active.
+    fn lifecycle(&self, account: &str) -> Option<&Lifecycle>;
 }
 
 /// A billing group in memory: accounts that share a payer. Its facts are its only source.
@@ -136,6 +139,10 @@ pub struct Account {
     pub spending: BTreeMap<Instant, Spending>,
     /// Who holds licences, by application.
     pub licences: BTreeMap<String, Application>,
+    /// Its tier, arrears, and subscriptions that are not active.
+    pub lifecycle: Lifecycle,
+    /// How that came about, in order.
+    pub history: Vec<Step>,
 }
 
 impl AccountHead {
@@ -234,5 +241,9 @@ impl View for Group {
 
     fn application(&self, account: &str, application: &str) -> Option<&Application> {
         self.accounts.get(account)?.licences.get(application)
+    }
+
+    fn lifecycle(&self, account: &str) -> Option<&Lifecycle> {
+        self.accounts.get(account).map(|account| &account.lifecycle)
     }
 }

@@ -11,6 +11,10 @@ use crate::money::{Currency, Exact};
 use std::collections::BTreeMap;
 use std::fmt;
 
+mod arrears;
+
+pub use arrears::{ArrearsPolicy, ArrearsTier, GraceOperations, Periods};
+
 /// A price list: one version of it, from its effective date until the next version's.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Catalogue {
@@ -49,6 +53,8 @@ pub struct Policy {
     pub renewal: RenewalRule,
     /// What comes back when a prepaid order is unsubscribed (R-UNS-1). `None`: it cannot be.
     pub refund: Option<RefundRule>,
+    /// What happens to customers who owe. `None`: nothing is ever frozen.
+    pub arrears: Option<ArrearsPolicy>,
 }
 
 /// What comes back of a prepaid order: paid, less consumed, less a fee, never below zero.

@@ -20,6 +20,7 @@ pub mod engine;
 pub mod explain;
 pub mod ledger;
 pub mod licence;
+pub mod lifecycle;
 pub mod metering;
 pub mod money;
 pub mod notice;

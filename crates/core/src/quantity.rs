@@ -9,7 +9,7 @@ use crate::bill::{ChargeKey, Split};
 use crate::calendar::{Instant, Span, show_local};
 use crate::catalog::{Aggregate, Charge, Held, HeldBy, Measure, Meter, Model, MonthDays, Rounding};
 use crate::engine::{Catalogues, Refusal};
-use crate::metering::{Aggregated, Counter, DeckCount, Lane, LaneKey, Scope};
+use crate::metering::{Aggregated, Counter, DeckCount, Lane, LaneKey, Problem, Scope};
 use crate::money::{Exact, OutOfRange};
 use crate::settlement::{Context, Stretch};
 use crate::subscription::{self, Subscription};
@@ -73,10 +73,14 @@ pub(crate) fn own_split(subscription: &Subscription) -> Split {
     }
 }
 
-/// The quantity at the start of the accumulation, once.
+/// The quantity at the start of the accumulation, or at its first moment that is not frozen, once.
 fn fixed(subscription: &Subscription, stretches: &[Stretch<'_>]) -> Vec<Quantities> {
+    let counts =
+        |(index, stretch): (usize, &Stretch<'_>)| Some((index, subscription.first_not_frozen(stretch.span)?));
+    let first = stretches.iter().enumerate().find_map(counts);
     let quantity = |index: usize, stretch: &Stretch<'_>| {
-        let units = if index == 0 { subscription.quantity_at(stretch.span.start) } else { 0 };
+        let at = first.filter(|(counted, _)| *counted == index).map(|(_, at)| at);
+        let units = at.map_or(0, |at| subscription.quantity_at(at));
         let total = Exact::whole(units.into());
         Quantities {
             total,
@@ -263,9 +267,9 @@ impl<'a> Taker<'a> {
         measures.then_some(Taker { subscription, binds: &plan.binds })
     }
 
-    /// Whether it is active then and its bound attributes are those of the scope.
+    /// Whether it runs then, is not frozen, and its bound attributes are those of the scope.
     fn fits(&self, scope: &Scope, at: Instant) -> bool {
-        self.subscription.span().contains(at) && self.binds_fit(scope)
+        self.subscription.span().contains(at) && !self.subscription.is_frozen(at) && self.binds_fit(scope)
     }
 
     /// Whether its bound attributes are those of the scope.
@@ -627,16 +631,27 @@ fn charges_by_lane<'a>(
 }
 
 /// Whether some subscription takes usage of a lane's scope at a moment.
-pub(crate) fn is_routed(
+///
+/// # Errors
+/// There is none, or all that would take it are frozen.
+pub(crate) fn route(
     view: &dyn View,
     catalogues: &Catalogues,
     key: &LaneKey,
     scope: &Scope,
     at: Instant,
-) -> bool {
-    let names = view.subscriptions(&key.account);
-    let mut subscriptions = names.iter().filter_map(|name| view.subscription(&key.account, name));
-    subscriptions.any(|one| charges_by_lane(catalogues, one, key, scope, at).next().is_some())
+) -> Result<(), Problem> {
+    let mut problem = Problem::NoSubscription;
+    for name in view.subscriptions(&key.account) {
+        let Some(one) = view.subscription(&key.account, &name) else { continue };
+        if charges_by_lane(catalogues, one, key, scope, at).next().is_some() {
+            if !one.is_frozen(at) {
+                return Ok(());
+            }
+            problem = Problem::Frozen;
+        }
+    }
+    Err(problem)
 }
 
 /// Whether usage of a lane's scope belongs to what was charged under a key.

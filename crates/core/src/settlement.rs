@@ -19,8 +19,10 @@ use crate::subscription::{Progress, Subscription};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+mod between;
 mod line;
 
+pub(crate) use between::between;
 use line::{difference, reversal};
 
 /// Everything that a settlement reads.
@@ -374,6 +376,14 @@ fn stretches<'a>(
         .filter_map(|version| version.effective)
         .collect();
     cuts.extend(agreed.clone().flat_map(|price| [price.valid.start, price.valid.end]));
+    // Usage is charged up to a freeze and from its end on. Of units held, the days are the cut.
+    let metered = |at| {
+        in_force(context.catalogues, subscription, charge_id, at)
+            .is_some_and(|(.., charge)| matches!(charge.measure, Measure::Meter(_)))
+    };
+    if !subscription.frozen.is_empty() && metered(active.start) {
+        cuts.extend(subscription.frozen.iter().flat_map(|span| [span.start, span.end]));
+    }
     cuts.sort();
     let mut stretches = Vec::new();
     let mut at = active.start;
@@ -383,6 +393,7 @@ fn stretches<'a>(
         if let Some((catalogue, plan, charge)) = in_force(context.catalogues, subscription, charge_id, at)
             && let Settle::Each(cycle) = charge.settle
         {
+            let frozen = matches!(charge.measure, Measure::Meter(_)) && subscription.is_frozen(at);
             let cycle = catalogue.zone.cycle(cycle, at);
             end = end.min(cycle.end);
             // Of several prices agreed for one time, the latest agreement holds.
@@ -392,7 +403,10 @@ fn stretches<'a>(
                 .find(|price| price.valid.contains(at))
                 .and_then(|price| charge.pricing.model.at_price(price.price))
                 .map(|model| Pricing { model, ..charge.pricing.clone() });
-            stretches.push(Stretch { span: Span { start: at, end }, cycle, catalogue, plan, charge, agreed });
+            if !frozen {
+                let span = Span { start: at, end };
+                stretches.push(Stretch { span, cycle, catalogue, plan, charge, agreed });
+            }
         }
         at = end;
     }

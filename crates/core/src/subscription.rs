@@ -34,6 +34,8 @@ pub struct Subscription {
     pub changes: Vec<QuantityChange>,
     /// Stopped (`true`) and started again, in order.
     pub stops: Vec<(Instant, bool)>,
+    /// The time in which it was frozen and cost nothing, in order; the last may be open.
+    pub frozen: Vec<Span>,
     /// Up to when each charge has been settled.
     pub settled: BTreeMap<String, Instant>,
     /// From when each charge must be rated again, where a fact touched a settled period.
@@ -123,6 +125,33 @@ impl Subscription {
         Span { start: self.start, end: self.span().end.max(least) }
     }
 
+    /// Whether it is frozen at a moment, and costs nothing then.
+    pub fn is_frozen(&self, at: Instant) -> bool {
+        let begun = self.frozen.partition_point(|span| span.start <= at);
+        begun.checked_sub(1).and_then(|last| self.frozen.get(last)).is_some_and(|span| span.contains(at))
+    }
+
+    /// Ends the time in which it is frozen.
+    pub(crate) fn thaw(&mut self, at: Instant) {
+        if let Some(last) = self.frozen.last_mut().filter(|span| at < span.end) {
+            last.end = at;
+            if last.is_empty() {
+                self.frozen.pop();
+            }
+        }
+    }
+
+    /// The first moment of a span in which it is not frozen.
+    pub(crate) fn first_not_frozen(&self, within: Span) -> Option<Instant> {
+        let mut at = within.start;
+        for span in &self.frozen {
+            if span.contains(at) {
+                at = span.end;
+            }
+        }
+        within.contains(at).then_some(at)
+    }
+
     /// The quantity at a moment, changes of that moment included; zero outside its time.
     pub fn quantity_at(&self, at: Instant) -> i64 {
         if !self.span().contains(at) {
@@ -204,6 +233,22 @@ impl Subscription {
                 *steps.entry(day_from).or_default() += batch.units;
                 *steps.entry(day_until).or_default() -= batch.units;
             }
+            for span in &self.frozen {
+                // As if the units went and came again: the day of freezing is charged as that of a
+                // removal is, the day on which they run again counts.
+                let day = zone.date(span.start);
+                let partly = last_day && zone.midnight(day) != span.start;
+                let mut frozen_from = if partly { next(day) } else { day };
+                if !span.contains(batch.added) {
+                    frozen_from = frozen_from.max(next(first));
+                }
+                let from = frozen_from.max(day_from);
+                let until = zone.date(span.end).min(day_until);
+                if from < until {
+                    *steps.entry(from).or_default() -= batch.units;
+                    *steps.entry(until).or_default() += batch.units;
+                }
+            }
         }
         runs(steps)
     }
@@ -226,6 +271,7 @@ impl Subscription {
             since = at;
             units += delta;
         }
+        let stretches = without(stretches, &self.frozen);
         if while_stopped { stretches } else { without(stretches, &self.stopped_spans()) }
     }
 
@@ -338,6 +384,7 @@ mod tests {
             attributes: BTreeMap::new(),
             changes,
             stops: Vec::new(),
+            frozen: Vec::new(),
             settled: BTreeMap::new(),
             recheck: BTreeMap::new(),
             progress: BTreeMap::new(),

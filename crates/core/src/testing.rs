@@ -90,7 +90,7 @@ pub(crate) fn catalogues() -> Catalogues {
         zone: zone(),
         currency: Currency::parse("CNY").expect("a currency"),
         source: String::new(),
-        policy: Policy { renewal: RenewalRule::EndToEnd, refund: None },
+        policy: Policy { renewal: RenewalRule::EndToEnd, refund: None, arrears: None },
         meters: meters.into_iter().map(|meter| (meter.id.clone(), meter)).collect(),
         decks: BTreeMap::new(),
         licences: BTreeMap::new(),

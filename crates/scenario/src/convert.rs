@@ -4,7 +4,7 @@ use crate::prepare::{StepAction, UsageLine};
 use farebox_core::budget::BudgetScope;
 use farebox_core::calendar::{Instant, Zone};
 use farebox_core::catalog::Mode;
-use farebox_core::engine::{Action, Command, budgets, licences};
+use farebox_core::engine::{Action, Command, budgets, licences, lifecycle};
 use farebox_core::money::Currency;
 use farebox_text::book::{
     self, ChangeTo, CommandLine, ImportLine, LicenceUse, MapAction, PaymentMode, UseChange, Verb, When, Word,
@@ -34,7 +34,8 @@ pub(crate) fn command(
             let zone = open.zone.as_ref().map_or_else(|| zone.clone(), |word| word.zone.clone());
             let currency = open.currency.unwrap_or(money);
             let payer = open.payer.as_ref().map(text);
-            wish(&open.account, at, Action::Open { title, currency, zone, payer })
+            let tier = open.tier.as_ref().map(text);
+            wish(&open.account, at, Action::Open { title, currency, zone, payer, tier })
         }
         Verb::Subscribe(order) => {
             let payment = order.payment.as_ref().map(|payment| &payment.mode);
@@ -156,6 +157,14 @@ pub(crate) fn command(
             })))
         }
         Verb::Budget(budget) => wish(&budget.account, at, Action::Budgets(budget_action(budget))),
+        Verb::Lifecycle(line) => {
+            let action = match &line.to {
+                book::LifecycleTo::Tier(tier) => lifecycle::Action::SetTier { tier: text(tier) },
+                book::LifecycleTo::Suspended => lifecycle::Action::Suspend,
+                book::LifecycleTo::Resumed => lifecycle::Action::Resume,
+            };
+            wish(&line.account, at, Action::Lifecycle(action))
+        }
         Verb::Void(void) => Ok(StepAction::Void { source: text(&void.source), id: text(&void.id) }),
     }
 }

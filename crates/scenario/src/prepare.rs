@@ -349,6 +349,7 @@ impl Desk<'_> {
                 plans.push((&price.plan, Some(&price.charge)));
                 Some(&price.account)
             }
+            Verb::Lifecycle(line) => Some(&line.account),
             Verb::TopUp(top_up) => Some(&top_up.account),
             Verb::Use(asked) => Some(&asked.account),
             Verb::Licence(one) => {

@@ -23,6 +23,7 @@ pub const QUESTIONS: &[(&str, &str)] = &[
     ("licences", "licences ACCOUNT [APPLICATION] [DATE]"),
     ("may", "may ACCOUNT FEATURE [on SUBSCRIPTION] [DATE]"),
     ("balance", "balance ACCOUNT [DATE]"),
+    ("lifecycle", "lifecycle ACCOUNT [DATE]"),
     ("notices", "notices ACCOUNT [DATE]"),
     ("quarantine", "quarantine"),
     ("imports", "imports"),
@@ -51,8 +52,8 @@ pub(crate) fn moment<'a>(run: &Run<'_>, words: &'a [Word]) -> Result<Option<Inst
             };
             Ok(Some(account.head.zone.cycle(Cycle::Month, month).end))
         }
-        "show" | "provides" | "balance" | "notices" => date(run, words, 2),
         "licences" => date(run, words, 2 + usize::from(application(words).is_some())),
+        "show" | "provides" | "balance" | "lifecycle" | "notices" => date(run, words, 2),
         "may" => {
             let place = if words.get(3).is_some_and(|word| word.text == "on") { 5 } else { 3 };
             date(run, words, place)
@@ -95,6 +96,7 @@ pub(crate) fn answer<'a>(run: &Run<'_>, words: &'a [Word]) -> Result<Vec<String>
         }
         "may" => may(run, words),
         "balance" => Ok(report::balance(account(run, words)?)),
+        "lifecycle" => Ok(report::lifecycle(run, account(run, words)?)),
         "notices" => {
             let account = &account(run, words)?.head;
             let payer = run.account(account.payer());

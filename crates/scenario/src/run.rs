@@ -9,6 +9,7 @@ use farebox_core::bill::Line;
 use farebox_core::calendar::Instant;
 use farebox_core::engine::{Action, Command, Duty, Fact, Late, Moment, Refusal, decide, next_due};
 use farebox_core::metering::Metering;
+use farebox_text::book::Word;
 use farebox_text::diagnostic::Diagnostic;
 use farebox_text::import::{Importer, Summary};
 use std::collections::{BTreeMap, BTreeSet};
@@ -175,14 +176,14 @@ impl<'a> Run<'a> {
             StepAction::Usage(line) => {
                 self.usage.insert(line, step.line, &mut self.metering);
                 self.note_late(&line.account);
-                self.recount(step)?;
+                self.recount()?;
                 Ok(Outcome::Accepted)
             }
             StepAction::Void { source, id } => {
                 let account = self.usage.void(source, id, &mut self.metering);
                 if let Some(account) = account {
                     self.note_late(&account);
-                    self.recount(step)?;
+                    self.recount()?;
                 }
                 Ok(Outcome::Accepted)
             }
@@ -194,17 +195,22 @@ impl<'a> Run<'a> {
                 for account in accounts {
                     self.note_late(&account);
                 }
-                self.recount(step)?;
+                self.recount()?;
                 Ok(Outcome::Accepted)
             }
             StepAction::Query(words) => {
                 let until = query::moment(self, words).map_err(|(word, found, expected)| {
                     word.diagnostic(&self.prepared.book.file, step.line, found, expected)
                 })?;
-                if let Some(until) = until.filter(|until| *until > self.clock) {
-                    self.advance(until)?;
+                if until.is_some_and(|until| until > self.clock) {
                     self.asked = Some(step.line);
                 }
+                // At the clock's own moment the lines above may have brought something about.
+                if self.clock > Instant::MIN || until.is_some() {
+                    self.advance(until.map_or(self.clock, |until| until.max(self.clock)))?;
+                }
+                self.cut_for(words);
+                self.recount()?;
                 let answer = query::answer(self, words).map_err(|(word, found, expected)| {
                     word.diagnostic(&self.prepared.book.file, step.line, found, expected)
                 })?;
@@ -227,6 +233,13 @@ impl<'a> Run<'a> {
         let group = self.groups.entry(payer.clone()).or_default();
         let facts = decide(group, &self.prepared.catalogues, &self.metering, command, recorded_at)?;
         apply(group, &facts)?;
+        for fact in &facts {
+            if let Fact::Lifecycle(fact) = fact
+                && let Some((account, at)) = fact.cut()
+            {
+                self.metering.cut(account, at);
+            }
+        }
         if matches!(command.action, Action::Open { .. }) && payer != command.account {
             self.payers.insert(command.account.clone(), payer.clone());
         }
@@ -251,17 +264,31 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Counts everything again where a counter could not take an event back.
-    fn recount(&mut self, step: &Step) -> Result<(), Diagnostic> {
+    /// Cuts counters where the answer to a question divides them: costs in grace so far.
+    fn cut_for(&mut self, words: &[Word]) {
+        let [question, account, ..] = words else { return };
+        if question.text == "lifecycle" {
+            let payer = self.account(self.payer_of(&account.text));
+            let since = payer.and_then(|payer| payer.lifecycle.arrears.as_ref()).map(|arrears| arrears.since);
+            if let Some(since) = since {
+                self.metering.cut(&account.text, since);
+                self.metering.cut(&account.text, self.clock);
+            }
+        }
+    }
+
+    /// Counts everything again where a counter could not take an event back, or holds a moment that
+    /// cuts it.
+    fn recount(&mut self) -> Result<(), Diagnostic> {
         if !self.metering.is_stale() {
             return Ok(());
         }
-        let mut metering = self.usage.count_again(self.prepared.metering.clone())?;
+        let mut metering = self.usage.count_again(self.metering.empty())?;
         for account in self.prepared.accounts.keys() {
             let _ = metering.take_touched(account);
         }
         self.metering = metering;
-        debug_assert!(!self.metering.is_stale(), "line {}", step.line);
+        debug_assert!(!self.metering.is_stale());
         Ok(())
     }
 
@@ -285,6 +312,9 @@ impl<'a> Run<'a> {
         }
         while self.due.first().is_some_and(|(at, ..)| *at <= until) {
             let Some((at, duty, payer)) = self.due.pop_first() else { break };
+            if duty == Duty::Charges {
+                self.recount()?;
+            }
             let late = match duty {
                 Duty::Charges => self.late.remove(&payer).unwrap_or_default(),
                 _ => Late::new(),

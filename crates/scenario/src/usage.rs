@@ -323,21 +323,21 @@ impl UsageLog {
                 }
             }
         }
-        let mut lost: BTreeSet<(LaneKey, Span, Scope)> = BTreeSet::new();
+        let mut lost: BTreeMap<(LaneKey, Span, Scope), Problem> = BTreeMap::new();
         // Usage of the clock's very moment has arrived; what files bring for later may yet be taken.
         let until = run.clock.checked_add(jiff::SignedDuration::from_nanos(1)).unwrap_or(run.clock);
         for account in run.accounts() {
             let id = &account.head.id;
             let Some(group) = run.group_of(id) else { continue };
             let unrouted = unrouted(group, &run.prepared.catalogues, &run.metering, id, until);
-            lost.extend(unrouted.into_iter().map(|one| (one.lane, one.span, one.scope)));
+            lost.extend(unrouted.into_iter().map(|one| ((one.lane, one.span, one.scope), one.problem)));
         }
         if !lost.is_empty() {
-            let mut locating = run.prepared.metering.empty();
-            let problem = Problem::NoSubscription;
+            let mut locating = run.metering.empty();
             self.look(&mut |event, file, line| {
                 let places = locating.locate(event).unwrap_or_default();
-                if !places.is_empty() && places.iter().all(|place| lost.contains(place)) {
+                let problems: Vec<&Problem> = places.iter().filter_map(|place| lost.get(place)).collect();
+                if let Some(problem) = problems.iter().max().filter(|_| problems.len() == places.len()) {
                     found.add(Quarantine {
                         file: file.to_owned(),
                         line,
@@ -363,7 +363,7 @@ impl UsageLog {
         let mut events = Vec::new();
         let mut count = 0;
         let Some(group) = run.group_of(account) else { return Ok((events, count)) };
-        let mut locating = run.prepared.metering.empty();
+        let mut locating = run.metering.empty();
         self.look(&mut |event, file, line_number| {
             if event.account != account {
                 return;

@@ -4,9 +4,9 @@
 use crate::common::{files_below, root, text};
 use farebox_core::calendar::{Instant, Zone};
 use farebox_core::catalog::Mode;
-use farebox_core::engine::{OrderRefusal, REFUSAL_CODES, Refusal, budgets, licences};
+use farebox_core::engine::{OrderRefusal, REFUSAL_CODES, Refusal, budgets, licences, lifecycle};
 use farebox_core::metering::Problem;
-use farebox_core::money::{Currency, Exact};
+use farebox_core::money::{Amount, Currency, Exact};
 use std::collections::{BTreeMap, BTreeSet};
 
 const PAGE: &str = "docs/errors.md";
@@ -98,7 +98,13 @@ fn refusals() -> Vec<Refusal> {
         budgets::Refusal::UnknownProduct { product: "phone".into(), known: names(&["phones"]) },
     ];
     let budgets = budgets.map(Refusal::Budgets);
-    others.into_iter().chain(orders.map(Refusal::Order)).chain(budgets).chain(licence_refusals(at)).collect()
+    others
+        .into_iter()
+        .chain(orders.map(Refusal::Order))
+        .chain(budgets)
+        .chain(licence_refusals(at))
+        .chain(lifecycle_refusals(at))
+        .collect()
 }
 
 /// One refusal of each kind about licences.
@@ -140,12 +146,37 @@ fn licence_refusals(at: Instant) -> Vec<Refusal> {
     all.into_iter().map(Refusal::Licences).collect()
 }
 
+/// One refusal of each kind about arrears and what follows.
+fn lifecycle_refusals(at: Instant) -> Vec<Refusal> {
+    let names = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
+    let owed = (Amount::quantise(Exact::whole(30)).unwrap(), Currency::parse("USD").unwrap());
+    let (payer, account) = ("acme".to_owned(), "acme".to_owned());
+    let all = [
+        lifecycle::Refusal::Frozen {
+            subject: "calls".into(),
+            since: at,
+            until: Some(at),
+            payer: payer.clone(),
+            owed,
+        },
+        lifecycle::Refusal::Lapsed { subscription: "seats".into(), since: at, until: Some(at), expired: at },
+        lifecycle::Refusal::Suspended { account: "acme-sales".into(), by: account.clone() },
+        lifecycle::Refusal::OnlyPart { payer: payer.clone(), owed, until: Some(at) },
+        lifecycle::Refusal::UnknownTier { tier: "V9".into(), known: names(&["V0", "V1"]) },
+        lifecycle::Refusal::TierOfPayer { account: "acme-sales".into(), payer },
+        lifecycle::Refusal::AlreadySuspended(account.clone()),
+        lifecycle::Refusal::NotSuspended(account),
+    ];
+    all.into_iter().map(Refusal::from).collect()
+}
+
 /// One problem of each kind.
 fn problems() -> Vec<Problem> {
     vec![
         Problem::UnknownAccount("acme".into()),
         Problem::NothingMeasures("call".into()),
         Problem::NoSubscription,
+        Problem::Frozen,
         Problem::MissingAttribute("seconds".into()),
         Problem::NotANumber("seconds".into(), "many".into()),
         Problem::Negative("seconds".into()),

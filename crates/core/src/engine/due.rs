@@ -3,7 +3,7 @@
 //! Everything that time brings about is a command with its moment passed in, issued by a schedule:
 //! a test clock can run a year in a second.
 
-use super::{Catalogues, Desk, Fact, Refusal, money};
+use super::{Catalogues, Desk, Fact, Refusal, lifecycle, money};
 use crate::account::View;
 use crate::calendar::{Cycle, Instant};
 use crate::settlement;
@@ -55,7 +55,8 @@ pub fn next_due(
         let from = if duty > after.done { after.at } else { just_after(after.at) };
         let at = match duty {
             Duty::Charges => charges_due(view, catalogues, payer, from, late),
-            Duty::Holds | Duty::Terms | Duty::Recognition | Duty::Lifecycle => None,
+            Duty::Lifecycle => lifecycle::next_due(view, catalogues, payer, from),
+            Duty::Holds | Duty::Terms | Duty::Recognition => None,
         };
         next = next.into_iter().chain(at.map(|at| (at.max(from), duty))).min();
     }
@@ -66,7 +67,8 @@ pub fn next_due(
 pub(super) fn decide(desk: &Desk<'_>, duty: Duty, late: &Late) -> Result<Vec<Fact>, Refusal> {
     match duty {
         Duty::Charges => money::settle(desk, late),
-        Duty::Holds | Duty::Terms | Duty::Recognition | Duty::Lifecycle => Ok(Vec::new()),
+        Duty::Lifecycle => lifecycle::run(desk),
+        Duty::Holds | Duty::Terms | Duty::Recognition => Ok(Vec::new()),
     }
 }
 

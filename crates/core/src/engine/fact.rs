@@ -5,6 +5,7 @@ use crate::account::{Account, AccountHead, AgreedPrice, Discount, Group};
 use crate::bill::{Bill, Line};
 use crate::calendar::{Instant, Span};
 use crate::ledger::{Ledger, Posting};
+use crate::lifecycle::Lifecycle;
 use crate::money::{Amount, OutOfRange};
 use crate::notice::Notice;
 use crate::settlement::Mark;
@@ -179,6 +180,8 @@ impl Group {
                     budgets: BTreeMap::new(),
                     spending: BTreeMap::new(),
                     licences: BTreeMap::new(),
+                    lifecycle: Lifecycle::default(),
+                    history: Vec::new(),
                 };
                 self.accounts.insert(head.id.clone(), account);
             }

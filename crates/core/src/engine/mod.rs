@@ -12,6 +12,7 @@ mod fact;
 pub mod holds;
 pub mod licences;
 pub mod lifecycle;
+mod lifecycle_refusal;
 mod money;
 mod orders;
 pub mod packages;
@@ -29,7 +30,7 @@ use crate::account::{AccountHead, View};
 use crate::bill::Line;
 use crate::calendar::{Cycle, Instant, Span, Zone};
 use crate::catalog::{Catalogue, Measure, Mode, Model, Settle};
-use crate::metering::{LaneKey, LaneSpec, Metering, Scope};
+use crate::metering::{LaneKey, LaneSpec, Metering, Problem, Scope};
 use crate::money::{Amount, Currency, Exact};
 use crate::quantity;
 use std::collections::{BTreeMap, BTreeSet};
@@ -129,6 +130,8 @@ pub enum Action {
         zone: Zone,
         /// The master account that pays for it (R-ORG-1).
         payer: Option<String>,
+        /// The customer's tier (R-OCR-9). `None`: it pays by invoice, and nothing is ever frozen.
+        tier: Option<String>,
     },
     /// Order a plan.
     Subscribe {
@@ -285,7 +288,7 @@ fn decide_action(
     metering: &Metering,
     command: &Command,
 ) -> Result<Vec<Fact>, Refusal> {
-    if let Action::Open { title, currency, zone, payer } = &command.action {
+    if let Action::Open { title, currency, zone, payer, tier } = &command.action {
         if view.account(&command.account).is_some() {
             return Err(Refusal::AccountExists(command.account.clone()));
         }
@@ -310,7 +313,17 @@ fn decide_action(
                 return Err(OrderRefusal::OtherCurrency { account, catalogue }.into());
             }
         }
-        return Ok(vec![Fact::AccountOpened(Box::new(head))]);
+        let mut facts = vec![Fact::AccountOpened(Box::new(head))];
+        if let Some(tier) = tier {
+            let account = command.account.clone();
+            if let Some(payer) = payer.clone() {
+                return Err(lifecycle::Refusal::TierOfPayer { account, payer }.into());
+            }
+            lifecycle::known_tier(catalogues, tier, command.effective_at)?;
+            let (at, tier) = (command.effective_at, tier.clone());
+            facts.push(Fact::Lifecycle(lifecycle::Fact::TierSet { account, at, tier }));
+        }
+        return Ok(facts);
     }
     let unknown = || Refusal::UnknownAccount(command.account.clone());
     let account = view.account(&command.account).ok_or_else(unknown)?;
@@ -320,6 +333,7 @@ fn decide_action(
     }
     let at = command.effective_at;
     let desk = Desk { view, catalogues, metering, account, payer, at };
+    lifecycle::gate(&desk, &command.action)?;
     match &command.action {
         Action::Due { duty, late } => due::decide(&desk, *duty, late),
         Action::TopUp { amount } => money::top_up(view, payer, *amount, command.effective_at),
@@ -419,6 +433,8 @@ pub struct Unrouted {
     pub scope: Scope,
     /// How many events.
     pub events: i64,
+    /// Why not: there is none, or it was frozen.
+    pub problem: Problem,
 }
 
 /// Usage counted up to a moment that no subscription takes: it belongs into quarantine.
@@ -434,9 +450,9 @@ pub fn unrouted(
         let key = &lane.spec().key;
         for (span, counters) in lane.segments(Span { start: Instant::MIN, end: until }) {
             for (scope, counter) in counters {
-                if !quantity::is_routed(view, catalogues, key, scope, span.start) {
+                if let Err(problem) = quantity::route(view, catalogues, key, scope, span.start) {
                     let (lane, scope) = (key.clone(), scope.clone());
-                    found.push(Unrouted { lane, span, scope, events: counter.events });
+                    found.push(Unrouted { lane, span, scope, events: counter.events, problem });
                 }
             }
         }
@@ -469,7 +485,7 @@ pub fn provided(
     let mut provided = BTreeMap::new();
     for name in view.subscriptions(account) {
         let Some(subscription) = view.subscription(account, &name) else { continue };
-        let units = subscription.quantity_at(at);
+        let units = lifecycle::units_serving(view, account, &name, at);
         let plan =
             catalogues.in_force(&subscription.catalogue, at).and_then(|list| list.plan(&subscription.plan));
         let Some((_, plan)) = plan else { continue };

@@ -148,6 +148,7 @@ impl Desk<'_> {
             attributes: order.attributes.clone(),
             changes: vec![QuantityChange { at: self.at, delta: order.quantity }],
             stops: Vec::new(),
+            frozen: Vec::new(),
             settled: BTreeMap::new(),
             recheck: BTreeMap::new(),
             progress: BTreeMap::new(),
@@ -239,21 +240,23 @@ impl Desk<'_> {
     /// What an edition includes decides what may be used (R-CEC-9).
     fn use_feature(&self, feature: &str, only: Option<&str>) -> Result<Vec<Fact>, Refusal> {
         let names = match only {
+            Some(name) if self.serves(name) => vec![name.to_owned()],
             Some(name) => vec![self.running(name)?.name.clone()],
             None => self.view.subscriptions(&self.account.id),
         };
         let includes = |plan: &Plan| plan.features.iter().any(|known| known == feature);
-        let included = names.iter().any(|name| {
-            let running = self.running(name).ok().filter(|one| one.quantity_at(self.at) > 0);
-            running.is_some_and(|subscription| {
+        let has = |name: &&String| {
+            self.view.subscription(&self.account.id, name).is_some_and(|subscription| {
                 let catalogue = self.catalogues.in_force(&subscription.catalogue, self.at);
                 let plan = catalogue.and_then(|list| list.plan(&subscription.plan));
                 plan.is_some_and(|(_, plan)| includes(plan))
             })
-        });
-        if included {
+        };
+        if names.iter().filter(has).any(|name| self.serves(name)) {
             return Ok(Vec::new());
         }
+        // One that would do, and is frozen, says more than that none includes it.
+        names.iter().filter(has).try_for_each(|name| self.not_frozen(name))?;
         let sold: BTreeSet<String> = self
             .catalogues
             .iter()

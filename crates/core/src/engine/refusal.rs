@@ -24,7 +24,7 @@ pub enum Refusal {
     /// About licences.
     Licences(licences::Refusal),
     /// About arrears and what follows.
-    Lifecycle(lifecycle::Refusal),
+    Lifecycle(Box<lifecycle::Refusal>),
     /// About payments.
     Wallet(wallet::Refusal),
     /// About budgets.
@@ -192,7 +192,7 @@ impl From<licences::Refusal> for Refusal {
 
 impl From<lifecycle::Refusal> for Refusal {
     fn from(refusal: lifecycle::Refusal) -> Refusal {
-        Refusal::Lifecycle(refusal)
+        Refusal::Lifecycle(Box::new(refusal))
     }
 }
 

@@ -16,7 +16,7 @@ impl Desk {
         let currency = Currency::parse("CNY").unwrap();
         desk.act(
             "2026-01-01T00:00",
-            Action::Open { title: "Acme".into(), currency, zone: zone(), payer: None },
+            Action::Open { title: "Acme".into(), currency, zone: zone(), payer: None, tier: None },
         )
         .unwrap();
         desk

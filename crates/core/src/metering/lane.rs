@@ -300,6 +300,25 @@ impl Lane {
         Ok(after)
     }
 
+    /// Cuts segments at a moment; answers whether one that has counted holds it inside.
+    pub(super) fn cut(&mut self, at: Instant) -> bool {
+        let place = self.spec.cuts.partition_point(|cut| *cut < at);
+        if self.spec.cuts.get(place) == Some(&at) {
+            return false;
+        }
+        self.spec.cuts.insert(place, at);
+        let after = self.segments.partition_point(|segment| segment.span.start < at);
+        let Some(index) = after.checked_sub(1).filter(|index| at < self.segments[*index].span.end) else {
+            return false;
+        };
+        if self.segments[index].counters.values().any(|counter| counter.events > 0) {
+            return true;
+        }
+        self.segments.remove(index);
+        self.latest = 0;
+        false
+    }
+
     /// The segments that overlap the span, with their counters in the order of scopes.
     pub fn segments(&self, within: Span) -> impl Iterator<Item = (Span, Vec<(&Scope, &Counter)>)> {
         self.segments_of(within, |_| true)

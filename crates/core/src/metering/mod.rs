@@ -81,6 +81,8 @@ pub enum Problem {
     NothingMeasures(String),
     /// Nothing that the account has at that time takes this usage.
     NoSubscription,
+    /// What would take it was frozen at that time (RULES.md §3, no. 23).
+    Frozen,
     /// An attribute that the meter needs is missing.
     MissingAttribute(String),
     /// An attribute is no number, and the meter needs one.
@@ -102,6 +104,7 @@ impl Problem {
             Problem::UnknownAccount(_) => "unknown-account",
             Problem::NothingMeasures(_) => "nothing-measures",
             Problem::NoSubscription => "no-subscription",
+            Problem::Frozen => "frozen",
             Problem::MissingAttribute(_) => "missing-attribute",
             Problem::NotANumber(..) => "not-a-number",
             Problem::Negative(_) => "negative-quantity",
@@ -120,6 +123,9 @@ impl Problem {
             }
             Problem::NoSubscription => {
                 "at that time the account has no subscription that takes this usage".to_owned()
+            }
+            Problem::Frozen => {
+                "at that time the subscription that would take this usage was frozen".to_owned()
             }
             Problem::MissingAttribute(name) => format!("the meter needs the attribute \"{name}\""),
             Problem::NotANumber(name, text) => {
@@ -272,6 +278,18 @@ impl Metering {
     /// Whether an event was taken back that a counter could not forget: all must be counted again.
     pub fn is_stale(&self) -> bool {
         self.stale
+    }
+
+    /// Cuts an account's segments at a moment that was not known to matter when they began, such as
+    /// that of a freeze. Where one has counted already, on which side is not known any more: all
+    /// must be counted again, by a metering of these lanes ([`Metering::empty`]).
+    pub fn cut(&mut self, account: &str, at: Instant) {
+        let kinds = self.accounts.get(account).map(|lanes| lanes.kinds.as_slice()).unwrap_or_default();
+        for (_, lanes) in kinds {
+            for &index in lanes {
+                self.stale |= self.lanes[index].cut(at);
+            }
+        }
     }
 
     /// Adds what another metering of the same lanes counted.

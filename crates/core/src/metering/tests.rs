@@ -117,3 +117,31 @@ proptest! {
         prop_assert_eq!(lane(&metering, "minutes").segments(always()).flat_map(|(_, all)| all).count(), 0);
     }
 }
+
+#[test]
+fn a_cut_within_what_is_counted_needs_a_recount() {
+    let mut metering = metering(&[]);
+    let hours = ["2026-01-05T08:10", "2026-01-05T08:50"];
+    for time in hours {
+        metering.count(&call(time, at(time), "60", &[]), Change::Add).unwrap();
+    }
+    // Where nothing is counted, and at the edge of a segment, nothing is lost.
+    metering.cut("acme", at("2026-01-04T07:30"));
+    metering.cut("nobody", at("2026-01-05T08:30"));
+    metering.cut("acme", at("2026-01-05T00:00"));
+    assert!(!metering.is_stale());
+    metering.cut("acme", at("2026-01-05T08:30"));
+    assert!(metering.is_stale());
+    let mut again = metering.empty();
+    for time in hours {
+        again.count(&call(time, at(time), "60", &[]), Change::Add).unwrap();
+    }
+    assert!(!again.is_stale());
+    let spans: Vec<_> = lane(&again, "minutes").segments(always()).map(|(span, _)| span).collect();
+    assert_eq!(spans.len(), 2);
+    assert_eq!(spans[0].end, at("2026-01-05T08:30"));
+    assert_eq!(spans[1].start, at("2026-01-05T08:30"));
+    // A cut that is known is none.
+    again.cut("acme", at("2026-01-05T08:30"));
+    assert!(!again.is_stale());
+}

@@ -22,6 +22,10 @@ pub fn show(account: &Account, zone: &Zone, at: Instant) -> Vec<String> {
                 Some(end) => format!("until {}", show_local(zone, end)),
                 None => "runs on".to_owned(),
             };
+            let state = match account.lifecycle.standings.get(&one.name) {
+                Some(standing) => format!("{state}, {}", standing.state.name()),
+                None => state,
+            };
             let attributes: Vec<String> =
                 one.attributes.iter().map(|(name, value)| format!("{name}={value}")).collect();
             vec![

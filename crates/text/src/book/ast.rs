@@ -175,6 +175,8 @@ pub enum Verb {
     Usage(Usage),
     /// `void`: a usage event is taken back.
     Void(Void),
+    /// `tier`, `suspend`, `resume`.
+    Lifecycle(LifecycleLine),
     /// `budget`: what a month may cost (R-BUD-1).
     Budget(Budget),
 }
@@ -201,7 +203,7 @@ pub struct BudgetLimit {
     pub alerts: Vec<std::num::NonZeroU16>,
 }
 
-/// `open ACCOUNT ["TITLE"] [currency CODE] [zone ZONE] [member of ACCOUNT]`
+/// `open ACCOUNT ["TITLE"] [currency CODE] [zone ZONE] [member of ACCOUNT] [tier TIER]`
 #[derive(Clone, Debug, PartialEq)]
 pub struct Open {
     /// The new account.
@@ -214,6 +216,28 @@ pub struct Open {
     pub zone: Option<ZoneWord>,
     /// The master account that pays for it.
     pub payer: Option<Word>,
+    /// The customer's tier.
+    pub tier: Option<Word>,
+}
+
+/// `tier ACCOUNT TIER`, `suspend ACCOUNT`, `resume ACCOUNT`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LifecycleLine {
+    /// Whose.
+    pub account: Word,
+    /// What.
+    pub to: LifecycleTo,
+}
+
+/// What happens to an account's life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LifecycleTo {
+    /// The customer has a tier.
+    Tier(Word),
+    /// The account is suspended.
+    Suspended,
+    /// The suspension ends.
+    Resumed,
 }
 
 /// `subscribe ACCOUNT PLAN [QUANTITY] [as NAME] [prepaid TERM | pay-per-use] [NAME=VALUE …]`

@@ -19,6 +19,7 @@ mod time;
 mod verb;
 mod verb_budget;
 mod verb_licences;
+mod verb_lifecycle;
 
 pub use ast::*;
 pub use import::PRESETS;

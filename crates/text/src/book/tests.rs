@@ -34,19 +34,19 @@ fn check_verb(line: &str, expected: &str) {
 fn accounts_are_opened() {
     check_verb(
         "open acme",
-        "Open(Open { account: acme@17, title: None, currency: None, zone: None, payer: None })",
+        "Open(Open { account: acme@17, title: None, currency: None, zone: None, payer: None, tier: None })",
     );
     check_verb(
         r#"open acme "Acme \"A\" \\ Ltd" currency CNY zone +08:00"#,
-        r#"Open(Open { account: acme@17, title: Some(Acme "A" \ Ltd@22), currency: Some(CNY), zone: Some(ZoneWord { zone: +08:00, column: 60 }), payer: None })"#,
+        r#"Open(Open { account: acme@17, title: Some(Acme "A" \ Ltd@22), currency: Some(CNY), zone: Some(ZoneWord { zone: +08:00, column: 60 }), payer: None, tier: None })"#,
     );
     check_verb(
         "open acme Acme",
-        r#"22: unexpected "Acme"; expected a title in quotes, currency, zone or member, as in `open ACCOUNT ["TITLE"] [currency CODE] [zone ZONE] [member of ACCOUNT]`"#,
+        r#"22: unexpected "Acme"; expected a title in quotes, currency, zone, member or tier, as in `open ACCOUNT ["TITLE"] [currency CODE] [zone ZONE] [member of ACCOUNT] [tier TIER]`"#,
     );
     check_verb(
         "open acme curency CNY",
-        r#"22: unexpected "curency"; expected a title in quotes, currency, zone or member, as in `open ACCOUNT ["TITLE"] [currency CODE] [zone ZONE] [member of ACCOUNT]`; did you mean "currency"?"#,
+        r#"22: unexpected "curency"; expected a title in quotes, currency, zone, member or tier, as in `open ACCOUNT ["TITLE"] [currency CODE] [zone ZONE] [member of ACCOUNT] [tier TIER]`; did you mean "currency"?"#,
     );
     check_verb(
         "open acme currency cny",

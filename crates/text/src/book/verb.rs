@@ -4,12 +4,13 @@ use super::ast::*;
 use super::lex::{Mistake, Words, name, push_attribute, quoted, twice};
 use super::time::{self, When, Written};
 use super::verb_licences as licences;
+use super::verb_lifecycle;
 use farebox_core::calendar::Zone;
 use farebox_core::money::{Currency, DecimalError, Exact};
 
 /// Every verb, with the form of its line. `docs/book.md` explains each.
 pub const VERBS: &[(&str, &str)] = &[
-    ("open", "open ACCOUNT [\"TITLE\"] [currency CODE] [zone ZONE] [member of ACCOUNT]"),
+    ("open", "open ACCOUNT [\"TITLE\"] [currency CODE] [zone ZONE] [member of ACCOUNT] [tier TIER]"),
     ("subscribe", "subscribe ACCOUNT PLAN [QUANTITY] [as NAME] [prepaid TERM | pay-per-use] [NAME=VALUE …]"),
     ("add", "add ACCOUNT/SUBSCRIPTION QUANTITY [effective TIME]"),
     ("remove", "remove ACCOUNT/SUBSCRIPTION QUANTITY [effective TIME]"),
@@ -39,6 +40,9 @@ pub const VERBS: &[(&str, &str)] = &[
         "budget",
         "budget ACCOUNT NAME (AMOUNT [project=NAME | product=NAME | member=ACCOUNT] [alerts PERCENT,…] | off)",
     ),
+    ("tier", "tier ACCOUNT TIER"),
+    ("suspend", "suspend ACCOUNT"),
+    ("resume", "resume ACCOUNT"),
 ];
 
 /// Most units of a subscription.
@@ -83,6 +87,7 @@ pub(super) fn verb(words: &mut Words, written: Written) -> Result<Verb, Mistake>
         "reset" => Verb::Reset(licences::reset(words)?),
         "usage" => Verb::Usage(usage(words, written)?),
         "budget" => Verb::Budget(super::verb_budget::budget(words)?),
+        "tier" | "suspend" | "resume" => Verb::Lifecycle(verb_lifecycle::line(words, verb)?),
         _ => Verb::Void(void(words)?),
     })
 }
@@ -106,7 +111,7 @@ fn plan_name(word: Word) -> Result<Word, Mistake> {
 
 fn open(words: &mut Words) -> Result<Open, Mistake> {
     let account = words.name(ACCOUNT)?;
-    let mut open = Open { account, title: None, currency: None, zone: None, payer: None };
+    let mut open = Open { account, title: None, currency: None, zone: None, payer: None, tier: None };
     while let Some(token) = words.next() {
         let again = match token.keyword() {
             "currency" => {
@@ -125,8 +130,13 @@ fn open(words: &mut Words) -> Result<Open, Mistake> {
                 }
                 open.payer.replace(words.name(ACCOUNT)?).is_some()
             }
+            "tier" => open.tier.replace(words.name(verb_lifecycle::TIER)?).is_some(),
             _ if token.is_quoted() => open.title.replace(token.clone().word()).is_some(),
-            _ => return Err(words.unexpected(&token, &["a title in quotes", "currency", "zone", "member"])),
+            _ => {
+                return Err(
+                    words.unexpected(&token, &["a title in quotes", "currency", "zone", "member", "tier"])
+                );
+            }
         };
         if again {
             return Err(twice(&token.word()));

@@ -3,7 +3,7 @@
 
 use super::source::{BYTE_ORDER_MARK, Source, quoted};
 use super::table::{Form, Number, Table, Value, described, text};
-use super::{MAX_BYTES, decks, hash, licences, meters, plans};
+use super::{MAX_BYTES, arrears, decks, hash, licences, meters, plans};
 use crate::diagnostic::Diagnostic;
 use farebox_core::calendar::{Instant, LocalTime, YEARS, Zone};
 use farebox_core::catalog::{Catalogue, Consumption, FullRefund, Policy, RefundRule, RenewalRule};
@@ -254,7 +254,7 @@ fn civil(written: &str) -> Option<DateTime> {
 }
 
 fn policy(source: &mut Source<'_>, root: &mut Table<'_>) -> Policy {
-    let mut policy = Policy { renewal: RenewalRule::EndToEnd, refund: None };
+    let mut policy = Policy { renewal: RenewalRule::EndToEnd, refund: None, arrears: None };
     if let Some(value) = root.get("policy") {
         let at = root.place("policy");
         if let Some(mut table) = Table::read(source, "[policy]", at, value, "[policy]") {
@@ -264,6 +264,11 @@ fn policy(source: &mut Source<'_>, root: &mut Table<'_>) -> Policy {
                 let example = "refund = { fee-percent = 10, count = \"hours\" }";
                 let read = Table::read(source, "[policy] refund", at, value, example);
                 policy.refund = read.map(|table| refund(source, table));
+            }
+            if let Some(value) = table.get("arrears") {
+                let at = table.place("arrears");
+                let read = Table::read(source, "[policy.arrears]", at, value, "[policy.arrears]");
+                policy.arrears = read.and_then(|table| arrears::arrears(source, table));
             }
             table.finish(source);
         }

@@ -19,6 +19,7 @@
 //!
 //! The form of the files is described in `docs/catalogue.md`.
 
+mod arrears;
 mod charges;
 mod decks;
 mod file;

@@ -4,8 +4,9 @@ use super::charges::cycle_name;
 use super::decks::DAYS;
 use farebox_core::calendar::{Cycle, show_local};
 use farebox_core::catalog::{
-    Aggregate, Band, BandHours, Catalogue, Charge, Consumption, Deck, DeckRow, Held, HeldBy, Licence,
-    Measure, Meter, Mode, Model, MonthDays, Plan, RenewalRule, Rounding, Settle, Test,
+    Aggregate, ArrearsPolicy, Band, BandHours, Catalogue, Charge, Consumption, Deck, DeckRow,
+    GraceOperations, Held, HeldBy, Licence, Measure, Meter, Mode, Model, MonthDays, Periods, Plan,
+    RenewalRule, Rounding, Settle, Test,
 };
 use farebox_core::money::{Currency, Exact};
 
@@ -24,6 +25,23 @@ fn refund_text(catalogue: &Catalogue) -> String {
         text += &format!("; all of it within {} days, {} times", full.within_days, full.times);
     }
     text
+}
+
+/// What happens to customers who owe.
+fn arrears_text(policy: &ArrearsPolicy) -> String {
+    let days = |periods: Periods| format!("{}/{}", periods.grace_days, periods.retention_days);
+    let tiers = policy
+        .tiers
+        .iter()
+        .map(|tier| format!("{} {}, prepaid {}", tier.id, days(tier.pay_per_use), days(tier.prepaid)));
+    let tiers: Vec<String> = tiers.collect();
+    let grace = match policy.grace_operations {
+        GraceOperations::All => "",
+        GraceOperations::Part => "; no new orders and no more units in grace",
+    };
+    let frozen = if policy.charge_while_frozen { "; charged while frozen" } else { "" };
+    let default = &policy.default_tier;
+    format!("days of grace/retention by tier: {}; else as {default}{grace}{frozen}", tiers.join("; "))
 }
 
 /// A price list in plain text: for each product and plan how it is ordered, what it includes and
@@ -47,6 +65,9 @@ pub fn show(catalogue: &Catalogue) -> String {
     if catalogue.plans().any(|plan| plan.modes.contains(&Mode::Prepaid)) {
         facts.push(("Renewals", renewal.into()));
         facts.push(("Refunds", refund_text(catalogue)));
+    }
+    if let Some(policy) = &catalogue.policy.arrears {
+        facts.push(("Arrears", arrears_text(policy)));
     }
     if !catalogue.source.is_empty() {
         facts.push(("Source", catalogue.source.clone()));
