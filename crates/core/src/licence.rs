@@ -53,6 +53,11 @@ impl Application {
         self.holders.get(key).into_iter().flatten()
     }
 
+    /// How many hold one.
+    pub fn count(&self, key: &LicenceKey) -> usize {
+        self.holders.get(key).map_or(0, BTreeMap::len)
+    }
+
     /// The licence of this kind that somebody holds.
     pub fn held(&self, key: &LicenceKey, holder: &str) -> Option<&Held> {
         self.holders.get(key)?.get(holder)
@@ -146,8 +151,9 @@ fn plan_of<'c>(
     at: Instant,
 ) -> Option<(&'c Catalogue, &'c Plan)> {
     let paid = subscription.term.as_ref().and_then(|term| {
-        let holds = |at: Instant| term.periods.iter().find(|period| period.span.contains(at));
-        holds(at).map(|period| period.ordered)
+        // After its end, in grace, the last one.
+        let holds = term.periods.iter().find(|period| period.span.contains(at));
+        holds.or(term.periods.last()).map(|period| period.ordered)
     });
     let catalogue = catalogues.in_force(&subscription.catalogue, paid.unwrap_or(at))?;
     catalogue.plan(&subscription.plan).map(|(_, plan)| (catalogue, plan))

@@ -364,12 +364,14 @@ impl Desk<'_> {
             Verb::Wallet(line) => Some(&line.account),
             Verb::Use(asked) => Some(&asked.account),
             Verb::Licence(one) => {
-                self.check_application(&one.account, &one.application, one.licence.as_ref(), line, names);
+                self.check_application(&one.account, &one.application, line, names);
                 self.check_way(&one.way, line);
+                self.check_licence(one.licence.as_ref(), line);
                 Some(&one.account)
             }
             Verb::Reset(one) => {
-                self.check_application(&one.account, &one.application, one.licence.as_ref(), line, names);
+                self.check_application(&one.account, &one.application, line, names);
+                self.check_licence(one.licence.as_ref(), line);
                 Some(&one.account)
             }
             Verb::Usage(usage) => Some(&usage.account),
@@ -425,20 +427,17 @@ impl Desk<'_> {
         }
     }
 
-    /// The application of a line about licences, and the licence that it names.
-    fn check_application(
-        &mut self,
-        account: &Word,
-        application: &Word,
-        licence: Option<&Word>,
-        line: usize,
-        names: &Names,
-    ) {
+    /// The application of a line about licences.
+    fn check_application(&mut self, account: &Word, application: &Word, line: usize, names: &Names) {
         let known = names.applications.get(&account.text);
         if known.is_none_or(|known| !known.contains(&application.text)) {
             let what = format!("one that an order of {} names: application=…", account.text);
             self.unknown(application, line, "application", &what, known.into_iter().flatten());
         }
+    }
+
+    /// The licence that a line names.
+    fn check_licence(&mut self, licence: Option<&Word>, line: usize) {
         let Some(licence) = licence else { return };
         let known: BTreeSet<String> =
             self.catalogues.iter().flat_map(|list| list.licences.keys().cloned()).collect();

@@ -243,7 +243,10 @@ impl<'a> Run<'a> {
         if matches!(command.action, Action::Open { .. }) && payer != command.account {
             self.payers.insert(command.account.clone(), payer.clone());
         }
-        self.touched.insert(payer);
+        // Who uses a licence makes nothing due.
+        if !matches!(command.action, Action::Licences(_)) {
+            self.touched.insert(payer);
+        }
         if self.options.keep_facts {
             self.facts.extend(facts);
         }

@@ -189,7 +189,7 @@ fn prepared(text: &str) -> Prepared {
 /// How many hold a licence of this kind.
 fn holders(group: &Group, application: &str, key: &LicenceKey) -> usize {
     let applications = &group.get("acme").unwrap().licences;
-    applications.get(application).map_or(0, |application| application.holders(key).count())
+    applications.get(application).map_or(0, |application| application.count(key))
 }
 
 /// What must hold at every moment.

@@ -49,6 +49,29 @@ fn a_misspelt_master() {
 }
 
 #[test]
+fn misspelt_words_about_licences() {
+    let catalogue = root().join("catalogs/tencent-ccc.toml");
+    let book = "2026-05-04 open acme\n\
+                2026-05-04 subscribe acme standard-package prepaid 1 month application=support\n\
+                2026-05-04 login acme/suport ann@example.com via web\n\
+                2026-05-04 login acme/support ann@example.com via wbe with standard-agnt\n\
+                2026-05-04 reset acme/support agents\n";
+    let path = scratch("licences.book", format!("catalog \"{}\"\n{book}", catalogue.display()));
+    let output = farebox(&["bill", path.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    let folder = format!("{}/", path.parent().unwrap().display());
+    let said = String::from_utf8(output.stderr).unwrap().replace(&folder, "");
+    let expected = "\
+licences.book:4:23: unknown application \"suport\"; expected one that an order of acme names: application=…; did you mean \"support\"?
+licences.book:5:51: unknown way of use \"wbe\"; expected one of mobile, monitor, phone, sdk, web; did you mean \"web\"?
+licences.book:5:60: unknown licence \"standard-agnt\"; expected a licence of the book's catalogues; did you mean \"standard-agent\"?
+licences.book:6:31: unknown licence \"agents\"; expected a licence of the book's catalogues
+4 mistakes; nothing was done
+";
+    assert_eq!(said, expected);
+}
+
+#[test]
 fn a_misspelt_field_of_a_catalogue() {
     let text = std::fs::read_to_string(root().join("catalogs/huawei-ocr.toml")).unwrap();
     let path = scratch("misspelt.toml", text.replacen("currency =", "curency =", 1));

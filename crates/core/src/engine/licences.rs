@@ -399,10 +399,8 @@ fn used(desk: &Desk<'_>, wish: &Wish<'_>) -> Result<Vec<Fact>, Refusal> {
         return Ok(if uses { Vec::new() } else { vec![use_fact(desk, wish, own, Vec::new())] });
     }
     let wished = || for_way.iter().copied().filter(is_wished);
-    let free = wished().find(|pool| {
-        let held = state.holders(&pool.key).count();
-        i64::try_from(held).is_ok_and(|held| held < pool.licences)
-    });
+    let free =
+        wished().find(|pool| i64::try_from(state.count(&pool.key)).is_ok_and(|held| held < pool.licences));
     match free {
         Some(pool) => {
             let instead_of = replaced(desk, state, &all, pool, wish);

@@ -114,7 +114,12 @@ pub fn worlds(name: &str) -> Vec<World> {
     let all: [(&str, &str, &str, &[&str]); 5] = [
         ("meters and decks", "Europe/Berlin", "2026-01-10", &["catalogs/harbour-api"]),
         ("seats and phones", "+08:00", "2026-01-04", &["catalogs/huawei-ykf", "catalogs/huawei-koophone"]),
-        ("agents and recognition", "+08:00", "2026-01-20", &["catalogs/huawei-cec", "catalogs/huawei-ocr"]),
+        (
+            "agents and recognition",
+            "+08:00",
+            "2026-01-20",
+            &["catalogs/huawei-cec", "catalogs/huawei-ocr", "catalogs/tencent-ccc"],
+        ),
         (
             "corners in euros",
             "Europe/Berlin",
