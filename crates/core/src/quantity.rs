@@ -4,18 +4,21 @@
 //! and whose bound attributes (a number, an application) match, the one that binds most, then the
 //! one that started first, then by name.
 
-use crate::account::View;
-use crate::bill::{ChargeKey, Split};
+use crate::bill::Split;
 use crate::calendar::{Instant, Span, show_local};
-use crate::catalog::{Aggregate, Charge, Held, HeldBy, Measure, Meter, Model, MonthDays, Rounding};
-use crate::engine::{Catalogues, Refusal};
-use crate::metering::{Aggregated, Counter, DeckCount, Lane, LaneKey, Problem, Scope};
+use crate::catalog::{Aggregate, Held, HeldBy, Measure, Meter, Model, MonthDays, Rounding};
+use crate::engine::Refusal;
+use crate::metering::{Aggregated, Counter, DeckCount, Lane, Scope};
 use crate::money::{Exact, OutOfRange};
 use crate::settlement::{Context, Stretch};
 use crate::subscription::{self, Levels, Subscription};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::rc::Rc;
+
+mod takers;
+
+use takers::{Taker, is_taken, takers};
+pub(crate) use takers::{Takers, is_charged_by, route};
 
 /// The name under which a group holds the prefix of a rate deck.
 pub(crate) const PREFIX: &str = "prefix";
@@ -244,113 +247,6 @@ fn nothing(subscription: &Subscription, stretch: &Stretch<'_>) -> Quantities {
     }
 }
 
-/// A subscription that may take usage of a meter.
-struct Taker<'a> {
-    subscription: &'a Subscription,
-    /// While its plan measures.
-    when: Span,
-    binds: &'a [String],
-}
-
-impl<'a> Taker<'a> {
-    /// The subscription with each of its plans that measures by the meter in the period.
-    fn of(
-        catalogues: &'a Catalogues,
-        subscription: &'a Subscription,
-        meter: &str,
-        period: Span,
-    ) -> impl Iterator<Item = Taker<'a>> {
-        subscription.plan_spans().filter_map(move |(plan, span)| {
-            let when = span.intersect(period)?;
-            let catalogue =
-                catalogues.in_force(&subscription.catalogue, subscription.start.max(when.start))?;
-            let (_, plan) = catalogue.plan(plan)?;
-            let measures = plan.charges.iter().any(|charge| {
-                let by = matches!(&charge.measure, Measure::Meter(known) if known == meter);
-                by && charge.modes.contains(&subscription.mode)
-            });
-            measures.then_some(Taker { subscription, when, binds: &plan.binds })
-        })
-    }
-
-    /// Whether it runs then, is not frozen, and its bound attributes are those of the scope.
-    fn fits(&self, scope: &Scope, at: Instant) -> bool {
-        self.when.contains(at)
-            && self.subscription.serves(at)
-            && !self.subscription.is_frozen(at)
-            && self.binds_fit(scope)
-    }
-
-    /// One of its bound attributes with its value.
-    fn bound(&self) -> Option<(&str, &str)> {
-        let name = self.binds.first()?;
-        Some((name, self.subscription.attributes.get(name)?))
-    }
-
-    /// Whether its bound attributes are those of the scope.
-    fn binds_fit(&self, scope: &Scope) -> bool {
-        let own = &self.subscription.attributes;
-        self.binds.iter().all(|name| scope_value(scope, name) == own.get(name).map(String::as_str))
-    }
-}
-
-/// Subscriptions that may take usage of a meter, found by what they bind.
-struct Contest<'a> {
-    /// For each list of bound attributes, the takers by their values, the first to take first.
-    lists: Vec<(&'a [String], ByValues<'a>)>,
-}
-
-/// Subscriptions by the values of what they bind, each with the time in which its plan measures.
-type ByValues<'a> = BTreeMap<Vec<Option<&'a str>>, Vec<(Span, &'a Subscription)>>;
-
-impl<'a> Contest<'a> {
-    fn of(takers: Vec<Taker<'a>>) -> Contest<'a> {
-        let mut lists: Vec<(&'a [String], ByValues<'a>)> = Vec::new();
-        for Taker { subscription, when, binds } in takers {
-            let place = lists.iter().position(|(known, _)| *known == binds).unwrap_or_else(|| {
-                lists.push((binds, BTreeMap::new()));
-                lists.len() - 1
-            });
-            let own = &subscription.attributes;
-            let values = binds.iter().map(|name| own.get(name).map(String::as_str)).collect();
-            lists[place].1.entry(values).or_default().push((when, subscription));
-        }
-        for all in lists.iter_mut().flat_map(|(_, by_values)| by_values.values_mut()) {
-            all.sort_by_key(|(when, one)| (one.start, &one.name, when.start));
-        }
-        Contest { lists }
-    }
-
-    /// The one that takes usage of a scope at a time.
-    fn taker(&self, scope: &Scope, at: Instant) -> Option<&'a Subscription> {
-        let takes =
-            |(when, one): &&(Span, &Subscription)| when.contains(at) && one.serves(at) && !one.is_frozen(at);
-        let first = |(binds, by_values): &(&'a [String], ByValues<'a>)| {
-            let values: Vec<Option<&str>> = binds.iter().map(|name| scope_value(scope, name)).collect();
-            let found = by_values.get(&values)?.iter().find(takes)?;
-            Some((std::cmp::Reverse(binds.len()), found.1))
-        };
-        let found = self.lists.iter().filter_map(first);
-        found.min_by_key(|(binds, one)| (*binds, one.start, &one.name)).map(|(_, one)| one)
-    }
-
-    /// Whether another takes whatever a taker could take, all the time.
-    fn is_beaten(&self, own: &Taker<'_>, within: Span) -> bool {
-        let attributes = &own.subscription.attributes;
-        let values: Vec<_> = own.binds.iter().map(|name| attributes.get(name).map(String::as_str)).collect();
-        let covers = |(when, one): &&(Span, &Subscription)| {
-            let always = one.frozen.is_empty() && one.migrated().is_none();
-            let runs = one.span().intersect(*when);
-            always && runs.is_some_and(|runs| runs.start <= within.start && within.end <= runs.end)
-        };
-        let list = self.lists.iter().find(|(binds, _)| *binds == own.binds);
-        let first =
-            list.and_then(|(_, by_values)| by_values.get(&values)).and_then(|all| all.iter().find(covers));
-        let order = |one: &Subscription| (one.start, one.name.clone());
-        first.is_some_and(|(_, first)| order(first) < order(own.subscription))
-    }
-}
-
 /// Levels that a settlement finds on its way, by subscription and charge.
 #[derive(Default)]
 pub(crate) struct Openings(RefCell<BTreeMap<(String, String), Levels>>);
@@ -364,42 +260,6 @@ impl Openings {
     pub(crate) fn take(&self, subscription: &str, charge: &str) -> Option<Levels> {
         self.0.borrow_mut().remove(&(subscription.to_owned(), charge.to_owned()))
     }
-}
-
-/// Who may take usage of a meter of a product in a period: found once for a settlement.
-#[derive(Default)]
-pub(crate) struct Takers<'a>(RefCell<BTreeMap<TakersKey, Rc<Contest<'a>>>>);
-
-/// Catalogue, product, meter, and the period.
-type TakersKey = (String, String, String, Span);
-
-impl<'a> Takers<'a> {
-    fn get(
-        &self,
-        (catalogue, product, meter, period): (&str, &str, &str, Span),
-        find: impl FnOnce() -> Contest<'a>,
-    ) -> Rc<Contest<'a>> {
-        let key = (catalogue.to_owned(), product.to_owned(), meter.to_owned(), period);
-        self.0.borrow_mut().entry(key).or_insert_with(|| Rc::new(find())).clone()
-    }
-}
-
-/// The subscriptions of the same product whose plan measures the same meter.
-fn takers<'a>(
-    view: &'a dyn View,
-    catalogues: &'a Catalogues,
-    account: &str,
-    subscription: &Subscription,
-    meter: &str,
-    period: Span,
-) -> Contest<'a> {
-    let found = view
-        .subscriptions_since(account, period.start)
-        .into_iter()
-        .filter(|other| other.catalogue == subscription.catalogue && other.product == subscription.product)
-        .filter(|other| other.span().intersect(period).is_some())
-        .flat_map(|other| Taker::of(catalogues, other, meter, period));
-    Contest::of(found.collect())
 }
 
 /// The value of a scope's dimension.
@@ -502,10 +362,6 @@ fn metered<'a>(
         measured.push((group, quantities));
     }
     Ok(measured)
-}
-
-fn is_taken(takers: &Contest<'_>, scope: &Scope, at: Instant, subscription: &Subscription) -> bool {
-    takers.taker(scope, at).is_some_and(|taker| taker.name == subscription.name)
 }
 
 /// Whether a charge has levels that hold on.
@@ -718,76 +574,4 @@ fn parts(meter: &Meter, events: i64, measured: Exact, carried: bool) -> Vec<Stri
         _ => return vec![events],
     };
     vec![format!("{events}: {how}")]
-}
-
-/// The charges of a subscription that measure by a lane and whose bound attributes match a scope.
-fn charges_by_lane<'a>(
-    catalogues: &'a Catalogues,
-    subscription: &'a Subscription,
-    key: &'a LaneKey,
-    scope: &'a Scope,
-    at: Instant,
-) -> impl Iterator<Item = &'a Charge> {
-    let here = subscription.catalogue == key.catalogue && subscription.serves(at);
-    let catalogue = here.then(|| catalogues.in_force(&subscription.catalogue, at)).flatten();
-    let plan = catalogue.and_then(|list| list.plan(subscription.plan_at(at))).map(|(_, plan)| plan);
-    let bound = plan.filter(|plan| {
-        let mut binds = plan.binds.iter();
-        binds.all(|name| scope_value(scope, name) == subscription.attributes.get(name).map(String::as_str))
-    });
-    bound.into_iter().flat_map(|plan| &plan.charges).filter(|charge| {
-        let deck = match &charge.pricing.model {
-            Model::Deck(deck) => Some(deck),
-            _ => None,
-        };
-        charge.modes.contains(&subscription.mode)
-            && charge.measure == Measure::Meter(key.meter.clone())
-            && deck == key.deck.as_ref()
-    })
-}
-
-/// Whether some subscription takes usage of a lane's scope at a moment.
-///
-/// # Errors
-/// There is none, or all that would take it are frozen.
-pub(crate) fn route(
-    view: &dyn View,
-    catalogues: &Catalogues,
-    key: &LaneKey,
-    scope: &Scope,
-    at: Instant,
-) -> Result<(), Problem> {
-    let mut problem = Problem::NoSubscription;
-    for one in view.subscriptions_since(&key.account, at) {
-        if charges_by_lane(catalogues, one, key, scope, at).next().is_some() {
-            if !one.is_frozen(at) {
-                return Ok(());
-            }
-            problem = Problem::Frozen;
-        }
-    }
-    Err(problem)
-}
-
-/// Whether usage of a lane's scope belongs to what was charged under a key.
-pub(crate) fn is_charged_by(
-    view: &dyn View,
-    catalogues: &Catalogues,
-    key: &ChargeKey,
-    lane: &LaneKey,
-    scope: &Scope,
-    segment: Span,
-) -> bool {
-    let Some(subscription) = view.subscription(&lane.account, &key.subscription) else { return false };
-    let at = segment.start;
-    let takers = takers(view, catalogues, &lane.account, subscription, &lane.meter, segment);
-    if !is_taken(&takers, scope, at, subscription) {
-        return false;
-    }
-    let charge =
-        charges_by_lane(catalogues, subscription, lane, scope, at).find(|charge| charge.id == key.charge);
-    charge.is_some_and(|charge| {
-        let deck = matches!(charge.pricing.model, Model::Deck(_));
-        group_and_split(&charge.per, scope, deck) == (key.group.clone(), key.split.clone())
-    })
 }

@@ -177,33 +177,6 @@ impl Subscription {
         within.contains(at).then_some(at)
     }
 
-    /// Whether it is frozen at a moment, and costs nothing then.
-    pub fn is_frozen(&self, at: Instant) -> bool {
-        let begun = self.frozen.partition_point(|span| span.start <= at);
-        begun.checked_sub(1).and_then(|last| self.frozen.get(last)).is_some_and(|span| span.contains(at))
-    }
-
-    /// Ends the time in which it is frozen.
-    pub(crate) fn thaw(&mut self, at: Instant) {
-        if let Some(last) = self.frozen.last_mut().filter(|span| at < span.end) {
-            last.end = at;
-            if last.is_empty() {
-                self.frozen.pop();
-            }
-        }
-    }
-
-    /// The first moment of a span in which it is not frozen.
-    pub(crate) fn first_not_frozen(&self, within: Span) -> Option<Instant> {
-        let mut at = within.start;
-        for span in &self.frozen {
-            if span.contains(at) {
-                at = span.end;
-            }
-        }
-        within.contains(at).then_some(at)
-    }
-
     /// The quantity at a moment, changes of that moment included; zero outside its time.
     pub fn quantity_at(&self, at: Instant) -> i64 {
         if !self.span().contains(at) {
