@@ -3,6 +3,7 @@
 //! Shared by the comparison with the oracle and the invariants. What may be ordered and used follows
 //! from the price lists themselves, so that a new one needs a line in [`world`] and no more.
 
+pub mod check;
 pub mod dice;
 pub mod orders;
 pub mod show;

@@ -1,5 +1,6 @@
 //! One history on both sides, and what they disagree about.
 
+use crate::histories::check::Wrong;
 use crate::histories::show;
 use crate::histories::world::World;
 use farebox_core::account::Account;
@@ -130,31 +131,23 @@ fn movements(statement: Statement) -> Statement {
     statement.into_iter().filter(|(_, value)| std::mem::replace(&mut last, value.clone()) != *value).collect()
 }
 
-/// How the report about a book begins that cannot be run at all.
-pub const BROKEN: &str = "no book:";
-
-/// What the two sides disagree about; `None` where they agree. A panic is no answer either.
-pub fn disagreement(world: &World, lines: &[Line], tally: &mut Tally) -> Option<String> {
-    let compared = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| compare(world, lines, tally)));
-    compared.unwrap_or_else(|panic| {
-        let words = panic.downcast_ref::<String>().cloned();
-        let words = words.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-        Some(format!("panic: {}\n", words.unwrap_or_default()))
-    })
+/// Plays a history on both sides: what was done, and whether they agree.
+pub fn compare(world: &World, lines: &[Line]) -> (Tally, Result<(), Wrong>) {
+    let mut tally = Tally::default();
+    let compared = both(world, lines, &mut tally);
+    (tally, compared)
 }
 
-fn compare(world: &World, lines: &[Line], tally: &mut Tally) -> Option<String> {
-    let last = lines.last()?.at;
+fn both(world: &World, lines: &[Line], tally: &mut Tally) -> Result<(), Wrong> {
+    let Some(last) = lines.last().map(|line| line.at) else { return Ok(()) };
     let until = calendar::cycle_start(&jiff::tz::TimeZone::UTC, Cycle::Month, last);
     let until = calendar::cycle_end(&jiff::tz::TimeZone::UTC, Cycle::Month, until);
     let until = until + jiff::SignedDuration::from_hours(24);
 
     let began = Instant::now();
     let text = show::book(world, lines);
-    let prepared = match prepare::prepare("random.book", text.as_bytes(), &world.folder) {
-        Ok(prepared) => prepared,
-        Err(wrong) => return Some(format!("{BROKEN} {wrong:?}\n")),
-    };
+    let prepared = prepare::prepare("random.book", text.as_bytes(), &world.folder)
+        .map_err(|wrong| Wrong::Broken(format!("{wrong:?}")))?;
     let read = Instant::now();
     let mut run = Run::new(&prepared, Options { threads: 1, ..Options::default() });
     let mut said = Vec::new();
@@ -165,7 +158,7 @@ fn compare(world: &World, lines: &[Line], tally: &mut Tally) -> Option<String> {
         });
     });
     if let Err(wrong) = played.and_then(|()| run.advance(until)) {
-        return Some(format!("{}\n", wrong.found));
+        return Err(Wrong::Fails(format!("{}\n", wrong.found)));
     }
     let engine = Instant::now();
     let zone = calendar::zone(world.zone).expect("a zone");
@@ -213,7 +206,7 @@ fn compare(world: &World, lines: &[Line], tally: &mut Tally) -> Option<String> {
     let more =
         if lines.len() > 24 { format!("  … and {} more\n", lines.len() / 3 - 8) } else { String::new() };
     let report = format!("{}\n{more}", lines[..lines.len().min(24)].join("\n"));
-    (!lines.is_empty()).then_some(report)
+    if lines.is_empty() { Ok(()) } else { Err(Wrong::Fails(report)) }
 }
 
 fn compare_charges(report: &mut String, account: &str, ours: Charges, theirs: &Charges) {

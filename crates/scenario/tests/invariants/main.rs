@@ -1,7 +1,12 @@
 //! The invariants of the design, on random books.
 //!
 //! A history is made twice or more: with usage on time, late, repeated, shuffled. What must not
-//! depend on that is compared.
+//! depend on that is compared. Here on usage of one price list; on whole histories over all price
+//! lists in `whole`.
+
+#[path = "../histories/mod.rs"]
+mod histories;
+mod whole;
 
 use farebox_core::account::{Account, Group};
 use farebox_core::bill::{ChargeKey, LineKind};
@@ -153,9 +158,10 @@ fn check_account(account: &Account) {
     for bill in account.bills.values() {
         let sum = bill.lines.iter().fold(Amount::ZERO, |sum, line| sum.add(line.amount).unwrap());
         assert_eq!(sum, bill.sum, "{}", bill.id);
-        assert_eq!(sum, bill.posted, "an issued bill's lines sum to its total: {}", bill.id);
+        if bill.issued.is_some() {
+            assert_eq!(sum, bill.posted, "an issued bill's lines sum to its total: {}", bill.id);
+        }
         assert_eq!(bill.posted, bill.posted.round_to_minor(account.head.currency));
-        assert!(bill.issued.is_some());
         for line in &bill.lines {
             assert_eq!(line.list.sub(line.discount).unwrap(), line.amount, "{}", line.id);
             assert!(line.kind == LineKind::Rounding || !line.explanation.is_empty(), "{}", line.id);
