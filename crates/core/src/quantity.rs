@@ -11,6 +11,7 @@ use crate::catalog::{Aggregate, Charge, Held, HeldBy, Measure, Meter, Model, Mon
 use crate::engine::{Catalogues, Refusal};
 use crate::metering::{Aggregated, Counter, DeckCount, Lane, LaneKey, Problem, Scope};
 use crate::money::{Exact, OutOfRange};
+use crate::package::Draws;
 use crate::settlement::{Context, Stretch};
 use crate::subscription::{self, Subscription};
 use std::cell::RefCell;
@@ -42,6 +43,10 @@ pub(crate) struct Quantities {
     pub days: Option<Span>,
     /// The calls, under a rate deck.
     pub deck: Option<DeckCount>,
+    /// What each split drew from packages; not among the totals any longer.
+    pub drawn: BTreeMap<Split, Draws>,
+    /// Units drawn from packages that tiers count all the same.
+    pub covered: Exact,
 }
 
 /// The quantities of each group, one for each stretch.
@@ -91,6 +96,8 @@ fn fixed(subscription: &Subscription, stretches: &[Stretch<'_>]) -> Vec<Quantiti
             parts: Vec::new(),
             days: None,
             deck: None,
+            drawn: BTreeMap::new(),
+            covered: Exact::ZERO,
         }
     };
     stretches.iter().enumerate().map(|(index, stretch)| quantity(index, stretch)).collect()
@@ -179,6 +186,8 @@ fn held(subscription: &Subscription, stretches: &[Stretch<'_>]) -> Result<Vec<Qu
             parts,
             days,
             deck: None,
+            drawn: BTreeMap::new(),
+            covered: Exact::ZERO,
         });
     }
     Ok(quantities)
@@ -241,6 +250,8 @@ fn nothing(subscription: &Subscription, stretch: &Stretch<'_>) -> Quantities {
         parts: Vec::new(),
         days: None,
         deck: None,
+        drawn: BTreeMap::new(),
+        covered: Exact::ZERO,
     }
 }
 
@@ -260,11 +271,11 @@ impl<'a> Taker<'a> {
     ) -> Option<Taker<'a>> {
         let catalogue = catalogues.in_force(&subscription.catalogue, subscription.start.max(period.start))?;
         let (_, plan) = catalogue.plan(&subscription.plan)?;
-        let measures = plan.charges.iter().any(|charge| {
+        let charge = plan.charges.iter().find(|charge| {
             let by = matches!(&charge.measure, Measure::Meter(known) if known == meter);
             by && charge.modes.contains(&subscription.mode)
-        });
-        measures.then_some(Taker { subscription, binds: &plan.binds })
+        })?;
+        Some(Taker { subscription, binds: charge.binds(plan) })
     }
 
     /// Whether it runs then, is not frozen, and its bound attributes are those of the scope.
@@ -569,6 +580,8 @@ fn quantities_of(
                 Aggregated::Deck(count) => Some(count),
                 _ => None,
             }),
+            drawn: BTreeMap::new(),
+            covered: Exact::ZERO,
         });
     }
     Ok(quantities)
@@ -615,11 +628,12 @@ fn charges_by_lane<'a>(
     let here = subscription.catalogue == key.catalogue && subscription.span().contains(at);
     let catalogue = here.then(|| catalogues.in_force(&subscription.catalogue, at)).flatten();
     let plan = catalogue.and_then(|list| list.plan(&subscription.plan)).map(|(_, plan)| plan);
-    let bound = plan.filter(|plan| {
-        let mut binds = plan.binds.iter();
+    let charges = plan.into_iter().flat_map(|plan| plan.charges.iter().map(move |charge| (plan, charge)));
+    let bound = charges.filter(|(plan, charge)| {
+        let mut binds = charge.binds(plan).iter();
         binds.all(|name| scope_value(scope, name) == subscription.attributes.get(name).map(String::as_str))
     });
-    bound.into_iter().flat_map(|plan| &plan.charges).filter(|charge| {
+    bound.map(|(_, charge)| charge).filter(|charge| {
         let deck = match &charge.pricing.model {
             Model::Deck(deck) => Some(deck),
             _ => None,

@@ -13,6 +13,7 @@ use crate::engine::{Catalogues, Refusal};
 use crate::explain::{self, Wording};
 use crate::metering::Metering;
 use crate::money::{Amount, Currency, Exact, OutOfRange};
+use crate::package::Draws;
 use crate::quantity::{self, Quantities};
 use crate::rating::{self, Increment, Step};
 use crate::subscription::{Progress, Subscription};
@@ -20,10 +21,15 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 mod between;
+mod draw;
 mod line;
+mod price;
 
 pub(crate) use between::between;
+pub(crate) use draw::Allotted;
 use line::{difference, reversal};
+pub(crate) use price::{best_net, best_percent};
+use price::{discounted, share_out};
 
 /// Everything that a settlement reads.
 pub(crate) struct Context<'a> {
@@ -35,6 +41,8 @@ pub(crate) struct Context<'a> {
     pub at: Instant,
     /// Who may take which usage.
     pub takers: quantity::Takers<'a>,
+    /// Where packages cut time.
+    pub cuts: draw::Cuts,
 }
 
 /// Up to when a charge is settled, and from when it must be rated again.
@@ -71,6 +79,7 @@ struct Should<'a> {
     stretch: &'a Stretch<'a>,
     quantity: Exact,
     free: Exact,
+    drawn: Draws,
     list: Amount,
     amount: Amount,
     unit_price: Option<Exact>,
@@ -94,33 +103,92 @@ impl Should<'_> {
     }
 }
 
-/// Settles what is due at `context.at`. `late_from`: the earliest time of usage counted since the
-/// last settlement. Line ids are numbered from `first_line` under `bill_id`.
-pub(crate) fn settle(
-    context: &Context<'_>,
-    late_from: Option<Instant>,
+/// What a settlement comes to.
+pub(crate) struct Settled {
+    pub lines: Vec<Line>,
+    pub marks: Vec<Mark>,
+    pub drawn: Allotted,
+}
+
+/// A charge that is settled now.
+struct Task<'a> {
+    context: &'a Context<'a>,
+    subscription: &'a Subscription,
+    charge: String,
+    work: Work,
+    jobs: Vec<Job<'a>>,
+    /// It is not due yet: what must be rated again is remembered until it is.
+    waits: bool,
+}
+
+/// An accumulation of a charge that is settled now.
+struct Job<'a> {
+    part: Part,
+    stretches: Vec<Stretch<'a>>,
+    groups: Vec<(quantity::Group, Vec<Quantities>)>,
+    /// What was charged for it and drawn by it before, as far as it is looked at.
+    charged: BTreeMap<ChargeKey, Charged>,
+}
+
+/// From when charges must be rated again besides: by account, subscription and charge.
+type Forced = BTreeMap<(String, String, String), Instant>;
+
+/// Settles what is due for a payer and its members: first all quantities are measured, then they
+/// draw from packages, then what is left is rated. `late`: the earliest time of usage counted since
+/// the last settlement. Line ids are numbered from `first_line` under `bill_id`.
+pub(crate) fn settle<'a>(
+    contexts: &'a [Context<'a>],
+    late: &BTreeMap<String, Instant>,
     bill_id: &str,
     first_line: usize,
-) -> Result<(Vec<Line>, Vec<Mark>), Refusal> {
+) -> Result<Settled, Refusal> {
+    let mut forced = Forced::new();
+    let (tasks, drawn) = loop {
+        let mut tasks = Vec::new();
+        for context in contexts {
+            tasks_of(context, late.get(&context.account.id).copied(), &forced, &mut tasks)?;
+        }
+        match draw::allot(contexts, &mut tasks, &forced)? {
+            draw::Outcome::Done(drawn) => break (tasks, drawn),
+            // Freed units are first credited to charges that are not looked at yet.
+            draw::Outcome::Again(more) => forced.extend(more),
+        }
+    };
     let mut lines = Vec::new();
     let mut marks = Vec::new();
+    for task in &tasks {
+        let mut progress = None;
+        for job in &task.jobs {
+            let mut post = |line| {
+                lines.push(Line { id: format!("{bill_id}-{}", first_line + lines.len()), ..line });
+            };
+            let units = settle_job(task, job, &mut post)?;
+            let period = job.part.period;
+            progress =
+                (period.end > task.context.at).then_some(Progress { accumulation: period.start, units });
+        }
+        marks.push(task.mark(progress));
+    }
+    Ok(Settled { lines, marks, drawn })
+}
+
+/// The charges of an account that are settled now, measured.
+fn tasks_of<'a>(
+    context: &'a Context<'a>,
+    late_from: Option<Instant>,
+    forced: &Forced,
+    tasks: &mut Vec<Task<'a>>,
+) -> Result<(), Refusal> {
     for name in context.view.subscriptions(&context.account.id) {
         let Some(subscription) = context.view.subscription(&context.account.id, &name) else { continue };
-        for (charge_id, zone, cycle) in charges_of(context.catalogues, subscription) {
-            let work = Work::of(subscription, &charge_id, late_from);
+        for (charge, zone, cycle) in charges_of(context.catalogues, subscription) {
+            let again = forced.get(&(context.account.id.clone(), name.clone(), charge.clone())).copied();
+            let work = Work::of(subscription, &charge, late_from.into_iter().chain(again).min());
             let due = zone.cycle(cycle, context.at).start == context.at;
+            let mut jobs = Vec::new();
             if !due || work.nothing_until(context.at, subscription) {
-                // Remember late usage until the charge's own settlement comes.
-                if let (false, Some(recheck)) = (due, work.recheck) {
-                    let progress = subscription.progress.get(&charge_id).cloned();
-                    let account = &context.account.id;
-                    marks.push(work.mark(
-                        account,
-                        subscription,
-                        &charge_id,
-                        (work.settled, Some(recheck)),
-                        progress,
-                    ));
+                if !due && work.recheck.is_some() {
+                    tasks.push(Task { context, subscription, charge, work, jobs, waits: true });
                 }
                 continue;
             }
@@ -131,27 +199,54 @@ pub(crate) fn settle(
                 // What was charged past an end that lies in the past is given back.
                 until = until.max(work.settled);
             }
-            let mut progress = None;
             while at < until {
-                let Some(period) = accumulation(context.catalogues, subscription, &charge_id, at) else {
-                    break;
-                };
-                let part = Part::of(context, subscription, &charge_id, period, &work);
-                let mut post = |line| {
-                    lines.push(Line { id: format!("{bill_id}-{}", first_line + lines.len()), ..line });
-                };
-                let units =
-                    settle_accumulation(context, subscription, &charge_id, &part, work.settled, &mut post)?;
-                progress =
-                    (period.end > context.at).then_some(Progress { accumulation: period.start, units });
+                let Some(period) = accumulation(context.catalogues, subscription, &charge, at) else { break };
+                let part = Part::of(context, subscription, &charge, period, &work);
+                jobs.push(Job::measured(context, subscription, &charge, part)?);
                 at = period.end;
             }
-            let settled = context.at.max(work.settled);
-            let account = &context.account.id;
-            marks.push(work.mark(account, subscription, &charge_id, (settled, None), progress));
+            tasks.push(Task { context, subscription, charge, work, jobs, waits: false });
         }
     }
-    Ok((lines, marks))
+    Ok(())
+}
+
+impl Task<'_> {
+    /// How far the charge is settled after it.
+    fn mark(&self, progress: Option<Progress>) -> Mark {
+        let Task { context, subscription, charge, work, waits, .. } = self;
+        Mark {
+            account: context.account.id.clone(),
+            subscription: subscription.name.clone(),
+            charge: charge.clone(),
+            settled: if *waits { work.settled } else { context.at.max(work.settled) },
+            recheck: work.recheck.filter(|_| *waits),
+            progress: if *waits { subscription.progress.get(charge).cloned() } else { progress },
+        }
+    }
+}
+
+impl<'a> Job<'a> {
+    fn measured(
+        context: &'a Context<'a>,
+        subscription: &'a Subscription,
+        charge: &str,
+        part: Part,
+    ) -> Result<Job<'a>, Refusal> {
+        let stretches = stretches(context, subscription, charge, &part);
+        let groups = quantity::measure(context, subscription, &stretches, part.period, &part.before)?;
+        let whole = part.from == part.period.start;
+        let draws = || stretches.iter().any(|stretch| draw::may_draw(context, stretch));
+        let charged = if whole || draws() {
+            // Of what is new, a session may have drawn from packages already.
+            let (account, start) = (&context.account.id, part.period.start);
+            let from = if whole { Instant::MIN } else { part.from };
+            context.view.charged_since(account, &subscription.name, charge, start, from)
+        } else {
+            Vec::new()
+        };
+        Ok(Job { part, stretches, groups, charged: charged.into_iter().collect() })
+    }
 }
 
 /// How far a charge is settled.
@@ -170,24 +265,6 @@ impl Work {
 
     fn nothing_until(&self, at: Instant, subscription: &Subscription) -> bool {
         self.recheck.is_none() && (self.settled >= at || self.settled >= subscription.charged_span().end)
-    }
-
-    fn mark(
-        &self,
-        account: &str,
-        subscription: &Subscription,
-        charge: &str,
-        (settled, recheck): (Instant, Option<Instant>),
-        progress: Option<Progress>,
-    ) -> Mark {
-        Mark {
-            account: account.to_owned(),
-            subscription: subscription.name.clone(),
-            charge: charge.to_owned(),
-            settled,
-            recheck,
-            progress,
-        }
     }
 }
 
@@ -300,7 +377,8 @@ impl Part {
         let mut cuts = versions
             .filter_map(|version| version.effective)
             .chain(agreed.flat_map(|price| [price.valid.start, price.valid.end]));
-        if !adds_up || cuts.any(inside) {
+        let counts_all = known.is_some_and(|(.., charge)| charge.tiers_count_all);
+        if !adds_up || counts_all || cuts.any(inside) {
             return whole;
         }
         Part { period, from: work.settled, before: progress.units.clone() }
@@ -318,41 +396,21 @@ fn agreed<'a>(
 }
 
 /// Posts the difference for an accumulation; answers the units it has come to, by group.
-fn settle_accumulation(
-    context: &Context<'_>,
-    subscription: &Subscription,
-    charge_id: &str,
-    part: &Part,
-    settled: Instant,
-    post: &mut dyn FnMut(Line),
-) -> Result<Units, Refusal> {
-    let period = part.period;
-    let stretches = stretches(context, subscription, charge_id, part);
-    let (should, units) = what_it_should_be(context, subscription, &stretches, part)?;
-    if part.from > period.start {
-        // What is new was never charged.
-        for (key, should) in &should {
-            if let Some(line) = difference(context, key, should, &Charged::default(), false)? {
-                post(line);
-            }
-        }
-        return Ok(units);
-    }
-    let mut charged: BTreeMap<ChargeKey, Charged> = context
-        .view
-        .charged(&context.account.id, &subscription.name, charge_id, period.start)
-        .into_iter()
-        .collect();
+fn settle_job(task: &Task<'_>, job: &Job<'_>, post: &mut dyn FnMut(Line)) -> Result<Units, Refusal> {
+    let (context, subscription) = (task.context, task.subscription);
+    let (should, units) = what_it_should_be(context, subscription, job)?;
+    let mut charged: BTreeMap<&ChargeKey, &Charged> = job.charged.iter().collect();
+    let nothing = Charged::default();
     for (key, should) in &should {
-        let before = charged.remove(key).unwrap_or_default();
-        let late = should.stretch.cycle.end <= settled;
-        if let Some(line) = difference(context, key, should, &before, late)? {
+        let before = charged.remove(key).unwrap_or(&nothing);
+        let late = should.stretch.cycle.end <= task.work.settled;
+        if let Some(line) = difference(context, key, should, before, late)? {
             post(line);
         }
     }
     // What was charged for stretches that are no more, such as after a removal in the past.
     for (key, before) in charged {
-        if let Some(line) = reversal(context, subscription, &key, &before)? {
+        if let Some(line) = reversal(context, subscription, key, before)? {
             post(line);
         }
     }
@@ -375,6 +433,7 @@ fn stretches<'a>(
         .versions(&subscription.catalogue)
         .filter_map(|version| version.effective)
         .collect();
+    cuts.extend(draw::cuts(context, subscription, charge_id, active));
     cuts.extend(agreed.clone().flat_map(|price| [price.valid.start, price.valid.end]));
     // Usage is charged up to a freeze and from its end on. Of units held, the days are the cut.
     let metered = |at| {
@@ -418,23 +477,21 @@ fn stretches<'a>(
 fn what_it_should_be<'a>(
     context: &Context<'_>,
     subscription: &Subscription,
-    stretches: &'a [Stretch<'a>],
-    part: &Part,
+    job: &'a Job<'_>,
 ) -> Result<(BTreeMap<ChargeKey, Should<'a>>, Units), Refusal> {
-    let period = part.period;
+    let (part, period, stretches) = (&job.part, job.part.period, job.stretches.as_slice());
     let mut should = BTreeMap::new();
     let mut units = part.before.clone();
     let Some(first) = stretches.first() else { return Ok((should, units)) };
     let closed = context.at >= period.end.min(subscription.charged_span().end);
-    let groups = quantity::measure(context, subscription, stretches, period, &part.before)?;
-    for (group, quantities) in groups {
-        let before = part.before.get(&group).copied().unwrap_or(Exact::ZERO);
+    for (group, quantities) in &job.groups {
+        let before = part.before.get(group).copied().unwrap_or(Exact::ZERO);
         let total = quantities.iter().try_fold(before, |sum, quantity| sum.add(quantity.total))?;
         units.insert(group.clone(), total);
         let charges = if matches!(first.charge.pricing.model, Model::Deck(_)) {
-            deck_charges(stretches, &group, &quantities)?
+            deck_charges(stretches, group, quantities)?
         } else {
-            model_charges(stretches, &quantities, before, closed)?
+            model_charges(stretches, quantities, before, closed)?
         };
         let steps: Steps<'_> = stretches
             .iter()
@@ -442,7 +499,7 @@ fn what_it_should_be<'a>(
             .filter_map(|(stretch, (list, _))| Some((stretch, (*list)?)))
             .collect();
         for (index, ((stretch, at_stretch), (list, agreed))) in
-            stretches.iter().zip(&quantities).zip(&charges).enumerate()
+            stretches.iter().zip(quantities).zip(&charges).enumerate()
         {
             let Some(list) = *list else { continue };
             let whole =
@@ -452,14 +509,8 @@ fn what_it_should_be<'a>(
             for (split, share) in shares {
                 let part = at_stretch.splits.get(&split).copied().unwrap_or(whole);
                 let shared = at_stretch.splits.len() > 1 && !whole.is_zero();
-                let key = ChargeKey {
-                    subscription: subscription.name.clone(),
-                    charge: stretch.charge.id.clone(),
-                    accumulation: period.start,
-                    start: stretch.span.start,
-                    group: group.clone(),
-                    split,
-                };
+                let drawn = at_stretch.drawn.get(&split).cloned().unwrap_or_default();
+                let key = key_of(subscription, stretch, period, group, split);
                 let unit_price = match (&stretch.charge.pricing.model, &stretch.agreed) {
                     (_, Some(Pricing { model: Model::PerUnit(price), .. })) if net.is_agreed => Some(*price),
                     (Model::PerUnit(price), _) => Some(*price),
@@ -481,6 +532,7 @@ fn what_it_should_be<'a>(
                         stretch,
                         quantity: share.charged.mul(at_stretch.units_per_price)?,
                         free: share.free.mul(at_stretch.units_per_price)?,
+                        drawn,
                         list: share.list,
                         amount: share.amount,
                         unit_price,
@@ -501,6 +553,24 @@ fn what_it_should_be<'a>(
     Ok((should, units))
 }
 
+/// The key of a split of a group in a stretch.
+fn key_of(
+    subscription: &Subscription,
+    stretch: &Stretch<'_>,
+    period: Span,
+    group: &quantity::Group,
+    split: Split,
+) -> ChargeKey {
+    ChargeKey {
+        subscription: subscription.name.clone(),
+        charge: stretch.charge.id.clone(),
+        accumulation: period.start,
+        start: stretch.span.start,
+        group: group.clone(),
+        split,
+    }
+}
+
 /// For each stretch the charge at list prices and, where there are any, at negotiated ones.
 type Charges = Vec<(Option<Increment>, Option<Increment>)>;
 
@@ -514,8 +584,13 @@ fn model_charges(
     let rate = |agreed: bool| -> Result<Vec<Increment>, OutOfRange> {
         let priced = stretches.iter().map(|stretch| price(stretch, agreed));
         // What was charged before counts as a step of its own, which nobody is charged again.
-        let earlier = priced.clone().next().map(|pricing| Step { quantity: before, pricing });
-        let steps = quantities.iter().zip(priced).map(|(at, pricing)| Step { quantity: at.total, pricing });
+        let earlier =
+            priced.clone().next().map(|pricing| Step { quantity: before, covered: Exact::ZERO, pricing });
+        let steps = quantities.iter().zip(priced).map(|(at, pricing)| Step {
+            quantity: at.total,
+            covered: at.covered,
+            pricing,
+        });
         let steps: Vec<Step<'_>> = earlier.into_iter().chain(steps).collect();
         let mut increments = rating::rate(&steps, closed)?;
         increments.drain(..increments.len().min(1));
@@ -556,116 +631,17 @@ fn deck_charges(
             amount = amount.add(first)?.add(next)?;
         }
         let zero = Exact::ZERO;
-        Ok((Some(Increment { amount, before: zero, charged: at.total, free: zero, adjusted: zero }), None))
+        Ok((
+            Some(Increment {
+                amount,
+                charged: at.total,
+                before: zero,
+                covered: zero,
+                free: zero,
+                adjusted: zero,
+            }),
+            None,
+        ))
     };
     stretches.iter().zip(quantities).map(charge).collect()
-}
-
-/// A charge after discounts.
-pub(crate) struct Net {
-    pub amount: Exact,
-    pub is_agreed: bool,
-    /// The discount's name, if there is one.
-    pub reason: Option<String>,
-}
-
-/// The best single discount (R-MON-2): the negotiated price, or the best percentage in force at
-/// the settlement of the stretch, on the unrounded price.
-fn discounted(
-    context: &Context<'_>,
-    subscription: &Subscription,
-    stretch: &Stretch<'_>,
-    list: &Increment,
-    agreed: Option<&Increment>,
-) -> Result<Net, OutOfRange> {
-    let agreed = agreed.filter(|_| stretch.agreed.is_some()).map(|agreed| agreed.amount);
-    // A settlement comes before what is granted at its very moment, and after what ends at it.
-    let settled = stretch.cycle.end;
-    let in_force = |valid: Span| valid.start < settled && settled < valid.end;
-    let percent = best_percent(context.view, context.account, &subscription.plan, stretch.charge, in_force);
-    best_net(list.amount, agreed, percent)
-}
-
-/// The best single discount on a list amount (R-MON-2): a negotiated amount, or a percentage.
-pub(crate) fn best_net(
-    list: Exact,
-    agreed: Option<Exact>,
-    percent: Option<Exact>,
-) -> Result<Net, OutOfRange> {
-    let mut best = match agreed {
-        Some(amount) => Net { amount, is_agreed: true, reason: Some("negotiated price".to_owned()) },
-        None => Net { amount: list, is_agreed: false, reason: None },
-    };
-    if let Some(percent) = percent {
-        let hundred = Exact::whole(100);
-        let amount = list.mul(hundred.sub(percent)?)?.div(hundred)?;
-        let better = if list.is_negative() { amount > best.amount } else { amount < best.amount };
-        if better || (!best.is_agreed && amount != best.amount) {
-            best = Net { amount, is_agreed: false, reason: Some(format!("{percent} % commercial discount")) };
-        }
-    }
-    Ok(best)
-}
-
-/// The highest percentage on a charge, of those in force: of the account, or of the account that
-/// pays for it. A vendor grants a discount to the contract, which the master holds (R-ORG-1).
-pub(crate) fn best_percent(
-    view: &dyn View,
-    account: &AccountHead,
-    plan: &str,
-    charge: &Charge,
-    in_force: impl Fn(Span) -> bool,
-) -> Option<Exact> {
-    if !charge.discountable {
-        return None;
-    }
-    let master = account.payer.as_deref().and_then(|payer| view.account(payer));
-    [Some(account), master]
-        .into_iter()
-        .flatten()
-        .flat_map(|holder| &holder.discounts)
-        .filter(|discount| in_force(discount.valid))
-        .filter(|discount| discount.plan.as_deref().is_none_or(|only| only == plan))
-        .filter(|discount| discount.charge.as_deref().is_none_or(|only| only == charge.id))
-        .map(|discount| discount.percent)
-        .max()
-}
-
-/// One split's part of a stretch.
-struct Share {
-    charged: Exact,
-    free: Exact,
-    list: Amount,
-    amount: Amount,
-}
-
-/// Shares a stretch's charge out by quantity. The last share takes what quantising left, so that
-/// a split never loses or makes a cent.
-fn share_out(list: &Increment, net: Exact, at: &Quantities) -> Result<Vec<(Split, Share)>, OutOfRange> {
-    let (list_total, net_total) = (Amount::quantise(list.amount)?, Amount::quantise(net)?);
-    let weight = at.splits.values().try_fold(Exact::ZERO, |sum, quantity| sum.add(*quantity))?;
-    let mut shares = Vec::with_capacity(at.splits.len());
-    let (mut list_left, mut net_left) = (list_total, net_total);
-    let (mut charged_left, mut free_left) = (list.charged, list.free);
-    for (index, (split, quantity)) in at.splits.iter().enumerate() {
-        let last = index + 1 == at.splits.len();
-        // The fraction first: a quantity times a quantity would soon be too large.
-        let fraction = if weight.is_zero() { Exact::ZERO } else { quantity.div(weight)? };
-        let share = if last {
-            Share { charged: charged_left, free: free_left, list: list_left, amount: net_left }
-        } else {
-            Share {
-                charged: list.charged.mul(fraction)?,
-                free: list.free.mul(fraction)?,
-                list: Amount::quantise(list_total.exact().mul(fraction)?)?,
-                amount: Amount::quantise(net_total.exact().mul(fraction)?)?,
-            }
-        };
-        list_left = list_left.sub(share.list)?;
-        net_left = net_left.sub(share.amount)?;
-        charged_left = charged_left.sub(share.charged)?;
-        free_left = free_left.sub(share.free)?;
-        shares.push((split.clone(), share));
-    }
-    Ok(shares)
 }

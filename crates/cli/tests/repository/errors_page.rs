@@ -4,7 +4,7 @@
 use crate::common::{files_below, root, text};
 use farebox_core::calendar::{Instant, Zone};
 use farebox_core::catalog::Mode;
-use farebox_core::engine::{OrderRefusal, REFUSAL_CODES, Refusal, budgets, licences, lifecycle};
+use farebox_core::engine::{OrderRefusal, REFUSAL_CODES, Refusal, budgets, licences, lifecycle, packages};
 use farebox_core::metering::Problem;
 use farebox_core::money::{Amount, Currency, Exact};
 use std::collections::{BTreeMap, BTreeSet};
@@ -98,10 +98,26 @@ fn refusals() -> Vec<Refusal> {
         budgets::Refusal::UnknownProduct { product: "phone".into(), known: names(&["phones"]) },
     ];
     let budgets = budgets.map(Refusal::Budgets);
+    let packages = [
+        packages::Refusal::BelowMinimum {
+            plan: "minutes-add-on".into(),
+            unit: "minute".into(),
+            minimum: 5000,
+            wished: 4999,
+        },
+        packages::Refusal::NoPackage(name()),
+        packages::Refusal::NotAMember {
+            owner: "acme".into(),
+            account: "globex".into(),
+            members: names(&["acme-sales", "acme-support"]),
+        },
+    ];
+    let packages = packages.map(Refusal::Packages);
     others
         .into_iter()
         .chain(orders.map(Refusal::Order))
         .chain(budgets)
+        .chain(packages)
         .chain(licence_refusals(at))
         .chain(lifecycle_refusals(at))
         .collect()

@@ -3,7 +3,7 @@
 //! Everything that time brings about is a command with its moment passed in, issued by a schedule:
 //! a test clock can run a year in a second.
 
-use super::{Catalogues, Desk, Fact, Refusal, lifecycle, money};
+use super::{Catalogues, Desk, Fact, Refusal, lifecycle, money, packages};
 use crate::account::View;
 use crate::calendar::{Cycle, Instant};
 use crate::settlement;
@@ -18,6 +18,8 @@ pub enum Duty {
     Terms,
     /// Charges are settled and paid, the bill of a month that ended is issued.
     Charges,
+    /// Buckets of packages open, and what is left of them expires.
+    Packages,
     /// What was paid for terms is recognised as earned.
     Recognition,
     /// Arrears begin, grace and retention end.
@@ -26,7 +28,8 @@ pub enum Duty {
 
 impl Duty {
     /// All, in order.
-    pub const ALL: [Duty; 5] = [Duty::Holds, Duty::Terms, Duty::Charges, Duty::Recognition, Duty::Lifecycle];
+    pub const ALL: [Duty; 6] =
+        [Duty::Holds, Duty::Terms, Duty::Charges, Duty::Packages, Duty::Recognition, Duty::Lifecycle];
 }
 
 /// A moment, and how much of what time does then is done.
@@ -55,6 +58,7 @@ pub fn next_due(
         let from = if duty > after.done { after.at } else { just_after(after.at) };
         let at = match duty {
             Duty::Charges => charges_due(view, catalogues, payer, from, late),
+            Duty::Packages => packages::next_due(view, catalogues, payer, from),
             Duty::Lifecycle => lifecycle::next_due(view, catalogues, payer, from),
             Duty::Holds | Duty::Terms | Duty::Recognition => None,
         };
@@ -67,6 +71,7 @@ pub fn next_due(
 pub(super) fn decide(desk: &Desk<'_>, duty: Duty, late: &Late) -> Result<Vec<Fact>, Refusal> {
     match duty {
         Duty::Charges => money::settle(desk, late),
+        Duty::Packages => packages::follow(desk),
         Duty::Lifecycle => lifecycle::run(desk),
         Duty::Holds | Duty::Terms | Duty::Recognition => Ok(Vec::new()),
     }

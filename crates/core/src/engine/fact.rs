@@ -182,6 +182,7 @@ impl Group {
                     licences: BTreeMap::new(),
                     lifecycle: Lifecycle::default(),
                     history: Vec::new(),
+                    packages: Default::default(),
                 };
                 self.accounts.insert(head.id.clone(), account);
             }
@@ -339,6 +340,11 @@ fn book_line(account: &mut Account, line: &Line) -> Result<(), ApplyError> {
     charged.amount = charged.amount.add(line.amount)?;
     charged.period = Some(line.period);
     charged.unit.clone_from(&line.unit);
+    for draw in &line.drawn {
+        let shown = charged.shown.entry(draw.bucket.clone()).or_default();
+        *shown = shown.add(draw.units)?;
+    }
+    charged.shown.retain(|_, units| !units.is_zero());
     if charged.line.is_empty() {
         charged.line.clone_from(&line.id);
     }

@@ -314,7 +314,8 @@ pub fn costs(
         return Ok(Amount::ZERO);
     };
     let takers = Default::default();
-    let context = Context { view, catalogues, metering, account: head, at: within.end, takers };
+    let cuts = Default::default();
+    let context = Context { view, catalogues, metering, account: head, at: within.end, takers, cuts };
     settlement::between(&context, one, within)
 }
 

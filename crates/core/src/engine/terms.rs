@@ -93,7 +93,7 @@ impl Desk<'_> {
         let months = if charge.measure == Measure::Term { bought.months.unwrap_or(1) } else { 1 };
         let units = Exact::whole(bought.quantity.into()).mul(Exact::whole(months.into()))?;
         let rate = |pricing: &Pricing| -> Result<_, OutOfRange> {
-            Ok(rating::rate(&[Step { quantity: units, pricing }], true)?[0])
+            Ok(rating::rate(&[Step { quantity: units, covered: Exact::ZERO, pricing }], true)?[0])
         };
         let list = rate(&charge.pricing)?;
         let agreed = self.account.prices.iter().rev().find(|price| {
@@ -180,6 +180,7 @@ impl Desk<'_> {
             quantity: Exact::ZERO,
             unit: plan.unit.clone(),
             free: Exact::ZERO,
+            drawn: Vec::new(),
             unit_price: None,
             basis: PriceBasis { per: plan.unit.clone(), units: Exact::ONE, model: "refund" },
             list: Amount::ZERO,
