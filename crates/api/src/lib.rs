@@ -97,6 +97,19 @@ pub struct Catalogue {
     pub hash: String,
 }
 
+/// Units drawn from a package.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PackageDraw {
+    /// `ACCOUNT/SUBSCRIPTION/GRANT/NUMBER`.
+    pub bucket: String,
+    /// Its title.
+    pub title: String,
+    /// Units; below zero: given back.
+    pub quantity: String,
+    /// The end of the time that it serves.
+    pub until: String,
+}
+
 /// A line of a bill.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Line {
@@ -144,8 +157,8 @@ pub struct Line {
     pub tags: BTreeMap<String, String>,
     /// What the charge accumulates per, such as a number; under a rate deck the prefix.
     pub group: BTreeMap<String, String>,
-    /// The package drawn from.
-    pub package: Option<String>,
+    /// What the usage drew from packages, besides.
+    pub packages: Vec<PackageDraw>,
     /// The price list; `null` for rounding.
     pub catalogue: Option<Catalogue>,
     /// The rules behind it.
@@ -232,7 +245,16 @@ pub fn line(currency: Currency, line: &bill::Line) -> Line {
         application: split.application,
         tags: split.tags,
         group: key.map(|key| key.group.clone()).unwrap_or_default(),
-        package: None,
+        packages: line
+            .drawn
+            .iter()
+            .map(|draw| PackageDraw {
+                bucket: draw.bucket.clone(),
+                title: draw.title.clone(),
+                quantity: draw.units.decimal(0),
+                until: moment(draw.until),
+            })
+            .collect(),
         catalogue: line.catalogue.as_ref().map(|list| Catalogue {
             id: list.id.clone(),
             version: list.version.clone(),

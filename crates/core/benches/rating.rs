@@ -28,6 +28,11 @@ fn charge(id: &str, meter: &str, settle: Cycle, accumulate: Cycle, model: Model)
         per: Vec::new(),
         settle: Settle::Each(settle),
         pricing: Pricing { model, free: Exact::ZERO, minimum: None, maximum: None },
+        draws: true,
+        past_package: PastPackage::Charge,
+        tiers_count_all: false,
+        takes_all: false,
+        concurrency: None,
         discountable: true,
         rules: Vec::new(),
     }

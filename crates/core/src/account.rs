@@ -11,6 +11,7 @@ use crate::licence::Application;
 use crate::lifecycle::{Lifecycle, Step};
 use crate::money::{Amount, Currency, Exact};
 use crate::notice::Notice;
+use crate::package::{Bucket, Packages, Share, Units};
 use crate::roster::{Rhythm, Roster};
 use crate::subscription::Subscription;
 use crate::term::{Agenda, Deferral, DeferralKey};
@@ -110,6 +111,17 @@ pub trait View {
         subscription: &str,
         charge: &str,
         accumulation: Instant,
+    ) -> Vec<(ChargeKey, Charged)> {
+        self.charged_since(account, subscription, charge, accumulation, Instant::MIN)
+    }
+    /// The same, of stretches that start at a moment or later.
+    fn charged_since(
+        &self,
+        account: &str,
+        subscription: &str,
+        charge: &str,
+        accumulation: Instant,
+        from: Instant,
     ) -> Vec<(ChargeKey, Charged)>;
     /// The bill of the month that starts then.
     fn bill(&self, account: &str, month: Instant) -> Option<BillHead>;
@@ -147,6 +159,32 @@ pub trait View {
     fn term_due(&self, account: &str) -> Option<(Instant, String)>;
     /// What was paid for an account's terms and is not all earned yet.
     fn deferrals(&self, account: &str) -> Vec<(DeferralKey, Deferral)>;
+    /// The buckets of a payer and its members for usage of a meter within a span.
+    fn buckets(&self, payer: &str, catalogue: &str, meter: &str, within: Span) -> Vec<&Bucket>;
+    /// A bucket by its id.
+    fn bucket(&self, payer: &str, id: &str) -> Option<&Bucket>;
+    /// What became of a bucket's units.
+    fn units(&self, payer: &str, bucket: &str) -> Units;
+    /// The latest bucket of a grant of a subscription, and which of its periods that is.
+    fn latest_bucket(
+        &self,
+        payer: &str,
+        account: &str,
+        subscription: &str,
+        grant: &str,
+    ) -> Option<(u32, &Bucket)>;
+    /// The latest bucket of each grant of a subscription.
+    fn latest_buckets(&self, payer: &str, account: &str, subscription: &str) -> Vec<&Bucket>;
+    /// The bucket that expires first, of those that have not.
+    fn first_to_expire(&self, payer: &str) -> Option<&Bucket>;
+    /// The buckets that expire at a moment, or should have before.
+    fn expiring(&self, payer: &str, at: Instant) -> Vec<&Bucket>;
+    /// Whether what was left of a bucket has expired.
+    fn is_expired(&self, payer: &str, bucket: &Bucket) -> bool;
+    /// Members that may draw from the buckets of a subscription (R-ORG-1).
+    fn shares(&self, payer: &str, account: &str, subscription: &str) -> &[Share];
+    /// Whether an alert of a bucket has been given (R-PKG-4).
+    fn is_alerted(&self, payer: &str, bucket: &str, alert: usize) -> bool;
 }
 
 /// A billing group in memory: accounts that share a payer. Its facts are its only source.
@@ -172,7 +210,7 @@ pub struct Account {
     pub charged: BTreeMap<ChargeKey, Charged>,
     /// Bills by the start of their month.
     pub bills: BTreeMap<Instant, Bill>,
-    /// Its money.
+    /// Its money, and the quotas that it and its members have.
     pub ledger: Ledger,
     /// What it and its members were told, in order. A member's are its payer's.
     pub notices: Vec<Notice>,
@@ -192,6 +230,8 @@ pub struct Account {
     pub agenda: Agenda,
     /// What was paid for time to come and is not earned yet.
     pub deferred: BTreeMap<DeferralKey, Deferral>,
+    /// The packages of itself and its members, where it pays.
+    pub packages: Packages,
 }
 
 impl AccountHead {
@@ -215,6 +255,10 @@ impl Group {
     /// An account of the group.
     pub fn get(&self, account: &str) -> Option<&Account> {
         self.accounts.get(account)
+    }
+
+    fn packages(&self, payer: &str) -> Option<&Packages> {
+        self.accounts.get(payer).map(|account| &account.packages)
     }
 
     /// All accounts, in the order of their names.
@@ -253,19 +297,20 @@ impl View for Group {
         self.accounts.get(account).map(|account| account.roster.rhythms().collect()).unwrap_or_default()
     }
 
-    fn charged(
+    fn charged_since(
         &self,
         account: &str,
         subscription: &str,
         charge: &str,
         accumulation: Instant,
+        from: Instant,
     ) -> Vec<(ChargeKey, Charged)> {
         let Some(account) = self.accounts.get(account) else { return Vec::new() };
         let first = ChargeKey {
             subscription: subscription.to_owned(),
             charge: charge.to_owned(),
             accumulation,
-            start: Instant::MIN,
+            start: from,
             group: BTreeMap::new(),
             split: Default::default(),
         };
@@ -372,5 +417,52 @@ impl View for Group {
     fn deferrals(&self, account: &str) -> Vec<(DeferralKey, Deferral)> {
         let Some(account) = self.accounts.get(account) else { return Vec::new() };
         account.deferred.iter().map(|(key, deferral)| (key.clone(), *deferral)).collect()
+    }
+
+    fn buckets(&self, payer: &str, catalogue: &str, meter: &str, within: Span) -> Vec<&Bucket> {
+        self.packages(payer).map(|all| all.serving(catalogue, meter, within)).unwrap_or_default()
+    }
+
+    fn bucket(&self, payer: &str, id: &str) -> Option<&Bucket> {
+        self.packages(payer)?.bucket(id)
+    }
+
+    fn units(&self, payer: &str, bucket: &str) -> Units {
+        self.accounts.get(payer).map(|account| Units::of(&account.ledger, bucket)).unwrap_or_default()
+    }
+
+    fn latest_bucket(
+        &self,
+        payer: &str,
+        account: &str,
+        subscription: &str,
+        grant: &str,
+    ) -> Option<(u32, &Bucket)> {
+        self.packages(payer)?.latest(account, subscription, grant)
+    }
+
+    fn latest_buckets(&self, payer: &str, account: &str, subscription: &str) -> Vec<&Bucket> {
+        let packages = self.packages(payer);
+        packages.map(|all| all.latest_of(account, subscription).collect()).unwrap_or_default()
+    }
+
+    fn first_to_expire(&self, payer: &str) -> Option<&Bucket> {
+        self.packages(payer)?.first_to_expire()
+    }
+
+    fn expiring(&self, payer: &str, at: Instant) -> Vec<&Bucket> {
+        self.packages(payer).map(|all| all.expiring(at).collect()).unwrap_or_default()
+    }
+
+    fn is_expired(&self, payer: &str, bucket: &Bucket) -> bool {
+        self.packages(payer).is_some_and(|all| all.is_expired(bucket))
+    }
+
+    fn shares(&self, payer: &str, account: &str, subscription: &str) -> &[Share] {
+        self.packages(payer).map(|all| all.shares(account, subscription)).unwrap_or_default()
+    }
+
+    fn is_alerted(&self, payer: &str, bucket: &str, alert: usize) -> bool {
+        self.packages(payer).is_some_and(|all| all.is_alerted(bucket, alert))
     }
 }

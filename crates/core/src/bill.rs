@@ -2,6 +2,7 @@
 
 use crate::calendar::{Instant, Span};
 use crate::money::{Amount, Exact};
+use crate::package::Draws;
 use std::collections::BTreeMap;
 
 /// What a line is for.
@@ -90,6 +91,23 @@ pub struct Charged {
     pub period: Option<Span>,
     /// The line that charged it first, which corrections refer to.
     pub line: String,
+    /// Units that its usage drew from packages, besides: by lines and by sessions.
+    pub drawn: Draws,
+    /// The part of them that lines have shown.
+    pub shown: Draws,
+}
+
+/// What a line's usage drew from a package.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LineDraw {
+    /// The bucket.
+    pub bucket: String,
+    /// Its title.
+    pub title: String,
+    /// The end of the time that it serves.
+    pub until: Instant,
+    /// Units; below zero: given back.
+    pub units: Exact,
 }
 
 /// Which text of which price list decided.
@@ -137,6 +155,8 @@ pub struct Line {
     pub unit: String,
     /// Units that cost nothing, besides.
     pub free: Exact,
+    /// Units drawn from packages, besides.
+    pub drawn: Vec<LineDraw>,
     /// The price for `basis.units` units, where one price holds for all.
     pub unit_price: Option<Exact>,
     /// What the price is for.

@@ -139,6 +139,10 @@ pub struct Plan {
     pub options: Vec<String>,
     /// What it costs.
     pub charges: Vec<Charge>,
+    /// The fewest units of an order; fewer are refused (R-TCCC-5).
+    pub minimum_quantity: u32,
+    /// The quota that it brings.
+    pub grants: Vec<Grant>,
     /// A threshold that is only advised about, never acted upon (RULES.md §3, no. 10).
     pub advice: Vec<Advice>,
     /// The heading under which bills list it (R-TCCC-16); `None`: the title of its product.
@@ -191,6 +195,113 @@ impl fmt::Display for Mode {
     }
 }
 
+/// Quota that a plan brings: units of a meter that usage draws before it costs anything.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Grant {
+    /// Its name, unique in the plan.
+    pub id: String,
+    /// Title for a customer.
+    pub title: String,
+    /// The meter whose usage draws from it.
+    pub meter: String,
+    /// Priced units for each unit of the plan, above zero.
+    pub units: Exact,
+    /// When the quota starts again; what is left is lost then (R-TCCC-2, R-PKG-3).
+    pub resets: Resets,
+    /// Part of a subscription, or bought besides.
+    pub kind: GrantKind,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// Attributes of the subscription that usage must share; none: usage of the whole account.
+    pub scope: Vec<String>,
+    /// For how many times 24 hours after its end it still serves usage timed before the end.
+    pub late_days: u16,
+    /// Remaining quota at which to alert (R-PKG-4).
+    pub alerts: Vec<Alert>,
+    /// Rules that it implements.
+    pub rules: Vec<String>,
+}
+
+/// When the quota of a grant starts again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resets {
+    /// Never: one bucket for each paid term.
+    Never,
+    /// Each calendar month (RULES.md §3, no. 11).
+    Month,
+    /// Each month of the subscription's own term.
+    Cycle,
+}
+
+/// The first criterion of the order in which packages are drawn (R-PKG-1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum GrantKind {
+    /// Included in a subscription.
+    Included,
+    /// Bought separately.
+    AddOn,
+}
+
+impl GrantKind {
+    /// As files write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            GrantKind::Included => "included",
+            GrantKind::AddOn => "add-on",
+        }
+    }
+}
+
+/// The second criterion of the order in which packages are drawn (R-PKG-1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Origin {
+    /// Given for nothing.
+    Free,
+    /// Given with an offer.
+    Promotional,
+    /// Paid for.
+    Bought,
+}
+
+impl Origin {
+    /// As files write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Origin::Free => "free",
+            Origin::Promotional => "promotional",
+            Origin::Bought => "bought",
+        }
+    }
+}
+
+/// A remaining quota at which to alert (R-PKG-4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alert {
+    /// This percentage of what was granted, or less.
+    Percent(Exact),
+    /// So many units or fewer.
+    Units(Exact),
+}
+
+impl fmt::Display for Alert {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Alert::Percent(percent) => write!(f, "{percent}%"),
+            Alert::Units(units) => write!(f, "{units}"),
+        }
+    }
+}
+
+/// What happens to usage past the packages that it may draw from (R-PKG-3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PastPackage {
+    /// It is charged.
+    Charge,
+    /// It is refused; what was used already is shown and costs what the charge says, mostly
+    /// nothing (RULES.md §3, no. 14).
+    Refuse,
+}
+
 /// A flag on a month in which a charge's quantity crossed a number.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Advice {
@@ -221,6 +332,16 @@ pub struct Charge {
     pub settle: Settle,
     /// How it is priced.
     pub pricing: Pricing,
+    /// Whether usage draws from packages before it is priced.
+    pub draws: bool,
+    /// What happens past them.
+    pub past_package: PastPackage,
+    /// Whether tiers and free units count what was drawn from packages, too.
+    pub tiers_count_all: bool,
+    /// Whether it takes the usage of the whole account, whatever the plan binds.
+    pub takes_all: bool,
+    /// What each session held takes one of, of what the account's plans provide (R-TCCC-4).
+    pub concurrency: Option<String>,
     /// Whether a commercial discount of the account applies (R-YKF-12).
     pub discountable: bool,
     /// Rules that it implements.
@@ -485,7 +606,19 @@ impl Model {
     }
 }
 
+impl Charge {
+    /// The attributes in which usage must be like the subscription that takes it.
+    pub fn binds<'a>(&self, plan: &'a Plan) -> &'a [String] {
+        if self.takes_all { &[] } else { &plan.binds }
+    }
+}
+
 impl Plan {
+    /// A grant by its name.
+    pub fn grant(&self, id: &str) -> Option<&Grant> {
+        self.grants.iter().find(|grant| grant.id == id)
+    }
+
     /// A charge by its name.
     pub fn charge(&self, id: &str) -> Option<&Charge> {
         self.charges.iter().find(|charge| charge.id == id)

@@ -1,12 +1,12 @@
 //! The words of a line: what a support person tells the customer.
 
 use crate::bill::{Charged, Line, LineKind};
-use crate::calendar::{Instant, Span, Zone};
-use crate::catalog::{Catalogue, Charge, DeckRate, DeckRow, Model, Tier};
+use crate::calendar::{Instant, Span, Zone, show_local};
+use crate::catalog::{Catalogue, Charge, DeckRate, DeckRow, Model, PastPackage, Tier};
 use crate::metering::{DeckCount, DeckSeconds};
 use crate::money::{Amount, Currency, Exact};
 use crate::quantity::PREFIX;
-pub use crate::quantity::count_of;
+pub use crate::quantity::{count_of, plural};
 use crate::rating::{self, Increment};
 use crate::settlement::Stretch;
 use jiff::civil::{DateTime, Time};
@@ -103,6 +103,13 @@ pub(crate) fn word(
     if !wording.parts.is_empty() {
         text.push_str(&format!("{}. ", wording.parts.join(", ")));
     }
+    text.push_str(&drawn(line, zone));
+    if stretch.charge.past_package == PastPackage::Refuse && line.quantity > Exact::ZERO {
+        text.push_str(&format!(
+            "{} past the packages: such use is refused, and what was used all the same draws from no later package. ",
+            count_of(line.quantity, unit)
+        ));
+    }
     if difference {
         let shown = |amount: Amount| money(amount.decimal(currency), currency);
         let so = if line.amount.is_negative() {
@@ -116,7 +123,7 @@ pub(crate) fn word(
             "What is known now makes this {} for {}; {} for {} was charged on {}, so {so}.",
             units_and_free(known, unit),
             shown(known.amount),
-            before.quantity,
+            units_before(before),
             shown(before.amount),
             before.line,
         ));
@@ -130,6 +137,9 @@ pub(crate) fn word(
         text.push_str(&format!("{} free. ", count_of(line.free, unit)));
     }
     match line.unit_price {
+        _ if line.quantity.is_zero() && line.free.is_zero() && !line.drawn.is_empty() => {
+            text.push_str("Nothing is left to charge")
+        }
         Some(price) => text.push_str(&format!(
             "{} at {} per {}",
             count_of(line.quantity, unit),
@@ -171,10 +181,53 @@ pub(crate) fn discounted(line: &Line, reason: &str, currency: Currency) -> Strin
     format!(" {word} {} ({reason}): {amount}.", off.decimal(currency))
 }
 
-/// `3 minutes`, `3 minutes and 2 free`.
+/// `3 minutes`, `3 minutes and 2 free`, `3 minutes and 5 from packages`.
 fn units_and_free(charged: &Charged, unit: &str) -> String {
-    let units = count_of(charged.quantity, unit);
-    if charged.free.is_zero() { units } else { format!("{units} and {} free", charged.free) }
+    let mut units = count_of(charged.quantity, unit);
+    if !charged.free.is_zero() {
+        units.push_str(&format!(" and {} free", charged.free));
+    }
+    let drawn = charged.shown.values().try_fold(Exact::ZERO, |sum, units| sum.add(*units));
+    if let Ok(drawn) = drawn
+        && !drawn.is_zero()
+    {
+        units.push_str(&format!(" and {drawn} from packages"));
+    }
+    units
+}
+
+/// `3`, `3 and 5 from packages`.
+fn units_before(before: &Charged) -> String {
+    let drawn = before.shown.values().try_fold(Exact::ZERO, |sum, units| sum.add(*units));
+    match drawn.ok().filter(|drawn| !drawn.is_zero()) {
+        Some(drawn) => format!("{} and {drawn} from packages", before.quantity),
+        None => before.quantity.to_string(),
+    }
+}
+
+/// Units that a line drew from packages.
+fn drawn_units(line: &Line) -> Exact {
+    let units = line.drawn.iter().try_fold(Exact::ZERO, |sum, draw| sum.add(draw.units));
+    units.unwrap_or(Exact::ZERO)
+}
+
+/// `1000 of 6000 minutes drawn from Package minutes until 1 June 2026. `
+fn drawn(line: &Line, zone: &Zone) -> String {
+    let used = [line.quantity, line.free].into_iter().try_fold(drawn_units(line), Exact::add);
+    let used = count_of(used.unwrap_or(Exact::ZERO), &line.unit);
+    let mut text = String::new();
+    for draw in &line.drawn {
+        let (units, how) = match draw.units.is_negative() {
+            true => (Exact::ZERO.sub(draw.units).unwrap_or_default(), "given back to"),
+            false => (draw.units, "drawn from"),
+        };
+        let of =
+            if line.corrects.is_none() { format!("of {used} ") } else { format!("{} ", plural(&line.unit)) };
+        let end = Some(draw.until).filter(|until| *until < Instant::MAX);
+        let end = end.map(|until| format!(" until {}", show_local(zone, until))).unwrap_or_default();
+        text.push_str(&format!("{units} {of}{how} {}{end}. ", draw.title));
+    }
+    text
 }
 
 fn list_price(stretch: &Stretch<'_>) -> Option<Exact> {
@@ -247,9 +300,13 @@ fn model_formula(
     let (before, charged) = (wording.increment.before, wording.increment.charged);
     let after = before.add(charged).unwrap_or(before);
     match &stretch.charge.pricing.model {
-        Model::PerUnit(unit_price) if line.basis.units == Exact::ONE => {
-            format!("{quantity} × {}", price(*unit_price))
-        }
+        Model::PerUnit(unit_price) if line.basis.units == Exact::ONE => match drawn_units(line) {
+            drawn if drawn.is_zero() => format!("{quantity} × {}", price(*unit_price)),
+            drawn => {
+                let used = quantity.add(drawn).unwrap_or(quantity);
+                format!("({used} − {drawn}) × {}", price(*unit_price))
+            }
+        },
         Model::PerUnit(unit_price) => {
             format!("{quantity}/{} × {}", line.basis.units, price(*unit_price))
         }
@@ -277,10 +334,12 @@ fn model_formula(
 /// price of that tier. Steps may go on from units charged before, at the first step's price list.
 pub(crate) fn volume(steps: &[(&Stretch<'_>, Increment)], until: usize, currency: Currency) -> String {
     let Some((stretch, first)) = steps.first() else { return String::new() };
-    let earlier = (*stretch, first.before);
+    let earlier = (*stretch, first.before.sub(first.covered).unwrap_or(first.before));
     let taken = steps.iter().take(until).map(|(stretch, increment)| (*stretch, increment.charged));
     let taken: Vec<(&Stretch<'_>, Exact)> = [earlier].into_iter().chain(taken).collect();
-    let reached = taken.iter().try_fold(Exact::ZERO, |sum, (_, units)| sum.add(*units));
+    let covered = steps.iter().take(until).map(|(_, increment)| increment.covered);
+    let mut counted = taken.iter().map(|(_, units)| *units).chain(covered);
+    let reached = counted.try_fold(Exact::ZERO, Exact::add);
     let Some(reached) = reached.ok().filter(|units| *units > Exact::ZERO) else { return String::new() };
     let mut parts: Vec<(Exact, Exact)> = Vec::new();
     let mut flat = Exact::ZERO;
@@ -378,8 +437,9 @@ pub(crate) fn word_reversal(
     let place = line.key.as_ref().map(|key| place(known, &key.group)).unwrap_or_default();
     line.description = format!("{}{place}, {}", line.title, show_period(zone, line.period));
     line.formula = format!("0 − {}", before.amount.decimal(currency));
+    let back = drawn(line, zone);
     line.explanation = format!(
-        "What is known now leaves nothing to charge here; {} for {} was charged on {} and is given back.",
+        "{back}What is known now leaves nothing to charge here; {} for {} was charged on {} and is given back.",
         count_of(before.quantity, &before.unit),
         money(before.amount.decimal(currency), currency),
         before.line,

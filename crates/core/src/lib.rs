@@ -24,6 +24,7 @@ pub mod lifecycle;
 pub mod metering;
 pub mod money;
 pub mod notice;
+pub mod package;
 mod quantity;
 pub mod rating;
 pub mod roster;

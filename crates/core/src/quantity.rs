@@ -10,6 +10,7 @@ use crate::catalog::{Aggregate, Held, HeldBy, Measure, Meter, Model, MonthDays, 
 use crate::engine::Refusal;
 use crate::metering::{Aggregated, Counter, DeckCount, Lane, Scope};
 use crate::money::{Exact, OutOfRange};
+use crate::package::Draws;
 use crate::settlement::{Context, Stretch};
 use crate::subscription::{self, Levels, Subscription};
 use std::cell::RefCell;
@@ -45,6 +46,10 @@ pub(crate) struct Quantities {
     pub days: Option<Span>,
     /// The calls, under a rate deck.
     pub deck: Option<DeckCount>,
+    /// What each split drew from packages; not among the totals any longer.
+    pub drawn: BTreeMap<Split, Draws>,
+    /// Units drawn from packages that tiers count all the same.
+    pub covered: Exact,
 }
 
 /// The quantities of each group, one for each stretch.
@@ -94,6 +99,8 @@ fn fixed(subscription: &Subscription, stretches: &[Stretch<'_>]) -> Vec<Quantiti
             parts: Vec::new(),
             days: None,
             deck: None,
+            drawn: BTreeMap::new(),
+            covered: Exact::ZERO,
         }
     };
     stretches.iter().enumerate().map(|(index, stretch)| quantity(index, stretch)).collect()
@@ -182,6 +189,8 @@ fn held(subscription: &Subscription, stretches: &[Stretch<'_>]) -> Result<Vec<Qu
             parts,
             days,
             deck: None,
+            drawn: BTreeMap::new(),
+            covered: Exact::ZERO,
         });
     }
     Ok(quantities)
@@ -244,6 +253,8 @@ fn nothing(subscription: &Subscription, stretch: &Stretch<'_>) -> Quantities {
         parts: Vec::new(),
         days: None,
         deck: None,
+        drawn: BTreeMap::new(),
+        covered: Exact::ZERO,
     }
 }
 
@@ -541,6 +552,8 @@ fn quantities_of(
                 Aggregated::Deck(count) => Some(count),
                 _ => None,
             }),
+            drawn: BTreeMap::new(),
+            covered: Exact::ZERO,
         });
     }
     Ok(quantities)

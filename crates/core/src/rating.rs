@@ -13,6 +13,9 @@ use crate::money::{Exact, OutOfRange};
 pub struct Step<'a> {
     /// Units that the stretch adds (below zero where the latest value fell).
     pub quantity: Exact,
+    /// Units before them that count for tiers and free units and are paid otherwise: drawn from
+    /// packages, where tiers count all.
+    pub covered: Exact,
     /// The price of this stretch.
     pub pricing: &'a Pricing,
 }
@@ -22,8 +25,10 @@ pub struct Step<'a> {
 pub struct Increment {
     /// What the step adds to the cumulative charge.
     pub amount: Exact,
-    /// Units charged before it, after the free ones: where in the tiers it begins.
+    /// Units before it that count, after the free ones: where in the tiers it begins.
     pub before: Exact,
+    /// The part of those before it that its own covered units made.
+    pub covered: Exact,
     /// Units left after the free ones.
     pub charged: Exact,
     /// Units that were free.
@@ -46,8 +51,9 @@ pub fn rate(steps: &[Step<'_>], closed: bool) -> Result<Vec<Increment>, OutOfRan
     let mut charged_so_far = Exact::ZERO;
     for (index, step) in steps.iter().enumerate() {
         let last = index + 1 == steps.len();
-        let (amount_before, charged_before) = (cumulative.amount, cumulative.charged);
+        let (amount_before, reached_before) = (cumulative.amount, cumulative.reached);
         let charged = cumulative.take(step)?;
+        let before = cumulative.reached.sub(charged)?;
         let raw = cumulative.amount.sub(amount_before)?;
         let mut bounded = cumulative.amount;
         if let Some(maximum) = step.pricing.maximum {
@@ -60,7 +66,8 @@ pub fn rate(steps: &[Step<'_>], closed: bool) -> Result<Vec<Increment>, OutOfRan
         charged_so_far = bounded;
         increments.push(Increment {
             amount,
-            before: charged_before,
+            before,
+            covered: before.sub(reached_before)?,
             charged,
             free: step.quantity.sub(charged)?,
             adjusted: amount.sub(raw)?,
@@ -74,8 +81,8 @@ pub fn rate(steps: &[Step<'_>], closed: bool) -> Result<Vec<Increment>, OutOfRan
 struct Cumulative<'a> {
     /// Units so far, the free ones among them.
     units: Exact,
-    /// Units so far that were charged.
-    charged: Exact,
+    /// Units so far after the free ones: where in the tiers it is.
+    reached: Exact,
     /// Units so far that are priced by the tier reached, by the price list that held for them.
     volume: Vec<(&'a Pricing, Exact)>,
     /// What all but volume-priced units cost so far.
@@ -91,7 +98,7 @@ impl Default for Cumulative<'_> {
         let zero = Exact::ZERO;
         Cumulative {
             units: zero,
-            charged: zero,
+            reached: zero,
             volume: Vec::new(),
             settled: zero,
             amount: zero,
@@ -107,11 +114,13 @@ impl<'a> Cumulative<'a> {
         let over = |units: Exact| -> Result<Exact, OutOfRange> {
             if units <= pricing.free { Ok(Exact::ZERO) } else { units.sub(pricing.free) }
         };
+        self.reached = self.reached.sub(over(self.units)?)?;
+        self.units = self.units.add(step.covered)?;
         let before = over(self.units)?;
         self.units = self.units.add(step.quantity)?;
         let after = over(self.units)?;
         let charged = after.sub(before)?;
-        self.charged = self.charged.add(charged)?;
+        self.reached = self.reached.add(after)?;
         match &pricing.model {
             Model::PerUnit(price) => self.settled = self.settled.add(charged.mul(*price)?)?,
             Model::Graduated(tiers) => {
@@ -203,8 +212,10 @@ mod tests {
 
     /// Rates quantities one after the other under one price: the increments, and their sum.
     fn check(pricing: &Pricing, quantities: &[&str], expected: &str) {
-        let steps: Vec<Step> =
-            quantities.iter().map(|quantity| Step { quantity: exact(quantity), pricing }).collect();
+        let steps: Vec<Step> = quantities
+            .iter()
+            .map(|quantity| Step { quantity: exact(quantity), covered: Exact::ZERO, pricing })
+            .collect();
         let increments = rate(&steps, true).unwrap();
         let shown: Vec<String> = increments.iter().map(|step| step.amount.to_string()).collect();
         assert_eq!(shown.join(" "), expected);
@@ -251,7 +262,7 @@ mod tests {
         };
         let (old, new) = (list("0.02"), list("0.03"));
         let steps =
-            [Step { quantity: exact("100"), pricing: &old }, Step { quantity: exact("100"), pricing: &new }];
+            [&old, &new].map(|pricing| Step { quantity: exact("100"), covered: Exact::ZERO, pricing });
         let amounts: Vec<String> =
             rate(&steps, true).unwrap().iter().map(|step| step.amount.to_string()).collect();
         assert_eq!(amounts, ["7", "3"]);
@@ -266,7 +277,7 @@ mod tests {
                 Model::Block { size: exact("7"), price: exact("1") },
             ] {
                 let pricing = Pricing { free: exact("50"), maximum: Some(exact("900")), ..priced(model) };
-                let whole = |n: i64| Step { quantity: Exact::whole(n.into()), pricing: &pricing };
+                let whole = |n: i64| Step { quantity: Exact::whole(n.into()), covered: Exact::ZERO, pricing: &pricing };
                 let steps: Vec<Step> = quantities.iter().copied().map(whole).collect();
                 let sum = rate(&steps, true).unwrap().iter().fold(Exact::ZERO, |sum, i| sum.add(i.amount).unwrap());
                 let once = rate(&[whole(quantities.iter().sum())], true).unwrap()[0].amount;

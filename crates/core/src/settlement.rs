@@ -6,13 +6,14 @@
 //! and settling twice gives nothing the second time (R-LATE-1).
 
 use crate::account::{AccountHead, AgreedPrice, View};
-use crate::bill::{ChargeKey, Charged, Line, PriceBasis};
+use crate::bill::{ChargeKey, Charged, Line, PriceBasis, Split};
 use crate::calendar::{Cycle, Instant, Span, Zone};
 use crate::catalog::{Aggregate, Catalogue, Charge, Measure, Model, Plan, Pricing, Settle};
 use crate::engine::{Catalogues, Refusal};
 use crate::explain::{self, Wording};
 use crate::metering::Metering;
 use crate::money::{Amount, Currency, Exact, OutOfRange};
+use crate::package::Draws;
 use crate::quantity::{self, Quantities};
 use crate::rating::{self, Increment, Step};
 use crate::roster::Rhythm;
@@ -21,10 +22,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 mod between;
+mod draw;
 mod line;
 mod price;
 
 pub(crate) use between::between;
+pub(crate) use draw::Allotted;
 use line::{difference, reversal};
 pub(crate) use price::{best_net, best_percent};
 use price::{discounted, share_out};
@@ -45,6 +48,8 @@ pub(crate) struct Context<'a> {
     pub takers: quantity::Takers<'a>,
     /// Levels found on the way, by subscription and charge.
     pub levels: quantity::Openings,
+    /// Where packages cut time.
+    pub cuts: draw::Cuts,
 }
 
 /// Up to when a charge is settled, and from when it must be rated again.
@@ -72,6 +77,8 @@ pub(crate) struct Settled {
     pub marks: Vec<Mark>,
     /// Subscriptions that have ended and are settled to their end.
     pub closed: Vec<(String, String)>,
+    /// What was drawn from packages.
+    pub drawn: Allotted,
 }
 
 /// A stretch of an accumulation that has one price and lies in one settlement cycle.
@@ -91,6 +98,7 @@ struct Should<'a> {
     stretch: &'a Stretch<'a>,
     quantity: Exact,
     free: Exact,
+    drawn: Draws,
     list: Amount,
     amount: Amount,
     unit_price: Option<Exact>,
@@ -114,32 +122,93 @@ impl Should<'_> {
     }
 }
 
-/// Settles what is due at `context.at`. Line ids are numbered from `first_line` under `bill_id`.
-pub(crate) fn settle(context: &Context<'_>, bill_id: &str, first_line: usize) -> Result<Settled, Refusal> {
+/// A charge that is settled now.
+struct Task<'a> {
+    context: &'a Context<'a>,
+    subscription: &'a Subscription,
+    charge: String,
+    work: Work,
+    jobs: Vec<Job<'a>>,
+    /// It is not due yet: what must be rated again is remembered until it is.
+    waits: bool,
+}
+
+/// An accumulation of a charge that is settled now.
+struct Job<'a> {
+    part: Part,
+    stretches: Vec<Stretch<'a>>,
+    groups: Vec<(quantity::Group, Vec<Quantities>)>,
+    /// What was charged for it and drawn by it before, as far as it is looked at.
+    charged: BTreeMap<ChargeKey, Charged>,
+}
+
+/// From when charges must be rated again besides: by account, subscription and charge.
+type Forced = BTreeMap<(String, String, String), Instant>;
+
+/// Settles what is due for a payer and its members: first all quantities are measured, then they
+/// draw from packages, then what is left is rated. `late`: the earliest time of usage counted since
+/// the last settlement. Line ids are numbered from `first_line` under `bill_id`.
+pub(crate) fn settle<'a>(
+    contexts: &'a [Context<'a>],
+    bill_id: &str,
+    first_line: usize,
+) -> Result<Settled, Refusal> {
+    let mut forced = Forced::new();
+    let (tasks, closed, drawn) = loop {
+        let (mut tasks, mut closed) = (Vec::new(), Vec::new());
+        for context in contexts {
+            closed.extend(tasks_of(context, &forced, &mut tasks)?);
+        }
+        match draw::allot(contexts, &mut tasks, &forced)? {
+            draw::Outcome::Done(drawn) => break (tasks, closed, drawn),
+            // Freed units are first credited to charges that are not looked at yet.
+            draw::Outcome::Again(more) => forced.extend(more),
+        }
+    };
     let mut lines = Vec::new();
     let mut marks = Vec::new();
+    for task in &tasks {
+        let mut progress = None;
+        for job in &task.jobs {
+            let mut post = |line| {
+                lines.push(Line { id: format!("{bill_id}-{}", first_line + lines.len()), ..line });
+            };
+            let units = settle_job(task, job, &mut post)?;
+            let period = job.part.period;
+            progress =
+                (period.end > task.context.at).then_some(Progress { accumulation: period.start, units });
+        }
+        marks.push(task.mark(progress));
+    }
+    Ok(Settled { lines, marks, closed, drawn })
+}
+
+/// The charges of an account that are settled now, measured; answers the subscriptions that are
+/// settled to their end with it.
+fn tasks_of<'a>(
+    context: &'a Context<'a>,
+    forced: &Forced,
+    tasks: &mut Vec<Task<'a>>,
+) -> Result<Vec<(String, String)>, Refusal> {
+    let account = &context.account.id;
     let mut closed = Vec::new();
     let mut known = Rhythms::default();
-    let since = context.late.unwrap_or(Instant::MAX);
-    for subscription in context.view.subscriptions_since(&context.account.id, since) {
+    let again = forced.iter().filter(|((of, ..), _)| of == account).map(|(_, from)| *from);
+    let since = context.late.into_iter().chain(again).min().unwrap_or(Instant::MAX);
+    for subscription in context.view.subscriptions_since(account, since) {
+        let name = &subscription.name;
         let end = subscription.charged_span().end;
         let mut open = end > context.at;
-        for (charge_id, zone, cycle) in known.charges_of(context.catalogues, subscription).iter() {
-            let work = Work::of(subscription, charge_id, context.late);
+        for (charge, zone, cycle) in known.charges_of(context.catalogues, subscription).iter() {
+            let charge = charge.clone();
+            let again = forced.get(&(account.clone(), name.clone(), charge.clone())).copied();
+            let work = Work::of(subscription, &charge, context.late.into_iter().chain(again).min());
             let due = context.preview || zone.cycle(*cycle, context.at).start == context.at;
+            let mut jobs = Vec::new();
             if !due || work.nothing_until(context.at, subscription) {
                 open |= work.settled < end || work.recheck.is_some();
-                // Remember late usage until the charge's own settlement comes.
-                if let (false, Some(recheck)) = (due, work.recheck) {
-                    let progress = subscription.progress.get(charge_id).cloned();
-                    let account = &context.account.id;
-                    marks.push(work.mark(
-                        account,
-                        subscription,
-                        charge_id,
-                        (work.settled, Some(recheck)),
-                        progress,
-                    ));
+                if !due && work.recheck.is_some() {
+                    tasks.push(Task { context, subscription, charge, work, jobs, waits: true });
                 }
                 continue;
             }
@@ -150,31 +219,58 @@ pub(crate) fn settle(context: &Context<'_>, bill_id: &str, first_line: usize) ->
                 // What was charged past an end that lies in the past is given back.
                 until = until.max(work.settled);
             }
-            let mut progress = None;
             while at < until {
-                let Some(period) = accumulation(context.catalogues, subscription, charge_id, at) else {
-                    break;
-                };
-                let part = Part::of(context, subscription, charge_id, period, &work);
-                let mut post = |line| {
-                    lines.push(Line { id: format!("{bill_id}-{}", first_line + lines.len()), ..line });
-                };
-                let units =
-                    settle_accumulation(context, subscription, charge_id, &part, work.settled, &mut post)?;
-                progress =
-                    (period.end > context.at).then_some(Progress { accumulation: period.start, units });
+                let Some(period) = accumulation(context.catalogues, subscription, &charge, at) else { break };
+                let part = Part::of(context, subscription, &charge, period, &work);
+                jobs.push(Job::measured(context, subscription, &charge, part)?);
                 at = period.end;
             }
-            let settled = context.at.max(work.settled);
-            let account = &context.account.id;
-            let mark = work.mark(account, subscription, charge_id, (settled, None), progress);
-            marks.push(Mark { levels: context.levels.take(&subscription.name, charge_id), ..mark });
+            tasks.push(Task { context, subscription, charge, work, jobs, waits: false });
         }
         if !open {
-            closed.push((context.account.id.clone(), subscription.name.clone()));
+            closed.push((account.clone(), name.clone()));
         }
     }
-    Ok(Settled { lines, marks, closed })
+    Ok(closed)
+}
+
+impl Task<'_> {
+    /// How far the charge is settled after it.
+    fn mark(&self, progress: Option<Progress>) -> Mark {
+        let Task { context, subscription, charge, work, waits, .. } = self;
+        Mark {
+            account: context.account.id.clone(),
+            subscription: subscription.name.clone(),
+            charge: charge.clone(),
+            settled: if *waits { work.settled } else { context.at.max(work.settled) },
+            recheck: work.recheck.filter(|_| *waits),
+            progress: if *waits { subscription.progress.get(charge).cloned() } else { progress },
+            levels: if *waits { None } else { context.levels.take(&subscription.name, charge) },
+        }
+    }
+}
+
+impl<'a> Job<'a> {
+    fn measured(
+        context: &'a Context<'a>,
+        subscription: &'a Subscription,
+        charge: &str,
+        part: Part,
+    ) -> Result<Job<'a>, Refusal> {
+        let stretches = stretches(context, subscription, charge, &part);
+        let groups = quantity::measure(context, subscription, &stretches, part.period, &part.before)?;
+        let whole = part.from == part.period.start;
+        let draws = || stretches.iter().any(|stretch| draw::may_draw(context, stretch));
+        let charged = if whole || draws() {
+            // Of what is new, a session may have drawn from packages already.
+            let (account, start) = (&context.account.id, part.period.start);
+            let from = if whole { Instant::MIN } else { part.from };
+            context.view.charged_since(account, &subscription.name, charge, start, from)
+        } else {
+            Vec::new()
+        };
+        Ok(Job { part, stretches, groups, charged: charged.into_iter().collect() })
+    }
 }
 
 /// How far a charge is settled.
@@ -194,25 +290,6 @@ impl Work {
 
     fn nothing_until(&self, at: Instant, subscription: &Subscription) -> bool {
         self.recheck.is_none() && (self.settled >= at || self.settled >= subscription.charged_span().end)
-    }
-
-    fn mark(
-        &self,
-        account: &str,
-        subscription: &Subscription,
-        charge: &str,
-        (settled, recheck): (Instant, Option<Instant>),
-        progress: Option<Progress>,
-    ) -> Mark {
-        Mark {
-            account: account.to_owned(),
-            subscription: subscription.name.clone(),
-            charge: charge.to_owned(),
-            settled,
-            recheck,
-            progress,
-            levels: None,
-        }
     }
 }
 
@@ -336,7 +413,8 @@ impl Part {
             .filter_map(|version| version.effective)
             .chain(agreed.flat_map(|price| [price.valid.start, price.valid.end]))
             .chain(subscription.earlier.iter().map(|(_, until)| *until));
-        if !adds_up || cuts.any(inside) {
+        let counts_all = known.is_some_and(|(.., charge)| charge.tiers_count_all);
+        if !adds_up || counts_all || cuts.any(inside) {
             return whole;
         }
         Part { period, from: work.settled, before: progress.units.clone() }
@@ -355,41 +433,21 @@ fn agreed<'a>(
 }
 
 /// Posts the difference for an accumulation; answers the units it has come to, by group.
-fn settle_accumulation(
-    context: &Context<'_>,
-    subscription: &Subscription,
-    charge_id: &str,
-    part: &Part,
-    settled: Instant,
-    post: &mut dyn FnMut(Line),
-) -> Result<Units, Refusal> {
-    let period = part.period;
-    let stretches = stretches(context, subscription, charge_id, part);
-    let (should, units) = what_it_should_be(context, subscription, &stretches, part)?;
-    if part.from > period.start {
-        // What is new was never charged.
-        for (key, should) in &should {
-            if let Some(line) = difference(context, key, should, &Charged::default(), false)? {
-                post(line);
-            }
-        }
-        return Ok(units);
-    }
-    let mut charged: BTreeMap<ChargeKey, Charged> = context
-        .view
-        .charged(&context.account.id, &subscription.name, charge_id, period.start)
-        .into_iter()
-        .collect();
+fn settle_job(task: &Task<'_>, job: &Job<'_>, post: &mut dyn FnMut(Line)) -> Result<Units, Refusal> {
+    let (context, subscription) = (task.context, task.subscription);
+    let (should, units) = what_it_should_be(context, subscription, job)?;
+    let mut charged: BTreeMap<&ChargeKey, &Charged> = job.charged.iter().collect();
+    let nothing = Charged::default();
     for (key, should) in &should {
-        let before = charged.remove(key).unwrap_or_default();
-        let late = should.stretch.cycle.end <= settled;
-        if let Some(line) = difference(context, key, should, &before, late)? {
+        let before = charged.remove(key).unwrap_or(&nothing);
+        let late = should.stretch.cycle.end <= task.work.settled;
+        if let Some(line) = difference(context, key, should, before, late)? {
             post(line);
         }
     }
     // What was charged for stretches that are no more, such as after a removal in the past.
     for (key, before) in charged {
-        if let Some(line) = reversal(context, subscription, &key, &before)? {
+        if let Some(line) = reversal(context, subscription, key, before)? {
             post(line);
         }
     }
@@ -412,6 +470,7 @@ fn stretches<'a>(
         .versions(&subscription.catalogue)
         .filter_map(|version| version.effective)
         .collect();
+    cuts.extend(draw::cuts(context, subscription, charge_id, active));
     cuts.extend(agreed.clone().flat_map(|price| [price.valid.start, price.valid.end]));
     cuts.extend(subscription.earlier.iter().map(|(_, until)| *until));
     // Usage is charged up to a freeze and from its end on. Of units held, the days are the cut.
@@ -456,23 +515,21 @@ fn stretches<'a>(
 fn what_it_should_be<'a>(
     context: &Context<'_>,
     subscription: &Subscription,
-    stretches: &'a [Stretch<'a>],
-    part: &Part,
+    job: &'a Job<'_>,
 ) -> Result<(BTreeMap<ChargeKey, Should<'a>>, Units), Refusal> {
-    let period = part.period;
+    let (part, period, stretches) = (&job.part, job.part.period, job.stretches.as_slice());
     let mut should = BTreeMap::new();
     let mut units = part.before.clone();
     let Some(first) = stretches.first() else { return Ok((should, units)) };
     let closed = context.at >= period.end.min(subscription.charged_span().end);
-    let groups = quantity::measure(context, subscription, stretches, period, &part.before)?;
-    for (group, quantities) in groups {
-        let before = part.before.get(&group).copied().unwrap_or(Exact::ZERO);
+    for (group, quantities) in &job.groups {
+        let before = part.before.get(group).copied().unwrap_or(Exact::ZERO);
         let total = quantities.iter().try_fold(before, |sum, quantity| sum.add(quantity.total))?;
         units.insert(group.clone(), total);
         let charges = if matches!(first.charge.pricing.model, Model::Deck(_)) {
-            deck_charges(stretches, &group, &quantities)?
+            deck_charges(stretches, group, quantities)?
         } else {
-            model_charges(stretches, &quantities, before, closed)?
+            model_charges(stretches, quantities, before, closed)?
         };
         let steps: Steps<'_> = stretches
             .iter()
@@ -480,7 +537,7 @@ fn what_it_should_be<'a>(
             .filter_map(|(stretch, (list, _))| Some((stretch, (*list)?)))
             .collect();
         for (index, ((stretch, at_stretch), (list, agreed))) in
-            stretches.iter().zip(&quantities).zip(&charges).enumerate()
+            stretches.iter().zip(quantities).zip(&charges).enumerate()
         {
             let Some(list) = *list else { continue };
             let whole =
@@ -490,14 +547,8 @@ fn what_it_should_be<'a>(
             for (split, share) in shares {
                 let part = at_stretch.splits.get(&split).copied().unwrap_or(whole);
                 let shared = at_stretch.splits.len() > 1 && !whole.is_zero();
-                let key = ChargeKey {
-                    subscription: subscription.name.clone(),
-                    charge: stretch.charge.id.clone(),
-                    accumulation: period.start,
-                    start: stretch.span.start,
-                    group: group.clone(),
-                    split,
-                };
+                let drawn = at_stretch.drawn.get(&split).cloned().unwrap_or_default();
+                let key = key_of(subscription, stretch, period, group, split);
                 let unit_price = match (&stretch.charge.pricing.model, &stretch.agreed) {
                     (_, Some(Pricing { model: Model::PerUnit(price), .. })) if net.is_agreed => Some(*price),
                     (Model::PerUnit(price), _) => Some(*price),
@@ -519,6 +570,7 @@ fn what_it_should_be<'a>(
                         stretch,
                         quantity: share.charged.mul(at_stretch.units_per_price)?,
                         free: share.free.mul(at_stretch.units_per_price)?,
+                        drawn,
                         list: share.list,
                         amount: share.amount,
                         unit_price,
@@ -539,6 +591,24 @@ fn what_it_should_be<'a>(
     Ok((should, units))
 }
 
+/// The key of a split of a group in a stretch.
+fn key_of(
+    subscription: &Subscription,
+    stretch: &Stretch<'_>,
+    period: Span,
+    group: &quantity::Group,
+    split: Split,
+) -> ChargeKey {
+    ChargeKey {
+        subscription: subscription.name.clone(),
+        charge: stretch.charge.id.clone(),
+        accumulation: period.start,
+        start: stretch.span.start,
+        group: group.clone(),
+        split,
+    }
+}
+
 /// For each stretch the charge at list prices and, where there are any, at negotiated ones.
 type Charges = Vec<(Option<Increment>, Option<Increment>)>;
 
@@ -552,8 +622,13 @@ fn model_charges(
     let rate = |agreed: bool| -> Result<Vec<Increment>, OutOfRange> {
         let priced = stretches.iter().map(|stretch| price(stretch, agreed));
         // What was charged before counts as a step of its own, which nobody is charged again.
-        let earlier = priced.clone().next().map(|pricing| Step { quantity: before, pricing });
-        let steps = quantities.iter().zip(priced).map(|(at, pricing)| Step { quantity: at.total, pricing });
+        let earlier =
+            priced.clone().next().map(|pricing| Step { quantity: before, covered: Exact::ZERO, pricing });
+        let steps = quantities.iter().zip(priced).map(|(at, pricing)| Step {
+            quantity: at.total,
+            covered: at.covered,
+            pricing,
+        });
         let steps: Vec<Step<'_>> = earlier.into_iter().chain(steps).collect();
         let mut increments = rating::rate(&steps, closed)?;
         increments.drain(..increments.len().min(1));
@@ -594,7 +669,17 @@ fn deck_charges(
             amount = amount.add(first)?.add(next)?;
         }
         let zero = Exact::ZERO;
-        Ok((Some(Increment { amount, before: zero, charged: at.total, free: zero, adjusted: zero }), None))
+        Ok((
+            Some(Increment {
+                amount,
+                charged: at.total,
+                before: zero,
+                covered: zero,
+                free: zero,
+                adjusted: zero,
+            }),
+            None,
+        ))
     };
     stretches.iter().zip(quantities).map(charge).collect()
 }

@@ -34,6 +34,11 @@ fn charge(id: &str, measure: Measure, settle: Cycle, price: &str) -> Charge {
             minimum: None,
             maximum: None,
         },
+        draws: true,
+        past_package: PastPackage::Charge,
+        tiers_count_all: false,
+        takes_all: false,
+        concurrency: None,
         discountable: true,
         rules: Vec::new(),
     }

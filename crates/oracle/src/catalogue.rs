@@ -59,6 +59,8 @@ pub struct Plan {
     pub terms: Vec<i64>,
     /// What it costs.
     pub charges: Vec<Charge>,
+    /// Whether it brings packages, of which the oracle knows nothing yet.
+    pub grants: bool,
 }
 
 /// One priced part of a plan.
@@ -346,6 +348,7 @@ fn plan(product: &str, fields: &Table<'_>) -> Plan {
         modes,
         terms,
         charges,
+        grants: get(fields, "grants").is_some(),
     }
 }
 

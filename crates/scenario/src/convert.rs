@@ -4,7 +4,7 @@ use crate::prepare::{StepAction, UsageLine};
 use farebox_core::budget::BudgetScope;
 use farebox_core::calendar::{Instant, Zone};
 use farebox_core::catalog::Mode;
-use farebox_core::engine::{Action, Command, budgets, licences, lifecycle, terms, wallet};
+use farebox_core::engine::{Action, Command, budgets, licences, lifecycle, packages, terms, wallet};
 use farebox_core::money::Currency;
 use farebox_text::book::{
     self, ChangeTo, CommandLine, ImportLine, LicenceUse, MapAction, Migrate, Migrated, PaymentMode,
@@ -148,6 +148,15 @@ pub(crate) fn command(
         Verb::Reset(one) => {
             let (application, licence) = (text(&one.application), one.licence.as_ref().map(text));
             wish(&one.account, at, Action::Licences(licences::Action::Reset { application, licence }))
+        }
+        Verb::Share(share) => {
+            let members = share.members.iter().map(text).collect();
+            let action = packages::Action::Share { subscription: text(&share.path.name), members };
+            wish(&share.path.account, at, Action::Packages(action))
+        }
+        Verb::Keep(path) => {
+            let action = packages::Action::Keep { subscription: text(&path.name) };
+            wish(&path.account, at, Action::Packages(action))
         }
         Verb::Usage(usage) => {
             let time = effective(&usage.happened)?;

@@ -330,13 +330,25 @@ impl Desk<'_> {
                 paths.push(&change.path);
                 Some(&change.path.account)
             }
-            Verb::Cancel(path) | Verb::Unsubscribe(path) | Verb::Stop(path) | Verb::Start(path) => {
+            Verb::Cancel(path)
+            | Verb::Unsubscribe(path)
+            | Verb::Stop(path)
+            | Verb::Start(path)
+            | Verb::Keep(path) => {
                 paths.push(path);
                 Some(&path.account)
             }
             Verb::Renew(renew) => {
                 paths.push(&renew.path);
                 Some(&renew.path.account)
+            }
+            Verb::Share(share) => {
+                for member in share.members.iter().filter(|one| !names.accounts.contains_key(&one.text)) {
+                    let what = "an account that the book opens";
+                    self.unknown(member, line, "account", what, names.accounts.keys());
+                }
+                paths.push(&share.path);
+                Some(&share.path.account)
             }
             Verb::Change(change) => {
                 paths.push(&change.path);
@@ -483,6 +495,16 @@ fn metering_of(
     names: &Names,
 ) -> (Metering, BTreeSet<String>) {
     let mut plans: BTreeMap<&str, BTreeSet<(String, String)>> = BTreeMap::new();
+    // What an account orders can be for the usage of its whole group: all share their cuts.
+    let mut payers: BTreeMap<&str, &str> = BTreeMap::new();
+    for step in steps {
+        if let StepAction::Command(command) = &step.action
+            && let farebox_core::engine::Action::Open { payer: Some(payer), .. } = &command.action
+        {
+            payers.insert(&command.account, payer);
+        }
+    }
+    let payer_of = |account| payers.get(account).copied().unwrap_or(account);
     let mut cuts: BTreeMap<&str, Vec<Instant>> = BTreeMap::new();
     for step in steps {
         let (StepAction::Command(command), Some(at)) = (&step.action, step.at) else { continue };
@@ -490,7 +512,7 @@ fn metering_of(
             // Who uses a licence changes nothing that usage is charged by.
             continue;
         }
-        let cuts = cuts.entry(&command.account).or_default();
+        let cuts = cuts.entry(payer_of(&command.account)).or_default();
         cuts.extend([at, command.effective_at]);
         cuts.extend(convert::until(&command.action));
         if let Some(plan) = convert::ordered_plan(&command.action)
@@ -510,8 +532,10 @@ fn metering_of(
             cuts.values_mut().for_each(|cuts| cuts.extend(at));
         }
     }
-    let specs: Vec<_> =
-        plans.iter().flat_map(|(account, plans)| lanes(catalogues, account, plans, &cuts[account])).collect();
+    let specs: Vec<_> = plans
+        .iter()
+        .flat_map(|(account, plans)| lanes(catalogues, account, plans, &cuts[payer_of(account)]))
+        .collect();
     let mut wanted = BTreeSet::new();
     for spec in &specs {
         wanted.extend(spec.meter.of.clone());

@@ -5,7 +5,7 @@ use crate::run::Run;
 use farebox_core::account::{Account, Group};
 use farebox_core::bill::{Bill, Line};
 use farebox_core::calendar::{Cycle, Instant, Zone};
-use farebox_core::engine::{Action, Command, decide, provided, terms};
+use farebox_core::engine::{Action, Command, decide, terms};
 use farebox_text::book::Word;
 use farebox_text::diagnostic::nearest;
 
@@ -20,7 +20,8 @@ pub const QUESTIONS: &[(&str, &str)] = &[
     ("upcoming", "upcoming ACCOUNT [DATE]"),
     ("explain", "explain LINE-ID"),
     ("show", "show ACCOUNT [DATE]"),
-    ("provides", "provides ACCOUNT [DATE]"),
+    ("provides", "provides ACCOUNT [on NAME=VALUE] [DATE]"),
+    ("packages", "packages ACCOUNT [DATE]"),
     ("licences", "licences ACCOUNT [APPLICATION] [DATE]"),
     ("may", "may ACCOUNT FEATURE [on SUBSCRIPTION] [DATE]"),
     ("balance", "balance ACCOUNT [DATE]"),
@@ -37,6 +38,7 @@ pub const QUESTIONS: &[(&str, &str)] = &[
 ];
 
 mod money;
+mod packages;
 mod views;
 
 /// What is wrong with a question: the word, what was found, what is expected.
@@ -60,11 +62,15 @@ pub(crate) fn moment<'a>(run: &Run<'_>, words: &'a [Word]) -> Result<Option<Inst
             };
             Ok(Some(account.head.zone.cycle(Cycle::Month, month).end))
         }
-        "show" | "provides" | "balance" | "lifecycle" | "notices" | "upcoming" | "ledger" | "renewals"
+        "show" | "packages" | "balance" | "lifecycle" | "notices" | "upcoming" | "ledger" | "renewals"
         | "deferred" => date(run, words, 2),
         "licences" => date(run, words, 2 + usize::from(application(words).is_some())),
         "trial-balance" | "receivables" => date(run, words, 1),
         "statement" => money::statement_moment(run, words),
+        "provides" => {
+            let place = if words.get(2).is_some_and(|word| word.text == "on") { 4 } else { 2 };
+            date(run, words, place)
+        }
         "may" => {
             let place = if words.get(3).is_some_and(|word| word.text == "on") { 5 } else { 3 };
             date(run, words, place)
@@ -96,10 +102,10 @@ pub(crate) fn answer<'a>(run: &Run<'_>, words: &'a [Word]) -> Result<Vec<String>
                 .map_err(|why| (word, why, "usage files as they were".to_owned()))
         }
         "show" => Ok(report::show(account(run, words)?, &run.prepared.zone, run.clock)),
-        "provides" => {
-            let id = &account(run, words)?.head.id;
-            let provided = provided(group_of(run, id), &run.prepared.catalogues, id, run.clock);
-            Ok(report::provides(&provided))
+        "provides" => packages::provides(run, words),
+        "packages" => {
+            let account = account(run, words)?;
+            Ok(report::packages(payer_of(run, account), &account.head, &run.prepared.zone, run.clock))
         }
         "licences" => {
             let (account, only) = (account(run, words)?, application(words));

@@ -5,7 +5,7 @@ use crate::common::{files_below, root, text};
 use farebox_core::calendar::{Instant, Zone};
 use farebox_core::catalog::Mode;
 use farebox_core::engine::{
-    OrderRefusal, REFUSAL_CODES, Refusal, budgets, licences, lifecycle, terms, wallet,
+    OrderRefusal, REFUSAL_CODES, Refusal, budgets, licences, lifecycle, packages, terms, wallet,
 };
 use farebox_core::metering::Problem;
 use farebox_core::money::{Amount, Currency, Exact};
@@ -105,6 +105,21 @@ fn refusals() -> Vec<Refusal> {
     all.extend(lifecycle_refusals(at));
     all.extend(wallet_refusals().into_iter().map(Refusal::Wallet));
     all.extend(of_terms());
+    let packages = [
+        packages::Refusal::BelowMinimum {
+            plan: "minutes-add-on".into(),
+            unit: "minute".into(),
+            minimum: 5000,
+            wished: 4999,
+        },
+        packages::Refusal::NoPackage(name()),
+        packages::Refusal::NotAMember {
+            owner: "acme".into(),
+            account: "globex".into(),
+            members: names(&["acme-sales", "acme-support"]),
+        },
+    ];
+    all.extend(packages.map(Refusal::Packages));
     all
 }
 

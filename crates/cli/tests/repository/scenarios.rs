@@ -27,6 +27,8 @@ const RULES: &[(&str, &[u8])] = &[
     ("ORG", &[1, 2]),
     ("LATE", &[1]),
     ("BUD", &[1]),
+    ("TCCC", &[1, 2, 3, 4, 5, 6, 7, 8, 15]),
+    ("PKG", &[1, 2, 3, 4]),
 ];
 
 /// Refusals that no book can bring about, and why.

@@ -3,7 +3,7 @@
 //! Everything that time brings about is a command with its moment passed in, issued by a schedule:
 //! a test clock can run a year in a second.
 
-use super::{Catalogues, Desk, Fact, Refusal, coupons, lifecycle, money, terms};
+use super::{Catalogues, Desk, Fact, Refusal, coupons, lifecycle, money, packages, terms};
 use crate::account::View;
 use crate::calendar::{Cycle, Instant};
 use crate::settlement;
@@ -20,6 +20,8 @@ pub enum Duty {
     Terms,
     /// Charges are settled and paid, the bill of a month that ended is issued.
     Charges,
+    /// Buckets of packages open, and what is left of them expires.
+    Packages,
     /// What was paid for terms is recognised as earned.
     Recognition,
     /// Arrears begin, grace and retention end.
@@ -28,8 +30,15 @@ pub enum Duty {
 
 impl Duty {
     /// All, in order.
-    pub const ALL: [Duty; 6] =
-        [Duty::Holds, Duty::Coupons, Duty::Terms, Duty::Charges, Duty::Recognition, Duty::Lifecycle];
+    pub const ALL: [Duty; 7] = [
+        Duty::Holds,
+        Duty::Coupons,
+        Duty::Terms,
+        Duty::Charges,
+        Duty::Packages,
+        Duty::Recognition,
+        Duty::Lifecycle,
+    ];
 }
 
 /// A moment, and how much of what time does then is done.
@@ -63,6 +72,7 @@ pub fn next_due(
             Duty::Coupons => view.next_coupon_end(payer),
             Duty::Charges => charges_due(view, catalogues, payer, from, late),
             Duty::Recognition => terms::recognition_due(view, payer),
+            Duty::Packages => packages::next_due(view, catalogues, payer, from),
             Duty::Lifecycle => lifecycle::next_due(view, catalogues, payer, from),
             Duty::Holds => None,
         };
@@ -78,6 +88,7 @@ pub(super) fn decide(desk: &Desk<'_>, duty: Duty, late: &Late) -> Result<Vec<Fac
         Duty::Coupons => Ok(coupons::expire(desk)),
         Duty::Charges => money::settle(desk, late),
         Duty::Recognition => desk.recognise(),
+        Duty::Packages => packages::follow(desk),
         Duty::Lifecycle => lifecycle::run(desk),
         Duty::Holds => Ok(Vec::new()),
     }

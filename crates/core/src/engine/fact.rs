@@ -197,6 +197,7 @@ impl Group {
                     wallet: Wallet::default(),
                     agenda: Default::default(),
                     deferred: BTreeMap::new(),
+                    packages: Default::default(),
                 };
                 if let Some(payer) = &head.payer {
                     self.account_mut(payer)?.members.insert(head.id.clone());
@@ -404,6 +405,11 @@ fn book_line(account: &mut Account, line: &Line) -> Result<(), ApplyError> {
     charged.amount = charged.amount.add(line.amount)?;
     charged.period = Some(line.period);
     charged.unit.clone_from(&line.unit);
+    for draw in &line.drawn {
+        let shown = charged.shown.entry(draw.bucket.clone()).or_default();
+        *shown = shown.add(draw.units)?;
+    }
+    charged.shown.retain(|_, units| !units.is_zero());
     if charged.line.is_empty() {
         charged.line.clone_from(&line.id);
     }

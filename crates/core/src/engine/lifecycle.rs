@@ -313,7 +313,7 @@ pub fn costs(
     let (Some(head), Some(one)) = (view.account(account), view.subscription(account, subscription)) else {
         return Ok(Amount::ZERO);
     };
-    let (takers, levels) = Default::default();
+    let (takers, levels, cuts) = Default::default();
     let context = Context {
         view,
         catalogues,
@@ -324,6 +324,7 @@ pub fn costs(
         preview: false,
         takers,
         levels,
+        cuts,
     };
     settlement::between(&context, one, within)
 }

@@ -31,10 +31,11 @@ pub(crate) use orders::Desk;
 use crate::account::{AccountHead, View};
 use crate::bill::Line;
 use crate::calendar::{Cycle, Instant, Span, Zone};
-use crate::catalog::{Catalogue, Measure, Mode, Model, Settle};
+use crate::catalog::{Catalogue, Measure, Mode, Model, Plan, Settle};
 use crate::metering::{LaneKey, LaneSpec, Metering, Problem, Scope};
 use crate::money::{Amount, Currency, Exact};
 use crate::quantity;
+use crate::subscription::Subscription;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Price lists by name, each with its versions.
@@ -489,6 +490,36 @@ pub fn provided(
     account: &str,
     at: Instant,
 ) -> BTreeMap<String, i64> {
+    let mut provided = provided_where(view, catalogues, account, at, |_, _| true);
+    provided.retain(|_, units| *units != 0);
+    provided
+}
+
+/// What of it there is for usage with some attributes: what a plan binds is exclusive to it
+/// (R-TCCC-4). Attributes that usage does not say bind nothing. What there is elsewhere only is
+/// there zero times.
+pub fn provided_on<'v>(
+    view: &dyn View,
+    catalogues: &Catalogues,
+    account: &str,
+    at: Instant,
+    value: impl Fn(&str) -> Option<&'v str>,
+) -> BTreeMap<String, i64> {
+    provided_where(view, catalogues, account, at, |subscription, plan| {
+        plan.binds.iter().all(|name| {
+            let own = subscription.attributes.get(name).map(String::as_str);
+            value(name).is_none_or(|value| Some(value) == own)
+        })
+    })
+}
+
+fn provided_where(
+    view: &dyn View,
+    catalogues: &Catalogues,
+    account: &str,
+    at: Instant,
+    counts: impl Fn(&Subscription, &Plan) -> bool,
+) -> BTreeMap<String, i64> {
     let mut provided = BTreeMap::new();
     for subscription in view.subscriptions_since(account, at) {
         let units = lifecycle::units_serving(view, account, &subscription.name, at);
@@ -496,11 +527,11 @@ pub fn provided(
             .in_force(&subscription.catalogue, at)
             .and_then(|list| list.plan(subscription.plan_at(at)));
         let Some((_, plan)) = plan else { continue };
+        let units = if counts(subscription, plan) { units } else { 0 };
         for (what, each) in &plan.provides {
             *provided.entry(what.clone()).or_default() += i64::from(*each) * units;
         }
     }
-    provided.retain(|_, units| *units != 0);
     provided
 }
 

@@ -1,13 +1,13 @@
 //! Settlements, bills and payments.
 
 use super::coupons::Posted;
-use super::{Desk, Fact, Late, Refusal, bill_month, due, payable};
+use super::{Desk, Fact, Late, Refusal, bill_month, due, packages, payable};
 use crate::account::{AccountHead, View};
 use crate::bill::{Line, LineKind, PriceBasis};
 use crate::calendar::{Cycle, Instant, Span};
 use crate::ledger::{LedgerAccount, Posting};
 use crate::money::{Amount, Currency, Exact};
-use crate::settlement::{self, Context};
+use crate::settlement::{self, Context, Settled};
 
 /// Settles what is due for a payer and its members, and issues the bill of a month that ends now.
 pub(super) fn settle(desk: &Desk<'_>, late: &Late) -> Result<Vec<Fact>, Refusal> {
@@ -16,25 +16,24 @@ pub(super) fn settle(desk: &Desk<'_>, late: &Late) -> Result<Vec<Fact>, Refusal>
     let head = view.bill(&payer.id, month.start);
     let lines_so_far = head.map_or(0, |bill| bill.lines);
     let id = bill_id(payer, month);
-    let (mut lines, mut marks, mut notes) = (Vec::new(), Vec::new(), Vec::new());
-    let mut closed = Vec::new();
     let open = month.end == at && !head.is_some_and(|bill| bill.issued);
-    for name in due::group(view, &payer.id) {
-        let Some(account) = view.account(&name) else { continue };
-        let (takers, levels) = Default::default();
-        let late = late.get(&name).copied();
-        let context =
-            Context { view, catalogues, metering, account, at, late, preview: false, takers, levels };
-        let first = lines_so_far + lines.len() + 1;
-        let settled = settlement::settle(&context, &id, first)?;
-        if open {
-            notes.extend(advice(&context, month, &settled.lines));
-        }
-        lines.extend(settled.lines);
-        marks.extend(settled.marks);
-        closed.extend(settled.closed);
+    let group = due::group(view, &payer.id);
+    let contexts: Vec<Context<'_>> = group
+        .iter()
+        .filter_map(|name| view.account(name))
+        .map(|account| {
+            let (takers, levels, cuts) = Default::default();
+            let late = late.get(&account.id).copied();
+            Context { view, catalogues, metering, account, at, late, preview: false, takers, levels, cuts }
+        })
+        .collect();
+    let Settled { lines, marks, closed, drawn } = settlement::settle(&contexts, &id, lines_so_far + 1)?;
+    let mut notes = Vec::new();
+    for context in contexts.iter().filter(|_| open) {
+        notes.extend(advice(context, month, &lines));
     }
-    let mut facts = Vec::new();
+    let mut facts = packages::drawn(desk, drawn)?;
+    facts.extend(packages::past(desk, &lines));
     let count = lines_so_far + lines.len();
     let (mut sum, mut posted) = head.map_or((Amount::ZERO, Amount::ZERO), |bill| (bill.sum, bill.posted));
     if !lines.is_empty() {
@@ -230,6 +229,7 @@ fn rounding_line(
         quantity: Exact::ONE,
         unit: unit.clone(),
         free: Exact::ZERO,
+        drawn: Vec::new(),
         unit_price: None,
         basis: PriceBasis { per: unit, units: Exact::ONE, model: "rounding" },
         list: difference,
@@ -261,18 +261,34 @@ fn advice(context: &Context<'_>, month: Span, lines: &[Line]) -> Vec<String> {
         else {
             continue;
         };
+        for charge in &plan.charges {
+            notes.extend(packages::past_note(
+                context.view,
+                catalogue,
+                &context.account.id,
+                subscription,
+                charge,
+                month,
+                lines,
+            ));
+        }
         for advice in &plan.advice {
             let start = catalogue.zone.cycle(Cycle::Month, month.start).start;
             let charged = context.view.charged(&context.account.id, name, &advice.charge, start);
             let is_of = |line: &&Line| {
-                line.key.as_ref().is_some_and(|key| {
-                    key.subscription == *name && key.charge == advice.charge && key.accumulation == start
-                })
+                line.account == context.account.id
+                    && line.key.as_ref().is_some_and(|key| {
+                        key.subscription == *name && key.charge == advice.charge && key.accumulation == start
+                    })
             };
-            let before = charged.iter().map(|(_, charged)| (charged.quantity, charged.free));
-            let now = lines.iter().filter(is_of).map(|line| (line.quantity, line.free));
-            let units =
-                before.chain(now).try_fold(Exact::ZERO, |sum, (quantity, free)| sum.add(quantity)?.add(free));
+            // Units charged, free or drawn from packages: all that was used.
+            let before = charged.iter().flat_map(|(_, charged)| {
+                [charged.quantity, charged.free].into_iter().chain(charged.shown.values().copied())
+            });
+            let now = lines.iter().filter(is_of).flat_map(|line| {
+                [line.quantity, line.free].into_iter().chain(line.drawn.iter().map(|draw| draw.units))
+            });
+            let units = before.chain(now).try_fold(Exact::ZERO, Exact::add);
             if units.is_ok_and(|units| units >= advice.from) {
                 notes.push(format!("{name}: {}", advice.text));
             }

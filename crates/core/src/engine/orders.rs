@@ -1,7 +1,7 @@
 //! Orders: subscribing, changing, ending, agreeing prices and discounts.
 
 use super::terms::{Admission, Bought, Wish};
-use super::{Action, Catalogues, Command, Fact, OrderRefusal, Refusal};
+use super::{Action, Catalogues, Command, Fact, OrderRefusal, Refusal, packages};
 use crate::account::{AccountHead, AgreedPrice, Discount, View};
 use crate::calendar::{Instant, Span};
 use crate::catalog::{Charge, Mode, Model, Plan};
@@ -123,6 +123,7 @@ impl Desk<'_> {
         if order.quantity <= 0 {
             return Err(OrderRefusal::NotPositive(order.quantity).into());
         }
+        packages::check_order(plan, order.quantity)?;
         let mode = mode_of(plan, order)?;
         check_attributes(plan, order.attributes)?;
         let wish = Wish {

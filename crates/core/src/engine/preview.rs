@@ -21,16 +21,17 @@ pub fn draft(
     at: Instant,
     late: &Late,
 ) -> Result<Vec<Line>, Refusal> {
-    let mut lines = Vec::new();
-    for name in due::group(view, payer) {
-        let Some(account) = view.account(&name) else { continue };
-        let (takers, levels) = Default::default();
-        let late = late.get(&name).copied();
-        let context =
-            Context { view, catalogues, metering, account, at, late, preview: true, takers, levels };
-        lines.extend(settlement::settle(&context, "draft", lines.len() + 1)?.lines);
-    }
-    Ok(lines)
+    let group = due::group(view, payer);
+    let contexts: Vec<Context<'_>> = group
+        .iter()
+        .filter_map(|name| view.account(name))
+        .map(|account| {
+            let (takers, levels, cuts) = Default::default();
+            let late = late.get(&account.id).copied();
+            Context { view, catalogues, metering, account, at, late, preview: true, takers, levels, cuts }
+        })
+        .collect();
+    Ok(settlement::settle(&contexts, "draft", 1)?.lines)
 }
 
 /// The group as it would be at a later moment if nobody did anything: everything that time does is

@@ -33,11 +33,11 @@ impl<'a> Taker<'a> {
             let catalogue =
                 catalogues.in_force(&subscription.catalogue, subscription.start.max(when.start))?;
             let (_, plan) = catalogue.plan(plan)?;
-            let measures = plan.charges.iter().any(|charge| {
+            let charge = plan.charges.iter().find(|charge| {
                 let by = matches!(&charge.measure, Measure::Meter(known) if known == meter);
                 by && charge.modes.contains(&subscription.mode)
-            });
-            measures.then_some(Taker { subscription, when, binds: &plan.binds })
+            })?;
+            Some(Taker { subscription, when, binds: charge.binds(plan) })
         })
     }
 
@@ -175,11 +175,12 @@ pub(super) fn charges_by_lane<'a>(
     let here = subscription.catalogue == key.catalogue && subscription.serves(at);
     let catalogue = here.then(|| catalogues.in_force(&subscription.catalogue, at)).flatten();
     let plan = catalogue.and_then(|list| list.plan(subscription.plan_at(at))).map(|(_, plan)| plan);
-    let bound = plan.filter(|plan| {
-        let mut binds = plan.binds.iter();
+    let charges = plan.into_iter().flat_map(|plan| plan.charges.iter().map(move |charge| (plan, charge)));
+    let bound = charges.filter(|(plan, charge)| {
+        let mut binds = charge.binds(plan).iter();
         binds.all(|name| scope_value(scope, name) == subscription.attributes.get(name).map(String::as_str))
     });
-    bound.into_iter().flat_map(|plan| &plan.charges).filter(|charge| {
+    bound.map(|(_, charge)| charge).filter(|charge| {
         let deck = match &charge.pricing.model {
             Model::Deck(deck) => Some(deck),
             _ => None,

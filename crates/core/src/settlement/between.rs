@@ -1,6 +1,7 @@
 //! What charges come to in a stretch of time, whether they are settled yet or not.
 
-use super::{Context, Part, Units, accumulation, charges_of, stretches, what_it_should_be};
+use super::draw::{self, Cuts};
+use super::{Context, Job, Part, Task, Units, Work, accumulation, charges_of, what_it_should_be};
 use crate::calendar::{Instant, Span};
 use crate::engine::Refusal;
 use crate::money::Amount;
@@ -26,22 +27,30 @@ fn up_to(
     from: Instant,
     at: Instant,
 ) -> Result<Amount, Refusal> {
-    let (takers, levels) = (Takers::default(), Openings::default());
-    let context = Context { at, late: None, takers, levels, ..*context };
-    let mut sum = Amount::ZERO;
+    let (takers, levels, cuts) = (Takers::default(), Openings::default(), Cuts::default());
+    let contexts = [Context { at, late: None, takers, levels, cuts, ..*context }];
+    let context = &contexts[0];
+    let mut tasks = Vec::new();
     for (charge, ..) in charges_of(context.catalogues, &Rhythm::of(subscription)) {
-        let mut start = from;
+        let (mut start, mut jobs) = (from, Vec::new());
         while let Some(period) = accumulation(context.catalogues, subscription, &charge, start) {
             let part = Part { period, from: period.start, before: Units::new() };
-            let stretches = stretches(&context, subscription, &charge, &part);
-            let (should, _) = what_it_should_be(&context, subscription, &stretches, &part)?;
-            for one in should.values() {
-                sum = sum.add(one.amount)?;
-            }
+            jobs.push(Job::measured(context, subscription, &charge, part)?);
             start = period.end;
             if start >= at {
                 break;
             }
+        }
+        let work = Work { settled: at, recheck: None };
+        tasks.push(Task { context, subscription, charge, work, jobs, waits: false });
+    }
+    // As far as packages go, what was drawn stays drawn, and the rest draws as it would now.
+    draw::allot_alone(&contexts, &mut tasks)?;
+    let mut sum = Amount::ZERO;
+    for job in tasks.iter().flat_map(|task| &task.jobs) {
+        let (should, _) = what_it_should_be(context, subscription, job)?;
+        for one in should.values() {
+            sum = sum.add(one.amount)?;
         }
     }
     Ok(sum)

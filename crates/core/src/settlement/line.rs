@@ -1,9 +1,10 @@
 //! The lines that a settlement posts: for what is new, for a difference, for what is no more.
 
-use super::{Context, Should, Stretch, in_force};
-use crate::bill::{CatalogueRef, ChargeKey, Charged, Line, LineKind, PriceBasis};
+use super::{Context, Should, Stretch, draw, in_force};
+use crate::bill::{CatalogueRef, ChargeKey, Charged, Line, LineDraw, LineKind, PriceBasis};
 use crate::explain;
 use crate::money::{Exact, OutOfRange};
+use crate::package::Draws;
 use crate::subscription::Subscription;
 
 /// The line for what a key should be, less what was charged; `None` when nothing differs.
@@ -18,7 +19,8 @@ pub(super) fn difference(
     let free = should.free.sub(before.free)?;
     let list = should.list.sub(before.list)?;
     let amount = should.amount.sub(before.amount)?;
-    if quantity.is_zero() && free.is_zero() && list.is_zero() && amount.is_zero() {
+    let drawn = draw::line_draws(&should.drawn, before)?;
+    if quantity.is_zero() && free.is_zero() && list.is_zero() && amount.is_zero() && drawn.is_empty() {
         return Ok(None);
     }
     let Stretch { span, cycle, catalogue, plan, charge, .. } = should.stretch;
@@ -34,6 +36,7 @@ pub(super) fn difference(
         quantity,
         unit: should.unit.clone(),
         free,
+        drawn: named(context, drawn),
         unit_price: should.unit_price,
         basis: should.basis.clone(),
         list,
@@ -57,6 +60,7 @@ pub(super) fn difference(
         free: should.free,
         list: should.list,
         amount: should.amount,
+        shown: should.drawn.clone(),
         ..before.clone()
     };
     let currency = context.account.currency;
@@ -74,7 +78,8 @@ pub(super) fn reversal(
     let nothing = before.quantity.is_zero()
         && before.free.is_zero()
         && before.list.is_zero()
-        && before.amount.is_zero();
+        && before.amount.is_zero()
+        && before.shown.is_empty();
     let Some(period) = before.period.filter(|_| !nothing) else { return Ok(None) };
     let known = in_force(context.catalogues, subscription, &key.charge, key.start);
     let title = known.map_or(key.charge.clone(), |(_, _, charge)| charge.title.clone());
@@ -90,6 +95,7 @@ pub(super) fn reversal(
         quantity: zero.sub(before.quantity)?,
         unit: before.unit.clone(),
         free: zero.sub(before.free)?,
+        drawn: named(context, draw::line_draws(&Draws::new(), before)?),
         unit_price: None,
         basis: PriceBasis { per: before.unit.clone(), units: Exact::ONE, model: "reversal" },
         list: before.list.negated(),
@@ -113,4 +119,22 @@ pub(super) fn reversal(
     let known = known.map(|(catalogue, _, charge)| (catalogue, charge));
     explain::word_reversal(&mut line, known, before, zone, context.account.currency);
     Ok(Some(line))
+}
+
+/// Draws as a line shows them, in the order in which their buckets are drawn.
+fn named(context: &Context<'_>, drawn: Draws) -> Vec<LineDraw> {
+    let payer = context.account.payer();
+    let bucket = |id: &str| context.view.bucket(payer, id);
+    let mut named: Vec<LineDraw> = drawn
+        .into_iter()
+        .filter_map(|(id, units)| {
+            let known = bucket(&id)?;
+            Some(LineDraw { title: known.title.clone(), until: known.span.end, bucket: id, units })
+        })
+        .collect();
+    named.sort_by(|one, other| {
+        let rank = |draw: &LineDraw| bucket(&draw.bucket).map(|known| known.rank());
+        rank(one).cmp(&rank(other))
+    });
+    named
 }

@@ -19,12 +19,13 @@ pub struct World {
 }
 
 impl World {
-    /// All plans by name, as the first version of their list has them.
+    /// All plans by name, as the first version of their list has them; without those that bring
+    /// packages, of which the oracle knows nothing yet.
     pub fn plans(&self) -> Vec<(&Catalogue, &str, &Plan)> {
         let mut seen = BTreeSet::new();
         let mut all = Vec::new();
         for list in &self.lists {
-            for (name, plan) in &list.plans {
+            for (name, plan) in list.plans.iter().filter(|(_, plan)| !plan.grants) {
                 if seen.insert(name) {
                     all.push((list, name.as_str(), plan));
                 }

@@ -176,6 +176,10 @@ pub enum Verb {
     Licence(LicenceUse),
     /// `reset`: idle licences are released.
     Reset(LicenceReset),
+    /// `share`: members may draw from a package of their master (R-ORG-1).
+    Share(Share),
+    /// `keep`: they may no longer.
+    Keep(Path),
     /// `usage`: a usage event, or several of a kind.
     Usage(Usage),
     /// `void`: a usage event is taken back.
@@ -316,6 +320,15 @@ pub enum TermUnit {
     Month,
     /// Years of twelve months.
     Year,
+}
+
+/// `share PATH with MEMBER[,MEMBER …]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// The subscription whose packages are shared.
+    pub path: Path,
+    /// The members; at least one.
+    pub members: Vec<Word>,
 }
 
 /// `NAME=VALUE`.

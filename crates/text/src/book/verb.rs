@@ -10,6 +10,8 @@ use super::wallet;
 use farebox_core::calendar::Zone;
 use farebox_core::money::{Currency, DecimalError, Exact};
 
+mod packages;
+
 /// Every verb, with the form of its line. `docs/book.md` explains each.
 pub const VERBS: &[(&str, &str)] = &[
     ("open", "open ACCOUNT [\"TITLE\"] [currency CODE] [zone ZONE] [member of ACCOUNT] [tier TIER]"),
@@ -52,6 +54,8 @@ pub const VERBS: &[(&str, &str)] = &[
     ("phone", "phone ACCOUNT/APPLICATION NAME (online | offline) [with LICENCE]"),
     ("licence", "licence ACCOUNT/APPLICATION HOLDER WAY (on | off | failed) [with LICENCE]"),
     ("reset", "reset ACCOUNT/APPLICATION [LICENCE]"),
+    ("share", "share ACCOUNT/SUBSCRIPTION with MEMBER[,MEMBER …]"),
+    ("keep", "keep ACCOUNT/SUBSCRIPTION"),
     ("usage", "usage ACCOUNT TYPE [NAME=VALUE …] [times COUNT [every DURATION]]"),
     ("void", "void SOURCE/ID"),
     (
@@ -107,6 +111,8 @@ pub(super) fn verb(words: &mut Words, written: Written) -> Result<Verb, Mistake>
         "mobile" | "monitor" | "phone" => Verb::Licence(licences::short(words, verb, token.column)?),
         "licence" => Verb::Licence(licences::licence(words)?),
         "reset" => Verb::Reset(licences::reset(words)?),
+        "share" => Verb::Share(packages::share(words)?),
+        "keep" => Verb::Keep(path(words)?),
         "usage" => Verb::Usage(usage(words, written)?),
         "budget" => Verb::Budget(super::verb_budget::budget(words)?),
         "tier" | "suspend" | "resume" => Verb::Lifecycle(verb_lifecycle::line(words, verb)?),

@@ -7,7 +7,8 @@ use super::source::{Source, near, one_of, quoted};
 use super::table::{Form, Table, Value, choice, list};
 use farebox_core::calendar::Cycle;
 use farebox_core::catalog::{
-    Aggregate, Charge, Held, HeldBy, Measure, Meter, Mode, Model, MonthDays, Plan, Rounding, Settle,
+    Aggregate, Charge, Held, HeldBy, Measure, Meter, Mode, Model, MonthDays, PastPackage, Plan, Rounding,
+    Settle,
 };
 use toml::de::DeValue;
 
@@ -20,6 +21,10 @@ const SETTLES: &[(&str, Settle)] = &[
 ];
 const MONTHS: &[(&str, MonthDays)] =
     &[("actual", MonthDays::Actual), ("thirty", MonthDays::Thirty), ("full", MonthDays::Full)];
+const PAST_PACKAGE: &[(&str, PastPackage)] =
+    &[("charge", PastPackage::Charge), ("refuse", PastPackage::Refuse)];
+const TIERS_COUNT: &[(&str, bool)] = &[("after-packages", false), ("all", true)];
+const TAKES: &[(&str, bool)] = &[("bound", false), ("account", true)];
 const CHARGED: &[(&str, bool)] = &[("charged", true), ("free", false)];
 
 /// How files write a cycle.
@@ -79,7 +84,16 @@ fn one(source: &mut Source<'_>, table: &mut Table<'_>, plan: &Plan, names: &Name
     let accumulate = table.choice(source, "accumulate", CYCLES);
     let per = per(source, table, plan, measure.as_ref());
     let pricing = pricing::pricing(source, table, names.decks);
+    let concurrency = table.text(source, "concurrency");
+    if let Some(name) = &concurrency {
+        Form::Name.check(source, &table.label("concurrency"), name, table.value_place("concurrency"));
+    }
     let charge = Charge {
+        draws: table.yes(source, "draws", true),
+        past_package: table.choice(source, "past-package", PAST_PACKAGE).unwrap_or(PastPackage::Charge),
+        tiers_count_all: table.choice(source, "tiers-count", TIERS_COUNT).unwrap_or(false),
+        takes_all: table.choice(source, "takes", TAKES).unwrap_or(false),
+        concurrency,
         id,
         title,
         modes,
@@ -286,6 +300,12 @@ fn model_fits(source: &mut Source<'_>, table: &Table<'_>, charge: &Charge, meter
         Measure::Meter(name) => meters.get(name),
         _ => None,
     };
+    for key in ["draws", "past-package", "tiers-count", "takes", "concurrency"] {
+        if meter.is_none() && table.has(key) {
+            let found = format!("{what} is not metered and has {key}");
+            source.mistake(table.place(key), found, "meter = \"…\", or no such field");
+        }
+    }
     if let Model::Deck(_) = charge.pricing.model {
         match meter {
             None => {

@@ -10,7 +10,8 @@
 //!                                          ├─ decks    [decks.*]
 //!                                          ├─ licences [licences.*]
 //!                                          └─ plans    [products.*.plans.*]
-//!                                               └─ charges ── pricing
+//!                                               ├─ charges ── pricing
+//!                                               └─ grants
 //! ```
 //!
 //! Reading goes on after a mistake, so that one run names them all; a part that could not be read
@@ -23,6 +24,7 @@ mod arrears;
 mod charges;
 mod decks;
 mod file;
+mod grants;
 mod licences;
 mod meters;
 mod plans;

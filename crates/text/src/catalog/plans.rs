@@ -1,6 +1,7 @@
 //! `[products.NAME.plans.NAME]`: what one can order, and what of other plans it contains.
 
 use super::file::Named;
+use super::grants;
 use super::source::{Source, near, one_of, quoted};
 use super::table::{Form, Number, Table, list, number, whole};
 use super::{charges, licences, terms};
@@ -136,11 +137,14 @@ fn plan<'t>(
         binds: strings(binds),
         options: strings(options),
         charges: Vec::new(),
+        minimum_quantity: table.whole(source, "minimum-quantity", 1..=1_000_000).unwrap_or(1),
+        grants: Vec::new(),
         advice: Vec::new(),
         bill_group: table.text(source, "bill-group"),
         rules: table.rules(source),
     };
     plan.charges = charges::charges(source, &mut table, &plan, modes.is_some(), names);
+    plan.grants = grants::grants(source, &mut table, &plan, names);
     plan.advice = advice(source, &mut table, &plan);
     table.finish(source);
     (plan, contains, requires)

@@ -10,6 +10,8 @@ use farebox_core::catalog::{
 };
 use farebox_core::money::{Currency, Exact};
 
+mod grants;
+
 /// Columns that running text may fill.
 const WIDTH: usize = 100;
 
@@ -147,7 +149,15 @@ fn plan_text(page: &mut Page, catalogue: &Catalogue, plan: &Plan) {
     if !plan.provides.is_empty() {
         let provided: Vec<String> =
             plan.provides.iter().map(|(name, count)| counted(Exact::whole((*count).into()), name)).collect();
-        facts.push(("Provides", format!("{} for each {}", listed(&provided, "and"), plan.unit)));
+        let alone = plan.binds.iter().map(|name| format!(", for its {name} alone")).collect::<String>();
+        facts.push(("Provides", format!("{} for each {}{alone}", listed(&provided, "and"), plan.unit)));
+    }
+    if plan.minimum_quantity > 1 {
+        let least = Exact::whole(plan.minimum_quantity.into());
+        facts.push(("At least", counted(least, &plan.unit)));
+    }
+    for grant in &plan.grants {
+        facts.push(("Brings", grants::text(catalogue, plan, grant)));
     }
     if let Some(group) = &plan.bill_group {
         facts.push(("On bills under", group.clone()));
@@ -175,7 +185,8 @@ fn plan_text(page: &mut Page, catalogue: &Catalogue, plan: &Plan) {
         if let Measure::Meter(name) = &charge.measure
             && let Some(meter) = catalogue.meters.get(name)
         {
-            page.wrapped(&format!("{:6}{:>widest$}  ", "", ""), 6 + widest + 2, &metered(meter));
+            let text = metered(meter) + &grants::of_charge(catalogue, charge);
+            page.wrapped(&format!("{:6}{:>widest$}  ", "", ""), 6 + widest + 2, &text);
         }
     }
     for advice in &plan.advice {

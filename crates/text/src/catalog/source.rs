@@ -151,7 +151,7 @@ pub(super) fn near<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) 
 
 /// `a, b or c`, cut short when there are many.
 pub(super) fn one_of<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
-    const MOST: usize = 24;
+    const MOST: usize = 40;
     let mut names: Vec<&str> = names.into_iter().take(MOST + 1).collect();
     if names.len() > MOST {
         names.truncate(MOST);

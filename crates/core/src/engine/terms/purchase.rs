@@ -112,7 +112,7 @@ impl Desk<'_> {
         let months = bought.months.filter(|_| of_term).unwrap_or(Exact::ONE);
         let units = Exact::whole(bought.quantity.into()).mul(months)?;
         let rate = |pricing: &Pricing| -> Result<_, OutOfRange> {
-            Ok(rating::rate(&[Step { quantity: units, pricing }], true)?[0])
+            Ok(rating::rate(&[Step { quantity: units, covered: Exact::ZERO, pricing }], true)?[0])
         };
         let list = rate(&charge.pricing)?;
         let agreed = self.account.prices.iter().rev().find(|price| {
@@ -199,6 +199,7 @@ impl Desk<'_> {
             quantity: Exact::ZERO,
             unit: plan.unit.clone(),
             free: Exact::ZERO,
+            drawn: Vec::new(),
             unit_price: None,
             basis: PriceBasis { per: plan.unit.clone(), units: Exact::ONE, model: "refund" },
             list: Amount::ZERO,

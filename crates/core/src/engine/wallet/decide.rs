@@ -330,6 +330,7 @@ impl Desk<'_> {
             plan: String::new(),
             title: description.clone(),
             description,
+            drawn: Vec::new(),
             quantity: Exact::ONE,
             unit: "piece".to_owned(),
             free: Exact::ZERO,
