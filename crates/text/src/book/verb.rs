@@ -15,8 +15,6 @@ mod packages;
 /// Every verb, with the form of its line. `docs/book.md` explains each.
 pub const VERBS: &[(&str, &str)] = &[
     ("open", "open ACCOUNT [\"TITLE\"] [currency CODE] [zone ZONE] [member of ACCOUNT] [tier TIER]"),
-    ("subscribe", "subscribe ACCOUNT PLAN [QUANTITY] [as NAME] [prepaid TERM | pay-per-use] [NAME=VALUE …]"),
-    ("open", "open ACCOUNT [\"TITLE\"] [currency CODE] [zone ZONE] [member of ACCOUNT]"),
     (
         "subscribe",
         "subscribe ACCOUNT PLAN [QUANTITY] [as NAME] [prepaid TERM | pay-per-use] [auto-renew [limit N]] [NAME=VALUE …]",
