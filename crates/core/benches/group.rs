@@ -41,6 +41,11 @@ fn charge(id: &str, measure: Measure, settle: Settle, price: &str) -> Charge {
             maximum: None,
         },
         discountable: true,
+        draws: true,
+        past_package: PastPackage::Charge,
+        tiers_count_all: false,
+        takes_all: false,
+        concurrency: None,
         rules: Vec::new(),
     }
 }

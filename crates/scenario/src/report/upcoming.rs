@@ -40,9 +40,8 @@ pub fn upcoming(
         show_local(zone, at),
     )];
     let mut rows = vec![vec![String::new(), "to date".to_owned(), "forecast".to_owned()]];
-    let sums = sums.into_iter().map(|(title, sums)| (title, sums));
     let totals = totals.map(|total| total.round_to_minor(head.currency));
-    for (title, amounts) in sums.chain([("Total", totals)]) {
+    for (title, amounts) in sums.into_iter().chain([("Total", totals)]) {
         let mut row = vec![format!("  {title}")];
         row.extend(amounts.map(|amount| amount.round_to_minor(head.currency).decimal(head.currency)));
         rows.push(row);
