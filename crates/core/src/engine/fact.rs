@@ -301,10 +301,15 @@ impl Group {
             }
             Fact::Settled { marks, closed } => {
                 for mark in marks {
-                    let subscriptions = &mut self.account_mut(&mark.account)?.subscriptions;
-                    let subscription = subscriptions
+                    let account = self.account_mut(&mark.account)?;
+                    let subscription = account
+                        .subscriptions
                         .get_mut(&mark.subscription)
                         .ok_or_else(|| ApplyError(format!("no subscription {}", mark.subscription)))?;
+                    if mark.recheck.is_some() {
+                        // Late usage of what was settled to its end waits for a later settlement.
+                        account.roster.open(subscription);
+                    }
                     subscription.settled.insert(mark.charge.clone(), mark.settled);
                     match mark.recheck {
                         Some(recheck) => subscription.recheck.insert(mark.charge.clone(), recheck),
