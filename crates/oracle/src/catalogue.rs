@@ -23,6 +23,8 @@ pub struct Catalogue {
     pub currency: String,
     /// Whether a renewed term ends by the rule of a purchase, and not end to end.
     pub renewal_by_midnight: bool,
+    /// Months that a renewal may have (R-YKF-10); `None`: those of the plan.
+    pub renewal_terms: Option<Vec<i64>>,
     /// What comes back of a term given up; `None`: it cannot be.
     pub refund: Option<Refund>,
     /// Meters by name.
@@ -318,6 +320,10 @@ pub fn read(file: &str) -> Catalogue {
         currency: text_of(head, "currency").expect("currency"),
         refund,
         renewal_by_midnight: renewal.as_deref() == Some("next-midnight"),
+        renewal_terms: policy.filter(|policy| get(policy, "renewal-terms-months").is_some()).map(|policy| {
+            let texts = texts_of(policy, "renewal-terms-months");
+            texts.iter().map(|months| months.parse().expect("months")).collect()
+        }),
         meters: tables(root, "meters").into_iter().map(|(name, fields)| (name, meter(fields))).collect(),
         decks: tables(root, "decks").into_iter().map(|(name, fields)| (name, deck(fields))).collect(),
         plans,

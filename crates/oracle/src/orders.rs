@@ -310,14 +310,25 @@ fn plan_of<'c>(list: &'c Catalogue, one: &Subscription) -> &'c Plan {
 }
 
 fn renew(play: &mut Play<'_>, line: &Line, order: &str, months: i64) -> Result<(), Reasons> {
-    let index = running(play, &line.account, order, line.at)?;
+    let all = &play.accounts[&line.account].subscriptions;
+    // A term that has run out can still be renewed, from its old end (R-REN-1).
+    let lapsed = all.iter().position(|one| {
+        let out = one.terms.last().is_some_and(|last| one.end == Some(last.until) && last.until <= line.at);
+        one.name == order && out
+    });
+    let index = match lapsed {
+        Some(index) => index,
+        None => running(play, &line.account, order, line.at)?,
+    };
     let one = &play.accounts[&line.account].subscriptions[index];
     let (Some(first), Some(last)) = (one.terms.first(), one.terms.last()) else {
         return Err(vec!["no-term"]);
     };
     let list = version(play.lists, &one.catalogue, line.at);
-    if !plan_of(list, one).terms.contains(&months) {
-        return Err(vec!["term-not-offered"]);
+    match &list.renewal_terms {
+        Some(offered) if !offered.contains(&months) => return Err(vec!["renewal-term-not-offered"]),
+        None if !plan_of(list, one).terms.contains(&months) => return Err(vec!["renewal-term-not-offered"]),
+        _ => {}
     }
     let from = last.until;
     let until = if list.renewal_by_midnight {
