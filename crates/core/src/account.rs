@@ -6,6 +6,7 @@
 use crate::bill::{Bill, ChargeKey, Charged, Line};
 use crate::budget::{Budget, Spending};
 use crate::calendar::{Instant, Span, Zone};
+use crate::hold::{Hold, Holds, Place};
 use crate::ledger::Ledger;
 use crate::licence::Application;
 use crate::lifecycle::{Lifecycle, Step};
@@ -185,6 +186,18 @@ pub trait View {
     fn shares(&self, payer: &str, account: &str, subscription: &str) -> &[Share];
     /// Whether an alert of a bucket has been given (R-PKG-4).
     fn is_alerted(&self, payer: &str, bucket: &str, alert: usize) -> bool;
+    /// A hold of an account, one that has ended too.
+    fn hold(&self, payer: &str, account: &str, id: &str) -> Option<&Hold>;
+    /// The open holds of a payer and its members whose deadline has come, the earliest first.
+    fn holds_past(&self, payer: &str, at: Instant) -> Vec<&Hold>;
+    /// The next deadline of a hold.
+    fn next_hold_end(&self, payer: &str) -> Option<Instant>;
+    /// The holds that have ended and let the money that they keep go by a moment.
+    fn holds_settling(&self, payer: &str, at: Instant) -> Vec<&Hold>;
+    /// When money of ended holds is let go next.
+    fn next_hold_settling(&self, payer: &str) -> Option<Instant>;
+    /// How many open holds of an account have a place.
+    fn places_taken(&self, payer: &str, account: &str, place: &Place) -> u32;
 }
 
 /// A billing group in memory: accounts that share a payer. Its facts are its only source.
@@ -232,6 +245,8 @@ pub struct Account {
     pub deferred: BTreeMap<DeferralKey, Deferral>,
     /// The packages of itself and its members, where it pays.
     pub packages: Packages,
+    /// What is held for sessions of itself and its members, where it pays.
+    pub holds: Holds,
 }
 
 impl AccountHead {
@@ -259,6 +274,10 @@ impl Group {
 
     fn packages(&self, payer: &str) -> Option<&Packages> {
         self.accounts.get(payer).map(|account| &account.packages)
+    }
+
+    fn holds(&self, payer: &str) -> Option<&Holds> {
+        self.accounts.get(payer).map(|account| &account.holds)
     }
 
     /// All accounts, in the order of their names.
@@ -464,5 +483,29 @@ impl View for Group {
 
     fn is_alerted(&self, payer: &str, bucket: &str, alert: usize) -> bool {
         self.packages(payer).is_some_and(|all| all.is_alerted(bucket, alert))
+    }
+
+    fn hold(&self, payer: &str, account: &str, id: &str) -> Option<&Hold> {
+        self.holds(payer)?.get(account, id)
+    }
+
+    fn holds_past(&self, payer: &str, at: Instant) -> Vec<&Hold> {
+        self.holds(payer).map(|all| all.past(at).collect()).unwrap_or_default()
+    }
+
+    fn next_hold_end(&self, payer: &str) -> Option<Instant> {
+        self.holds(payer)?.next_end()
+    }
+
+    fn holds_settling(&self, payer: &str, at: Instant) -> Vec<&Hold> {
+        self.holds(payer).map(|all| all.settling(at).collect()).unwrap_or_default()
+    }
+
+    fn next_hold_settling(&self, payer: &str) -> Option<Instant> {
+        self.holds(payer)?.next_settling()
+    }
+
+    fn places_taken(&self, payer: &str, account: &str, place: &Place) -> u32 {
+        self.holds(payer).map_or(0, |all| all.taken(account, place))
     }
 }

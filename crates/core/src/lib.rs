@@ -18,6 +18,7 @@ pub mod calendar;
 pub mod catalog;
 pub mod engine;
 pub mod explain;
+pub mod hold;
 pub mod ledger;
 pub mod licence;
 pub mod lifecycle;

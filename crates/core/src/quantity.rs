@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 mod takers;
 
 use takers::{Taker, is_taken, takers};
-pub(crate) use takers::{Takers, is_charged_by, route};
+pub(crate) use takers::{Takers, Takes, is_charged_by, route, who_takes};
 
 /// The name under which a group holds the prefix of a rate deck.
 pub(crate) const PREFIX: &str = "prefix";
@@ -391,7 +391,7 @@ fn keys(stretch: &Stretch<'_>, scope: &Scope, deck: bool) -> (Group, Split) {
     group_and_split(&stretch.charge.per, scope, deck)
 }
 
-fn group_and_split(per: &[String], scope: &Scope, deck: bool) -> (Group, Split) {
+pub(crate) fn group_and_split(per: &[String], scope: &Scope, deck: bool) -> (Group, Split) {
     let mut group: Group =
         per.iter().filter_map(|name| Some((name.clone(), scope_value(scope, name)?.to_owned()))).collect();
     if deck {

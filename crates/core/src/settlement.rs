@@ -25,11 +25,13 @@ mod between;
 mod draw;
 mod line;
 mod price;
+mod session;
 
 pub(crate) use between::between;
-pub(crate) use draw::Allotted;
+pub(crate) use draw::{Allotted, alerts};
 use line::{difference, reversal};
 pub(crate) use price::{best_net, best_percent};
+pub(crate) use session::Taking;
 use price::{discounted, share_out};
 
 /// Everything that a settlement reads.
@@ -269,7 +271,9 @@ impl<'a> Job<'a> {
         } else {
             Vec::new()
         };
-        Ok(Job { part, stretches, groups, charged: charged.into_iter().collect() })
+        // What sessions have drawn since is for the settlement after this one.
+        let charged = charged.into_iter().filter(|(key, _)| key.start < context.at).collect();
+        Ok(Job { part, stretches, groups, charged })
     }
 }
 

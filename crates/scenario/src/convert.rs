@@ -4,11 +4,11 @@ use crate::prepare::{StepAction, UsageLine};
 use farebox_core::budget::BudgetScope;
 use farebox_core::calendar::{Instant, Zone};
 use farebox_core::catalog::Mode;
-use farebox_core::engine::{Action, Command, budgets, licences, lifecycle, packages, terms, wallet};
+use farebox_core::engine::{Action, Command, budgets, holds, licences, lifecycle, packages, terms, wallet};
 use farebox_core::money::Currency;
 use farebox_text::book::{
-    self, ChangeTo, CommandLine, ImportLine, LicenceUse, MapAction, Migrate, Migrated, PaymentMode,
-    UseChange, Verb, WalletVerb, When, Word,
+    self, ChangeTo, CommandLine, Deadline, ImportLine, LicenceUse, MapAction, Migrate, Migrated, PaymentMode,
+    SessionStep, UseChange, Verb, WalletVerb, When, Word,
 };
 use farebox_text::diagnostic::Diagnostic;
 use farebox_text::import::{Condition, ImportSpec, MapRule, Outcome, Pattern, Preset, Template};
@@ -148,6 +148,31 @@ pub(crate) fn command(
         Verb::Reset(one) => {
             let (application, licence) = (text(&one.application), one.licence.as_ref().map(text));
             wish(&one.account, at, Action::Licences(licences::Action::Reset { application, licence }))
+        }
+        Verb::Hold(session) => {
+            let id = text(&session.id);
+            let end = |deadline: &Deadline| match deadline {
+                Deadline::At(when) => resolve(when),
+                Deadline::After(seconds) => {
+                    let after = jiff::SignedDuration::from_secs(i64::from(*seconds));
+                    Ok(at.checked_add(after).unwrap_or(Instant::MAX))
+                }
+            };
+            let action = match &session.step {
+                SessionStep::Hold { kind, units, source, attributes, deadline } => holds::Action::Create {
+                    id,
+                    source: source.as_ref().map_or_else(|| "book".to_owned(), text),
+                    kind: text(kind),
+                    attributes: attributes.iter().map(|one| (text(&one.name), text(&one.value))).collect(),
+                    units: *units,
+                    until: end(deadline)?,
+                },
+                SessionStep::Extend { units, used, deadline } => {
+                    holds::Action::Update { id, units: *units, used: *used, until: end(deadline)? }
+                }
+                SessionStep::Release { used } => holds::Action::Release { id, used: *used },
+            };
+            wish(&session.account, at, Action::Holds(action))
         }
         Verb::Share(share) => {
             let members = share.members.iter().map(text).collect();

@@ -4,7 +4,7 @@
 
 use crate::convert;
 use farebox_core::calendar::{Instant, Zone};
-use farebox_core::engine::{Action, CatalogueConflict, Catalogues, Command, lanes};
+use farebox_core::engine::{Action, CatalogueConflict, Catalogues, Command, holds, lanes};
 use farebox_core::licence::APPLICATION;
 use farebox_core::metering::Metering;
 use farebox_core::money::Currency;
@@ -30,8 +30,10 @@ pub struct Prepared {
     pub accounts: BTreeMap<String, usize>,
     /// Counters that have counted nothing yet.
     pub metering: Metering,
-    /// Identities that a `void` line names.
-    pub voided: BTreeSet<(String, String)>,
+    /// Identities that a `void` line or a session names: source and id.
+    pub watched: BTreeSet<(String, String)>,
+    /// The line that begins each session, by account and id.
+    pub sessions: BTreeMap<(String, String), usize>,
 }
 
 /// One thing to do.
@@ -185,18 +187,29 @@ pub fn prepare(file: &str, bytes: &[u8], folder: &Path) -> Result<Prepared, Vec<
             spec.attributes = Attributes::Only(wanted.iter().cloned().collect());
         }
     }
-    let voided = steps.iter().filter_map(|step| match &step.action {
-        StepAction::Void { source, id } => Some((source.clone(), id.clone())),
-        _ => None,
-    });
-    let voided = voided.collect();
+    let (mut watched, mut sessions) = (BTreeSet::new(), BTreeMap::new());
+    for step in &steps {
+        match &step.action {
+            StepAction::Void { source, id } => {
+                watched.insert((source.clone(), id.clone()));
+            }
+            StepAction::Command(command) => {
+                if let Action::Holds(holds::Action::Create { source, id, .. }) = &command.action {
+                    watched.insert((source.clone(), id.clone()));
+                    sessions.entry((command.account.clone(), id.clone())).or_insert(step.line);
+                }
+            }
+            _ => {}
+        }
+    }
     Ok(Prepared {
         catalogues: desk.catalogues,
         zone,
         steps,
         accounts: names.accounts,
         metering,
-        voided,
+        watched,
+        sessions,
         book,
     })
 }
@@ -386,6 +399,7 @@ impl Desk<'_> {
                 self.check_licence(one.licence.as_ref(), line);
                 Some(&one.account)
             }
+            Verb::Hold(session) => Some(&session.account),
             Verb::Usage(usage) => Some(&usage.account),
             Verb::Budget(budget) => {
                 let scope = budget.limit.as_ref().and_then(|limit| limit.scope.as_ref());
@@ -508,8 +522,8 @@ fn metering_of(
     let mut cuts: BTreeMap<&str, Vec<Instant>> = BTreeMap::new();
     for step in steps {
         let (StepAction::Command(command), Some(at)) = (&step.action, step.at) else { continue };
-        if matches!(command.action, Action::Licences(_)) {
-            // Who uses a licence changes nothing that usage is charged by.
+        if matches!(command.action, Action::Licences(_) | Action::Holds(_)) {
+            // Who uses a licence, or what is held for sessions, changes no price.
             continue;
         }
         let cuts = cuts.entry(payer_of(&command.account)).or_default();

@@ -22,6 +22,7 @@ pub const QUESTIONS: &[(&str, &str)] = &[
     ("show", "show ACCOUNT [DATE]"),
     ("provides", "provides ACCOUNT [on NAME=VALUE] [DATE]"),
     ("packages", "packages ACCOUNT [DATE]"),
+    ("holds", "holds ACCOUNT [DATE]"),
     ("licences", "licences ACCOUNT [APPLICATION] [DATE]"),
     ("may", "may ACCOUNT FEATURE [on SUBSCRIPTION] [DATE]"),
     ("balance", "balance ACCOUNT [DATE]"),
@@ -62,7 +63,7 @@ pub(crate) fn moment<'a>(run: &Run<'_>, words: &'a [Word]) -> Result<Option<Inst
             };
             Ok(Some(account.head.zone.cycle(Cycle::Month, month).end))
         }
-        "show" | "packages" | "balance" | "lifecycle" | "notices" | "upcoming" | "ledger" | "renewals"
+        "show" | "packages" | "holds" | "balance" | "lifecycle" | "notices" | "upcoming" | "ledger" | "renewals"
         | "deferred" => date(run, words, 2),
         "licences" => date(run, words, 2 + usize::from(application(words).is_some())),
         "trial-balance" | "receivables" => date(run, words, 1),
@@ -106,6 +107,10 @@ pub(crate) fn answer<'a>(run: &Run<'_>, words: &'a [Word]) -> Result<Vec<String>
         "packages" => {
             let account = account(run, words)?;
             Ok(report::packages(payer_of(run, account), &account.head, &run.prepared.zone, run.clock))
+        }
+        "holds" => {
+            let account = account(run, words)?;
+            Ok(report::holds(payer_of(run, account), &account.head, &run.prepared.zone, run.clock))
         }
         "licences" => {
             let (account, only) = (account(run, words)?, application(words));

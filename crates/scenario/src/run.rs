@@ -1,13 +1,14 @@
 //! Runs a prepared book: the clock goes forward, settlements run when they are due, lines are
 //! decided in order.
 
-use crate::prepare::{Prepared, Step, StepAction};
+use crate::prepare::{Prepared, Step, StepAction, UsageLine};
 use crate::query;
 use crate::usage::{EventBehind, InQuarantine, UsageLog};
 use farebox_core::account::{Account, Group};
 use farebox_core::bill::Line;
 use farebox_core::calendar::Instant;
-use farebox_core::engine::{Action, Command, Duty, Fact, Late, Moment, Refusal, decide, next_due};
+use farebox_core::engine::{Action, Command, Duty, Fact, Late, Moment, Refusal, decide, holds, next_due};
+use farebox_core::hold::Hold;
 use farebox_core::metering::Metering;
 use farebox_text::book::Word;
 use farebox_text::diagnostic::Diagnostic;
@@ -243,6 +244,11 @@ impl<'a> Run<'a> {
         if matches!(command.action, Action::Open { .. }) && payer != command.account {
             self.payers.insert(command.account.clone(), payer.clone());
         }
+        for fact in &facts {
+            if let Fact::Holds(holds::Fact::Ended { hold, .. }) = fact {
+                self.end_session(hold);
+            }
+        }
         // Who uses a licence makes nothing due.
         if !matches!(command.action, Action::Licences(_)) {
             self.touched.insert(payer);
@@ -251,6 +257,29 @@ impl<'a> Run<'a> {
             self.facts.extend(facts);
         }
         Ok(())
+    }
+
+    /// What a session used is usage from now on, unless its record says it.
+    fn end_session(&mut self, hold: &Hold) {
+        let Some(ended) = hold.ended.filter(|_| !hold.used.is_zero()) else { return };
+        let measured = hold.measured.iter().map(|name| (name.clone(), hold.used.to_string()));
+        let others = hold.attributes.clone().into_iter().filter(|(name, _)| !hold.measured.contains(name));
+        let times = if hold.measured.is_empty() { hold.used.ceil().numerator() } else { 1 };
+        let usage = UsageLine {
+            account: hold.account.clone(),
+            kind: hold.kind.clone(),
+            source: hold.source.clone(),
+            id: hold.id.clone(),
+            revision: 0,
+            time: ended.at,
+            start: Some(hold.since),
+            attributes: others.chain(measured).collect(),
+            times: u32::try_from(times).unwrap_or(u32::MAX),
+            every_s: 0,
+        };
+        let line = self.prepared.sessions.get(&(hold.account.clone(), hold.id.clone()));
+        self.usage.end_session(usage, line.copied().unwrap_or_default(), &mut self.metering);
+        self.note_late(&hold.account);
     }
 
     /// Remembers the earliest time of usage counted since the account's last settlement.

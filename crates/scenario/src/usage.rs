@@ -73,6 +73,10 @@ pub(crate) struct UsageLog {
     replaced: Arc<Mutex<Replaced>>,
     /// Lines of the book that could not be billed.
     refused: Vec<Quarantine>,
+    /// The same of sessions.
+    refused_sessions: Vec<Quarantine>,
+    /// What sessions said that they used, each until its record comes, and its line.
+    sessions: BTreeMap<(String, String), (UsageLine, usize)>,
 }
 
 /// How often events were replaced, by source, id and revision. A call that a late leg completes
@@ -194,10 +198,12 @@ impl UsageLog {
             book: prepared.book.file.clone(),
             deliveries: Vec::new(),
             importer: Importer::new(threads),
-            watched: prepared.voided.clone(),
+            watched: prepared.watched.clone(),
             voided: Arc::default(),
             replaced: Arc::default(),
             refused: Vec::new(),
+            refused_sessions: Vec::new(),
+            sessions: BTreeMap::new(),
         };
         log.watch();
         log
@@ -222,6 +228,49 @@ impl UsageLog {
         });
         self.refused.extend(refused);
         self.deliveries.push(Delivery::Line { usage: Box::new(usage.clone()), line });
+        self.supersede(metering);
+    }
+
+    /// Counts what a session says that it used, unless its record is there or it is void.
+    pub(crate) fn end_session(&mut self, usage: UsageLine, line: usize, metering: &mut Metering) {
+        let identity = (usage.source.clone(), usage.id.clone());
+        let is_known = self.importer.watched(&identity.0, &identity.1).is_some();
+        if is_known || self.voided.contains(&identity) {
+            return;
+        }
+        each(&usage, |event| {
+            if let Err(problem) = metering.count(event, Change::Add) {
+                self.refused_sessions.push(Quarantine {
+                    file: self.book.clone(),
+                    line: line as u64,
+                    code: problem.code().to_owned(),
+                    sentence: problem.sentence(),
+                    what: format!("{}/{}", event.source, event.id),
+                });
+            }
+        });
+        self.sessions.insert(identity, (usage, line));
+    }
+
+    /// Takes back what sessions said whose record has come: a session is billed once, by its record.
+    fn supersede(&mut self, metering: &mut Metering) {
+        let has_come = |(source, id): &&(String, String)| self.importer.watched(source, id).is_some();
+        let come: Vec<_> = self.sessions.keys().filter(has_come).cloned().collect();
+        for identity in come {
+            self.take_back(&identity, metering);
+        }
+    }
+
+    /// Takes back what a session said; answers whose it was.
+    fn take_back(&mut self, identity: &(String, String), metering: &mut Metering) -> Option<String> {
+        let (usage, _) = self.sessions.remove(identity)?;
+        each(&usage, |event| {
+            // What was not counted cannot be taken back, and is in quarantine no longer.
+            let _ = metering.count(event, Change::Remove);
+        });
+        let what = format!("{}/{}", identity.0, identity.1);
+        self.refused_sessions.retain(|one| one.what != what);
+        Some(usage.account)
     }
 
     /// Counts a file.
@@ -240,6 +289,7 @@ impl UsageLog {
             summary: Box::new(summary.clone()),
         };
         self.deliveries.push(delivery);
+        self.supersede(metering);
         Ok(summary)
     }
 
@@ -248,7 +298,10 @@ impl UsageLog {
     pub(crate) fn void(&mut self, source: &str, id: &str, metering: &mut Metering) -> Option<String> {
         let known = (source.to_owned(), id.to_owned());
         let event = self.importer.watched(source, id).cloned().filter(|_| !self.voided.contains(&known));
-        Arc::make_mut(&mut self.voided).insert(known);
+        Arc::make_mut(&mut self.voided).insert(known.clone());
+        if let Some(account) = self.take_back(&known, metering) {
+            return Some(account);
+        }
         let event: OwnedEvent = event?;
         let _ = metering.count(&event.event(), Change::Remove);
         Some(event.account)
@@ -270,6 +323,12 @@ impl UsageLog {
                     read(&mut self.importer, spec, path, &mut metering, &self.voided, &replacing, &|_| {})?;
                 }
             }
+        }
+        for (usage, _) in self.sessions.values() {
+            each(usage, |event| {
+                // What could not be counted is known to be in quarantine.
+                let _ = metering.count(event, Change::Add);
+            });
         }
         Ok(metering)
     }
@@ -297,6 +356,9 @@ impl UsageLog {
                 }
             }
         }
+        for (usage, line) in self.sessions.values() {
+            each(usage, |event| look(event, &self.book, *line as u64));
+        }
         Ok(())
     }
 
@@ -323,6 +385,7 @@ impl UsageLog {
                 }
             }
         }
+        self.refused_sessions.iter().for_each(|one| found.add(one.clone()));
         let mut lost: BTreeMap<(LaneKey, Span, Scope), Problem> = BTreeMap::new();
         // Usage of the clock's very moment has arrived; what files bring for later may yet be taken.
         let until = run.clock.checked_add(jiff::SignedDuration::from_nanos(1)).unwrap_or(run.clock);

@@ -3,7 +3,7 @@
 //! Everything that time brings about is a command with its moment passed in, issued by a schedule:
 //! a test clock can run a year in a second.
 
-use super::{Catalogues, Desk, Fact, Refusal, coupons, lifecycle, money, packages, terms};
+use super::{Catalogues, Desk, Fact, Refusal, coupons, holds, lifecycle, money, packages, terms};
 use crate::account::View;
 use crate::calendar::{Cycle, Instant};
 use crate::settlement;
@@ -18,6 +18,8 @@ pub enum Duty {
     Coupons,
     /// Terms are renewed by themselves, or end.
     Terms,
+    /// Money held for the usage of sessions that ended is let go, for the charges that follow.
+    HeldMoney,
     /// Charges are settled and paid, the bill of a month that ended is issued.
     Charges,
     /// Buckets of packages open, and what is left of them expires.
@@ -30,10 +32,11 @@ pub enum Duty {
 
 impl Duty {
     /// All, in order.
-    pub const ALL: [Duty; 7] = [
+    pub const ALL: [Duty; 8] = [
         Duty::Holds,
         Duty::Coupons,
         Duty::Terms,
+        Duty::HeldMoney,
         Duty::Charges,
         Duty::Packages,
         Duty::Recognition,
@@ -63,18 +66,19 @@ pub fn next_due(
 ) -> Option<(Instant, Duty)> {
     let mut next: Option<(Instant, Duty)> = None;
     for duty in Duty::ALL {
-        // The earliest moment at which this duty may still be done.
-        let again = duty == Duty::Terms && duty == after.done;
+        // The earliest moment at which this duty may still be done. Terms and holds are looked after
+        // one at a time: more may be due at the same moment.
+        let again = matches!(duty, Duty::Holds | Duty::Terms) && duty == after.done;
         let from = if duty > after.done || again { after.at } else { just_after(after.at) };
         let at = match duty {
-            // One subscription at a time: more may be due at the same moment.
             Duty::Terms => terms::next_due(view, payer),
             Duty::Coupons => view.next_coupon_end(payer),
             Duty::Charges => charges_due(view, catalogues, payer, from, late),
             Duty::Recognition => terms::recognition_due(view, payer),
             Duty::Packages => packages::next_due(view, catalogues, payer, from),
             Duty::Lifecycle => lifecycle::next_due(view, catalogues, payer, from),
-            Duty::Holds => None,
+            Duty::Holds => view.next_hold_end(payer),
+            Duty::HeldMoney => view.next_hold_settling(payer),
         };
         next = next.into_iter().chain(at.map(|at| (at.max(from), duty))).min();
     }
@@ -90,7 +94,8 @@ pub(super) fn decide(desk: &Desk<'_>, duty: Duty, late: &Late) -> Result<Vec<Fac
         Duty::Recognition => desk.recognise(),
         Duty::Packages => packages::follow(desk),
         Duty::Lifecycle => lifecycle::run(desk),
-        Duty::Holds => Ok(Vec::new()),
+        Duty::Holds => holds::expire(desk),
+        Duty::HeldMoney => holds::let_go(desk),
     }
 }
 

@@ -198,6 +198,7 @@ impl Group {
                     agenda: Default::default(),
                     deferred: BTreeMap::new(),
                     packages: Default::default(),
+                    holds: Default::default(),
                 };
                 if let Some(payer) = &head.payer {
                     self.account_mut(payer)?.members.insert(head.id.clone());

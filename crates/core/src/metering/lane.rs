@@ -189,31 +189,38 @@ impl Lane {
         at: Instant,
         share: &mut Share,
     ) -> Result<Place, Problem> {
-        let row = match &self.spec.deck {
-            None => None,
-            Some(deck) => {
-                let number = event
-                    .attribute(&deck.destination)
-                    .ok_or_else(|| Problem::MissingAttribute(deck.destination.clone()))?;
-                let found = match number {
-                    Value::Text(number) => self.prefixes.row(number),
-                    Value::Number(number) => self.prefixes.row(&number.to_string()),
-                };
-                let row = found.ok_or_else(|| Problem::NoRate(text_of(number)))?;
-                let seconds = share.value / NANO + i128::from(share.value % NANO != 0);
-                let started = event.start.unwrap_or_else(|| {
-                    let length = jiff::SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
-                    event.time.checked_sub(length).unwrap_or(event.time)
-                });
-                let steps = deck::steps(deck, row, &self.spec.zone, started, seconds);
-                let too_large = || Problem::TooLarge(self.spec.meter.of.clone().unwrap_or_default());
-                share.deck = Some(steps.ok_or_else(too_large)?);
-                Some(row)
-            }
-        };
+        let row = self.row(event, share)?;
         let segment = self.segment_at(at)?;
         let scope = self.scope_of(event, row);
         Ok(Place { segment, scope })
+    }
+
+    /// The scope of an event; under a deck, its row decides the steps of its share.
+    pub(super) fn scope(&self, event: &Event<'_>, share: &mut Share) -> Result<Scope, Problem> {
+        let row = self.row(event, share)?;
+        Ok(self.new_scope(event, row))
+    }
+
+    /// The row of the deck for an event, which decides the steps of its share.
+    fn row(&self, event: &Event<'_>, share: &mut Share) -> Result<Option<usize>, Problem> {
+        let Some(deck) = &self.spec.deck else { return Ok(None) };
+        let number = event
+            .attribute(&deck.destination)
+            .ok_or_else(|| Problem::MissingAttribute(deck.destination.clone()))?;
+        let found = match number {
+            Value::Text(number) => self.prefixes.row(number),
+            Value::Number(number) => self.prefixes.row(&number.to_string()),
+        };
+        let row = found.ok_or_else(|| Problem::NoRate(text_of(number)))?;
+        let seconds = share.value / NANO + i128::from(share.value % NANO != 0);
+        let started = event.start.unwrap_or_else(|| {
+            let length = jiff::SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
+            event.time.checked_sub(length).unwrap_or(event.time)
+        });
+        let steps = deck::steps(deck, row, &self.spec.zone, started, seconds);
+        let too_large = || Problem::TooLarge(self.spec.meter.of.clone().unwrap_or_default());
+        share.deck = Some(steps.ok_or_else(too_large)?);
+        Ok(Some(row))
     }
 
     pub(super) fn at_place(&self, place: Place) -> (Span, &Scope) {

@@ -20,7 +20,8 @@ pub use lane::{Lane, LaneKey, LaneSpec, Scope, SegmentCounts};
 
 use crate::calendar::{Instant, Span};
 use crate::money::{Exact, OutOfRange};
-use std::collections::HashMap;
+use crate::catalog::Aggregate;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, DefaultHasher};
 
 /// Hash maps without random state: the core is a function of its arguments.
@@ -158,6 +159,19 @@ pub enum Counted {
     NotBillable,
 }
 
+/// What an event would be counted as by a lane.
+#[derive(Clone, Debug)]
+pub struct WouldCount<'m> {
+    /// The lane.
+    pub lane: &'m LaneSpec,
+    /// The moment that decides its period.
+    pub at: Instant,
+    /// Whose usage within the account.
+    pub scope: Scope,
+    /// Its part in the counter.
+    pub share: Share,
+}
+
 /// Counters of many accounts.
 #[derive(Clone, Debug, Default)]
 pub struct Metering {
@@ -260,6 +274,40 @@ impl Metering {
             self.pending.push((index, place, share));
         }
         if in_force { Ok(!self.pending.is_empty()) } else { Err(Problem::NoSubscription) }
+    }
+
+    /// What an event would be counted as, were it usage.
+    ///
+    /// # Errors
+    /// A [`Problem`] when it could not be billed.
+    pub fn would_count<'m>(&'m self, event: &Event<'_>) -> Result<Vec<WouldCount<'m>>, Problem> {
+        let account = self.accounts.get(event.account);
+        let account = account.ok_or_else(|| Problem::UnknownAccount(event.account.to_owned()))?;
+        let lanes = account.kinds.iter().find(|(kind, _)| &**kind == event.kind);
+        let (_, lanes) = lanes.ok_or_else(|| Problem::NothingMeasures(event.kind.to_owned()))?;
+        let mut found = Vec::new();
+        let mut in_force = false;
+        for lane in lanes.iter().map(|index| &self.lanes[*index]) {
+            let at = lane.time_of(event);
+            if !lane.spec().valid.contains(at) {
+                continue;
+            }
+            in_force = true;
+            if lane.matches(event) {
+                let mut share = lane.share(event, at)?;
+                let scope = lane.scope(event, &mut share)?;
+                found.push(WouldCount { lane: lane.spec(), at, scope, share });
+            }
+        }
+        if in_force { Ok(found) } else { Err(Problem::NoSubscription) }
+    }
+
+    /// The attributes that meters in force at a moment sum up of events of a type.
+    pub fn measured(&self, account: &str, kind: &str, at: Instant) -> BTreeSet<String> {
+        let lanes = self.lanes_of(account).map(Lane::spec);
+        let sums = lanes.filter(|spec| spec.meter.event == kind && spec.valid.contains(at));
+        let sums = sums.filter(|spec| spec.meter.aggregate == Aggregate::Sum);
+        sums.filter_map(|spec| spec.meter.of.clone()).collect()
     }
 
     /// Where an event is counted: the lanes, with the segment and the scope it falls in.

@@ -5,7 +5,7 @@ use crate::account::View;
 use crate::bill::ChargeKey;
 use crate::calendar::{Instant, Span};
 use crate::catalog::{Charge, Measure, Model};
-use crate::engine::Catalogues;
+use crate::engine::{Catalogues, just_after};
 use crate::metering::{LaneKey, Problem, Scope};
 use crate::subscription::Subscription;
 use std::cell::RefCell;
@@ -165,13 +165,13 @@ pub(super) fn is_taken(
 }
 
 /// The charges of a subscription that measure by a lane and whose bound attributes match a scope.
-pub(super) fn charges_by_lane<'a>(
+pub(super) fn charges_by_lane<'a, 'k>(
     catalogues: &'a Catalogues,
     subscription: &'a Subscription,
-    key: &'a LaneKey,
-    scope: &'a Scope,
+    key: &'k LaneKey,
+    scope: &'k Scope,
     at: Instant,
-) -> impl Iterator<Item = &'a Charge> {
+) -> impl Iterator<Item = &'a Charge> + use<'a, 'k> {
     let here = subscription.catalogue == key.catalogue && subscription.serves(at);
     let catalogue = here.then(|| catalogues.in_force(&subscription.catalogue, at)).flatten();
     let plan = catalogue.and_then(|list| list.plan(subscription.plan_at(at))).map(|(_, plan)| plan);
@@ -212,6 +212,44 @@ pub(crate) fn route(
         }
     }
     Err(problem)
+}
+
+/// A charge that takes a piece of usage.
+pub(crate) struct Takes<'a> {
+    pub(crate) subscription: &'a Subscription,
+    pub(crate) charge: &'a Charge,
+    /// It would, but is frozen.
+    pub(crate) frozen: bool,
+}
+
+/// The charges that take usage of a lane's scope at a moment: those of one subscription of each
+/// product.
+pub(crate) fn who_takes<'a>(
+    view: &'a dyn View,
+    catalogues: &'a Catalogues,
+    key: &LaneKey,
+    scope: &Scope,
+    at: Instant,
+) -> Vec<Takes<'a>> {
+    let mut by_product: BTreeMap<&str, Vec<&'a Subscription>> = BTreeMap::new();
+    for one in view.subscriptions_since(&key.account, at) {
+        if charges_by_lane(catalogues, one, key, scope, at).next().is_some() {
+            by_product.entry(&one.product).or_default().push(one);
+        }
+    }
+    let mut found = Vec::new();
+    for candidates in by_product.into_values() {
+        let period = Span { start: at, end: just_after(at) };
+        let of_period = |one: &&'a Subscription| Taker::of(catalogues, one, &key.meter, period);
+        let contest = Contest::of(candidates.iter().flat_map(of_period).collect());
+        let taker = contest.taker(scope, at);
+        let frozen = || candidates.iter().copied().find(|one| one.is_frozen(at));
+        let Some(subscription) = taker.or_else(frozen) else { continue };
+        let charges = charges_by_lane(catalogues, subscription, key, scope, at);
+        let frozen = taker.is_none();
+        found.extend(charges.map(|charge| Takes { subscription, charge, frozen }));
+    }
+    found
 }
 
 /// Whether usage of a lane's scope belongs to what was charged under a key.

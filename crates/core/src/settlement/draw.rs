@@ -5,6 +5,7 @@
 //! Units that are given back first credit usage that was charged past their bucket.
 
 use super::{Context, Forced, Job, Stretch, Task, accumulation, charges_of, in_force, key_of};
+use crate::account::View;
 use crate::bill::{ChargeKey, Charged};
 use crate::calendar::{Instant, Span};
 use crate::catalog::{Measure, Model};
@@ -55,7 +56,7 @@ impl Cuts {
 }
 
 /// The meter by which usage of a stretch may draw from packages.
-fn drawn_meter<'s>(context: &Context<'_>, stretch: &'s Stretch<'_>) -> Option<&'s str> {
+pub(super) fn drawn_meter<'s>(context: &Context<'_>, stretch: &'s Stretch<'_>) -> Option<&'s str> {
     match &stretch.charge.measure {
         Measure::Meter(meter)
             if stretch.charge.draws && !matches!(stretch.charge.pricing.model, Model::Deck(_)) =>
@@ -548,21 +549,22 @@ fn moves(
         allotted.postings.extend(posting);
         let now = context.view.units(context.account.payer(), &id);
         let left = now.left()?.sub(units)?;
-        allotted.alerts.extend(alerts(context, bucket, left, now.granted)?);
+        allotted.alerts.extend(alerts(context.view, context.account.payer(), bucket, left, now.granted)?);
     }
     Ok(allotted)
 }
 
 /// The alerts of a bucket that are due at what is left, each at most once (R-PKG-4).
-fn alerts(
-    context: &Context<'_>,
+pub(crate) fn alerts(
+    view: &dyn View,
+    payer: &str,
     bucket: &Bucket,
     left: Exact,
     granted: Exact,
 ) -> Result<Vec<(String, usize, Exact)>, OutOfRange> {
     let mut due = Vec::new();
     for (index, alert) in bucket.alerts.iter().enumerate() {
-        let given = context.view.is_alerted(context.account.payer(), &bucket.id, index);
+        let given = view.is_alerted(payer, &bucket.id, index);
         if !given && is_due(alert, left, granted)? {
             due.push((bucket.id.clone(), index, left));
         }

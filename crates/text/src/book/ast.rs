@@ -16,6 +16,7 @@
 //! no such plan) is still reported at the word that is wrong.
 
 use super::time::When;
+use super::verb::holds::Session;
 use super::verb_licences::{LicenceReset, LicenceUse};
 use super::wallet::Wallet;
 use crate::diagnostic::Diagnostic;
@@ -176,6 +177,8 @@ pub enum Verb {
     Licence(LicenceUse),
     /// `reset`: idle licences are released.
     Reset(LicenceReset),
+    /// `hold`, `extend`, `release`: a session begins, goes on, ends.
+    Hold(Box<Session>),
     /// `share`: members may draw from a package of their master (R-ORG-1).
     Share(Share),
     /// `keep`: they may no longer.

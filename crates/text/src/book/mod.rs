@@ -29,5 +29,6 @@ pub use parse::parse;
 pub use rewrite::{Answer, rewrite};
 pub use time::{SkippedHour, Time, When};
 pub use verb::VERBS;
+pub use verb::holds::{Deadline, Session, SessionStep};
 pub use verb_licences::{LicenceReset, LicenceUse, UseChange};
 pub use wallet::{Wallet, WalletVerb};

@@ -10,6 +10,7 @@ use super::wallet;
 use farebox_core::calendar::Zone;
 use farebox_core::money::{Currency, DecimalError, Exact};
 
+pub(super) mod holds;
 mod packages;
 
 /// Every verb, with the form of its line. `docs/book.md` explains each.
@@ -52,6 +53,9 @@ pub const VERBS: &[(&str, &str)] = &[
     ("phone", "phone ACCOUNT/APPLICATION NAME (online | offline) [with LICENCE]"),
     ("licence", "licence ACCOUNT/APPLICATION HOLDER WAY (on | off | failed) [with LICENCE]"),
     ("reset", "reset ACCOUNT/APPLICATION [LICENCE]"),
+    ("hold", "hold ACCOUNT/ID TYPE UNITS [NAME=VALUE …] (for DURATION | until TIME)"),
+    ("extend", "extend ACCOUNT/ID UNITS [used UNITS] (for DURATION | until TIME)"),
+    ("release", "release ACCOUNT/ID UNITS"),
     ("share", "share ACCOUNT/SUBSCRIPTION with MEMBER[,MEMBER …]"),
     ("keep", "keep ACCOUNT/SUBSCRIPTION"),
     ("usage", "usage ACCOUNT TYPE [NAME=VALUE …] [times COUNT [every DURATION]]"),
@@ -109,6 +113,9 @@ pub(super) fn verb(words: &mut Words, written: Written) -> Result<Verb, Mistake>
         "mobile" | "monitor" | "phone" => Verb::Licence(licences::short(words, verb, token.column)?),
         "licence" => Verb::Licence(licences::licence(words)?),
         "reset" => Verb::Reset(licences::reset(words)?),
+        "hold" => Verb::Hold(Box::new(holds::hold(words, written.when()?)?)),
+        "extend" => Verb::Hold(Box::new(holds::extend(words, written.when()?)?)),
+        "release" => Verb::Hold(Box::new(holds::release(words)?)),
         "share" => Verb::Share(packages::share(words)?),
         "keep" => Verb::Keep(path(words)?),
         "usage" => Verb::Usage(usage(words, written)?),

@@ -1,0 +1,515 @@
+//! Deciding about sessions: what is granted, what is held for it, what becomes of it in the end.
+
+use super::super::{self as engine, Desk, lifecycle, packages};
+use super::{Action, Fact, Refusal};
+use crate::calendar::Instant;
+use crate::catalog::{Aggregate, Rounding};
+use crate::hold::{Ended, Hold, Part, Place};
+use crate::ledger::{LedgerAccount, Posting, QuotaSide};
+use crate::metering::{DeckCount, Event, NANO, Problem, Value};
+use crate::money::{Amount, Currency, Exact, OutOfRange};
+use crate::package::{Bucket, Draw, Draws, Share};
+use crate::quantity::who_takes;
+use crate::settlement::{Allotted, Taking, alerts};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The most units that a session can ask for or say to have used.
+const UNITS_MAX: i128 = 1_000_000_000_000;
+
+type Decided = Result<Vec<engine::Fact>, engine::Refusal>;
+
+/// Decides a wish. Holds past their deadline come first, whatever the schedule has done.
+pub(in super::super) fn decide(desk: &Desk<'_>, action: &Action) -> Decided {
+    let mut facts = Vec::new();
+    let mut freed = Freed::default();
+    for hold in desk.view.holds_past(&desk.payer.id, desk.at) {
+        let more = expired(desk, hold, &freed)?;
+        freed.note(desk, &more)?;
+        facts.extend(more);
+    }
+    let known = |id: &str| desk.view.hold(&desk.payer.id, &desk.account.id, id);
+    let open = |id: &str| -> Result<&Hold, Refusal> {
+        let account = desk.account.id.clone();
+        let hold = known(id).ok_or_else(|| Refusal::Unknown { account, id: id.to_owned() })?;
+        let by_time = || (hold.until <= desk.at).then_some((hold.until, true));
+        match hold.ended.map(|ended| (ended.at, ended.expired)).or_else(by_time) {
+            Some((ended, expired)) => Err(Refusal::Over { id: id.to_owned(), ended, expired }),
+            None => Ok(hold),
+        }
+    };
+    match action {
+        Action::Create { id, source, kind, attributes, units, until } => {
+            is_units(*units, false)?;
+            if let Some(before) = known(id) {
+                let same = before.source == *source
+                    && before.kind == *kind
+                    && before.attributes == *attributes
+                    && before.asked == *units;
+                if !same {
+                    return Err(Refusal::Exists(id.clone()).into());
+                }
+                open(id)?;
+                return Ok(facts);
+            }
+            let hold = Hold {
+                account: desk.account.id.clone(),
+                id: id.clone(),
+                source: source.clone(),
+                kind: kind.clone(),
+                attributes: attributes.clone(),
+                measured: desk.metering.measured(&desk.account.id, kind, desk.at),
+                since: desk.at,
+                until: *until,
+                asked: *units,
+                granted: Exact::ZERO,
+                used: Exact::ZERO,
+                places: BTreeSet::new(),
+                parts: Vec::new(),
+                ended: None,
+            };
+            facts.push(create(desk, hold, &freed)?);
+        }
+        Action::Update { id, units, used, until } => {
+            is_units(*units, false)?;
+            is_units(*used, true)?;
+            facts.extend(update(desk, open(id)?, (*units, *used, *until), freed)?);
+        }
+        Action::Release { id, used } => {
+            is_units(*used, true)?;
+            // Said again, it changes nothing.
+            let again = |hold: &&Hold| hold.ended.is_some_and(|ended| !ended.expired) && hold.used == *used;
+            if known(id).filter(again).is_none() {
+                facts.extend(end(desk, open(id)?, *used, false, &freed)?);
+            }
+        }
+    }
+    Ok(facts)
+}
+
+/// Ends the first hold of a payer and its members whose deadline has come.
+pub(in super::super) fn expire(desk: &Desk<'_>) -> Decided {
+    match desk.view.holds_past(&desk.payer.id, desk.at).first() {
+        Some(hold) => expired(desk, hold, &Freed::default()),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Ends a hold whose deadline has come, with what it was said to have used.
+fn expired(desk: &Desk<'_>, hold: &Hold, freed: &Freed) -> Decided {
+    let Some(account) = desk.view.account(&hold.account) else { return Ok(Vec::new()) };
+    let then = Desk { account, at: hold.until, ..*desk };
+    end(&then, hold, hold.used, true, freed)
+}
+
+/// Lets the money of ended holds go, for the charges that settle now.
+pub(in super::super) fn let_go(desk: &Desk<'_>) -> Decided {
+    let payer = &desk.payer.id;
+    let mut facts = Vec::new();
+    for hold in desk.view.holds_settling(payer, desk.at) {
+        let memo = format!("let go of {}", hold.id);
+        let postings = money(desk, memo, hold.money().negated()).into_iter().collect();
+        let (account, id) = (hold.account.clone(), hold.id.clone());
+        facts.push(Fact::LetGo { payer: payer.clone(), account, id, postings }.into());
+    }
+    Ok(facts)
+}
+
+fn is_units(units: Exact, zero: bool) -> Result<(), Refusal> {
+    let least = if zero { units >= Exact::ZERO } else { units > Exact::ZERO };
+    if least && units <= Exact::whole(UNITS_MAX) { Ok(()) } else { Err(Refusal::BadUnits(units)) }
+}
+
+/// What there is besides what the view says.
+#[derive(Default)]
+struct Freed {
+    units: Draws,
+    money: Amount,
+    places: BTreeMap<Place, i64>,
+}
+
+impl Freed {
+    /// By facts that are decided and not applied yet.
+    fn note(&mut self, desk: &Desk<'_>, facts: &[engine::Fact]) -> Result<(), OutOfRange> {
+        let freed = self;
+        for fact in facts {
+            let postings = match fact {
+                engine::Fact::Holds(Fact::Ended { hold, postings, .. }) => {
+                    for place in hold.places.iter().filter(|_| hold.account == desk.account.id) {
+                        *freed.places.entry(place.clone()).or_default() += 1;
+                    }
+                    postings
+                }
+                engine::Fact::Packages(packages::Fact::Drawn { postings, .. }) => postings,
+                _ => continue,
+            };
+            for entry in postings.iter().flat_map(|posting| &posting.entries) {
+                match &entry.account {
+                    LedgerAccount::Quota { bucket, side: QuotaSide::Available } => {
+                        add(&mut freed.units, bucket, entry.value)?;
+                    }
+                    LedgerAccount::Balance => {
+                        freed.money = freed.money.sub(Amount::quantise(entry.value)?)?;
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// With what a hold has itself.
+    fn with(mut self, hold: &Hold) -> Result<Freed, OutOfRange> {
+        for (bucket, units) in hold.units() {
+            add(&mut self.units, &bucket, units)?;
+        }
+        self.money = self.money.add(hold.money())?;
+        Ok(self)
+    }
+}
+
+fn add(draws: &mut Draws, bucket: &str, units: Exact) -> Result<(), OutOfRange> {
+    let sum = draws.entry(bucket.to_owned()).or_default();
+    *sum = sum.add(units)?;
+    Ok(())
+}
+
+/// What a charge would take of a session.
+struct Need<'a> {
+    taking: Taking<'a>,
+    /// Priced units.
+    units: Exact,
+    deck: Option<DeckCount>,
+}
+
+/// What the charges would take of so many units of a session, and in which steps.
+struct Needs<'a> {
+    all: Vec<Need<'a>>,
+    /// The smallest number of units that makes a difference.
+    step: Exact,
+}
+
+impl Needs<'_> {
+    fn of<'a>(
+        desk: &'a Desk<'a>,
+        hold: &Hold,
+        units: Exact,
+        at: Instant,
+    ) -> Result<Needs<'a>, engine::Refusal> {
+        let text = hold.attributes.iter().map(|(name, value)| (name.as_str(), Value::Text(value)));
+        let measured = hold.measured.iter().map(|name| (name.as_str(), Value::Number(units)));
+        let others = text.filter(|(name, _)| !hold.measured.contains(*name));
+        let event = Event {
+            source: &hold.source,
+            id: &hold.id,
+            revision: 0,
+            kind: &hold.kind,
+            account: &hold.account,
+            time: at,
+            start: Some(hold.since),
+            attributes: others.chain(measured).collect(),
+        };
+        // One event, or as many as there are units.
+        let times = if hold.measured.is_empty() { units } else { Exact::ONE };
+        let counted = desk.metering.would_count(&event).map_err(Refusal::NothingTakes)?;
+        let (mut needs, mut taken) = (Needs { all: Vec::new(), step: Exact::ONE }, counted.is_empty());
+        for usage in &counted {
+            let meter = &usage.lane.meter;
+            for takes in who_takes(desk.view, desk.catalogues, &usage.lane.key, &usage.scope, usage.at) {
+                if takes.frozen {
+                    desk.not_frozen(&takes.subscription.name)?;
+                    return Err(Refusal::NothingTakes(Problem::Frozen).into());
+                }
+                taken = true;
+                if !matches!(meter.aggregate, Aggregate::Sum | Aggregate::Count) {
+                    continue;
+                }
+                let Some(taking) = Taking::of(desk, usage, &takes) else { continue };
+                let value = Exact::ratio(usage.share.value, NANO).ok_or(OutOfRange)?;
+                let units = value.mul(times)?.div(meter.unit_size)?;
+                needs.all.push(Need { taking, units, deck: usage.share.deck.clone() });
+                if let Rounding::EachUp(step) = meter.rounding {
+                    needs.step = needs.step.max(step);
+                }
+            }
+        }
+        if taken { Ok(needs) } else { Err(Refusal::NothingTakes(Problem::NoSubscription).into()) }
+    }
+}
+
+/// What is held for needs, and until when it may be.
+struct Cover {
+    parts: Vec<Part>,
+    /// A grant never outlives its bucket.
+    until: Instant,
+}
+
+/// Covers needs by packages and money, where they suffice.
+fn cover(
+    desk: &Desk<'_>,
+    needs: &Needs<'_>,
+    freed: &Freed,
+) -> Result<Result<Cover, Refusal>, engine::Refusal> {
+    let payer = &desk.payer.id;
+    // Who pays by invoice has no balance to hold anything of.
+    let prepays = desk.view.lifecycle(payer).is_some_and(|life| life.tier.is_some());
+    let mut there = desk.view.prepaid(payer).add(freed.money)?.max(Amount::ZERO);
+    let mut cover = Cover { parts: Vec::new(), until: Instant::MAX };
+    let mut taken = Draws::new();
+    for need in &needs.all {
+        let mut units = Draws::new();
+        let mut rest = need.units;
+        let mut left = Exact::ZERO;
+        for (bucket, known) in need.taking.buckets(desk.at) {
+            let besides = freed.units.get(&bucket.id).copied().unwrap_or_default();
+            let used = taken.get(&bucket.id).copied().unwrap_or_default();
+            let available = known.available.add(besides)?.sub(used)?.max(Exact::ZERO);
+            let part = rest.min(available);
+            left = left.add(available)?;
+            if part > Exact::ZERO {
+                rest = rest.sub(part)?;
+                add(&mut taken, &bucket.id, part)?;
+                add(&mut units, &bucket.id, part)?;
+                cover.until = cover.until.min(end_of(desk, bucket));
+            }
+        }
+        let mut money = Amount::ZERO;
+        if rest > Exact::ZERO {
+            if need.taking.refuses_past_package() {
+                return Ok(Err(Refusal::NothingLeft { unit: need.taking.unit().to_owned(), left }));
+            }
+            if prepays {
+                let covered = need.units.sub(rest)?;
+                let cost = need.taking.cost(rest, covered, need.deck.as_ref())?;
+                money = whole_minor(cost, desk.payer.currency)?;
+                if money > there {
+                    let currency = desk.payer.currency;
+                    return Ok(Err(Refusal::NotCovered { needed: money, there, currency }));
+                }
+                there = there.sub(money)?;
+            }
+        }
+        let key = &need.taking.key;
+        let (subscription, charge) = (key.subscription.clone(), key.charge.clone());
+        cover.parts.push(Part { subscription, charge, units, money });
+    }
+    Ok(Ok(cover))
+}
+
+/// The end of the time in which an account may draw from a bucket.
+fn end_of(desk: &Desk<'_>, bucket: &Bucket) -> Instant {
+    let shares = desk.view.shares(&desk.payer.id, &bucket.account, &bucket.subscription);
+    let own = bucket.account == desk.account.id;
+    let valid = |share: &&Share| share.member == desk.account.id && share.valid.contains(desk.at);
+    let shared = shares.iter().filter(valid).map(|share| share.valid.end).max();
+    if own { bucket.span.end } else { bucket.span.end.min(shared.unwrap_or(bucket.span.end)) }
+}
+
+/// An amount as the fewest whole minor units that are no less; zero for what costs nothing.
+fn whole_minor(amount: Exact, currency: Currency) -> Result<Amount, OutOfRange> {
+    let amount = amount.max(Exact::ZERO);
+    let factor = Exact::whole(10i128.pow(currency.minor_digits()));
+    Amount::quantise(amount.mul(factor)?.ceil().div(factor)?)
+}
+
+/// The most that can be granted of what is asked for, and what covers it.
+fn grant(desk: &Desk<'_>, hold: &Hold, freed: &Freed) -> Result<(Exact, Cover), engine::Refusal> {
+    let try_with = |units: Exact| -> Result<(Result<Cover, Refusal>, Exact), engine::Refusal> {
+        let needs = Needs::of(desk, hold, units, desk.at)?;
+        Ok((cover(desk, &needs, freed)?, needs.step))
+    };
+    let (all, step) = try_with(hold.asked)?;
+    let short = match all {
+        Ok(cover) => return Ok((hold.asked, cover)),
+        Err(short) => short,
+    };
+    let steps = hold.asked.div(step)?.ceil().numerator();
+    // The greatest number of whole steps that can be covered: more units never need less.
+    let (mut low, mut high) = (0, steps - 1);
+    let mut best = None;
+    while low < high {
+        let middle = (low + high + 1) / 2;
+        let units = Exact::whole(middle).mul(step)?;
+        match try_with(units)?.0 {
+            Ok(cover) => (low, best) = (middle, Some((units, cover))),
+            Err(_) => high = middle - 1,
+        }
+    }
+    match best {
+        Some(granted) => Ok(granted),
+        None if steps > 1 => Err(try_with(step)?.0.err().unwrap_or(short).into()),
+        None => Err(short.into()),
+    }
+}
+
+fn create(desk: &Desk<'_>, mut hold: Hold, freed: &Freed) -> Result<engine::Fact, engine::Refusal> {
+    if hold.until <= desk.at {
+        return Err(Refusal::DeadlinePassed.into());
+    }
+    let needs = Needs::of(desk, &hold, hold.asked, desk.at)?;
+    let places: BTreeSet<&str> = needs.all.iter().filter_map(|need| need.taking.concurrency()).collect();
+    for of in places {
+        hold.places.insert(place(desk, &hold, of, freed)?);
+    }
+    let (granted, cover) = grant(desk, &hold, freed)?;
+    hold.until = hold.until.min(cover.until);
+    (hold.granted, hold.parts) = (granted, cover.parts);
+    let postings = held(desk, None, &hold)?;
+    Ok(Fact::Created { payer: desk.payer.id.clone(), hold: Box::new(hold), postings }.into())
+}
+
+/// A free place for a session among those at once: of a plan that binds what the session says, the
+/// most particular first.
+fn place(desk: &Desk<'_>, hold: &Hold, of: &str, freed: &Freed) -> Result<Place, Refusal> {
+    let (view, account) = (desk.view, &desk.account.id);
+    let mut all = Vec::new();
+    for subscription in view.subscriptions_since(account, desk.at) {
+        let list = desk.catalogues.in_force(&subscription.catalogue, desk.at);
+        let Some((_, plan)) = list.and_then(|list| list.plan(subscription.plan_at(desk.at))) else { continue };
+        let Some(each) = plan.provides.get(of) else { continue };
+        let own = &subscription.attributes;
+        if plan.binds.iter().all(|name| hold.attributes.get(name) == own.get(name)) {
+            let units = lifecycle::units_serving(view, account, &subscription.name, desk.at);
+            let order = (std::cmp::Reverse(plan.binds.len()), subscription.start, &subscription.name);
+            all.push((order, i64::from(*each) * units));
+        }
+    }
+    all.sort();
+    let limit = all.iter().map(|(_, units)| units).sum();
+    for ((_, _, name), units) in all {
+        let place = Place { of: of.to_owned(), subscription: name.clone() };
+        let taken = i64::from(view.places_taken(&desk.payer.id, account, &place));
+        if taken - freed.places.get(&place).copied().unwrap_or(0) < units {
+            return Ok(place);
+        }
+    }
+    Err(Refusal::NoPlace { of: of.to_owned(), limit })
+}
+
+fn update(
+    desk: &Desk<'_>,
+    hold: &Hold,
+    (units, used, until): (Exact, Exact, Instant),
+    freed: Freed,
+) -> Result<Option<engine::Fact>, engine::Refusal> {
+    if until <= desk.at {
+        return Err(Refusal::DeadlinePassed.into());
+    }
+    let used = used.max(hold.used);
+    let mut now = Hold { asked: units.max(used), used, until, ..hold.clone() };
+    let (granted, cover) = grant(desk, &now, &freed.with(hold)?)?;
+    now.until = now.until.min(cover.until);
+    (now.granted, now.parts) = (granted, cover.parts);
+    if now == *hold {
+        return Ok(None);
+    }
+    let postings = held(desk, Some(hold), &now)?;
+    Ok(Some(Fact::Updated { payer: desk.payer.id.clone(), hold: Box::new(now), postings }.into()))
+}
+
+/// The movements from what was held before to what is held now.
+fn held(desk: &Desk<'_>, before: Option<&Hold>, now: &Hold) -> Result<Vec<Posting>, OutOfRange> {
+    let mut more = now.units();
+    for (bucket, units) in before.map(Hold::units).unwrap_or_default() {
+        add(&mut more, &bucket, Exact::ZERO.sub(units)?)?;
+    }
+    let mut postings: Vec<Posting> = Vec::new();
+    for (id, units) in more {
+        let Some(bucket) = desk.view.bucket(&desk.payer.id, &id) else { continue };
+        postings.extend(match units.is_negative() {
+            false => {
+                let sides = (QuotaSide::Available, QuotaSide::Held);
+                bucket.posting(desk.at, &format!("held for {} of", now.id), sides, units)
+            }
+            true => back(desk, bucket, &now.id, Exact::ZERO.sub(units)?),
+        });
+    }
+    let amount = now.money().sub(before.map(Hold::money).unwrap_or_default())?;
+    postings.extend(money(desk, format!("held for {}", now.id), amount));
+    Ok(postings)
+}
+
+/// Units are held no longer.
+fn back(desk: &Desk<'_>, bucket: &Bucket, id: &str, units: Exact) -> Option<Posting> {
+    let to = match desk.view.is_expired(&desk.payer.id, bucket) {
+        true => QuotaSide::Expired,
+        false => QuotaSide::Available,
+    };
+    bucket.posting(desk.at, &format!("let go of {id} of"), (QuotaSide::Held, to), units)
+}
+
+/// Money is held; below zero: held no longer.
+fn money(desk: &Desk<'_>, memo: String, amount: Amount) -> Option<Posting> {
+    if amount.is_zero() {
+        return None;
+    }
+    let entries = vec![(LedgerAccount::Balance, amount), (LedgerAccount::Held, amount.negated())];
+    Posting::money(desk.at, memo, desk.payer.currency, entries)
+}
+
+/// Ends a session: what it used is drawn from the buckets valid now, and money stays held for what
+/// they do not cover until that is charged. All else is let go.
+fn end(desk: &Desk<'_>, hold: &Hold, used: Exact, expired: bool, freed: &Freed) -> Decided {
+    let needs = match used.is_zero() {
+        true => Vec::new(),
+        // What cannot be billed is usage in quarantine, and no reason not to end.
+        false => Needs::of(desk, hold, used, desk.at).map(|needs| needs.all).unwrap_or_default(),
+    };
+    let own = hold.units();
+    let (mut drawn, mut draws) = (Draws::new(), Vec::new());
+    let mut purse = hold.money();
+    let (mut parts, mut settles) = (Vec::new(), None);
+    for need in needs {
+        let mut rest = need.units;
+        let mut units = Draws::new();
+        for (bucket, known) in need.taking.buckets(desk.at) {
+            let besides = own.get(&bucket.id).copied().unwrap_or_default();
+            let used = drawn.get(&bucket.id).copied().unwrap_or_default();
+            let gone = desk.view.is_expired(&desk.payer.id, bucket);
+            let free = if gone { Exact::ZERO } else { known.available };
+            let freed = freed.units.get(&bucket.id).copied().unwrap_or_default();
+            let part = rest.min(free.add(freed)?.add(besides)?.sub(used)?);
+            if part > Exact::ZERO {
+                rest = rest.sub(part)?;
+                add(&mut drawn, &bucket.id, part)?;
+                units.insert(bucket.id.clone(), part);
+                let (account, key) = (hold.account.clone(), need.taking.key.clone());
+                draws.push(Draw { account, key, bucket: bucket.id.clone(), units: part });
+            }
+        }
+        let mut money = Amount::ZERO;
+        if rest > Exact::ZERO && purse > Amount::ZERO {
+            let covered = need.units.sub(rest)?;
+            let cost = need.taking.cost(rest, covered, need.deck.as_ref())?;
+            money = whole_minor(cost, desk.payer.currency)?.min(purse);
+            purse = purse.sub(money)?;
+            settles = settles.max(Some(need.taking.settles()).filter(|_| money > Amount::ZERO));
+        }
+        let (subscription, charge) = (need.taking.key.subscription, need.taking.key.charge);
+        parts.push(Part { subscription, charge, units: Draws::new(), money });
+    }
+    let mut postings = Vec::new();
+    let mut allotted = Allotted { draws, ..Allotted::default() };
+    let buckets: BTreeSet<&String> = own.keys().chain(drawn.keys()).collect();
+    for id in buckets {
+        let Some(bucket) = desk.view.bucket(&desk.payer.id, id) else { continue };
+        let of = |draws: &Draws| draws.get(id).copied().unwrap_or_default();
+        let (held, taken) = (of(&own), of(&drawn));
+        let (from_held, memo) = (held.min(taken), format!("drawn for {} from", hold.id));
+        let drawn_from = |side, units| bucket.posting(desk.at, &memo, (side, QuotaSide::Drawn), units);
+        allotted.postings.extend(drawn_from(QuotaSide::Held, from_held));
+        allotted.postings.extend(drawn_from(QuotaSide::Available, taken.sub(from_held)?));
+        postings.extend(back(desk, bucket, &hold.id, held.sub(from_held)?));
+        if taken > Exact::ZERO {
+            let known = desk.view.units(&desk.payer.id, id);
+            let left = known.left()?.sub(taken)?;
+            allotted.alerts.extend(alerts(desk.view, &desk.payer.id, bucket, left, known.granted)?);
+        }
+    }
+    postings.extend(money(desk, format!("let go of {}", hold.id), purse.negated()));
+    let ended = Ended { at: desk.at, expired, settles };
+    let hold = Hold { used, parts, ended: Some(ended), ..hold.clone() };
+    let fact = Fact::Ended { payer: desk.payer.id.clone(), hold: Box::new(hold), postings };
+    let mut facts = vec![fact.into()];
+    facts.extend(packages::drawn(desk, allotted)?);
+    Ok(facts)
+}
