@@ -33,6 +33,9 @@ pub struct Hold {
     pub asked: Exact,
     /// What of it was granted. Less than asked: these are the last units.
     pub granted: Exact,
+    /// Until when the grant may be used: a grant never outlives its bucket. Later, an update asks
+    /// anew.
+    pub valid_until: Instant,
     /// What has been used, as said last.
     pub used: Exact,
     /// The places that it takes among sessions at once.

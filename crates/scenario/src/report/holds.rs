@@ -22,8 +22,16 @@ pub fn holds(payer: &Account, account: &AccountHead, zone: &Zone, at: Instant) -
     let mut rows = vec![heads.map(str::to_owned).to_vec()];
     for hold in holds {
         let state = match hold.ended {
-            None if hold.is_final() => format!("until {}, no more is granted", show_local(zone, hold.until)),
-            None => format!("until {}", show_local(zone, hold.until)),
+            None => {
+                let mut state = format!("until {}", show_local(zone, hold.until));
+                if hold.valid_until < hold.until {
+                    state += &format!(", the grant until {}", show_local(zone, hold.valid_until));
+                }
+                if hold.is_final() {
+                    state += ", no more is granted";
+                }
+                state
+            }
             Some(ended) if ended.expired => format!("expired {}", show_local(zone, ended.at)),
             Some(ended) => format!("released {}", show_local(zone, ended.at)),
         };

@@ -62,6 +62,7 @@ pub(in super::super) fn decide(desk: &Desk<'_>, action: &Action) -> Decided {
                 until: *until,
                 asked: *units,
                 granted: Exact::ZERO,
+                valid_until: *until,
                 used: Exact::ZERO,
                 places: BTreeSet::new(),
                 parts: Vec::new(),
@@ -351,7 +352,7 @@ fn create(desk: &Desk<'_>, mut hold: Hold, freed: &Freed) -> Result<engine::Fact
         hold.places.insert(place(desk, &hold, of, freed)?);
     }
     let (granted, cover) = grant(desk, &hold, freed)?;
-    hold.until = hold.until.min(cover.until);
+    hold.valid_until = hold.until.min(cover.until);
     (hold.granted, hold.parts) = (granted, cover.parts);
     let postings = held(desk, None, &hold)?;
     Ok(Fact::Created { payer: desk.payer.id.clone(), hold: Box::new(hold), postings }.into())
@@ -397,7 +398,7 @@ fn update(
     let used = used.max(hold.used);
     let mut now = Hold { asked: units.max(used), used, until, ..hold.clone() };
     let (granted, cover) = grant(desk, &now, &freed.with(hold)?)?;
-    now.until = now.until.min(cover.until);
+    now.valid_until = now.until.min(cover.until);
     (now.granted, now.parts) = (granted, cover.parts);
     if now == *hold {
         return Ok(None);
