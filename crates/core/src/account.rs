@@ -12,7 +12,7 @@ use crate::licence::Application;
 use crate::lifecycle::{Lifecycle, Step};
 use crate::money::{Amount, Currency, Exact};
 use crate::notice::Notice;
-use crate::package::{Bucket, Packages, Share, Units};
+use crate::package::{Bucket, Missed, Packages, Share, Units};
 use crate::roster::{Rhythm, Roster};
 use crate::subscription::Subscription;
 use crate::term::{Agenda, Deferral, DeferralKey};
@@ -186,6 +186,8 @@ pub trait View {
     fn shares(&self, payer: &str, account: &str, subscription: &str) -> &[Share];
     /// Whether an alert of a bucket has been given (R-PKG-4).
     fn is_alerted(&self, payer: &str, bucket: &str, alert: usize) -> bool;
+    /// Charges of usage that went past buckets while sessions held what was left of them.
+    fn missed(&self, payer: &str) -> Vec<(&str, &Missed)>;
     /// A hold of an account, one that has ended too.
     fn hold(&self, payer: &str, account: &str, id: &str) -> Option<&Hold>;
     /// The open holds of a payer and its members whose deadline has come, the earliest first.
@@ -483,6 +485,10 @@ impl View for Group {
 
     fn is_alerted(&self, payer: &str, bucket: &str, alert: usize) -> bool {
         self.packages(payer).is_some_and(|all| all.is_alerted(bucket, alert))
+    }
+
+    fn missed(&self, payer: &str) -> Vec<(&str, &Missed)> {
+        self.packages(payer).map(|all| all.missed().collect()).unwrap_or_default()
     }
 
     fn hold(&self, payer: &str, account: &str, id: &str) -> Option<&Hold> {

@@ -170,6 +170,10 @@ pub fn is_due(alert: &Alert, left: Exact, granted: Exact) -> Result<bool, OutOfR
     })
 }
 
+/// Charges of usage that went past a bucket, and the start of the earliest stretch: by account,
+/// subscription and charge.
+pub type Missed = BTreeMap<(String, String, String), Instant>;
+
 /// The packages of a payer and its members.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Packages {
@@ -182,6 +186,8 @@ pub struct Packages {
     latest: BTreeMap<(String, String, String), (u32, String)>,
     /// Members that may draw, by account and subscription.
     shares: BTreeMap<(String, String), Vec<Share>>,
+    /// Charges of usage that went past a bucket while sessions held what was left of it.
+    missed: BTreeMap<String, Missed>,
     /// Which alerts of a bucket have been given.
     alerted: BTreeMap<String, BTreeSet<usize>>,
 }
@@ -247,6 +253,11 @@ impl Packages {
         shares.map(Vec::as_slice).unwrap_or_default()
     }
 
+    /// Charges of usage that went past buckets while sessions held what was left of them.
+    pub fn missed(&self) -> impl Iterator<Item = (&str, &Missed)> {
+        self.missed.iter().map(|(bucket, missed)| (bucket.as_str(), missed))
+    }
+
     /// Whether an alert of a bucket has been given.
     pub fn is_alerted(&self, bucket: &str, alert: usize) -> bool {
         self.alerted.get(bucket).is_some_and(|given| given.contains(&alert))
@@ -294,6 +305,13 @@ impl Packages {
         for share in shares.into_iter().flatten() {
             share.valid.end = share.valid.end.min(at);
         }
+    }
+
+    pub(crate) fn set_missed(&mut self, bucket: &str, missed: Missed) {
+        match missed.is_empty() {
+            true => self.missed.remove(bucket),
+            false => self.missed.insert(bucket.to_owned(), missed),
+        };
     }
 
     pub(crate) fn alerted(&mut self, bucket: &str, alert: usize) {

@@ -31,8 +31,8 @@ pub(crate) use between::between;
 pub(crate) use draw::{Allotted, alerts};
 use line::{difference, reversal};
 pub(crate) use price::{best_net, best_percent};
-pub(crate) use session::Taking;
 use price::{discounted, share_out};
+pub(crate) use session::Taking;
 
 /// Everything that a settlement reads.
 pub(crate) struct Context<'a> {
@@ -155,7 +155,7 @@ pub(crate) fn settle<'a>(
     bill_id: &str,
     first_line: usize,
 ) -> Result<Settled, Refusal> {
-    let mut forced = Forced::new();
+    let mut forced = draw::missed_before(contexts);
     let (tasks, closed, drawn) = loop {
         let (mut tasks, mut closed) = (Vec::new(), Vec::new());
         for context in contexts {

@@ -63,8 +63,8 @@ pub(crate) fn moment<'a>(run: &Run<'_>, words: &'a [Word]) -> Result<Option<Inst
             };
             Ok(Some(account.head.zone.cycle(Cycle::Month, month).end))
         }
-        "show" | "packages" | "holds" | "balance" | "lifecycle" | "notices" | "upcoming" | "ledger" | "renewals"
-        | "deferred" => date(run, words, 2),
+        "show" | "packages" | "holds" | "balance" | "lifecycle" | "notices" | "upcoming" | "ledger"
+        | "renewals" | "deferred" => date(run, words, 2),
         "licences" => date(run, words, 2 + usize::from(application(words).is_some())),
         "trial-balance" | "receivables" => date(run, words, 1),
         "statement" => money::statement_moment(run, words),

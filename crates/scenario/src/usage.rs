@@ -238,6 +238,8 @@ impl UsageLog {
         if is_known || self.voided.contains(&identity) {
             return;
         }
+        // What an expired session said before, if it says more now.
+        self.take_back(&identity, metering);
         each(&usage, |event| {
             if let Err(problem) = metering.count(event, Change::Add) {
                 self.refused_sessions.push(Quarantine {

@@ -5,7 +5,7 @@ use crate::common::{files_below, root, text};
 use farebox_core::calendar::{Instant, Zone};
 use farebox_core::catalog::Mode;
 use farebox_core::engine::{
-    OrderRefusal, REFUSAL_CODES, Refusal, budgets, licences, lifecycle, packages, terms, wallet,
+    OrderRefusal, REFUSAL_CODES, Refusal, budgets, holds, licences, lifecycle, packages, terms, wallet,
 };
 use farebox_core::metering::Problem;
 use farebox_core::money::{Amount, Currency, Exact};
@@ -120,6 +120,21 @@ fn refusals() -> Vec<Refusal> {
         },
     ];
     all.extend(packages.map(Refusal::Packages));
+    let holds = [
+        holds::Refusal::Exists("call-1".into()),
+        holds::Refusal::Unknown { account: "acme".into(), id: "call-2".into() },
+        holds::Refusal::Over { id: "call-1".into(), ended: at, expired: true },
+        holds::Refusal::BadUnits(Exact::ZERO),
+        holds::Refusal::NothingTakes(Problem::NothingMeasures("message".into())),
+        holds::Refusal::NoPlace { of: "concurrency".into(), limit: 3 },
+        holds::Refusal::NothingLeft { unit: "minute".into(), left: Exact::ZERO },
+        holds::Refusal::NotCovered {
+            needed: Amount::quantise(Exact::parse("0.10", 2).unwrap()).unwrap(),
+            there: Amount::ZERO,
+            currency: Currency::parse("CNY").unwrap(),
+        },
+    ];
+    all.extend(holds.map(Refusal::Holds));
     all
 }
 

@@ -11,7 +11,7 @@ use crate::catalog::{Catalogue, Charge, Grant, Measure, PastPackage, Plan, Settl
 use crate::ledger::{Posting, QuotaSide};
 use crate::money::{Exact, OutOfRange};
 use crate::notice::Notice;
-use crate::package::{Bucket, Draw, Share, quota_period};
+use crate::package::{Bucket, Draw, Missed, Share, quota_period};
 use crate::quantity::count_of;
 use crate::settlement::Allotted;
 use crate::subscription::Subscription;
@@ -77,6 +77,16 @@ pub enum Fact {
         draws: Vec<Draw>,
         /// The movements, by bucket.
         postings: Vec<Posting>,
+    },
+    /// Usage went past a bucket while sessions held what was left of it: what they let go credits it
+    /// first.
+    Missed {
+        /// The account that pays.
+        payer: String,
+        /// The bucket.
+        bucket: String,
+        /// The charges, all of them.
+        charges: Missed,
     },
     /// A remaining quota was reached at which to alert (R-PKG-4).
     Alerted {
@@ -226,9 +236,12 @@ pub(super) fn check_order(plan: &Plan, quantity: i64) -> Result<(), Refusal> {
 pub(super) fn drawn(desk: &Desk<'_>, allotted: Allotted) -> Result<Vec<super::Fact>, super::Refusal> {
     let payer = desk.payer.id.clone();
     let mut facts = Vec::new();
-    let Allotted { draws, postings, alerts } = allotted;
+    let Allotted { draws, postings, alerts, missed } = allotted;
     if !draws.is_empty() {
         facts.push(Fact::Drawn { payer: payer.clone(), draws, postings }.into());
+    }
+    for (bucket, charges) in missed {
+        facts.push(Fact::Missed { payer: payer.clone(), bucket, charges }.into());
     }
     for (id, alert, left) in alerts {
         let Some(bucket) = desk.view.bucket(&payer, &id) else { continue };
@@ -598,6 +611,9 @@ impl Group {
                     drawn.retain(|_, units| !units.is_zero());
                 }
                 post(self.account_mut(payer)?, postings)?;
+            }
+            Fact::Missed { payer, bucket, charges } => {
+                self.account_mut(payer)?.packages.set_missed(bucket, charges.clone());
             }
             Fact::Alerted { payer, bucket, alert } => {
                 self.account_mut(payer)?.packages.alerted(bucket, *alert);

@@ -19,8 +19,8 @@ pub use counter::{Aggregated, CountAgain, Counter, DeckCount, DeckSeconds, NANO,
 pub use lane::{Lane, LaneKey, LaneSpec, Scope, SegmentCounts};
 
 use crate::calendar::{Instant, Span};
-use crate::money::{Exact, OutOfRange};
 use crate::catalog::Aggregate;
+use crate::money::{Exact, OutOfRange};
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, DefaultHasher};
 

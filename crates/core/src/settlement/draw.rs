@@ -12,7 +12,7 @@ use crate::catalog::{Measure, Model};
 use crate::engine::{Catalogues, Refusal};
 use crate::ledger::{Posting, QuotaSide};
 use crate::money::{Exact, OutOfRange};
-use crate::package::{Bucket, Draw, Draws, Rank, Share, is_due};
+use crate::package::{Bucket, Draw, Draws, Missed, Rank, Share, is_due};
 use crate::roster::Rhythm;
 use crate::subscription::Subscription;
 use std::cell::RefCell;
@@ -26,6 +26,8 @@ pub(crate) struct Allotted {
     pub postings: Vec<Posting>,
     /// Alerts that are due: the bucket, which of its alerts, and what is left.
     pub alerts: Vec<(String, usize, Exact)>,
+    /// By bucket, what has gone past it while sessions held what was left of it.
+    pub missed: BTreeMap<String, Missed>,
 }
 
 pub(super) enum Outcome {
@@ -268,7 +270,10 @@ fn allot_for<'a>(
     items.sort_by(|one, other| one.order().cmp(&other.order()));
     credit(&mut pool, &mut items)?;
     draw(&mut pool, &mut items)?;
-    let allotted = moves(context, &pool, &items, before)?;
+    let mut allotted = moves(context, &pool, &items, before)?;
+    if forced.is_some() {
+        allotted.missed = missed_now(context, &pool, &items)?;
+    }
     take_off(tasks, items)?;
     Ok(Outcome::Done(allotted))
 }
@@ -506,6 +511,61 @@ fn draw(pool: &mut Pool<'_>, items: &mut [Item]) -> Result<(), OutOfRange> {
         }
     }
     Ok(())
+}
+
+/// Charges of usage that went past a bucket while sessions held what was left of it: some of that is
+/// there again, and credits them first.
+pub(super) fn missed_before(contexts: &[Context<'_>]) -> Forced {
+    let mut forced = Forced::new();
+    let Some(context) = contexts.first() else { return forced };
+    for charges in there_again(context).into_values() {
+        for (charge, from) in charges {
+            let earliest = forced.entry(charge.clone()).or_insert(*from);
+            *earliest = (*earliest).min(*from);
+        }
+    }
+    forced
+}
+
+/// The charges that went past each bucket that has units again.
+fn there_again<'a>(context: &'a Context<'_>) -> BTreeMap<&'a str, &'a Missed> {
+    let (view, payer) = (context.view, context.account.payer());
+    let again = |bucket: &str| {
+        let known = view.bucket(payer, bucket).filter(|bucket| !view.is_expired(payer, bucket));
+        known.is_some() && view.units(payer, bucket).available > Exact::ZERO
+    };
+    view.missed(payer).into_iter().filter(|(bucket, _)| again(bucket)).collect()
+}
+
+/// What goes past each bucket now, while sessions hold what is left of it. Of a bucket that had
+/// units again, what went past it before was looked at.
+fn missed_now(
+    context: &Context<'_>,
+    pool: &Pool<'_>,
+    items: &[Item],
+) -> Result<BTreeMap<String, Missed>, OutOfRange> {
+    let (view, payer) = (context.view, context.account.payer());
+    let again = there_again(context);
+    let mut missed: BTreeMap<String, Missed> =
+        again.keys().map(|bucket| ((*bucket).to_owned(), Missed::new())).collect();
+    let is_held =
+        |pooled: &&Pooled<'_>| !pooled.expired && view.units(payer, &pooled.bucket.id).held > Exact::ZERO;
+    for pooled in pool.by_id.values().filter(is_held) {
+        let id = &pooled.bucket.id;
+        for item in items {
+            let of_meter = item.meter.0 == pooled.bucket.catalogue && item.meter.1 == pooled.bucket.meter;
+            if !of_meter || !item.fits(pooled) || item.measured <= item.drawn_units()? {
+                continue;
+            }
+            let before = || view.missed(payer).into_iter().find(|(known, _)| known == id);
+            let before = || before().map(|(_, charges)| charges.clone()).unwrap_or_default();
+            let charges = missed.entry(id.clone()).or_insert_with(before);
+            let charge = (item.account.clone(), item.key.subscription.clone(), item.key.charge.clone());
+            let earliest = charges.entry(charge).or_insert(item.key.start);
+            *earliest = (*earliest).min(item.key.start);
+        }
+    }
+    Ok(missed)
 }
 
 /// The draws, their postings, and the alerts that they bring about.

@@ -1,6 +1,6 @@
 //! Deciding about sessions: what is granted, what is held for it, what becomes of it in the end.
 
-use super::super::{self as engine, Desk, lifecycle, packages};
+use super::super::{self as engine, Desk, OrderRefusal, lifecycle, packages};
 use super::{Action, Fact, Refusal};
 use crate::calendar::Instant;
 use crate::catalog::{Aggregate, Rounding};
@@ -77,10 +77,18 @@ pub(in super::super) fn decide(desk: &Desk<'_>, action: &Action) -> Decided {
         }
         Action::Release { id, used } => {
             is_units(*used, true)?;
-            // Said again, it changes nothing.
-            let again = |hold: &&Hold| hold.ended.is_some_and(|ended| !ended.expired) && hold.used == *used;
-            if known(id).filter(again).is_none() {
-                facts.extend(end(desk, open(id)?, *used, false, &freed)?);
+            let over = known(id).and_then(|hold| Some((hold, hold.ended?)));
+            match over {
+                // Said again, it changes nothing.
+                Some((hold, _)) if hold.used == *used => {}
+                // Too late for what was held, which is let go; but not for what was used.
+                Some((hold, ended)) if ended.expired && *used > hold.used => {
+                    let ended = Some(Ended { at: desk.at, ..ended });
+                    let hold = Box::new(Hold { used: *used, ended, ..hold.clone() });
+                    let payer = desk.payer.id.clone();
+                    facts.push(Fact::Ended { payer, hold, postings: Vec::new() }.into());
+                }
+                _ => facts.extend(end(desk, open(id)?, *used, false, &freed)?),
             }
         }
     }
@@ -344,7 +352,7 @@ fn grant(desk: &Desk<'_>, hold: &Hold, freed: &Freed) -> Result<(Exact, Cover), 
 
 fn create(desk: &Desk<'_>, mut hold: Hold, freed: &Freed) -> Result<engine::Fact, engine::Refusal> {
     if hold.until <= desk.at {
-        return Err(Refusal::DeadlinePassed.into());
+        return Err(OrderRefusal::EndsBeforeStart.into());
     }
     let needs = Needs::of(desk, &hold, hold.asked, desk.at)?;
     let places: BTreeSet<&str> = needs.all.iter().filter_map(|need| need.taking.concurrency()).collect();
@@ -365,7 +373,9 @@ fn place(desk: &Desk<'_>, hold: &Hold, of: &str, freed: &Freed) -> Result<Place,
     let mut all = Vec::new();
     for subscription in view.subscriptions_since(account, desk.at) {
         let list = desk.catalogues.in_force(&subscription.catalogue, desk.at);
-        let Some((_, plan)) = list.and_then(|list| list.plan(subscription.plan_at(desk.at))) else { continue };
+        let Some((_, plan)) = list.and_then(|list| list.plan(subscription.plan_at(desk.at))) else {
+            continue;
+        };
         let Some(each) = plan.provides.get(of) else { continue };
         let own = &subscription.attributes;
         if plan.binds.iter().all(|name| hold.attributes.get(name) == own.get(name)) {
@@ -393,7 +403,7 @@ fn update(
     freed: Freed,
 ) -> Result<Option<engine::Fact>, engine::Refusal> {
     if until <= desk.at {
-        return Err(Refusal::DeadlinePassed.into());
+        return Err(OrderRefusal::EndsBeforeStart.into());
     }
     let used = used.max(hold.used);
     let mut now = Hold { asked: units.max(used), used, until, ..hold.clone() };

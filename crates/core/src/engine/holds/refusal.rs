@@ -27,8 +27,6 @@ pub enum Refusal {
         /// Whether its deadline passed.
         expired: bool,
     },
-    /// The deadline is not after now.
-    DeadlinePassed,
     /// A number of units that is none.
     BadUnits(Exact),
     /// Nothing takes the usage.
@@ -63,7 +61,6 @@ pub const CODES: &[&str] = &[
     "hold-exists",
     "unknown-hold",
     "hold-over",
-    "deadline-passed",
     "bad-units",
     "nothing-takes",
     "no-place",
@@ -78,7 +75,6 @@ impl Refusal {
             Refusal::Exists(_) => "hold-exists",
             Refusal::Unknown { .. } => "unknown-hold",
             Refusal::Over { .. } => "hold-over",
-            Refusal::DeadlinePassed => "deadline-passed",
             Refusal::BadUnits(_) => "bad-units",
             Refusal::NothingTakes(_) => "nothing-takes",
             Refusal::NoPlace { .. } => "no-place",
@@ -102,17 +98,20 @@ impl Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Refusal::Exists(id) => write!(f, "there is a session {id} that says something else; begin one of another name"),
+            Refusal::Exists(id) => {
+                write!(f, "there is a session {id} that says something else; begin one of another name")
+            }
             Refusal::Unknown { account, id } => write!(f, "{account} has no session {id}; hold begins one"),
             Refusal::Over { id, ended, expired } => {
                 let how = if *expired { "expired" } else { "was released" };
                 write!(f, "the session {id} {how} at {ended}; begin one of another name")
             }
-            Refusal::DeadlinePassed => f.write_str("the deadline must be after the present moment"),
             Refusal::BadUnits(units) => {
                 write!(f, "{units} is no number of units to hold or to have used: above zero, at most 10¹²")
             }
-            Refusal::NothingTakes(problem) => write!(f, "the session cannot be charged: {}", problem.sentence()),
+            Refusal::NothingTakes(problem) => {
+                write!(f, "the session cannot be charged: {}", problem.sentence())
+            }
             Refusal::NoPlace { of, limit: 0 } => {
                 write!(f, "there is no {of} for this session; order what provides it")
             }
@@ -123,11 +122,18 @@ impl fmt::Display for Refusal {
                 write!(f, "no {} are left in the packages, and use past them is refused", plural(unit))
             }
             Refusal::NothingLeft { unit, left } => {
-                write!(f, "only {} left in the packages, too little to begin, and use past them is refused", count_of(*left, unit))
+                write!(
+                    f,
+                    "only {} left in the packages, too little to begin, and use past them is refused",
+                    count_of(*left, unit)
+                )
             }
             Refusal::NotCovered { needed, there, currency } => {
                 let (needed, there) = (needed.decimal(*currency), there.decimal(*currency));
-                write!(f, "the least that can be granted costs {needed} {currency}; the balance has {there} that is not held")
+                write!(
+                    f,
+                    "the least that can be granted costs {needed} {currency}; the balance has {there} that is not held"
+                )
             }
         }
     }

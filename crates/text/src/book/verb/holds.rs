@@ -1,7 +1,7 @@
 //! The verbs of sessions: `hold`, `extend`, `release`.
 
-use super::super::ast::Word;
 use super::super::ast::Attribute;
+use super::super::ast::Word;
 use super::super::lex::{Mistake, Words, name, push_attribute, quoted, twice};
 use super::super::time::When;
 use super::{ACCOUNT, decimal, halves, seconds, until};
@@ -126,7 +126,9 @@ fn need(words: &mut Words, end: Option<Deadline>) -> Result<Deadline, Mistake> {
     match end {
         Some(end) => Ok(end),
         // The line has ended: this says so, and what is expected there.
-        None => words.need("for DURATION, or until TIME").and_then(|token| Err(words.unexpected(&token, &["for", "until"]))),
+        None => words
+            .need("for DURATION, or until TIME")
+            .and_then(|token| Err(words.unexpected(&token, &["for", "until"]))),
     }
 }
 
