@@ -92,10 +92,7 @@ impl Desk<'_> {
         plan: &Plan,
         wish: &Wish<'_>,
     ) -> Result<(), crate::engine::Refusal> {
-        let names = self.view.subscriptions(&self.account.id);
-        let known = names.iter().filter_map(|name| self.view.subscription(&self.account.id, name));
-        let had = known.filter(|one| one.catalogue == catalogue.id && one.product == product.id);
-        if let Some(had) = had.min_by_key(|one| (one.start, &one.name)) {
+        if let Some(had) = self.first_of(catalogue, product) {
             return Err(Refusal::TrialUsed { plan: plan.id.clone(), had: had.name.clone() }.into());
         }
         if wish.quantity != 1 || wish.months.is_some() || wish.auto.is_some() {
@@ -103,6 +100,26 @@ impl Desk<'_> {
             return Err(Refusal::TrialOrder { plan: plan.id.clone(), days }.into());
         }
         Ok(())
+    }
+
+    /// What the account ordered first of a product, whether or not it still runs.
+    fn first_of(&self, catalogue: &Catalogue, product: &Product) -> Option<&Subscription> {
+        let names = self.view.subscriptions(&self.account.id);
+        let known = names.iter().filter_map(|name| self.view.subscription(&self.account.id, name));
+        let had = known.filter(|one| one.catalogue == catalogue.id && one.product == product.id);
+        had.min_by_key(|one| (one.start, &one.name))
+    }
+
+    /// Whether the account has what an order of a plan with these attributes needs, and, of a trial,
+    /// has had nothing that rules it out.
+    pub(in crate::engine) fn may_order_plan(
+        &self,
+        (catalogue, product, plan): (&Catalogue, &Product, &Plan),
+        attributes: &BTreeMap<String, String>,
+    ) -> bool {
+        let is_there = |mode: &Mode| self.required(catalogue, plan, *mode, attributes).is_ok();
+        plan.modes.iter().any(is_there)
+            && (plan.terms.trial_days.is_none() || self.first_of(catalogue, product).is_none())
     }
 
     /// The subscription that a plan requires; `None` where it requires none. Of several, the one
