@@ -478,7 +478,7 @@ pub fn is_behind(
     span: Span,
     scope: &Scope,
 ) -> bool {
-    line.key.as_ref().is_some_and(|key| {
+    line.key.as_ref().filter(|_| !line.kind.by_hand()).is_some_and(|key| {
         let inside = line.period.start <= span.start && span.end <= line.period.end;
         inside && quantity::is_charged_by(view, catalogues, key, lane, scope, span)
     })
