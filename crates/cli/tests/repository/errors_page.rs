@@ -177,6 +177,7 @@ fn lifecycle_refusals(at: Instant) -> Vec<Refusal> {
             owed,
         },
         lifecycle::Refusal::Lapsed { subscription: "seats".into(), since: at, until: Some(at), expired: at },
+        lifecycle::Refusal::Released { subscription: "seats".into(), since: at, expired: at },
         lifecycle::Refusal::Suspended { account: "acme-sales".into(), by: account.clone() },
         lifecycle::Refusal::OnlyPart { payer: payer.clone(), owed, until: Some(at) },
         lifecycle::Refusal::UnknownTier { tier: "V9".into(), known: names(&["V0", "V1"]) },

@@ -563,6 +563,19 @@ impl Desk<'_> {
         Err(Refusal::Frozen { subject, since, until, payer, owed: self.owed() })
     }
 
+    /// Refuses what is wished of a subscription whose term ended and whose retention is over
+    /// (R-OCR-7).
+    pub(crate) fn not_released(&self, subscription: &str) -> Result<(), Refusal> {
+        let life = self.view.lifecycle(&self.account.id);
+        match life.and_then(|life| life.standings.get(subscription)) {
+            Some(Standing { state: State::Released, since, expired: Some(expired), .. }) => {
+                let (since, expired) = (*since, *expired);
+                Err(Refusal::Released { subscription: subscription.to_owned(), since, expired })
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn suspended(&self) -> Refusal {
         let own = self.view.lifecycle(&self.account.id).is_some_and(|life| life.suspended.is_some());
         let by = if own { &self.account.id } else { &self.payer.id };

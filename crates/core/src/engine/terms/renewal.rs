@@ -28,7 +28,10 @@ impl Desk<'_> {
             one.term.is_some() && paid_until != one.end
         };
         match subscription.filter(|one| !given_up(one) && one.term.is_some()) {
-            Some(subscription) => Ok(subscription),
+            Some(subscription) => {
+                self.not_released(name)?;
+                Ok(subscription)
+            }
             None => Ok(self.running(name)?),
         }
     }
