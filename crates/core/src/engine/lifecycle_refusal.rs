@@ -145,10 +145,14 @@ impl Refusal {
                 format!("no price list has the tier {tier}; there are {known}")
             }
             Refusal::TierOfPayer { account, payer } => {
-                format!("{account} is paid for by {payer}, whose tier counts")
+                format!("{account} is paid for by {payer}, whose tier counts; give {payer} the tier")
             }
-            Refusal::AlreadySuspended(account) => format!("{account} is suspended already"),
-            Refusal::NotSuspended(account) => format!("{account} is not suspended"),
+            Refusal::AlreadySuspended(account) => {
+                format!("{account} is suspended already; resuming it ends that")
+            }
+            Refusal::NotSuspended(account) => {
+                format!("{account} is not suspended; there is nothing to resume")
+            }
         }
     }
 }
