@@ -600,7 +600,7 @@ pub(super) fn serves(view: &dyn View, account: &str, name: &str, at: Instant) ->
 
 /// The units of a subscription that serve at the present moment: none while it is frozen, those of
 /// its last moment while its term has ended and it is in grace.
-pub(crate) fn units_serving(view: &dyn View, account: &str, name: &str, at: Instant) -> i64 {
+pub(super) fn units_serving(view: &dyn View, account: &str, name: &str, at: Instant) -> i64 {
     let Some(one) = view.subscription(account, name) else { return 0 };
     match view.lifecycle(account).and_then(|life| life.standings.get(name)) {
         Some(standing) if standing.state >= State::Frozen => 0,
@@ -609,6 +609,23 @@ pub(crate) fn units_serving(view: &dyn View, account: &str, name: &str, at: Inst
         }
         _ => one.quantity_at(at),
     }
+}
+
+/// The subscriptions of an account that may serve at the present moment, by name, with their
+/// [`units_serving`]: what has not ended, and what is in grace after its end. So what ended long ago
+/// costs no time.
+pub(crate) fn serving<'v>(view: &'v dyn View, account: &str, at: Instant) -> Vec<(&'v Subscription, i64)> {
+    let mut all = view.subscriptions_since(account, at);
+    let standings = view.lifecycle(account).into_iter().flat_map(|life| &life.standings);
+    let in_grace = standings.filter(|(_, one)| one.state == State::Grace && one.expired.is_some());
+    for (name, _) in in_grace {
+        if let (Err(place), Some(one)) =
+            (all.binary_search_by(|known| known.name.cmp(name)), view.subscription(account, name))
+        {
+            all.insert(place, one);
+        }
+    }
+    all.into_iter().map(|one| (one, units_serving(view, account, &one.name, at))).collect()
 }
 
 impl Group {

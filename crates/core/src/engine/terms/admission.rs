@@ -3,7 +3,7 @@
 use super::Refusal;
 use crate::calendar::{Instant, Span};
 use crate::catalog::{Catalogue, Mode, Plan, Product, Proration};
-use crate::engine::{Desk, OrderRefusal};
+use crate::engine::{Desk, OrderRefusal, due};
 use crate::money::Exact;
 use crate::subscription::Subscription;
 use crate::term::{self, AutoRenewal};
@@ -137,8 +137,7 @@ impl Desk<'_> {
         if requires.is_empty() {
             return Ok(None);
         }
-        let names = self.view.subscriptions(&self.account.id);
-        let known = names.iter().filter_map(|name| self.view.subscription(&self.account.id, name));
+        let known = self.view.subscriptions_since(&self.account.id, self.at).into_iter();
         let fits = |one: &&Subscription| {
             let active = one.catalogue == catalogue.id && one.quantity_at(self.at) > 0;
             let binds = catalogue.plan(&one.plan).map(|(_, plan)| plan.binds.as_slice()).unwrap_or_default();
@@ -167,8 +166,9 @@ impl Desk<'_> {
 
     /// The subscriptions that end with one, and still do.
     pub(super) fn followers(&self, package: &Subscription) -> Vec<&Subscription> {
-        let names = self.view.subscriptions(&self.account.id);
-        let known = names.iter().filter_map(|name| self.view.subscription(&self.account.id, name));
+        // Those that end with it, and so not before it.
+        let since = package.end.map_or(self.at, due::just_before);
+        let known = self.view.subscriptions_since(&self.account.id, since).into_iter();
         let follows =
             |one: &&Subscription| one.follows.as_deref() == Some(&package.name) && one.end == package.end;
         known.filter(follows).collect::<Vec<_>>()
