@@ -9,6 +9,7 @@ use crate::account::View;
 use crate::calendar::{Cycle, Instant, Span};
 use crate::catalog::{Catalogue, Licence, Plan};
 use crate::engine::Catalogues;
+use crate::engine::lifecycle;
 use crate::subscription::Subscription;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -110,7 +111,7 @@ impl Pool<'_> {
 }
 
 /// The licences that an application has at a moment, by price list and name: those that the
-/// subscriptions bring which run and belong to it.
+/// subscriptions bring which serve (run and are not frozen, or are in grace) and belong to it.
 pub fn pools<'c>(
     view: &dyn View,
     catalogues: &'c Catalogues,
@@ -119,9 +120,7 @@ pub fn pools<'c>(
     at: Instant,
 ) -> Vec<Pool<'c>> {
     let mut pools: BTreeMap<LicenceKey, Pool<'c>> = BTreeMap::new();
-    for name in view.subscriptions(account) {
-        let Some(subscription) = view.subscription(account, &name) else { continue };
-        let units = subscription.quantity_at(at);
+    for (subscription, units) in lifecycle::serving(view, account, at) {
         if units <= 0 || subscription.attributes.get(APPLICATION).is_none_or(|one| one != application) {
             continue;
         }
@@ -138,7 +137,7 @@ pub fn pools<'c>(
                 from: Vec::new(),
             });
             pool.licences = pool.licences.saturating_add(brought);
-            pool.from.push((name.clone(), brought));
+            pool.from.push((subscription.name.clone(), brought));
         }
     }
     pools.into_values().collect()

@@ -63,6 +63,8 @@ pub struct Plan {
     pub charges: Vec<Charge>,
     /// Whether it brings packages, of which the oracle knows nothing yet.
     pub grants: bool,
+    /// Whether it needs another plan, or is a trial: of these it knows nothing yet either.
+    pub depends: bool,
 }
 
 /// One priced part of a plan.
@@ -355,6 +357,7 @@ fn plan(product: &str, fields: &Table<'_>) -> Plan {
         terms,
         charges,
         grants: get(fields, "grants").is_some(),
+        depends: get(fields, "requires").is_some() || get(fields, "trial").is_some(),
     }
 }
 

@@ -48,6 +48,12 @@ fn are_bills(bills: &Value) {
         for line in bill["lines"].as_array().unwrap() {
             is_line(line);
         }
+        for coupon in bill["coupons"].as_array().unwrap() {
+            is("Coupon of a bill", coupon);
+        }
+        for note in bill["credit_notes"].as_array().unwrap() {
+            is("Credit note", note);
+        }
     }
 }
 
@@ -75,6 +81,20 @@ fn bills_with_a_rounding_line() {
         digits.parse::<i64>().unwrap() * if whole.starts_with('-') { -1 } else { 1 }
     };
     assert_eq!(lines.iter().map(|line| nano(&line["amount"])).sum::<i64>(), nano(&bills[0]["total"]));
+}
+
+#[test]
+fn bills_with_coupons_and_credit_notes() {
+    let bills = json(&["bill", "scenarios/wallet/coupon-back.test", "--json"]);
+    are_bills(&bills);
+    assert_eq!(bills[0]["coupons"][0]["amount"], "160.00", "{bills:#}");
+    assert_eq!(bills[0]["credit_notes"][0]["id"], "acme-2026-01-C1");
+    assert_eq!(bills[0]["due"], "0.00");
+    let bills = json(&["bill", "scenarios/wallet/one-off-charge.test", "--json"]);
+    are_bills(&bills);
+    let line = &bills[0]["lines"][0];
+    assert_eq!((line["kind"].as_str(), line["project"].as_str()), (Some("one-off"), Some("launch")));
+    assert!(line["subscription"].is_null() && line["charge"].is_null());
 }
 
 #[test]

@@ -109,7 +109,7 @@ impl Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Refusal::Unknown(name) => write!(f, "there is no budget \"{name}\""),
+            Refusal::Unknown(name) => write!(f, "there is no budget \"{name}\"; set one with an amount"),
             Refusal::NoMember { account, member } => {
                 write!(f, "{account} does not pay for {member}; a budget is for an account's own members")
             }

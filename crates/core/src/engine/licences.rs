@@ -338,15 +338,23 @@ fn pools<'a>(desk: &Desk<'a>, application: &str) -> Vec<Pool<'a>> {
     licence::pools(desk.view, desk.catalogues, &desk.account.id, application, desk.at)
 }
 
-/// Plans on sale that bring licences such as these.
-fn brought_by(desk: &Desk<'_>, such: impl Fn(&Catalogue, &Licence) -> bool) -> Vec<String> {
+/// Plans on sale that bring an application licences such as these, and that it could have now: no
+/// add-ons without their package, and no second trial.
+fn brought_by(
+    desk: &Desk<'_>,
+    application: &str,
+    such: impl Fn(&Catalogue, &Licence) -> bool,
+) -> Vec<String> {
+    let attributes = BTreeMap::from([(licence::APPLICATION.to_owned(), application.to_owned())]);
     let ids: BTreeSet<&str> = desk.catalogues.iter().map(|list| list.id.as_str()).collect();
     let lists = ids.into_iter().filter_map(|id| desk.catalogues.in_force(id, desk.at));
     let plans = lists.flat_map(|list| list.plans().map(move |plan| (list, plan)));
     let brings = |list: &Catalogue, id| list.licences.get(id).is_some_and(|licence| such(list, licence));
     plans
         .filter(|(list, plan)| plan.licences.keys().any(|id| brings(list, id)))
-        .map(|(_, plan)| plan.id.clone())
+        .filter_map(|(list, plan)| list.plan(&plan.id).map(|(product, plan)| (list, product, plan)))
+        .filter(|sold| desk.may_order_plan(*sold, &attributes))
+        .map(|(_, _, plan)| plan.id.clone())
         .collect()
 }
 
@@ -363,9 +371,8 @@ fn used(desk: &Desk<'_>, wish: &Wish<'_>) -> Result<Vec<Fact>, Refusal> {
     let Wish { application, way, .. } = *wish;
     let all = pools(desk, application);
     if all.is_empty() {
-        let application = application.to_owned();
-        let brought_by = brought_by(desk, |_, licence| is_for(licence, way));
-        return Err(Refusal::NoLicences { application, brought_by });
+        let brought_by = brought_by(desk, application, |_, licence| is_for(licence, way));
+        return Err(Refusal::NoLicences { application: application.to_owned(), brought_by });
     }
     if let Some(name) = wish.licence.filter(|name| all.iter().all(|pool| pool.licence.id != *name)) {
         let (application, licence) = (application.to_owned(), name.to_owned());
@@ -486,7 +493,7 @@ fn full<'p>(
         in_use: holders(false),
         idle: holders(true),
         resets_left: pool.resets_left(state, desk.at),
-        brought_by: brought_by(desk, |list, licence| {
+        brought_by: brought_by(desk, wish.application, |list, licence| {
             list.id == pool.key.catalogue && licence.id == pool.key.licence
         }),
     }))
@@ -520,9 +527,8 @@ fn reset(desk: &Desk<'_>, application: &str, only: Option<&str>) -> Result<Fact,
     let none = Application::default();
     let state = desk.view.application(&desk.account.id, application).unwrap_or(&none);
     if all.is_empty() {
-        let application = application.to_owned();
-        let brought_by = brought_by(desk, |_, licence| licence.resets_per_month.is_some());
-        return Err(Refusal::NoLicences { application, brought_by });
+        let brought_by = brought_by(desk, application, |_, licence| licence.resets_per_month.is_some());
+        return Err(Refusal::NoLicences { application: application.to_owned(), brought_by });
     }
     let wished: Vec<&Pool<'_>> =
         all.iter().filter(|pool| only.is_none_or(|name| name == pool.licence.id)).collect();

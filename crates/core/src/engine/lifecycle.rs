@@ -563,6 +563,19 @@ impl Desk<'_> {
         Err(Refusal::Frozen { subject, since, until, payer, owed: self.owed() })
     }
 
+    /// Refuses what is wished of a subscription whose term ended and whose retention is over
+    /// (R-OCR-7).
+    pub(crate) fn not_released(&self, subscription: &str) -> Result<(), Refusal> {
+        let life = self.view.lifecycle(&self.account.id);
+        match life.and_then(|life| life.standings.get(subscription)) {
+            Some(Standing { state: State::Released, since, expired: Some(expired), .. }) => {
+                let (since, expired) = (*since, *expired);
+                Err(Refusal::Released { subscription: subscription.to_owned(), since, expired })
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn suspended(&self) -> Refusal {
         let own = self.view.lifecycle(&self.account.id).is_some_and(|life| life.suspended.is_some());
         let by = if own { &self.account.id } else { &self.payer.id };
@@ -596,6 +609,23 @@ pub(super) fn units_serving(view: &dyn View, account: &str, name: &str, at: Inst
         }
         _ => one.quantity_at(at),
     }
+}
+
+/// The subscriptions of an account that may serve at the present moment, by name, with their
+/// [`units_serving`]: what has not ended, and what is in grace after its end. So what ended long ago
+/// costs no time.
+pub(crate) fn serving<'v>(view: &'v dyn View, account: &str, at: Instant) -> Vec<(&'v Subscription, i64)> {
+    let mut all = view.subscriptions_since(account, at);
+    let standings = view.lifecycle(account).into_iter().flat_map(|life| &life.standings);
+    let in_grace = standings.filter(|(_, one)| one.state == State::Grace && one.expired.is_some());
+    for (name, _) in in_grace {
+        if let (Err(place), Some(one)) =
+            (all.binary_search_by(|known| known.name.cmp(name)), view.subscription(account, name))
+        {
+            all.insert(place, one);
+        }
+    }
+    all.into_iter().map(|one| (one, units_serving(view, account, &one.name, at))).collect()
 }
 
 impl Group {

@@ -31,6 +31,16 @@ pub enum Refusal {
         /// When its term ended.
         expired: Instant,
     },
+    /// Its term ended, and the time in which it could be renewed is over: its data are deleted
+    /// (R-OCR-7).
+    Released {
+        /// The subscription.
+        subscription: String,
+        /// Since when.
+        since: Instant,
+        /// When its term ended.
+        expired: Instant,
+    },
     /// Frozen because the operator has suspended the account or its master (R-ARR-4).
     Suspended {
         /// The account.
@@ -71,6 +81,7 @@ pub enum Refusal {
 pub const CODES: &[&str] = &[
     "frozen",
     "lapsed",
+    "released",
     "suspended",
     "only-part-in-grace",
     "unknown-tier",
@@ -85,6 +96,7 @@ impl Refusal {
         match self {
             Refusal::Frozen { .. } => "frozen",
             Refusal::Lapsed { .. } => "lapsed",
+            Refusal::Released { .. } => "released",
             Refusal::Suspended { .. } => "suspended",
             Refusal::OnlyPart { .. } => "only-part-in-grace",
             Refusal::UnknownTier { .. } => "unknown-tier",
@@ -109,6 +121,12 @@ impl Refusal {
                 let (since, ended, before) = (shown(since), shown(expired), before(until));
                 format!("{subscription} is frozen since {since}: its term ended {ended}; renew it{before}")
             }
+            Refusal::Released { subscription, since, expired } => {
+                let (since, ended) = (shown(since), shown(expired));
+                format!(
+                    "{subscription} was released on {since}, after its term ended {ended}: its data are deleted and cannot be renewed; order it anew"
+                )
+            }
             Refusal::Suspended { account, by } if account == by => {
                 format!("{account} is suspended; nothing is accepted until it is resumed")
             }
@@ -127,10 +145,14 @@ impl Refusal {
                 format!("no price list has the tier {tier}; there are {known}")
             }
             Refusal::TierOfPayer { account, payer } => {
-                format!("{account} is paid for by {payer}, whose tier counts")
+                format!("{account} is paid for by {payer}, whose tier counts; give {payer} the tier")
             }
-            Refusal::AlreadySuspended(account) => format!("{account} is suspended already"),
-            Refusal::NotSuspended(account) => format!("{account} is not suspended"),
+            Refusal::AlreadySuspended(account) => {
+                format!("{account} is suspended already; resuming it ends that")
+            }
+            Refusal::NotSuspended(account) => {
+                format!("{account} is not suspended; there is nothing to resume")
+            }
         }
     }
 }

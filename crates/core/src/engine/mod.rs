@@ -478,7 +478,7 @@ pub fn is_behind(
     span: Span,
     scope: &Scope,
 ) -> bool {
-    line.key.as_ref().is_some_and(|key| {
+    line.key.as_ref().filter(|_| !line.kind.by_hand()).is_some_and(|key| {
         let inside = line.period.start <= span.start && span.end <= line.period.end;
         inside && quantity::is_charged_by(view, catalogues, key, lane, scope, span)
     })
@@ -522,8 +522,7 @@ fn provided_where(
     counts: impl Fn(&Subscription, &Plan) -> bool,
 ) -> BTreeMap<String, i64> {
     let mut provided = BTreeMap::new();
-    for subscription in view.subscriptions_since(account, at) {
-        let units = lifecycle::units_serving(view, account, &subscription.name, at);
+    for (subscription, units) in lifecycle::serving(view, account, at) {
         let plan = catalogues
             .in_force(&subscription.catalogue, at)
             .and_then(|list| list.plan(subscription.plan_at(at)));

@@ -91,10 +91,8 @@ struct Order<'a> {
 impl Desk<'_> {
     /// A subscription that runs at the moment of the command.
     pub(super) fn running(&self, name: &str) -> Result<&Subscription, OrderRefusal> {
-        let subscription = self
-            .view
-            .subscription(&self.account.id, name)
-            .ok_or_else(|| OrderRefusal::UnknownSubscription(name.to_owned()))?;
+        let subscription =
+            self.view.subscription(&self.account.id, name).ok_or_else(|| self.no_subscription(name))?;
         if self.at < subscription.start {
             return Err(OrderRefusal::BeforeStart {
                 subscription: name.to_owned(),
@@ -102,9 +100,19 @@ impl Desk<'_> {
             });
         }
         match subscription.end.filter(|end| *end <= self.at) {
-            Some(ended) => Err(OrderRefusal::SubscriptionEnded { name: name.to_owned(), ended }),
+            Some(ended) => {
+                let renewable = self.lapsed(subscription) && subscription.follows.is_none();
+                Err(OrderRefusal::SubscriptionEnded { name: name.to_owned(), ended, renewable })
+            }
             None => Ok(subscription),
         }
+    }
+
+    fn no_subscription(&self, name: &str) -> OrderRefusal {
+        const MOST: usize = 5;
+        let known = self.view.subscriptions_since(&self.account.id, self.at).into_iter();
+        let running = known.filter(|one| one.span().contains(self.at)).map(|one| one.name.clone());
+        OrderRefusal::UnknownSubscription { name: name.to_owned(), running: running.take(MOST).collect() }
     }
 
     fn subscribe(&self, order: &Order<'_>) -> Result<Vec<Fact>, Refusal> {

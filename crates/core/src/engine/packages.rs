@@ -387,7 +387,12 @@ fn dues<'a>(desk: &Look<'a>, account: &str, at: Instant, tell: &mut dyn FnMut(Du
             };
             let Some((catalogue, grant)) = now else { continue };
             let latest = desk.view.latest_bucket(desk.payer, account, &name, &grant.id);
-            match latest.filter(|(_, bucket)| bucket.plan == subscription.plan) {
+            match latest {
+                // Another plan's ends now: this one serves from now on (R-PKG-2).
+                Some((_, bucket)) if bucket.plan != subscription.plan => {
+                    let start = period.start.max(bucket.span.end.min(at));
+                    tell(Due::Open(subscription, catalogue, grant, Span { start, ..period }, ordered));
+                }
                 Some((_, bucket)) if period.start <= bucket.span.start => {
                     if bucket.span.end < period.end {
                         tell(Due::Move(bucket, period.end));

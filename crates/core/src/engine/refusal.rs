@@ -66,13 +66,20 @@ pub enum OrderRefusal {
     /// The account has a subscription of this name.
     SubscriptionExists(String),
     /// The account has no subscription of this name.
-    UnknownSubscription(String),
+    UnknownSubscription {
+        /// The name.
+        name: String,
+        /// Those that run, a few of them.
+        running: Vec<String>,
+    },
     /// The subscription has ended.
     SubscriptionEnded {
         /// Its name.
         name: String,
         /// When.
         ended: Instant,
+        /// Whether it is a term that can still be renewed (R-REN-1).
+        renewable: bool,
     },
     /// The plan is not sold that way (R-CEC-1, R-YKF-6).
     ModeNotOffered {
@@ -286,7 +293,7 @@ impl Refusal {
                 OrderRefusal::AmbiguousPlan { .. } => "ambiguous-plan",
                 OrderRefusal::OtherCurrency { .. } => "other-currency",
                 OrderRefusal::SubscriptionExists(_) => "subscription-exists",
-                OrderRefusal::UnknownSubscription(_) => "unknown-subscription",
+                OrderRefusal::UnknownSubscription { .. } => "unknown-subscription",
                 OrderRefusal::SubscriptionEnded { .. } => "subscription-ended",
                 OrderRefusal::ModeNotOffered { .. } => "mode-not-offered",
                 OrderRefusal::TermNotOffered { .. } => "term-not-offered",
@@ -316,14 +323,12 @@ impl Refusal {
     /// Why, in a sentence, with moments as the wall clock of `zone` shows them.
     pub fn sentence(&self, zone: &Zone) -> String {
         match self {
-            Refusal::BeforeOpening { opened } => {
-                format!("the account was opened on {} only", show_local(zone, *opened))
-            }
-            Refusal::Order(OrderRefusal::SubscriptionEnded { name, ended }) => {
-                format!("{name} ended on {}", show_local(zone, *ended))
+            Refusal::BeforeOpening { opened } => before_opening(&show_local(zone, *opened)),
+            Refusal::Order(OrderRefusal::SubscriptionEnded { name, ended, renewable }) => {
+                ended_on(name, &show_local(zone, *ended), *renewable)
             }
             Refusal::Order(OrderRefusal::BeforeStart { subscription, start }) => {
-                format!("{subscription} began on {} only", show_local(zone, *start))
+                before_start(subscription, &show_local(zone, *start))
             }
             Refusal::Terms(refusal) => refusal.sentence(zone),
             Refusal::Packages(refusal) => refusal.sentence(zone),
@@ -337,19 +342,39 @@ impl Refusal {
     }
 }
 
+fn before_opening(opened: &str) -> String {
+    format!("the account was opened on {opened} only; say a time from then on")
+}
+
+fn before_start(subscription: &str, start: &str) -> String {
+    format!("{subscription} began on {start} only; say a time from then on")
+}
+
+fn ended_on(name: &str, ended: &str, renewable: bool) -> String {
+    let then = if renewable { "renew it, or order anew" } else { "order it anew" };
+    format!("{name} ended on {ended}; {then}")
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Refusal::UnknownAccount(name) => write!(f, "there is no account \"{name}\"; open it first"),
-            Refusal::AccountExists(name) => write!(f, "the account \"{name}\" is open already"),
-            Refusal::OutOfRange => f.write_str("a number is too large to be billed"),
+            Refusal::AccountExists(name) => {
+                write!(f, "the account \"{name}\" is open already; another needs another name")
+            }
+            Refusal::OutOfRange => {
+                f.write_str("a number is too large to be billed exactly; smaller ones are accepted")
+            }
             Refusal::BadAmount(why) => f.write_str(why),
-            Refusal::BeforeOpening { opened } => write!(f, "the account was opened at {opened} only"),
+            Refusal::BeforeOpening { opened } => f.write_str(&before_opening(&opened.to_string())),
             Refusal::CounterCutsPeriod => {
                 f.write_str("a counter reaches over the edge of a period; the usage must be counted again")
             }
             Refusal::MasterIsMember(name) => {
-                write!(f, "{name} is a member itself; a member is paid for by a master account")
+                write!(
+                    f,
+                    "{name} is a member itself, and pays for nobody; name an account that pays for itself"
+                )
             }
             Refusal::Order(order) => order.fmt(f),
             Refusal::Terms(refusal) => refusal.fmt(f),
@@ -366,20 +391,31 @@ impl fmt::Display for Refusal {
 impl fmt::Display for OrderRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            OrderRefusal::UnknownPlan(plan) => write!(f, "no catalogue in force has a plan \"{plan}\""),
+            OrderRefusal::UnknownPlan(plan) => {
+                write!(f, "no price list in force has a plan \"{plan}\"; order one that is on sale then")
+            }
             OrderRefusal::AmbiguousPlan { plan, catalogues: [one, other] } => {
                 write!(f, "\"{plan}\" is in two catalogues; say {one}:{plan} or {other}:{plan}")
             }
             OrderRefusal::OtherCurrency { account, catalogue } => {
-                write!(f, "the account's money is {account}, the catalogue's prices are {catalogue}")
+                write!(
+                    f,
+                    "the account's money is {account}, the price list's prices are {catalogue}; order this for an account in {catalogue}"
+                )
             }
             OrderRefusal::SubscriptionExists(name) => {
                 write!(f, "the account has a subscription \"{name}\" already; name this one with: as NAME")
             }
-            OrderRefusal::UnknownSubscription(name) => {
-                write!(f, "the account has no subscription \"{name}\"")
+            OrderRefusal::UnknownSubscription { name, running } => {
+                write!(f, "the account has no subscription \"{name}\"; ")?;
+                match running.as_slice() {
+                    [] => f.write_str("nothing of it runs: order something first"),
+                    running => write!(f, "it has {}", running.join(", ")),
+                }
             }
-            OrderRefusal::SubscriptionEnded { name, ended } => write!(f, "\"{name}\" ended at {ended}"),
+            OrderRefusal::SubscriptionEnded { name, ended, renewable } => {
+                f.write_str(&ended_on(name, &ended.to_string(), *renewable))
+            }
             OrderRefusal::ModeNotOffered { plan, mode, offered } => {
                 let offered: Vec<&str> = offered.iter().map(|mode| mode.name()).collect();
                 write!(f, "{plan} is not sold {mode}; it is sold {}", offered.join(" or "))
@@ -396,7 +432,10 @@ impl fmt::Display for OrderRefusal {
                 write!(f, "{name} is paid for a term; unsubscribe it, and what is not used up comes back")
             }
             OrderRefusal::NoRefund(name) => {
-                write!(f, "{name} cannot be given up before its end: its price list has no refund")
+                write!(
+                    f,
+                    "{name} cannot be given up before its end: its price list has no refund; let it end, without auto-renew"
+                )
             }
             OrderRefusal::NoTerm(name) => {
                 write!(
@@ -424,26 +463,32 @@ impl fmt::Display for OrderRefusal {
                 write!(f, "a quantity must be above zero, not {quantity}")
             }
             OrderRefusal::BelowZero { subscription, units } => {
-                write!(f, "{subscription} has {units} at that time; fewer than none would be left")
+                write!(
+                    f,
+                    "{subscription} has {units} at that time, and fewer than none would be left; remove so many at most"
+                )
             }
             OrderRefusal::QuantityFixed(name) => {
                 write!(f, "the quantity of {name} is fixed for its term; order more as another subscription")
             }
             OrderRefusal::BeforeStart { subscription, start } => {
-                write!(f, "{subscription} began at {start} only")
+                f.write_str(&before_start(subscription, &start.to_string()))
             }
             OrderRefusal::UnknownCharge { plan, charge, known } => {
                 write!(f, "{plan} has no charge \"{charge}\"; it has {}", known.join(", "))
             }
             OrderRefusal::PriceNotNegotiable(charge) => {
-                write!(f, "{charge} is priced by a rate deck; one price cannot replace it")
+                write!(
+                    f,
+                    "{charge} is priced by a rate deck, which one price cannot replace; grant a discount on it"
+                )
             }
             OrderRefusal::BadPercent(percent) => {
                 write!(f, "a discount is above 0 % and at most 100 %, not {percent} %")
             }
             OrderRefusal::EndsBeforeStart => f.write_str("the end must be after the beginning"),
             OrderRefusal::FeatureNotIncluded { feature, included_in } if included_in.is_empty() => {
-                write!(f, "nothing that is sold includes {feature}")
+                write!(f, "nothing that is sold includes {feature}; what does must be in a price list first")
             }
             OrderRefusal::FeatureNotIncluded { feature, included_in } => {
                 write!(f, "nothing here includes {feature}; it is included in {}", included_in.join(", "))

@@ -20,12 +20,12 @@ pub struct World {
 
 impl World {
     /// All plans by name, as the first version of their list has them; without those that bring
-    /// packages, of which the oracle knows nothing yet.
+    /// packages, need another plan or are trials, of which the oracle knows nothing yet.
     pub fn plans(&self) -> Vec<(&Catalogue, &str, &Plan)> {
         let mut seen = BTreeSet::new();
         let mut all = Vec::new();
         for list in &self.lists {
-            for (name, plan) in list.plans.iter().filter(|(_, plan)| !plan.grants) {
+            for (name, plan) in list.plans.iter().filter(|(_, plan)| !plan.grants && !plan.depends) {
                 if seen.insert(name) {
                     all.push((list, name.as_str(), plan));
                 }

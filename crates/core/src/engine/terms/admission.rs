@@ -3,7 +3,7 @@
 use super::Refusal;
 use crate::calendar::{Instant, Span};
 use crate::catalog::{Catalogue, Mode, Plan, Product, Proration};
-use crate::engine::{Desk, OrderRefusal};
+use crate::engine::{Desk, OrderRefusal, due};
 use crate::money::Exact;
 use crate::subscription::Subscription;
 use crate::term::{self, AutoRenewal};
@@ -92,10 +92,7 @@ impl Desk<'_> {
         plan: &Plan,
         wish: &Wish<'_>,
     ) -> Result<(), crate::engine::Refusal> {
-        let names = self.view.subscriptions(&self.account.id);
-        let known = names.iter().filter_map(|name| self.view.subscription(&self.account.id, name));
-        let had = known.filter(|one| one.catalogue == catalogue.id && one.product == product.id);
-        if let Some(had) = had.min_by_key(|one| (one.start, &one.name)) {
+        if let Some(had) = self.first_of(catalogue, product) {
             return Err(Refusal::TrialUsed { plan: plan.id.clone(), had: had.name.clone() }.into());
         }
         if wish.quantity != 1 || wish.months.is_some() || wish.auto.is_some() {
@@ -103,6 +100,26 @@ impl Desk<'_> {
             return Err(Refusal::TrialOrder { plan: plan.id.clone(), days }.into());
         }
         Ok(())
+    }
+
+    /// What the account ordered first of a product, whether or not it still runs.
+    fn first_of(&self, catalogue: &Catalogue, product: &Product) -> Option<&Subscription> {
+        let names = self.view.subscriptions(&self.account.id);
+        let known = names.iter().filter_map(|name| self.view.subscription(&self.account.id, name));
+        let had = known.filter(|one| one.catalogue == catalogue.id && one.product == product.id);
+        had.min_by_key(|one| (one.start, &one.name))
+    }
+
+    /// Whether the account has what an order of a plan with these attributes needs, and, of a trial,
+    /// has had nothing that rules it out.
+    pub(in crate::engine) fn may_order_plan(
+        &self,
+        (catalogue, product, plan): (&Catalogue, &Product, &Plan),
+        attributes: &BTreeMap<String, String>,
+    ) -> bool {
+        let is_there = |mode: &Mode| self.required(catalogue, plan, *mode, attributes).is_ok();
+        plan.modes.iter().any(is_there)
+            && (plan.terms.trial_days.is_none() || self.first_of(catalogue, product).is_none())
     }
 
     /// The subscription that a plan requires; `None` where it requires none. Of several, the one
@@ -120,8 +137,7 @@ impl Desk<'_> {
         if requires.is_empty() {
             return Ok(None);
         }
-        let names = self.view.subscriptions(&self.account.id);
-        let known = names.iter().filter_map(|name| self.view.subscription(&self.account.id, name));
+        let known = self.view.subscriptions_since(&self.account.id, self.at).into_iter();
         let fits = |one: &&Subscription| {
             let active = one.catalogue == catalogue.id && one.quantity_at(self.at) > 0;
             let binds = catalogue.plan(&one.plan).map(|(_, plan)| plan.binds.as_slice()).unwrap_or_default();
@@ -150,8 +166,9 @@ impl Desk<'_> {
 
     /// The subscriptions that end with one, and still do.
     pub(super) fn followers(&self, package: &Subscription) -> Vec<&Subscription> {
-        let names = self.view.subscriptions(&self.account.id);
-        let known = names.iter().filter_map(|name| self.view.subscription(&self.account.id, name));
+        // Those that end with it, and so not before it.
+        let since = package.end.map_or(self.at, due::just_before);
+        let known = self.view.subscriptions_since(&self.account.id, since).into_iter();
         let follows =
             |one: &&Subscription| one.follows.as_deref() == Some(&package.name) && one.end == package.end;
         known.filter(follows).collect::<Vec<_>>()

@@ -163,13 +163,16 @@ impl Refusal {
             Refusal::OtherProduct { plan, product } => {
                 format!("{plan} is no plan of {product}; cancel this and order the other")
             }
-            Refusal::SamePlan(name, plan) => format!("{name} has the plan {plan} already"),
-            Refusal::AddOnsNeedPlan { name, add_ons } => {
-                format!("{} end with {name} and need its plan; give them up first", add_ons.join(", "))
+            Refusal::SamePlan(name, plan) => {
+                format!("{name} has the plan {plan} already; change it to another of its product")
             }
+            Refusal::AddOnsNeedPlan { name, add_ons } => match add_ons.as_slice() {
+                [one] => format!("{one} ends with {name} and needs its plan; give it up first"),
+                all => format!("{} end with {name} and need its plan; give them up first", all.join(", ")),
+            },
             Refusal::TermNotRunning { from, until } => {
                 format!(
-                    "a term is brought along while it runs; this one is from {} until {}",
+                    "a term is brought along while it runs, and this one is from {} until {}; order a new one then",
                     shown(from),
                     shown(until)
                 )

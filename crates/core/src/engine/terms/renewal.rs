@@ -23,14 +23,18 @@ impl Desk<'_> {
             running => return Ok(running?),
         }
         let subscription = self.view.subscription(&self.account.id, name);
-        let given_up = |one: &&Subscription| {
-            let paid_until = one.term.as_ref().and_then(|term| term.periods.last()).map(|last| last.span.end);
-            one.term.is_some() && paid_until != one.end
-        };
-        match subscription.filter(|one| !given_up(one) && one.term.is_some()) {
-            Some(subscription) => Ok(subscription),
+        match subscription.filter(|one| is_over(one)) {
+            Some(subscription) => {
+                self.not_released(name)?;
+                Ok(subscription)
+            }
             None => Ok(self.running(name)?),
         }
+    }
+
+    /// Whether a term is over that can still be renewed.
+    pub(in crate::engine) fn lapsed(&self, subscription: &Subscription) -> bool {
+        is_over(subscription) && self.not_released(&subscription.name).is_ok()
     }
 
     /// Prolongs a term, and what ends with it, at the prices in force now (R-CHG-2). It begins where
@@ -206,6 +210,13 @@ impl Desk<'_> {
         let notice = Notice::to_customer(self.at, &self.account.id, Some(name), kind, text);
         EngineFact::Noticed { payer: self.payer.id.clone(), notice }
     }
+}
+
+/// Whether a term has run to the end of what was paid for; what was given up ended before.
+fn is_over(subscription: &Subscription) -> bool {
+    let term = subscription.term.as_ref();
+    let paid_until = term.and_then(|term| term.periods.last()).map(|last| last.span.end);
+    term.is_some() && paid_until == subscription.end
 }
 
 /// The plan that a term has from its end on.
