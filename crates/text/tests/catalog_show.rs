@@ -115,6 +115,9 @@ Prices     in CNY
 Clock      days and months of +08:00
 Renewals   end to end: months are counted from the purchase
 Refunds    what was paid, less what is consumed by days of a month of 30, less 10 % of it
+Arrears    days of grace/retention by tier: V0 0/1, prepaid 1/1; V1 0/7, prepaid 1/7; V2 0/7,
+           prepaid 1/7; V3 1/7, prepaid 7/7; V4 7/15, prepaid 7/15; V5 7/15, prepaid 7/15; else as
+           V0
 Source     Huawei Cloud, KooPhone, Billing Overview. Prices and types are examples.
 
 General-purpose cloud phones                                                                  phones
