@@ -522,8 +522,9 @@ fn provided_where(
     counts: impl Fn(&Subscription, &Plan) -> bool,
 ) -> BTreeMap<String, i64> {
     let mut provided = BTreeMap::new();
-    for subscription in view.subscriptions_since(account, at) {
-        let units = lifecycle::units_serving(view, account, &subscription.name, at);
+    for name in view.subscriptions(account) {
+        let Some(subscription) = view.subscription(account, &name) else { continue };
+        let units = lifecycle::units_serving(view, account, &name, at);
         let plan = catalogues
             .in_force(&subscription.catalogue, at)
             .and_then(|list| list.plan(subscription.plan_at(at)));
