@@ -9,6 +9,7 @@ use crate::account::View;
 use crate::calendar::{Cycle, Instant, Span};
 use crate::catalog::{Catalogue, Licence, Plan};
 use crate::engine::Catalogues;
+use crate::engine::lifecycle::units_serving;
 use crate::subscription::Subscription;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -110,7 +111,7 @@ impl Pool<'_> {
 }
 
 /// The licences that an application has at a moment, by price list and name: those that the
-/// subscriptions bring which run and belong to it.
+/// subscriptions bring which serve (run and are not frozen, or are in grace) and belong to it.
 pub fn pools<'c>(
     view: &dyn View,
     catalogues: &'c Catalogues,
@@ -121,7 +122,7 @@ pub fn pools<'c>(
     let mut pools: BTreeMap<LicenceKey, Pool<'c>> = BTreeMap::new();
     for name in view.subscriptions(account) {
         let Some(subscription) = view.subscription(account, &name) else { continue };
-        let units = subscription.quantity_at(at);
+        let units = units_serving(view, account, &name, at);
         if units <= 0 || subscription.attributes.get(APPLICATION).is_none_or(|one| one != application) {
             continue;
         }

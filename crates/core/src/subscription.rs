@@ -502,6 +502,43 @@ mod tests {
     }
 
     #[test]
+    fn a_frozen_day_is_charged_like_one_of_a_removal() {
+        let frozen = |from: &str, until: &str| Span { start: at(from), end: at(until) };
+        let mut one = seats(&[("2020-01-02T09:00", 2), ("2020-01-10T09:00", 1)], None);
+        // Not the day of the freeze, but that on which it runs again.
+        one.frozen = vec![frozen("2020-01-05T12:00", "2020-01-08T12:00")];
+        check(
+            &one,
+            "2020-01-01T00:00",
+            "2020-01-02–2020-01-05: 2, 2020-01-08–2020-01-10: 2, 2020-01-10–2020-02-01: 3",
+            76,
+        );
+        // Within one day it is charged once; a unit that was added that day counts it too.
+        one.frozen = vec![frozen("2020-01-05T12:00", "2020-01-05T18:00")];
+        let whole = "2020-01-02–2020-01-10: 2, 2020-01-10–2020-02-01: 3";
+        check(&one, "2020-01-01T00:00", whole, 82);
+        one.frozen = vec![frozen("2020-01-02T12:00", "2020-01-04T00:00")];
+        check(
+            &one,
+            "2020-01-01T00:00",
+            "2020-01-02–2020-01-03: 2, 2020-01-04–2020-01-10: 2, 2020-01-10–2020-02-01: 3",
+            80,
+        );
+        // A unit added backwards to a frozen time counts from the end of it.
+        one.frozen = vec![frozen("2020-01-09T00:00", "2020-01-12T00:00")];
+        check(&one, "2020-01-01T00:00", "2020-01-02–2020-01-09: 2, 2020-01-12–2020-02-01: 3", 74);
+        // Where last days are charged, so is that of a freeze, once.
+        one.frozen = vec![frozen("2020-01-05T12:00", "2020-01-08T12:00")];
+        let month = zone().cycle(Cycle::Month, at("2020-01-01T00:00"));
+        assert_eq!(unit_days(&one.billed_days(month, &zone(), true)), Exact::whole(78));
+        one.frozen = vec![frozen("2020-01-05T12:00", "2020-01-05T18:00")];
+        assert_eq!(unit_days(&one.billed_days(month, &zone(), true)), Exact::whole(82));
+        // It ends while it is frozen.
+        one.frozen = vec![Span { start: at("2020-01-05T12:00"), end: Instant::MAX }];
+        check(&one, "2020-01-01T00:00", "2020-01-02–2020-01-05: 2", 6);
+    }
+
+    #[test]
     fn seconds_are_held_from_creation_to_deletion() {
         let phones = seats(&[("2023-06-01T08:45:30", 3)], Some("2023-06-01T08:55:30"));
         let hour = zone().cycle(Cycle::Hour, at("2023-06-01T08:00"));

@@ -587,7 +587,7 @@ pub(super) fn serves(view: &dyn View, account: &str, name: &str, at: Instant) ->
 
 /// The units of a subscription that serve at the present moment: none while it is frozen, those of
 /// its last moment while its term has ended and it is in grace.
-pub(super) fn units_serving(view: &dyn View, account: &str, name: &str, at: Instant) -> i64 {
+pub(crate) fn units_serving(view: &dyn View, account: &str, name: &str, at: Instant) -> i64 {
     let Some(one) = view.subscription(account, name) else { return 0 };
     match view.lifecycle(account).and_then(|life| life.standings.get(name)) {
         Some(standing) if standing.state >= State::Frozen => 0,
