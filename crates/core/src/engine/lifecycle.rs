@@ -535,7 +535,8 @@ impl Desk<'_> {
         let Some(policy) = terms.policy(catalogue, arrears.since) else { return Ok(()) };
         let Some(periods) = policy.periods(&arrears.tier, Mode::PayPerUse) else { return Ok(()) };
         let (owed, payer) = (self.owed(), self.payer.id.clone());
-        match after(arrears.since, periods, self.at) {
+        // A backdated order is one of today.
+        match after(arrears.since, periods, self.recorded_at) {
             (State::Grace, _) if policy.grace_operations == GraceOperations::All => Ok(()),
             (State::Grace, until) => Err(Refusal::OnlyPart { payer, owed, until }),
             (_, until) => {
