@@ -416,7 +416,9 @@ impl Part {
         let mut cuts = versions
             .filter_map(|version| version.effective)
             .chain(agreed.flat_map(|price| [price.valid.start, price.valid.end]))
-            .chain(subscription.earlier.iter().map(|(_, until)| *until));
+            .chain(subscription.earlier.iter().map(|(_, until)| *until))
+            // What is frozen to its end still has a minimum, for the time before.
+            .chain(subscription.frozen.iter().flat_map(|span| [span.start, span.end]));
         let counts_all = known.is_some_and(|(.., charge)| charge.tiers_count_all);
         if !adds_up || counts_all || cuts.any(inside) {
             return whole;

@@ -266,14 +266,17 @@ impl Subscription {
             for span in &self.frozen {
                 // As if the units went and came again: the day of freezing is charged as that of a
                 // removal is, the day on which they run again counts.
+                // What was frozen from its first moment on never ran; what ends frozen never runs again.
                 let day = zone.date(span.start);
                 let partly = last_day && zone.midnight(day) != span.start;
-                let mut frozen_from = if partly { next(day) } else { day };
-                if !span.contains(batch.added) {
-                    frozen_from = frozen_from.max(next(first));
-                }
+                let frozen_from = match span.contains(batch.added) {
+                    true => first,
+                    false => if partly { next(day) } else { day }.max(next(first)),
+                };
+                let ends = batch.removed.is_some_and(|removed| removed <= span.end);
+                let frozen_until = if ends { day_until } else { zone.date(span.end) };
                 let from = frozen_from.max(day_from);
-                let until = zone.date(span.end).min(day_until);
+                let until = frozen_until.min(day_until);
                 if from < until {
                     *steps.entry(from).or_default() -= batch.units;
                     *steps.entry(until).or_default() += batch.units;

@@ -24,6 +24,14 @@ pub struct Account {
     pub discounts: Vec<Discount>,
     /// Negotiated prices, in the order in which they were said.
     pub prices: Vec<AgreedPrice>,
+    /// The customer's tiers, each with its moment; without any nothing is ever frozen.
+    pub tiers: Vec<(Timestamp, String)>,
+    /// Since when it owes, and its tier then.
+    pub arrears: Option<(Timestamp, String)>,
+    /// Whether the operator has suspended it.
+    pub suspended: bool,
+    /// What happened to it and to what it ordered.
+    pub steps: Vec<Step>,
     /// How often everything was given back soon after an order.
     pub full_refunds: i64,
     /// What was charged.
@@ -66,9 +74,54 @@ pub struct Subscription {
     pub stops: Vec<(Timestamp, bool)>,
     /// What was stated with it: bindings, options, project, tags.
     pub attributes: BTreeMap<String, String>,
+    /// Where it stands.
+    pub state: State,
+    /// Stretches in which it was frozen and not charged; the last one may be open.
+    pub frozen: Vec<(Timestamp, Option<Timestamp>)>,
+}
+
+/// Something that happened to an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// When.
+    pub at: Timestamp,
+    /// The subscription that came into another state; none: the payer's arrears.
+    pub subscription: Option<String>,
+    /// `active → grace`, `arrears V3`, `nothing owed`.
+    pub what: String,
+}
+
+/// Where a subscription stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum State {
+    /// It runs.
+    Active,
+    /// It runs on.
+    Grace,
+    /// It does not.
+    Frozen,
+    /// It is over.
+    Released,
+}
+
+impl State {
+    /// In words.
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Active => "active",
+            State::Grace => "grace",
+            State::Frozen => "frozen",
+            State::Released => "released",
+        }
+    }
 }
 
 impl Subscription {
+    /// Whether it is frozen at a moment, and costs nothing then.
+    pub fn is_frozen(&self, at: Timestamp) -> bool {
+        self.frozen.iter().any(|(from, until)| *from <= at && until.is_none_or(|until| at < until))
+    }
+
     /// How it is paid.
     pub fn mode(&self) -> &'static str {
         if self.terms.is_empty() { "pay-per-use" } else { "prepaid" }

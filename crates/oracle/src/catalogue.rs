@@ -27,6 +27,8 @@ pub struct Catalogue {
     pub renewal_terms: Option<Vec<i64>>,
     /// What comes back of a term given up; `None`: it cannot be.
     pub refund: Option<Refund>,
+    /// What happens to who owes; `None`: nothing.
+    pub arrears: Option<Arrears>,
     /// Meters by name.
     pub meters: BTreeMap<String, Meter>,
     /// Decks by name.
@@ -44,6 +46,19 @@ pub struct Refund {
     pub by_days: bool,
     /// Within how many days, and how often, everything comes back.
     pub full: Option<(i64, i64)>,
+}
+
+/// What happens to who owes.
+#[derive(Clone, Debug)]
+pub struct Arrears {
+    /// The tier whose days hold for tiers that are not listed.
+    pub default_tier: String,
+    /// Whether grace allows no new orders and no more units.
+    pub part: bool,
+    /// Whether what is frozen is charged.
+    pub charged: bool,
+    /// By tier: days of grace and of retention, pay-per-use and prepaid.
+    pub tiers: BTreeMap<String, [(i64, i64); 2]>,
 }
 
 /// What one orders.
@@ -86,6 +101,13 @@ pub struct Charge {
     pub pricing: Pricing,
     /// Whether discounts apply.
     pub discountable: bool,
+}
+
+impl Charge {
+    /// Whether it is for usage that a meter measures.
+    pub fn is_by(&self, meter: &str) -> bool {
+        matches!(&self.measure, Measure::Meter(name) if name == meter)
+    }
 }
 
 /// What is measured.
@@ -309,6 +331,7 @@ pub fn read(file: &str) -> Catalogue {
     let policy = get(root, "policy").map(table);
     let renewal = policy.and_then(|policy| text_of(policy, "renewal"));
     let refund = policy.and_then(|policy| get(policy, "refund")).map(|value| refund(table(value)));
+    let arrears = policy.and_then(|policy| get(policy, "arrears")).map(|value| arrears(table(value)));
     let mut plans = BTreeMap::new();
     for (product, fields) in tables(root, "products") {
         for (name, fields) in tables(fields, "plans") {
@@ -321,6 +344,7 @@ pub fn read(file: &str) -> Catalogue {
         zone,
         currency: text_of(head, "currency").expect("currency"),
         refund,
+        arrears,
         renewal_by_midnight: renewal.as_deref() == Some("next-midnight"),
         renewal_terms: policy.filter(|policy| get(policy, "renewal-terms-months").is_some()).map(|policy| {
             let texts = texts_of(policy, "renewal-terms-months");
@@ -338,6 +362,25 @@ fn refund(fields: &Table<'_>) -> Refund {
         fee_percent: number_of(fields, "fee-percent").unwrap_or_else(zero),
         by_days: text_of(fields, "count").as_deref() == Some("days-of-30"),
         full: count("full-within-days").zip(count("full-times")),
+    }
+}
+
+fn arrears(fields: &Table<'_>) -> Arrears {
+    let days = |tier: &Table<'_>, mode: &str| {
+        let of = table(get(tier, mode).expect("days of both modes"));
+        let count = |name: &str| text_of(of, name).expect("days").parse().expect("a count");
+        (count("grace-days"), count("retention-days"))
+    };
+    let tier = |fields: &Table<'_>| {
+        let id = text_of(fields, "id").expect("id");
+        (id, [days(fields, "pay-per-use"), days(fields, "prepaid")])
+    };
+    let tiers = list(get(fields, "tiers").expect("tiers")).into_iter().map(|one| tier(table(one)));
+    Arrears {
+        default_tier: text_of(fields, "default-tier").expect("default-tier"),
+        part: text_of(fields, "grace-operations").as_deref() == Some("part"),
+        charged: is(fields, "charge-while-frozen", false),
+        tiers: tiers.collect(),
     }
 }
 

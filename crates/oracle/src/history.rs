@@ -34,6 +34,18 @@ pub enum What {
         zone: Option<String>,
         /// Who pays for it.
         payer: Option<String>,
+        /// The customer's tier.
+        tier: Option<String>,
+    },
+    /// The customer's tier from now on.
+    Tier {
+        /// The tier.
+        tier: String,
+    },
+    /// The operator suspends an account, or resumes it.
+    Suspend {
+        /// Whether it begins.
+        suspend: bool,
     },
     /// An order.
     Subscribe {

@@ -9,6 +9,7 @@ pub mod account;
 pub mod calendar;
 pub mod catalogue;
 pub mod history;
+mod lifecycle;
 mod metered;
 pub mod number;
 mod orders;

@@ -1,10 +1,11 @@
 //! Which lines are refused, and what the others do.
 
-use crate::account::{Account, AgreedPrice, Discount, Figures, Key, Money, Subscription, Term};
+use crate::account::{Account, AgreedPrice, Discount, Figures, Key, Money, State, Subscription, Term};
 use crate::account::{best_discount, price_at};
 use crate::calendar::{self, Cycle};
 use crate::catalogue::{Catalogue, Measure, Model, Plan, Refund};
 use crate::history::{Line, Payment, Split, What};
+use crate::lifecycle;
 use crate::number::{Number, decimal, round, whole, zero};
 use crate::play::{Play, Reasons};
 use crate::price;
@@ -15,8 +16,8 @@ use std::collections::BTreeMap;
 /// Does what a line says, or refuses it.
 pub(crate) fn decide(play: &mut Play<'_>, line: &Line) -> Result<(), Reasons> {
     let (at, name) = (line.at, &line.account);
-    if let What::Open { zone, payer } = &line.what {
-        return open(play, line, zone.as_deref(), payer.as_deref());
+    if let What::Open { zone, payer, tier } = &line.what {
+        return open(play, line, zone.as_deref(), payer.as_deref(), tier.as_deref());
     }
     if !play.accounts.contains_key(name) {
         return Err(vec!["unknown-account"]);
@@ -28,7 +29,14 @@ pub(crate) fn decide(play: &mut Play<'_>, line: &Line) -> Result<(), Reasons> {
         }
         What::Change { name: order, units, effective } => {
             let from = effective.unwrap_or(at);
-            let index = running(play, name, order, from)?;
+            let known = play.accounts[name].subscriptions.iter().find(|one| one.name == *order);
+            let mut more = Vec::new();
+            if let Some(one) = known.filter(|one| *units > 0 && one.terms.is_empty()) {
+                more = lifecycle::no_order(play, name, version(play.lists, &one.catalogue, at));
+            }
+            let index =
+                running(play, name, order, from).map_err(|reasons| [reasons, more.clone()].concat())?;
+            refuse(more)?;
             let one = &mut play.accounts.get_mut(name).expect("open").subscriptions[index];
             if !one.terms.is_empty() {
                 return Err(vec!["quantity-fixed"]);
@@ -119,6 +127,26 @@ pub(crate) fn decide(play: &mut Play<'_>, line: &Line) -> Result<(), Reasons> {
             play.accounts.get_mut(&payer).expect("open").money.move_by(at, &amount);
             Ok(())
         }
+        What::Tier { tier } => {
+            let account = play.accounts.get_mut(name).expect("open");
+            let mut reasons = Vec::new();
+            reasons.extend(account.payer.as_ref().map(|_| "tier-of-payer"));
+            if !lifecycle::is_tier(play.lists, tier) {
+                reasons.push("unknown-tier");
+            }
+            refuse(reasons)?;
+            account.tiers.push((at, tier.clone()));
+            Ok(())
+        }
+        What::Suspend { suspend } => {
+            let account = play.accounts.get_mut(name).expect("open");
+            match (account.suspended, *suspend) {
+                (true, true) => return Err(vec!["already-suspended"]),
+                (false, false) => return Err(vec!["not-suspended"]),
+                _ => account.suspended = *suspend,
+            }
+            Ok(())
+        }
         What::Open { .. } | What::Usage { .. } | What::Void { .. } => Ok(()),
     }
 }
@@ -127,7 +155,13 @@ fn refuse(reasons: Reasons) -> Result<(), Reasons> {
     if reasons.is_empty() { Ok(()) } else { Err(reasons) }
 }
 
-fn open(play: &mut Play<'_>, line: &Line, zone: Option<&str>, payer: Option<&str>) -> Result<(), Reasons> {
+fn open(
+    play: &mut Play<'_>,
+    line: &Line,
+    zone: Option<&str>,
+    payer: Option<&str>,
+    tier: Option<&str>,
+) -> Result<(), Reasons> {
     let mut reasons = Vec::new();
     if play.accounts.contains_key(&line.account) {
         reasons.push("account-exists");
@@ -139,6 +173,14 @@ fn open(play: &mut Play<'_>, line: &Line, zone: Option<&str>, payer: Option<&str
             Some(_) => {}
         }
     }
+    if let Some(tier) = tier {
+        if payer.is_some() {
+            reasons.push("tier-of-payer");
+        }
+        if !lifecycle::is_tier(play.lists, tier) {
+            reasons.push("unknown-tier");
+        }
+    }
     refuse(reasons)?;
     let account = Account {
         name: line.account.clone(),
@@ -148,6 +190,10 @@ fn open(play: &mut Play<'_>, line: &Line, zone: Option<&str>, payer: Option<&str
         subscriptions: Vec::new(),
         discounts: Vec::new(),
         prices: Vec::new(),
+        tiers: tier.map(|tier| (line.at, tier.to_owned())).into_iter().collect(),
+        arrears: None,
+        suspended: false,
+        steps: Vec::new(),
         full_refunds: 0,
         charges: BTreeMap::new(),
         money: Money::default(),
@@ -170,6 +216,17 @@ fn running(play: &Play<'_>, account: &str, name: &str, at: Timestamp) -> Result<
         Some(one) if one.end.is_some_and(|end| end <= at) => reasons.push("subscription-ended"),
         Some(_) => {}
     }
+    if let Some(index) = index {
+        reasons.extend(lifecycle::not_accepted(play, account, &account.subscriptions[index]));
+    }
+    if !reasons.is_empty()
+        && let Some(one) = index.map(|index| &account.subscriptions[index])
+    {
+        // It may also be what the other mode knows.
+        let other: &[&str] =
+            if one.terms.is_empty() { &["no-term"] } else { &["quantity-fixed", "term-runs"] };
+        reasons.extend(other);
+    }
     refuse(reasons)?;
     Ok(index.expect("found"))
 }
@@ -191,7 +248,7 @@ fn subscribe(
 ) -> Result<(), Reasons> {
     let list = list_of(play.lists, plan_name, line.at);
     let plan = &list.plans[plan_name];
-    let account = play.accounts.get_mut(&line.account).expect("open");
+    let account = &play.accounts[&line.account];
     let mut reasons = Vec::new();
     if account.subscriptions.iter().any(|one| one.name == name) {
         reasons.push("subscription-exists");
@@ -224,7 +281,9 @@ fn subscribe(
     if attributes.keys().any(|name| !known(name)) {
         reasons.push("unknown-attribute");
     }
+    reasons.extend(lifecycle::no_order(play, &line.account, list));
     refuse(reasons)?;
+    let account = play.accounts.get_mut(&line.account).expect("open");
     let terms = months.map(|months| {
         // "指定使用时长后的第一个 00:00:00" (R-YKF-3).
         let until = calendar::term_end(&list.zone, line.at, months);
@@ -241,6 +300,8 @@ fn subscribe(
         changes: Vec::new(),
         stops: Vec::new(),
         attributes,
+        state: State::Active,
+        frozen: Vec::new(),
     });
     let index = account.subscriptions.len() - 1;
     let paid = purchase(play, &line.account, index, months, line.at, line.at);

@@ -7,11 +7,12 @@ use crate::account::{Account, Charges, Figures};
 use crate::calendar::{self, Cycle};
 use crate::catalogue::{Catalogue, Charge, Measure};
 use crate::history::{Event, Line, What};
+use crate::lifecycle;
 use crate::metered;
 use crate::number::zero;
 use crate::orders;
 use crate::settle::{Period, version};
-use crate::usage::Usage;
+use crate::usage::{self, Usage};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use std::collections::{BTreeMap, BTreeSet};
@@ -83,7 +84,13 @@ impl<'c> Play<'c> {
                 self.usage_changed(changed);
                 Ok(())
             }
-            _ => orders::decide(self, line),
+            _ => {
+                orders::decide(self, line)?;
+                // What a command brings about happens before the next one.
+                let payer = self.payer(&line.account);
+                lifecycle::stand(self, &payer, line.at);
+                Ok(())
+            }
         }
     }
 
@@ -96,6 +103,7 @@ impl<'c> Play<'c> {
             self.wakes.pop_first();
             self.clock = at;
             self.settle(&payer, at);
+            lifecycle::stand(self, &payer, at);
         }
         self.clock = self.clock.max(until);
     }
@@ -118,6 +126,21 @@ impl<'c> Play<'c> {
         let payer = self.accounts.get_mut(&payer).expect("open");
         let zone = payer.zone.clone();
         payer.money.charge(&zone, in_month, amount, at);
+    }
+
+    /// The identities of usage that is in quarantine as what would take it was frozen.
+    pub fn frozen_usage(&self) -> BTreeSet<String> {
+        usage::frozen(self.lists, &self.accounts, &self.usage)
+    }
+
+    /// The moment of the line that is being taken.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock
+    }
+
+    /// Something may be due then.
+    pub(crate) fn wake(&mut self, at: Timestamp, payer: &str) {
+        self.wakes.insert((at, payer.to_owned()));
     }
 
     fn usage_changed(&mut self, changed: Vec<((String, String, String), Timestamp)>) {

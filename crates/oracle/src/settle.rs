@@ -92,6 +92,13 @@ impl Period<'_> {
                 cuts.extend(price.until);
             }
         }
+        if matches!(self.charge.measure, Measure::Meter(_)) {
+            // Usage is charged up to a freeze, and from its end on.
+            for (from, until) in &self.one.frozen {
+                cuts.push(*from);
+                cuts.extend(*until);
+            }
+        }
         cuts.sort();
         cuts.dedup();
         cuts
@@ -121,9 +128,15 @@ impl Period<'_> {
         all
     }
 
-    /// The last cycle of the accumulation in which the subscription runs.
+    /// The last cycle of the accumulation in which the subscription runs, and is not frozen.
     pub(crate) fn last_cycle(&self) -> Timestamp {
-        let end = self.one.end.map_or(self.ends, |end| end.min(self.ends)).max(self.began);
+        let mut end = self.one.end.map_or(self.ends, |end| end.min(self.ends));
+        for (from, until) in self.one.frozen.iter().rev() {
+            if *from < end && until.is_none_or(|until| until >= end) {
+                end = *from;
+            }
+        }
+        let end = end.max(self.began);
         let inside = end.checked_sub(jiff::SignedDuration::from_nanos(1)).expect("in range");
         calendar::cycle_start(self.zone(), self.settle, inside.max(self.one.start).max(self.began))
     }
@@ -141,7 +154,8 @@ impl Period<'_> {
             let inside: Vec<Timestamp> =
                 cuts.iter().copied().filter(|cut| start < *cut && *cut < until).collect();
             for cut in inside.into_iter().chain([until]) {
-                if !self.over(start) {
+                let metered = matches!(self.charge.measure, Measure::Meter(_));
+                if !(self.over(start) || metered && self.one.is_frozen(start)) {
                     stretches.push(Stretch { cycle: (from, until), start, end: cut });
                 }
                 start = cut;
@@ -235,20 +249,18 @@ impl Period<'_> {
         // Each day of a unit, by the moment from which it was there on that day.
         let mut days = Vec::new();
         if let Measure::Days { last_day, .. } = self.charge.measure {
+            let up_to = self.ends.min(self.settled);
             for unit in &units {
-                days.extend(units::days(
-                    unit,
-                    self.zone(),
-                    last_day,
-                    self.began,
-                    self.ends.min(self.settled),
-                ));
+                let all = units::days(unit, self.zone(), last_day, self.began, up_to);
+                let frozen = |date| units::is_frozen_day(self.one, unit, self.zone(), last_day, date);
+                days.extend(all.into_iter().filter(|(_, date)| !frozen(*date)));
             }
         }
         let mut running: Vec<(Timestamp, Timestamp)> = Vec::new();
         if let Measure::Seconds { while_stopped } = self.charge.measure {
             for unit in units.iter().filter(|unit| unit.until.is_none_or(|until| until > self.began)) {
-                running.extend(units::seconds(unit, &self.one.stops, while_stopped, self.settled));
+                let all = units::seconds(unit, &self.one.stops, while_stopped, self.settled);
+                running.extend(units::unfrozen(self.one, all));
             }
         }
         let stretches = self.stretches(self.all_cycles());
@@ -303,14 +315,29 @@ impl Period<'_> {
             if index > 0 && stretches[index - 1].cycle == stretch.cycle {
                 continue;
             }
-            let at = stretch.start;
-            let there =
-                units.iter().filter(|unit| unit.from <= at && unit.until.is_none_or(|until| until > at));
-            let quantity = whole(i64::try_from(there.count()).expect("few"));
+            // A fee is owed if any moment of the cycle is not frozen, for the units of the first one and at its price.
+            let end = self.one.end.map_or(stretch.cycle.1, |end| end.min(stretch.cycle.1));
+            let mut at = Some(stretch.start);
+            for (from, until) in &self.one.frozen {
+                if let Some(moment) = at
+                    && *from <= moment
+                    && until.is_none_or(|until| moment < until)
+                {
+                    at = until.filter(|until| *until < end);
+                }
+            }
+            let there = |at: Timestamp| {
+                units
+                    .iter()
+                    .filter(|unit| unit.from <= at && unit.until.is_none_or(|until| until > at))
+                    .count()
+            };
+            let quantity = whole(i64::try_from(at.map_or(0, there)).expect("few"));
             let units = &sum.units + quantity;
             let ended = index + 1 == stretches.len() && self.has_ended();
-            let figures = self.go(&mut sum, stretch, units, ended);
-            self.post(charges, stretch, &BTreeMap::new(), &figures, &own);
+            let from = Stretch { start: at.unwrap_or(stretch.start), ..*stretch };
+            let figures = self.go(&mut sum, &from, units, ended);
+            self.post(charges, &from, &BTreeMap::new(), &figures, &own);
         }
     }
 }

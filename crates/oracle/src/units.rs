@@ -44,6 +44,56 @@ pub fn units(subscription: &Subscription) -> Vec<Unit> {
     all
 }
 
+/// Stretches in which a subscription was frozen, those of no time left out (DECISIONS: a span of no
+/// time freezes nothing).
+fn frozen(subscription: &Subscription) -> impl Iterator<Item = (Timestamp, Option<Timestamp>)> + '_ {
+    subscription.frozen.iter().copied().filter(|(from, until)| Some(*from) != *until)
+}
+
+/// Whether a unit costs nothing on a day as it is frozen: from the day of the freeze on, which counts
+/// as that of a removal does, until the day on which it runs again. Its first day counts where it was
+/// there before the freeze.
+pub fn is_frozen_day(
+    subscription: &Subscription,
+    unit: &Unit,
+    zone: &TimeZone,
+    last_day: bool,
+    date: Date,
+) -> bool {
+    let day = |at: Timestamp| calendar::local(zone, at).date();
+    frozen(subscription).any(|(from, until)| {
+        let came_frozen = from <= unit.from && until.is_none_or(|until| unit.from < until);
+        let ends_frozen = match (unit.until, until) {
+            (Some(removed), Some(until)) => removed <= until,
+            (_, None) => true,
+            (None, Some(_)) => false,
+        };
+        let used = last_day && calendar::midnight(zone, day(from)) < from;
+        let begun = if came_frozen {
+            true
+        } else {
+            date != day(unit.from) && (date > day(from) || date == day(from) && !used)
+        };
+        begun && (ends_frozen || until.is_some_and(|until| date < day(until)))
+    })
+}
+
+/// Stretches of time in which a subscription was not frozen, within others.
+pub fn unfrozen(
+    subscription: &Subscription,
+    stretches: Vec<(Timestamp, Timestamp)>,
+) -> Vec<(Timestamp, Timestamp)> {
+    frozen(subscription).fold(stretches, |stretches, (from, until)| {
+        let mut left = Vec::new();
+        for (start, end) in stretches {
+            left.push((start, end.min(from)));
+            left.extend(until.map(|until| (start.max(until), end)));
+        }
+        left.retain(|(start, end)| start < end);
+        left
+    })
+}
+
 /// The days that a unit is charged for within a span: the moment on that day from which it was
 /// there, and the date. A day on which it was added and removed counts, also in one moment.
 pub fn days(

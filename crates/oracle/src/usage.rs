@@ -2,7 +2,7 @@
 
 use crate::account::{Account, Subscription};
 use crate::calendar;
-use crate::catalogue::{Catalogue, Condition, Measure, Meter};
+use crate::catalogue::{Catalogue, Condition, Meter, Model};
 use crate::history::Event;
 use crate::number::{Number, decimal, up_to, whole, zero};
 use crate::price;
@@ -75,6 +75,41 @@ impl Usage {
     }
 }
 
+/// Usage in quarantine as the subscriptions that would take it were all frozen then: its identities.
+pub(crate) fn frozen(
+    lists: &[Catalogue],
+    accounts: &BTreeMap<String, Account>,
+    usage: &Usage,
+) -> BTreeSet<String> {
+    let (mut taken, mut frozen) = (BTreeSet::new(), BTreeSet::new());
+    for ((account, catalogue, meter), all) in &usage.counted {
+        let Some(account) = accounts.get(account) else { continue };
+        for one in account.subscriptions.iter().filter(|one| one.catalogue == *catalogue) {
+            let list = lists.iter().find(|list| list.id == one.catalogue).expect("read");
+            for event in all.iter().filter(|event| would_measure(list, one, meter, event)) {
+                let charges = list.plans[&one.plan].charges.iter();
+                // A call whose number no row of a deck has is not taken by it.
+                let priced = charges.filter(|charge| charge.is_by(meter)).any(|charge| {
+                    let deck = match &charge.pricing.model {
+                        Model::Deck(deck) => Some(deck.as_str()),
+                        _ => None,
+                    };
+                    group(list, &charge.per, deck, &event.event).is_some()
+                });
+                if priced {
+                    let set = if one.is_frozen(event.at) { &mut frozen } else { &mut taken };
+                    set.insert(Rc::as_ptr(&event.event));
+                }
+            }
+        }
+    }
+    let only_frozen = |event: &Rc<Event>| {
+        let event = Rc::as_ptr(event);
+        frozen.contains(&event) && !taken.contains(&event)
+    };
+    usage.events.iter().filter(|(_, event)| only_frozen(event)).map(|(id, _)| id.clone()).collect()
+}
+
 /// The meters of all price lists, for an account. Versions of a list have the same meters.
 fn meters<'l>(
     lists: &'l [Catalogue],
@@ -124,12 +159,17 @@ fn value(meter: &Meter, event: &Event) -> Option<Number> {
     })
 }
 
-/// Whether a subscription measures an event by a meter: by its plan, its bindings and its time.
+/// Whether a subscription measures an event by a meter, unless it is frozen then.
 fn measures(list: &Catalogue, subscription: &Subscription, name: &str, one: &Counted) -> bool {
+    !subscription.is_frozen(one.at) && would_measure(list, subscription, name, one)
+}
+
+/// Whether a subscription measures an event by a meter, but for a freeze: by its plan, its bindings and
+/// its time.
+fn would_measure(list: &Catalogue, subscription: &Subscription, name: &str, one: &Counted) -> bool {
     let plan = &list.plans[&subscription.plan];
     let by_it = |charge: &crate::catalogue::Charge| {
-        charge.modes.iter().any(|offered| offered == subscription.mode())
-            && matches!(&charge.measure, Measure::Meter(meter) if meter == name)
+        charge.modes.iter().any(|offered| offered == subscription.mode()) && charge.is_by(name)
     };
     let bound = |name: &String| subscription.attributes.get(name) == one.event.attributes.get(name);
     subscription.start <= one.at

@@ -535,7 +535,8 @@ impl Desk<'_> {
         let Some(policy) = terms.policy(catalogue, arrears.since) else { return Ok(()) };
         let Some(periods) = policy.periods(&arrears.tier, Mode::PayPerUse) else { return Ok(()) };
         let (owed, payer) = (self.owed(), self.payer.id.clone());
-        match after(arrears.since, periods, self.at) {
+        // A backdated order is one of today.
+        match after(arrears.since, periods, self.recorded_at) {
             (State::Grace, _) if policy.grace_operations == GraceOperations::All => Ok(()),
             (State::Grace, until) => Err(Refusal::OnlyPart { payer, owed, until }),
             (_, until) => {
@@ -600,7 +601,7 @@ pub(super) fn serves(view: &dyn View, account: &str, name: &str, at: Instant) ->
 
 /// The units of a subscription that serve at the present moment: none while it is frozen, those of
 /// its last moment while its term has ended and it is in grace.
-pub(super) fn units_serving(view: &dyn View, account: &str, name: &str, at: Instant) -> i64 {
+pub(crate) fn units_serving(view: &dyn View, account: &str, name: &str, at: Instant) -> i64 {
     let Some(one) = view.subscription(account, name) else { return 0 };
     match view.lifecycle(account).and_then(|life| life.standings.get(name)) {
         Some(standing) if standing.state >= State::Frozen => 0,

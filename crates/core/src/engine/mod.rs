@@ -281,9 +281,9 @@ pub fn decide(
     catalogues: &Catalogues,
     metering: &Metering,
     command: &Command,
-    _recorded_at: Instant,
+    recorded_at: Instant,
 ) -> Result<Vec<Fact>, Refusal> {
-    let mut facts = decide_action(view, catalogues, metering, command)?;
+    let mut facts = decide_action(view, catalogues, metering, command, recorded_at)?;
     // Whatever posts lines may reach the alert of a budget.
     let alerts = budgets::alerts(view, &facts, command.effective_at)?;
     facts.extend(alerts);
@@ -295,6 +295,7 @@ fn decide_action(
     catalogues: &Catalogues,
     metering: &Metering,
     command: &Command,
+    recorded_at: Instant,
 ) -> Result<Vec<Fact>, Refusal> {
     if let Action::Open { title, currency, zone, payer, tier } = &command.action {
         if view.account(&command.account).is_some() {
@@ -340,7 +341,7 @@ fn decide_action(
         return Err(Refusal::BeforeOpening { opened: account.opened });
     }
     let at = command.effective_at;
-    let desk = Desk { view, catalogues, metering, account, payer, at };
+    let desk = Desk { view, catalogues, metering, account, payer, at, recorded_at };
     lifecycle::gate(&desk, &command.action)?;
     match &command.action {
         Action::Due { duty, late } => due::decide(&desk, *duty, late),

@@ -23,7 +23,10 @@ pub(crate) struct Desk<'a> {
     pub account: &'a AccountHead,
     /// Who pays: the account itself, or its master.
     pub payer: &'a AccountHead,
+    /// From when the command counts.
     pub at: Instant,
+    /// When it was given.
+    pub recorded_at: Instant,
 }
 
 pub(super) fn decide(desk: &Desk<'_>, command: &Command) -> Result<Vec<Fact>, Refusal> {

@@ -5,6 +5,7 @@
 
 pub mod check;
 pub mod dice;
+pub mod life;
 pub mod orders;
 pub mod show;
 pub mod story;

@@ -36,11 +36,15 @@ pub fn words(world: &World, line: &Line) -> String {
         Payment::Prepaid(months) => format!(" prepaid {}", term(*months)),
     };
     let words = match &line.what {
-        What::Open { zone, payer } => {
+        What::Open { zone, payer, tier } => {
             let zone = zone.as_ref().map_or(String::new(), |zone| format!(" zone {zone}"));
             let payer = payer.as_ref().map_or(String::new(), |payer| format!(" member of {payer}"));
-            format!("open {account}{zone}{payer}")
+            let tier = tier.as_ref().map_or(String::new(), |tier| format!(" tier {tier}"));
+            format!("open {account}{zone}{payer}{tier}")
         }
+        What::Tier { tier } => format!("tier {account} {tier}"),
+        What::Suspend { suspend: true } => format!("suspend {account}"),
+        What::Suspend { suspend: false } => format!("resume {account}"),
         What::Subscribe { plan, units, name, payment, attributes } => {
             format!("subscribe {account} {plan} {units} as {name}{}{}", mode(payment), named(attributes))
         }

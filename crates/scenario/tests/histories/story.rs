@@ -1,6 +1,7 @@
 //! What happens in a random history.
 
 use super::dice::Dice;
+use super::life::{self, Life};
 use super::orders::{self, Order};
 use super::usage::{self, Made};
 use super::world::World;
@@ -20,6 +21,7 @@ pub struct Writer<'w> {
     pub ticking: u32,
     /// Usage so far.
     said: Vec<Line>,
+    pub life: Life,
     /// Moments at which there is a level already.
     levels: BTreeSet<Timestamp>,
 }
@@ -44,13 +46,21 @@ pub fn write(world: &World, dice: &mut Dice) -> Vec<Line> {
     for account in &accounts {
         let zone = if dice.once_in(6) { Some((*dice.pick(&other_zones)).to_owned()) } else { None };
         let payer = account.starts_with("acme-").then(|| "acme".to_owned());
-        lines.push(Line { at: first, account: account.clone(), what: What::Open { zone, payer } });
+        let begin = life::open(world, dice, zone, payer);
+        lines.extend(begin.into_iter().map(|what| Line { at: first, account: account.clone(), what }));
     }
     let count = 30 + dice.place(171);
     let mut times: Vec<Timestamp> = (lines.len()..count).map(|_| dice.moment(&zone, first, last)).collect();
     times.sort();
-    let mut writer =
-        Writer { world, zone, orders: Vec::new(), ticking: 0, said: Vec::new(), levels: BTreeSet::new() };
+    let mut writer = Writer {
+        world,
+        zone,
+        orders: Vec::new(),
+        ticking: 0,
+        said: Vec::new(),
+        life: Life::default(),
+        levels: BTreeSet::new(),
+    };
     for (index, at) in times.into_iter().enumerate() {
         let account = dice.pick(&accounts).clone();
         let line = loop {
@@ -106,13 +116,14 @@ impl Writer<'_> {
                 What::Void { id: id.clone() }
             }
             38..46 if !self.said.is_empty() => return self.again(dice, at),
+            48..53 => life::event(self, dice, account)?,
             46..48 if index > 3 => {
                 let payer = dice.once_in(2).then(|| "acme".to_owned());
                 let account = if dice.once_in(2) { account } else { "late" };
                 return Some(Line {
                     at,
                     account: account.to_owned(),
-                    what: What::Open { zone: None, payer },
+                    what: What::Open { zone: None, payer, tier: None },
                 });
             }
             _ => self.usage(dice, index, at, account, first),

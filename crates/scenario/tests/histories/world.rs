@@ -47,6 +47,12 @@ impl World {
         self.charges().into_iter().filter(|(_, charge)| single(charge)).map(|(name, _)| name).collect()
     }
 
+    /// Tiers of customers that price lists know.
+    pub fn tiers(&self) -> Vec<String> {
+        let known = self.lists.iter().filter_map(|list| list.arrears.as_ref());
+        known.flat_map(|one| one.tiers.keys().cloned()).collect()
+    }
+
     /// Whether a charge of a plan settles every hour without anything happening.
     pub fn ticks(&self, plan: &Plan) -> bool {
         plan.charges.iter().any(|one| matches!(one.measure, Measure::Seconds { .. }))
@@ -81,8 +87,34 @@ const SMALL: &[(&str, &[(&str, &str)])] = &[
             ("up-to = 1000,", "up-to = 4,"),
         ],
     ),
-    ("line", &[("up-to = 100,", "up-to = 5,")]),
+    ("line-2026", &[("up-to = 100,", "up-to = 5,")]),
+    // Two lists with plans of one name, and shorter days.
+    (
+        "lines-charged",
+        &[
+            ("plans.line.", "plans.charged-line."),
+            ("plans.line]", "plans.charged-line]"),
+            ("plans.setup.", "plans.charged-setup."),
+            ("plans.setup]", "plans.charged-setup]"),
+            ("grace-days = 15", "grace-days = 2"),
+            ("retention-days = 15", "retention-days = 6"),
+        ],
+    ),
+    ("lines", &[("grace-days = 15", "grace-days = 4"), ("retention-days = 15", "retention-days = 3")]),
 ];
+
+/// What happens to who owes, for lists that do not say so.
+const ARREARS: &str = "[policy.arrears]
+default-tier = \"strict\"
+grace-operations = \"part\"
+tiers = [
+    { id = \"strict\", pay-per-use = { grace-days = 0, retention-days = 5 }, prepaid = { grace-days = 1, retention-days = 4 } },
+    { id = \"mild\", pay-per-use = { grace-days = 3, retention-days = 10 }, prepaid = { grace-days = 0, retention-days = 9 } },
+]
+";
+
+/// Lists that get it.
+const WITH_ARREARS: &[&str] = &["harbour-api", "line-2026", "workers", "full-month", "last-day-charged"];
 
 /// Later versions of shipped lists.
 const LATER: &[(&str, &[(&str, &str)])] = &[
@@ -112,7 +144,7 @@ const LATER: &[(&str, &[(&str, &str)])] = &[
 
 /// All worlds, their files written to a folder of `name`. Every shipped list is in one of them.
 pub fn worlds(name: &str) -> Vec<World> {
-    let all: [(&str, &str, &str, &[&str]); 5] = [
+    let all: [(&str, &str, &str, &[&str]); 6] = [
         ("meters and decks", "Europe/Berlin", "2026-01-10", &["catalogs/harbour-api"]),
         ("seats and phones", "+08:00", "2026-01-04", &["catalogs/huawei-ykf", "catalogs/huawei-koophone"]),
         (
@@ -147,6 +179,12 @@ pub fn worlds(name: &str) -> Vec<World> {
                 "scenarios/terms/refund-in-full",
             ],
         ),
+        (
+            "owing in dollars",
+            "+08:00",
+            "2026-01-12",
+            &["scenarios/lifecycle/lines", "scenarios/lifecycle/lines-charged"],
+        ),
     ];
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap();
     let shipped: BTreeSet<String> = std::fs::read_dir(root.join("catalogs"))
@@ -177,6 +215,8 @@ fn write(
         let text = std::fs::read_to_string(root.join(format!("{path}.toml"))).unwrap();
         let of = |one: &&(&str, &'static [(&str, &str)])| file.starts_with(one.0);
         let text = SMALL.iter().find(of).map_or(text.clone(), |(_, changes)| later(&text, changes));
+        let owing = WITH_ARREARS.iter().any(|name| file.starts_with(name));
+        let text = if owing { format!("{text}\n{ARREARS}") } else { text };
         if let Some((_, changes)) = LATER.iter().find(of) {
             files.push((format!("{file}-2.toml"), later(&text, changes)));
         }

@@ -25,6 +25,9 @@ pub struct Tally {
     histories: u64,
     lines: u64,
     refused: BTreeMap<&'static str, u64>,
+    /// Lines that were taken, by verb, and steps in the lives of accounts.
+    taken: BTreeMap<String, u64>,
+    steps: BTreeMap<String, u64>,
     reading: Duration,
     engine: Duration,
     oracle: Duration,
@@ -40,6 +43,11 @@ impl Tally {
         for (code, times) in &other.refused {
             *self.refused.entry(code).or_default() += times;
         }
+        for (to, from) in [(&mut self.taken, &other.taken), (&mut self.steps, &other.steps)] {
+            for (what, times) in from {
+                *to.entry(what.clone()).or_default() += times;
+            }
+        }
     }
 }
 
@@ -49,8 +57,8 @@ impl fmt::Display for Tally {
         let [reading, engine, oracle] = [reading, engine, oracle].map(|time| time.as_secs_f64());
         write!(
             f,
-            "{histories} histories of {lines} lines: {reading:.1} s reading, {engine:.1} s engine, {oracle:.1} s oracle; refused {:?}",
-            self.refused
+            "{histories} histories of {lines} lines: {reading:.1} s reading, {engine:.1} s engine, {oracle:.1} s oracle;\nrefused {:?};\ntaken {:?};\nsteps {:?}",
+            self.refused, self.taken, self.steps
         )
     }
 }
@@ -175,6 +183,17 @@ fn both(world: &World, lines: &[Line], tally: &mut Tally) -> Result<(), Wrong> {
         *tally.refused.entry(code).or_default() += 1;
     }
 
+    for (line, _) in lines.iter().zip(&answers).filter(|(_, answer)| answer.is_ok()) {
+        let words = show::words(world, line);
+        let verb = words.split(' ').nth(2).expect("date, time, verb");
+        *tally.taken.entry(verb.to_owned()).or_default() += 1;
+    }
+    for step in play.accounts.values().flat_map(|account| &account.steps) {
+        // The tier is no kind of step.
+        let kind = step.what.split_once("arrears ").map_or(step.what.as_str(), |_| "arrears");
+        *tally.steps.entry(kind.to_owned()).or_default() += 1;
+    }
+
     let mut report = String::new();
     for (line, (ours, theirs)) in lines.iter().zip(said.iter().zip(&answers)) {
         let same = match (ours, theirs) {
@@ -194,12 +213,22 @@ fn both(world: &World, lines: &[Line], tally: &mut Tally) -> Result<(), Wrong> {
         };
         compare_charges(&mut report, name, charges(world, account), &other.charges);
         compare_money(&mut report, account, other);
+        compare_life(&mut report, account, other);
         for one in &other.subscriptions {
             let there = account.subscriptions.get(&one.name).and_then(|one| one.end);
             if there != one.end {
                 let _ = writeln!(report, "{name}/{} ends: engine {there:?}, oracle {:?}", one.name, one.end);
             }
         }
+    }
+    let quarantine = run.quarantine().map_err(|wrong| Wrong::Broken(wrong.found))?;
+    let frozen = quarantine.listed.iter().filter(|one| one.code == "frozen");
+    let ours: BTreeSet<&str> = frozen.map(|one| one.what.trim_start_matches("book/")).collect();
+    let theirs = play.frozen_usage();
+    *tally.steps.entry("usage while frozen".to_owned()).or_default() += theirs.len() as u64;
+    let theirs: BTreeSet<&str> = theirs.iter().map(String::as_str).collect();
+    if ours != theirs {
+        let _ = writeln!(report, "usage while frozen\n  engine {ours:?}\n  oracle {theirs:?}");
     }
     // A few of the figures show what it is about.
     let lines: Vec<&str> = report.lines().collect();
@@ -229,6 +258,34 @@ fn compare_charges(report: &mut String, account: &str, ours: Charges, theirs: &C
             let _ = writeln!(report, "{account} {key:?}");
             let _ = writeln!(report, "  engine {}\n  oracle {}", show(engine), show(oracle));
         }
+    }
+}
+
+/// What happened to an account and what it ordered: what the oracle knows of it, in its words.
+fn steps(account: &Account) -> Vec<(Timestamp, String, String)> {
+    let mut all: Vec<(Timestamp, String, String)> = Vec::new();
+    for step in &account.history {
+        let what = match step.what.strip_prefix("arrears began") {
+            Some(rest) => rest.split_once("tier ").map(|(_, tier)| format!("arrears {tier}")),
+            None if step.what == "nothing owed" || step.what.contains(" → ") => Some(step.what.clone()),
+            None => None,
+        };
+        all.extend(what.map(|what| (step.at, step.subscription.clone().unwrap_or_default(), what)));
+    }
+    all.sort();
+    all
+}
+
+fn compare_life(report: &mut String, ours: &Account, theirs: &farebox_oracle::account::Account) {
+    let engine = steps(ours);
+    let all = theirs.steps.iter();
+    let mut oracle: Vec<(Timestamp, String, String)> =
+        all.map(|step| (step.at, step.subscription.clone().unwrap_or_default(), step.what.clone())).collect();
+    oracle.sort();
+    let first = (0..engine.len().max(oracle.len())).find(|index| engine.get(*index) != oracle.get(*index));
+    if let Some(index) = first {
+        let _ = writeln!(report, "{}, step {index} of its life", ours.head.id);
+        let _ = writeln!(report, "  engine {:?}\n  oracle {:?}", engine.get(index), oracle.get(index));
     }
 }
 

@@ -55,7 +55,7 @@ pub fn renewals(
         return Vec::new();
     };
     let Some(payer) = view.account(account.payer()) else { return Vec::new() };
-    let desk = Desk { view, catalogues, metering, account, payer, at };
+    let desk = Desk { view, catalogues, metering, account, payer, at, recorded_at: at };
     let mut found = Vec::new();
     for name in names {
         let Some(one) = view.subscription(&account.id, &name) else { continue };

@@ -1,0 +1,54 @@
+//! Customers who pay from a balance, owe, and are suspended.
+
+use super::dice::Dice;
+use super::story::Writer;
+use super::world::World;
+use farebox_oracle::history::What;
+use std::collections::BTreeSet;
+
+/// What the writer of a history remembers of its accounts' lives.
+#[derive(Default)]
+pub struct Life {
+    suspended: BTreeSet<String>,
+}
+
+/// How an account begins. Two of three customers pay from a balance, so that owing has consequences;
+/// half of them have something to begin with.
+pub fn open(world: &World, dice: &mut Dice, zone: Option<String>, payer: Option<String>) -> Vec<What> {
+    let tiers = world.tiers();
+    let tier = match payer {
+        None if !tiers.is_empty() && !dice.once_in(3) => Some(dice.pick(&tiers).clone()),
+        _ => None,
+    };
+    let money = (tier.is_some() && dice.once_in(2)).then(|| {
+        let most = *dice.pick(&[100, 1000, 20_000]);
+        What::TopUp { amount: format!("{}.50", dice.below(most)) }
+    });
+    [What::Open { zone, payer, tier }].into_iter().chain(money).collect()
+}
+
+/// Something about the life of an account.
+pub fn event(writer: &mut Writer<'_>, dice: &mut Dice, account: &str) -> Option<What> {
+    match dice.below(8) {
+        0 => {
+            let tiers = writer.world.tiers();
+            if tiers.is_empty() {
+                return None;
+            }
+            let tier = if dice.once_in(12) { "gold".to_owned() } else { dice.pick(&tiers).clone() };
+            Some(What::Tier { tier })
+        }
+        1..=3 => {
+            // Who is suspended is mostly resumed before long.
+            let was = writer.life.suspended.contains(account);
+            let suspend = was == dice.once_in(8);
+            match suspend {
+                true => writer.life.suspended.insert(account.to_owned()),
+                false => writer.life.suspended.remove(account),
+            };
+            Some(What::Suspend { suspend })
+        }
+        // A little money, which may or may not pay what is owed.
+        _ => Some(What::TopUp { amount: format!("{}.{:02}", dice.below(60), 1 + dice.below(99)) }),
+    }
+}
