@@ -243,6 +243,7 @@ impl Group {
             Fact::Migrated { account, payer, subscription, recognised, postings } => {
                 let brought = self.account_mut(account)?;
                 let name = &subscription.name;
+                brought.roster.open(subscription);
                 brought.subscriptions.insert(name.clone(), (**subscription).clone());
                 brought.defer(name, subscription.term.iter().flat_map(|term| &term.periods));
                 for period in subscription.term.iter().flat_map(|term| &term.periods) {
