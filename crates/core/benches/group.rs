@@ -79,17 +79,50 @@ fn meter(id: &str, event: &str, of: Option<&str>, aggregate: Aggregate) -> (Stri
     (id.to_owned(), meter)
 }
 
-fn catalogues() -> Catalogues {
+/// Days of grace and retention, for customers with a tier.
+fn arrears() -> ArrearsPolicy {
+    let periods = Periods { grace_days: 7, retention_days: 7 };
+    ArrearsPolicy {
+        default_tier: "V1".into(),
+        grace_operations: GraceOperations::All,
+        charge_while_frozen: false,
+        tiers: vec![ArrearsTier { id: "V1".into(), pay_per_use: periods, prepaid: periods }],
+    }
+}
+
+/// A package of calls for each calendar month.
+fn grant() -> Grant {
+    Grant {
+        id: "calls".into(),
+        title: "Calls".into(),
+        meter: "calls".into(),
+        units: Exact::whole(20),
+        resets: Resets::Month,
+        kind: GrantKind::Included,
+        origin: Origin::Bought,
+        scope: Vec::new(),
+        late_days: 0,
+        alerts: Vec::new(),
+        rules: Vec::new(),
+    }
+}
+
+/// `tiers`: with packages, and with grace and retention.
+fn catalogues(tiers: bool) -> Catalogues {
     let by_day = Held { by: HeldBy::Day { last_day: false, month: MonthDays::Actual }, while_stopped: true };
     let (day, month) = (Settle::Each(Cycle::Day), Settle::Each(Cycle::Month));
     let metered = |meter: &str| Measure::Meter(meter.into());
-    let plans = BTreeMap::from([
+    let mut plans = BTreeMap::from([
         plan("line", &["number"], charge("seconds", metered("seconds"), month, "0.01")),
         plan("seat", &[], charge("days", Measure::Held(by_day), month, "310")),
         plan("calls", &[], charge("calls", metered("calls"), day, "0.02")),
         plan("disk", &[], charge("hours", metered("hours"), day, "0.0001")),
         plan("term", &[], charge("term", Measure::Term, Settle::AtPurchase, "100")),
     ]);
+    if let Some(term) = plans.get_mut("term").filter(|_| tiers) {
+        term.grants.push(grant());
+    }
+    let policy = Policy { arrears: tiers.then(arrears), ..Policy::default() };
     let product = Product { id: "p".into(), title: "P".into(), plans };
     let mut catalogues = Catalogues::default();
     let list = Catalogue {
@@ -101,7 +134,7 @@ fn catalogues() -> Catalogues {
         zone: zone(),
         currency: Currency::parse("CNY").unwrap(),
         source: String::new(),
-        policy: Policy::default(),
+        policy,
         meters: BTreeMap::from([
             meter("seconds", "call", Some("seconds"), Aggregate::Sum),
             meter("calls", "request", None, Aggregate::Count),
@@ -120,22 +153,25 @@ struct World {
     catalogues: Catalogues,
     metering: Metering,
     group: Group,
+    /// Until when what time does is done.
+    done: Moment,
 }
 
 impl World {
-    fn new(accounts: &[String], plans: &[&str]) -> World {
-        let catalogues = catalogues();
+    fn new(accounts: &[String], plans: &[&str], tiers: bool) -> World {
+        let catalogues = catalogues(tiers);
         let plans: BTreeSet<(String, String)> =
             plans.iter().map(|plan| ("bench".to_owned(), (*plan).to_owned())).collect();
         let specs: Vec<_> =
             accounts.iter().flat_map(|account| lanes(&catalogues, account, &plans, &[])).collect();
         let metering = Metering::new(accounts.iter().cloned(), specs);
-        let mut world = World { catalogues, metering, group: Group::default() };
+        let done = Moment { at: start(), done: Duty::Lifecycle };
+        let mut world = World { catalogues, metering, group: Group::default(), done };
         for account in accounts {
             let payer = (*account != accounts[0]).then(|| accounts[0].clone());
             let currency = Currency::parse("CNY").unwrap();
-            let title = account.clone();
-            world.act(account, start(), Action::Open { title, currency, zone: zone(), payer, tier: None });
+            let (title, tier) = (account.clone(), tiers.then(|| "V1".to_owned()));
+            world.act(account, start(), Action::Open { title, currency, zone: zone(), payer, tier });
         }
         world
     }
@@ -169,6 +205,15 @@ impl World {
         self.metering.count(&event, Change::Add).unwrap();
     }
 
+    /// Does what time does until a moment, all of it.
+    fn until(&mut self, payer: &str, at: Instant) {
+        let due = |world: &World| next_due(&world.group, &world.catalogues, payer, world.done, &Late::new());
+        while let Some((due, duty)) = due(self).filter(|(due, _)| *due <= at) {
+            self.act(payer, due, Action::Due { duty, late: Late::new() });
+            self.done = Moment { at: due, done: duty };
+        }
+    }
+
     fn settlement(&self, payer: &str, at: Instant) {
         let action = Action::settle(Late::new());
         let command = Command { account: payer.to_owned(), effective_at: at, action };
@@ -188,7 +233,7 @@ fn after(at: Instant, seconds: i64) -> Instant {
 /// Subscriptions, each bound to a number, each with 20 calls in the month.
 fn lines(accounts: usize, each: usize) -> World {
     let names: Vec<String> = (0..accounts).map(|index| format!("account-{index:05}")).collect();
-    let mut world = World::new(&names, &["line"]);
+    let mut world = World::new(&names, &["line"], false);
     for (index, account) in names.iter().enumerate() {
         for line in 0..each {
             let number = format!("{:08}", index * each + line);
@@ -221,10 +266,14 @@ fn large_groups(criterion: &mut Criterion) {
 }
 
 /// An account with seats, calls, a disk whose level changes every day, a term renewed each month, and
-/// a line that is ordered and given up each month; settled day by day.
-fn old_account(months: usize) -> (World, Instant) {
+/// a line that is ordered and given up each month; settled day by day. `tiers`: it pays from a balance,
+/// with grace and retention, and its calls draw from a package.
+fn old_account(months: usize, tiers: bool) -> (World, Instant) {
     let name = "acme".to_owned();
-    let mut world = World::new(std::slice::from_ref(&name), &["line", "seat", "calls", "disk"]);
+    let mut world = World::new(std::slice::from_ref(&name), &["line", "seat", "calls", "disk"], tiers);
+    if tiers {
+        world.act(&name, start(), Action::TopUp { amount: Exact::whole(1_000_000_000) });
+    }
     for plan in ["seat", "calls", "disk", "term"] {
         world.order(&name, start(), plan, plan, None);
     }
@@ -243,13 +292,13 @@ fn old_account(months: usize) -> (World, Instant) {
             if day.end == span.end {
                 break;
             }
-            world.act(&name, day.end, Action::settle(Late::new()));
+            world.until(&name, day.end);
             day = zone().cycle(Cycle::Day, day.end);
         }
         let last = after(span.end, -3_600);
         world.act(&name, last, Action::Cancel { subscription: line });
         world.act(&name, last, Action::Renew { subscription: "term".into(), months: 1 });
-        world.act(&name, span.end, Action::settle(Late::new()));
+        world.until(&name, span.end);
         at = span.end;
     }
     (world, at)
@@ -257,14 +306,26 @@ fn old_account(months: usize) -> (World, Instant) {
 
 fn age(criterion: &mut Criterion) {
     let mut bench = criterion.benchmark_group("age");
-    for months in [1, 120] {
-        let (world, at) = old_account(months);
-        bench.bench_function(BenchmarkId::new("one day's settlement, months of history", months), |bench| {
+    for (months, tiers) in [(1, false), (120, false), (1, true), (120, true)] {
+        let (world, at) = old_account(months, tiers);
+        let with = if tiers { "with a tier and packages" } else { "by invoice" };
+        let id = |what: &str| BenchmarkId::new(format!("{what}, {with}, months of history"), months);
+        bench.bench_function(id("one day's settlement"), |bench| {
             bench.iter(|| world.settlement("acme", at));
         });
-        bench.bench_function(BenchmarkId::new("what is due next, months of history", months), |bench| {
+        bench.bench_function(id("what is due next"), |bench| {
             bench.iter(|| world.next("acme", at));
         });
+        // Grace and retention are looked after, and packages, whenever anything happens.
+        for duty in [Duty::Packages, Duty::Lifecycle].into_iter().filter(|_| tiers) {
+            let action = Action::Due { duty, late: Late::new() };
+            let command = Command { account: "acme".to_owned(), effective_at: at, action };
+            bench.bench_function(id(&format!("{duty:?}")), |bench| {
+                bench.iter(|| {
+                    black_box(decide(&world.group, &world.catalogues, &world.metering, &command, at)).unwrap()
+                });
+            });
+        }
     }
     bench.finish();
 }

@@ -5,10 +5,10 @@
 //! (R-OCR-6). [`standing_at`] works that out from the state; what time does is to write down what
 //! has changed.
 
-use super::{Action as AnyAction, ApplyError, Catalogues, Desk, due};
+use super::{ApplyError, Catalogues, Desk, due};
 use crate::account::{AccountHead, Group, View};
 use crate::calendar::{Instant, Span, show_local};
-use crate::catalog::{ArrearsPolicy, GraceOperations, Mode, Periods};
+use crate::catalog::{ArrearsPolicy, Mode, Periods};
 use crate::lifecycle::{Arrears, Lifecycle, Standing, State, Step, Tier};
 use crate::metering::Metering;
 use crate::money::{Amount, Currency, OutOfRange};
@@ -17,6 +17,8 @@ use crate::settlement::{self, Context};
 use crate::subscription::Subscription;
 use jiff::SignedDuration;
 
+pub(super) use super::lifecycle_gate::gate;
+pub(crate) use super::lifecycle_gate::{serving, watched};
 pub use super::lifecycle_refusal::{CODES, Refusal};
 
 /// What can be wished.
@@ -144,18 +146,22 @@ impl Wanted {
 }
 
 /// What decides about the subscriptions of one account.
-struct Terms<'a> {
+pub(super) struct Terms<'a> {
     catalogues: &'a Catalogues,
     /// The payer's tier.
     tier: Option<&'a Tier>,
-    arrears: Option<&'a Arrears>,
+    pub(super) arrears: Option<&'a Arrears>,
     /// Whether the account or its payer is suspended.
-    suspended: bool,
+    pub(super) suspended: bool,
     own: &'a Lifecycle,
 }
 
 impl<'a> Terms<'a> {
-    fn of(view: &'a dyn View, catalogues: &'a Catalogues, account: &'a AccountHead) -> Option<Terms<'a>> {
+    pub(super) fn of(
+        view: &'a dyn View,
+        catalogues: &'a Catalogues,
+        account: &'a AccountHead,
+    ) -> Option<Terms<'a>> {
         let own = view.lifecycle(&account.id)?;
         let payer = view.lifecycle(account.payer())?;
         let suspended = own.suspended.is_some() || payer.suspended.is_some();
@@ -167,7 +173,7 @@ impl<'a> Terms<'a> {
         self.tier.is_none() && !self.suspended && self.own.standings.is_empty()
     }
 
-    fn policy(&self, catalogue: &str, at: Instant) -> Option<&'a ArrearsPolicy> {
+    pub(super) fn policy(&self, catalogue: &str, at: Instant) -> Option<&'a ArrearsPolicy> {
         self.catalogues.in_force(catalogue, at)?.policy.arrears.as_ref()
     }
 
@@ -234,7 +240,7 @@ fn expiry(one: &Subscription) -> Option<Instant> {
 }
 
 /// When grace ends, and when retention does: n times 24 hours each (R-ARR-3).
-fn ends(since: Instant, periods: Periods) -> (Instant, Instant) {
+pub(super) fn ends(since: Instant, periods: Periods) -> (Instant, Instant) {
     let later = |at: Instant, days: u16| {
         at.checked_add(SignedDuration::from_hours(24 * i64::from(days))).unwrap_or(Instant::MAX)
     };
@@ -243,7 +249,7 @@ fn ends(since: Instant, periods: Periods) -> (Instant, Instant) {
 }
 
 /// The state at a moment of what counts from `since`, and when it changes next.
-fn after(since: Instant, periods: Periods, at: Instant) -> (State, Option<Instant>) {
+pub(super) fn after(since: Instant, periods: Periods, at: Instant) -> (State, Option<Instant>) {
     match ends(since, periods) {
         (frozen, _) if at < frozen => (State::Grace, Some(frozen)),
         (_, released) if at < released => (State::Frozen, Some(released)),
@@ -352,10 +358,9 @@ pub(super) fn next_due(
     for name in due::group(view, payer) {
         let terms = view.account(&name).and_then(|account| Terms::of(view, catalogues, account));
         let Some(terms) = terms.filter(|terms| !terms.is_idle()) else { continue };
-        for subscription in view.subscriptions(&name) {
-            let Some(one) = view.subscription(&name, &subscription) else { continue };
+        for one in watched(view, &name, from) {
             let Some(wanted) = terms.wanted(one, from) else { continue };
-            if !wanted.is(terms.own.standings.get(&subscription)) {
+            if !wanted.is(terms.own.standings.get(&one.name)) {
                 return Some(from);
             }
             next = next.into_iter().chain(terms.next(one, from)).min();
@@ -394,17 +399,16 @@ pub(super) fn run(desk: &Desk<'_>) -> Result<Vec<super::Fact>, super::Refusal> {
         if terms.is_idle() {
             continue;
         }
-        for subscription in view.subscriptions(&name) {
-            let Some(one) = view.subscription(&name, &subscription) else { continue };
+        for one in watched(view, &name, at) {
             let Some(wanted) = terms.wanted(one, at) else { continue };
-            let standing = terms.own.standings.get(&subscription);
+            let standing = terms.own.standings.get(&one.name);
             if !wanted.is(standing) {
                 let from = standing.map_or(State::Active, |standing| standing.state);
                 if from != wanted.state {
                     facts.extend(notices(payer, &name, one, &wanted, at));
                 }
                 let Wanted { state: to, until, expired, tier, charged } = wanted;
-                let account = name.clone();
+                let (account, subscription) = (name.clone(), one.name.clone());
                 let changed =
                     Fact::StateChanged { account, subscription, at, from, to, until, expired, tier, charged };
                 facts.push(super::Fact::Lifecycle(changed));
@@ -496,137 +500,6 @@ pub(super) fn known_tier(catalogues: &Catalogues, tier: &str, at: Instant) -> Re
     known.sort();
     known.dedup();
     Err(Refusal::UnknownTier { tier: tier.to_owned(), known })
-}
-
-/// Whether arrears or a suspension forbid a command: frozen, nothing may be done but pay (or renew);
-/// in grace a price list may forbid new orders and more units.
-pub(super) fn gate(desk: &Desk<'_>, action: &AnyAction) -> Result<(), Refusal> {
-    match action {
-        AnyAction::Subscribe { plan, .. } => {
-            let Ok((catalogue, _)) = desk.catalogues.find_plan(plan, desk.at) else { return Ok(()) };
-            desk.may_order(&catalogue.id)
-        }
-        AnyAction::ChangeQuantity { subscription, delta } => {
-            desk.not_frozen(subscription)?;
-            match desk.view.subscription(&desk.account.id, subscription) {
-                Some(one) if *delta > 0 && one.mode == Mode::PayPerUse => desk.may_order(&one.catalogue),
-                _ => Ok(()),
-            }
-        }
-        AnyAction::Stop { subscription, .. }
-        | AnyAction::ChangeMode { subscription, .. }
-        | AnyAction::ChangePlan { subscription, .. }
-        | AnyAction::ChangeAttribute { subscription, .. }
-        | AnyAction::Cancel { subscription }
-        | AnyAction::Unsubscribe { subscription }
-        | AnyAction::UseFeature { subscription: Some(subscription), .. } => desk.not_frozen(subscription),
-        _ => Ok(()),
-    }
-}
-
-impl Desk<'_> {
-    /// Whether new orders, or more units, of a price list are accepted.
-    fn may_order(&self, catalogue: &str) -> Result<(), Refusal> {
-        let Some(terms) = Terms::of(self.view, self.catalogues, self.account) else { return Ok(()) };
-        if terms.suspended {
-            return Err(self.suspended());
-        }
-        let Some(arrears) = terms.arrears else { return Ok(()) };
-        let Some(policy) = terms.policy(catalogue, arrears.since) else { return Ok(()) };
-        let Some(periods) = policy.periods(&arrears.tier, Mode::PayPerUse) else { return Ok(()) };
-        let (owed, payer) = (self.owed(), self.payer.id.clone());
-        // A backdated order is one of today.
-        match after(arrears.since, periods, self.recorded_at) {
-            (State::Grace, _) if policy.grace_operations == GraceOperations::All => Ok(()),
-            (State::Grace, until) => Err(Refusal::OnlyPart { payer, owed, until }),
-            (_, until) => {
-                let frozen = ends(arrears.since, periods).0;
-                let subject = self.account.id.clone();
-                Err(Refusal::Frozen { subject, since: frozen, until, payer, owed })
-            }
-        }
-    }
-
-    /// Refuses what is wished of a subscription that is frozen.
-    pub(crate) fn not_frozen(&self, subscription: &str) -> Result<(), Refusal> {
-        let life = self.view.lifecycle(&self.account.id);
-        let standing = life.and_then(|life| life.standings.get(subscription));
-        let Some(standing) = standing.filter(|one| one.state == State::Frozen) else { return Ok(()) };
-        let (subject, since, until) = (subscription.to_owned(), standing.since, standing.until);
-        if let Some(expired) = standing.expired {
-            return Err(Refusal::Lapsed { subscription: subject, since, until, expired });
-        }
-        let payer = self.payer.id.clone();
-        let terms = Terms::of(self.view, self.catalogues, self.account);
-        if terms.is_some_and(|terms| terms.suspended) {
-            return Err(self.suspended());
-        }
-        Err(Refusal::Frozen { subject, since, until, payer, owed: self.owed() })
-    }
-
-    /// Refuses what is wished of a subscription whose term ended and whose retention is over
-    /// (R-OCR-7).
-    pub(crate) fn not_released(&self, subscription: &str) -> Result<(), Refusal> {
-        let life = self.view.lifecycle(&self.account.id);
-        match life.and_then(|life| life.standings.get(subscription)) {
-            Some(Standing { state: State::Released, since, expired: Some(expired), .. }) => {
-                let (since, expired) = (*since, *expired);
-                Err(Refusal::Released { subscription: subscription.to_owned(), since, expired })
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn suspended(&self) -> Refusal {
-        let own = self.view.lifecycle(&self.account.id).is_some_and(|life| life.suspended.is_some());
-        let by = if own { &self.account.id } else { &self.payer.id };
-        Refusal::Suspended { account: self.account.id.clone(), by: by.clone() }
-    }
-
-    fn owed(&self) -> (Amount, Currency) {
-        (owed(self.view, &self.payer.id).unwrap_or_default(), self.payer.currency)
-    }
-
-    /// Whether a subscription serves: it runs and is not frozen, or its term has ended and it is
-    /// in grace.
-    pub(crate) fn serves(&self, name: &str) -> bool {
-        serves(self.view, &self.account.id, name, self.at)
-    }
-}
-
-/// Whether a subscription serves at the present moment; see [`units_serving`].
-pub(super) fn serves(view: &dyn View, account: &str, name: &str, at: Instant) -> bool {
-    units_serving(view, account, name, at) > 0
-}
-
-/// The units of a subscription that serve at the present moment: none while it is frozen, those of
-/// its last moment while its term has ended and it is in grace.
-pub(crate) fn units_serving(view: &dyn View, account: &str, name: &str, at: Instant) -> i64 {
-    let Some(one) = view.subscription(account, name) else { return 0 };
-    match view.lifecycle(account).and_then(|life| life.standings.get(name)) {
-        Some(standing) if standing.state >= State::Frozen => 0,
-        Some(Standing { state: State::Grace, expired: Some(end), .. }) if *end <= at => {
-            one.quantity_at(due::just_before(*end))
-        }
-        _ => one.quantity_at(at),
-    }
-}
-
-/// The subscriptions of an account that may serve at the present moment, by name, with their
-/// [`units_serving`]: what has not ended, and what is in grace after its end. So what ended long ago
-/// costs no time.
-pub(crate) fn serving<'v>(view: &'v dyn View, account: &str, at: Instant) -> Vec<(&'v Subscription, i64)> {
-    let mut all = view.subscriptions_since(account, at);
-    let standings = view.lifecycle(account).into_iter().flat_map(|life| &life.standings);
-    let in_grace = standings.filter(|(_, one)| one.state == State::Grace && one.expired.is_some());
-    for (name, _) in in_grace {
-        if let (Err(place), Some(one)) =
-            (all.binary_search_by(|known| known.name.cmp(name)), view.subscription(account, name))
-        {
-            all.insert(place, one);
-        }
-    }
-    all.into_iter().map(|one| (one, units_serving(view, account, &one.name, at))).collect()
 }
 
 impl Group {

@@ -13,6 +13,7 @@ mod fact;
 pub mod holds;
 pub mod licences;
 pub mod lifecycle;
+mod lifecycle_gate;
 mod lifecycle_refusal;
 mod money;
 mod orders;

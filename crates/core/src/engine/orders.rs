@@ -1,5 +1,6 @@
 //! Orders: subscribing, changing, ending, agreeing prices and discounts.
 
+use super::lifecycle::watched;
 use super::terms::{Admission, Bought, Wish};
 use super::{Action, Catalogues, Command, Fact, OrderRefusal, Refusal, packages};
 use crate::account::{AccountHead, AgreedPrice, Discount, View};
@@ -272,7 +273,9 @@ impl Desk<'_> {
         let names = match only {
             Some(name) if self.serves(name) => vec![name.to_owned()],
             Some(name) => vec![self.running(name)?.name.clone()],
-            None => self.view.subscriptions(&self.account.id),
+            None => {
+                watched(self.view, &self.account.id, self.at).iter().map(|one| one.name.clone()).collect()
+            }
         };
         let includes = |plan: &Plan| plan.features.iter().any(|known| known == feature);
         let has = |name: &&String| {

@@ -365,11 +365,12 @@ enum Due<'a> {
 
 /// What is to be done about the buckets of an account at a moment.
 fn dues<'a>(desk: &Look<'a>, account: &str, at: Instant, tell: &mut dyn FnMut(Due<'a>)) {
-    for name in desk.view.subscriptions(account) {
-        let Some(subscription) = desk.view.subscription(account, &name) else { continue };
+    // Of what ended before, the bucket has ended too.
+    for subscription in desk.view.subscriptions_since(account, due::just_before(at)) {
+        let name = &subscription.name;
         let runs = subscription.span();
         let plan = if runs.contains(at) { plan_of(desk.catalogues, subscription, at) } else { None };
-        for bucket in desk.view.latest_buckets(desk.payer, account, &name) {
+        for bucket in desk.view.latest_buckets(desk.payer, account, name) {
             let granted =
                 plan.is_some_and(|(_, plan)| plan.id == bucket.plan && plan.grant(&bucket.grant).is_some());
             if bucket.span.contains(at) && !granted {
@@ -386,7 +387,7 @@ fn dues<'a>(desk: &Look<'a>, account: &str, at: Instant, tell: &mut dyn FnMut(Du
                 continue;
             };
             let Some((catalogue, grant)) = now else { continue };
-            let latest = desk.view.latest_bucket(desk.payer, account, &name, &grant.id);
+            let latest = desk.view.latest_bucket(desk.payer, account, name, &grant.id);
             match latest {
                 // Another plan's ends now: this one serves from now on (R-PKG-2).
                 Some((_, bucket)) if bucket.plan != subscription.plan => {
@@ -456,13 +457,12 @@ pub(super) fn next_due(
             at_most(from);
             continue;
         }
-        for name in view.subscriptions(&account) {
-            let Some(subscription) = view.subscription(&account, &name) else { continue };
+        for subscription in view.subscriptions_since(&account, due::just_before(from)) {
             let runs = subscription.span();
             if from < runs.start {
                 at_most(runs.start);
             }
-            for bucket in view.latest_buckets(payer, &account, &name) {
+            for bucket in view.latest_buckets(payer, &account, &subscription.name) {
                 // The next period, as far as the subscription goes on.
                 if from <= bucket.span.end && bucket.span.end < runs.end {
                     at_most(bucket.span.end);

@@ -371,7 +371,7 @@ fn create(desk: &Desk<'_>, mut hold: Hold, freed: &Freed) -> Result<engine::Fact
 fn place(desk: &Desk<'_>, hold: &Hold, of: &str, freed: &Freed) -> Result<Place, Refusal> {
     let (view, account) = (desk.view, &desk.account.id);
     let mut all = Vec::new();
-    for subscription in view.subscriptions_since(account, desk.at) {
+    for (subscription, units) in lifecycle::serving(view, account, desk.at) {
         let list = desk.catalogues.in_force(&subscription.catalogue, desk.at);
         let Some((_, plan)) = list.and_then(|list| list.plan(subscription.plan_at(desk.at))) else {
             continue;
@@ -379,7 +379,6 @@ fn place(desk: &Desk<'_>, hold: &Hold, of: &str, freed: &Freed) -> Result<Place,
         let Some(each) = plan.provides.get(of) else { continue };
         let own = &subscription.attributes;
         if plan.binds.iter().all(|name| hold.attributes.get(name) == own.get(name)) {
-            let units = lifecycle::units_serving(view, account, &subscription.name, desk.at);
             let order = (std::cmp::Reverse(plan.binds.len()), subscription.start, &subscription.name);
             all.push((order, i64::from(*each) * units));
         }

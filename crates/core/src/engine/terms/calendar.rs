@@ -51,14 +51,12 @@ pub fn renewals(
     account: &str,
     at: Instant,
 ) -> Vec<Renewal> {
-    let (Some(account), names) = (view.account(account), view.subscriptions(account)) else {
-        return Vec::new();
-    };
+    let Some(account) = view.account(account) else { return Vec::new() };
     let Some(payer) = view.account(account.payer()) else { return Vec::new() };
     let desk = Desk { view, catalogues, metering, account, payer, at, recorded_at: at };
     let mut found = Vec::new();
-    for name in names {
-        let Some(one) = view.subscription(&account.id, &name) else { continue };
+    for one in view.subscriptions_since(&account.id, at) {
+        let name = one.name.clone();
         let Some(end) = one.end.filter(|end| one.start <= at && at < *end) else { continue };
         let next = one.term.as_ref().and_then(|term| term.next_plan.as_ref());
         let plan = next.map_or(one.plan.clone(), |next| next.plan.clone());
