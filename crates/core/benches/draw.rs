@@ -6,7 +6,9 @@ use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use farebox_core::account::Group;
 use farebox_core::calendar::{Cycle, Instant, Zone};
 use farebox_core::catalog::*;
-use farebox_core::engine::{Action, Catalogues, Command, Duty, Late, Moment, decide, lanes, next_due};
+use farebox_core::engine::{
+    Action, Catalogues, Command, Duty, Fact, Late, Moment, decide, lanes, next_due, packages,
+};
 use farebox_core::metering::{Change, Event, Metering};
 use farebox_core::money::{Currency, Exact};
 use std::collections::{BTreeMap, BTreeSet};
@@ -185,12 +187,12 @@ impl World {
         self.act(at, action);
     }
 
-    /// Packages, each with a bucket of its own.
+    /// Packages, each with a bucket of its own, which opens.
     fn packages(&mut self, at: Instant, count: usize) {
         for index in 0..count {
             self.order(at, "package", &format!("package-{at}-{index:05}"));
         }
-        self.until(at);
+        self.until(after(at, 1));
     }
 
     fn calls(&mut self, at: Instant, count: i128) {
@@ -207,6 +209,18 @@ impl World {
             Command { account: ACCOUNT.to_owned(), effective_at: at, action: Action::settle(Late::new()) };
         black_box(decide(&self.group, &self.catalogues, &self.metering, &command, at)).unwrap();
     }
+
+    /// From how many buckets a settlement draws.
+    fn drawn(&self, at: Instant) -> usize {
+        let action = Action::settle(Late::new());
+        let command = Command { account: ACCOUNT.to_owned(), effective_at: at, action };
+        let facts = decide(&self.group, &self.catalogues, &self.metering, &command, at).unwrap();
+        let draws = |fact: &Fact| match fact {
+            Fact::Packages(packages::Fact::Drawn { draws, .. }) => draws.len(),
+            _ => 0,
+        };
+        facts.iter().map(draws).sum()
+    }
 }
 
 /// The day's settlement of an account with so many packages, whose calls draw from so many of them.
@@ -215,15 +229,14 @@ fn draw_down(criterion: &mut Criterion) {
     for (buckets, drawn) in [(1, 1), (1_000, 1), (1_000, 1_000), (10_000, 10_000)] {
         let mut world = World::new();
         world.packages(start(), buckets);
-        world.calls(after(start(), 60), drawn * UNITS);
+        world.calls(after(start(), 60), drawn as i128 * UNITS);
         let end = zone().cycle(Cycle::Day, start()).end;
-        bench.bench_function(
-            BenchmarkId::new("settle a day", format!("{buckets} buckets, {drawn} drawn")),
-            |bench| {
-                bench.iter(|| world.settlement(end));
-            },
-        );
-        bench.bench_function(BenchmarkId::new("what is due next", format!("{buckets} buckets")), |bench| {
+        assert_eq!(world.drawn(end), drawn);
+        let of = format!("{buckets} buckets, {drawn} drawn");
+        bench.bench_function(BenchmarkId::new("settle a day", &of), |bench| {
+            bench.iter(|| world.settlement(end));
+        });
+        bench.bench_function(BenchmarkId::new("what is due next", &of), |bench| {
             bench.iter(|| black_box(world.next()));
         });
     }
@@ -237,11 +250,12 @@ fn ended(criterion: &mut Criterion) {
         let mut world = World::new();
         world.packages(start(), before);
         let month = zone().cycle(Cycle::Month, start()).end;
-        let later = zone().cycle(Cycle::Month, zone().cycle(Cycle::Month, month).end).start;
+        let later = zone().cycle(Cycle::Month, month).end;
         world.until(later);
         world.packages(later, 1);
         world.calls(after(later, 60), UNITS);
         let end = zone().cycle(Cycle::Day, later).end;
+        assert_eq!(world.drawn(end), 1);
         bench.bench_function(BenchmarkId::new("settle a day", before), |bench| {
             bench.iter(|| world.settlement(end));
         });
