@@ -388,6 +388,8 @@ fn renew(play: &mut Play<'_>, line: &Line, order: &str, months: i64) -> Result<(
         one.name == order && out
     });
     let index = match lapsed {
+        // Its data are deleted (R-OCR-7).
+        Some(index) if all[index].state == State::Released => return Err(vec!["released"]),
         Some(index) => index,
         None => running(play, &line.account, order, line.at)?,
     };

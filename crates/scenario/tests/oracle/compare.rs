@@ -297,6 +297,9 @@ fn compare_charges(report: &mut String, account: &str, ours: Charges, theirs: &C
     }
 }
 
+/// Sum, total, paid, credited and written off of a bill, and what coupons paid.
+type Settled = ([Number; 5], Vec<(String, Number)>);
+
 /// What happened to an account and what it ordered: what the oracle knows of it, in its words.
 fn steps(account: &Account) -> Vec<(Timestamp, String, String)> {
     let mut all: Vec<(Timestamp, String, String)> = Vec::new();
@@ -348,7 +351,7 @@ fn compare_money(
             (all.map(Clone::clone), bill.coupons.clone())
         });
         if engine != oracle {
-            let show = |bill: &Option<([Number; 5], Vec<(String, Number)>)>| match bill {
+            let show = |bill: &Option<Settled>| match bill {
                 None => "no bill".to_owned(),
                 Some(([sum, total, paid, credited, written_off], coupons)) => {
                     let coupons = coupons.iter().map(|(id, part)| format!(" {id} {}", decimal(part)));
