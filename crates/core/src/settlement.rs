@@ -468,7 +468,16 @@ fn stretches<'a>(
     part: &Part,
 ) -> Vec<Stretch<'a>> {
     let open = Span { start: part.from, end: context.at };
-    let active = part.period.intersect(subscription.charged_span()).and_then(|span| span.intersect(open));
+    let metered = |at| {
+        in_force(context.catalogues, subscription, charge_id, at)
+            .is_some_and(|(.., charge)| matches!(charge.measure, Measure::Meter(_)))
+    };
+    // The moment of the end is one of units that came in it. Usage ends with the subscription.
+    let (mut life, end) = (subscription.charged_span(), subscription.span().end);
+    if life.start < end && end < life.end && metered(part.period.start.max(life.start)) {
+        life.end = end;
+    }
+    let active = part.period.intersect(life).and_then(|span| span.intersect(open));
     let Some(active) = active else { return Vec::new() };
     let agreed = agreed(context.account, subscription, charge_id);
     let mut cuts: Vec<Instant> = context
@@ -480,10 +489,6 @@ fn stretches<'a>(
     cuts.extend(agreed.clone().flat_map(|price| [price.valid.start, price.valid.end]));
     cuts.extend(subscription.earlier.iter().map(|(_, until)| *until));
     // Usage is charged up to a freeze and from its end on. Of units held, the days are the cut.
-    let metered = |at| {
-        in_force(context.catalogues, subscription, charge_id, at)
-            .is_some_and(|(.., charge)| matches!(charge.measure, Measure::Meter(_)))
-    };
     if !subscription.frozen.is_empty() && metered(active.start) {
         cuts.extend(subscription.frozen.iter().flat_map(|span| [span.start, span.end]));
     }

@@ -1,8 +1,8 @@
 //! What is known of an account at a moment, and what was charged for it so far.
 
-use crate::calendar::{self, Cycle};
 use crate::history::Split;
-use crate::number::{Number, round, whole, zero};
+use crate::money::{Item, Money};
+use crate::number::{Number, whole, zero};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use std::collections::BTreeMap;
@@ -36,18 +36,25 @@ pub struct Account {
     pub full_refunds: i64,
     /// What was charged.
     pub charges: Charges,
+    /// The start of the month of the bill on which a key was charged first.
+    pub billed: BTreeMap<Key, Timestamp>,
+    /// What adjustments and credit notes changed of lines.
+    pub line_changes: BTreeMap<String, Number>,
     /// The money; a member's is its master's.
     pub money: Money,
 }
 
 impl Account {
-    /// Puts figures to what was charged under a key.
-    pub(crate) fn add(&mut self, key: Key, figures: &Figures) {
+    /// Puts figures to what was charged under a key, on the bill of a month: a line of it.
+    pub(crate) fn add(&mut self, plan: &str, key: Key, figures: &Figures, month: Timestamp) -> Item {
+        let corrects = self.billed.get(&key).copied();
+        self.billed.entry(key.clone()).or_insert(month);
         let sum = self.charges.entry(key).or_insert_with(Figures::nothing);
         sum.quantity += &figures.quantity;
         sum.free += &figures.free;
         sum.list += &figures.list;
         sum.amount += &figures.amount;
+        Item { plan: Some(plan.to_owned()), amount: figures.amount.clone(), corrects }
     }
 }
 
@@ -214,47 +221,6 @@ impl Figures {
 
 /// Charges by key.
 pub type Charges = BTreeMap<Key, Figures>;
-
-/// The money of a payer: what it has, or owes, and the bills of its months.
-///
-/// Debts are paid as soon as there is money, so that there is never a balance beside a debt
-/// (R-OCR-8, RULES §3 no. 32): one number says both.
-#[derive(Clone, Debug, Default)]
-pub struct Money {
-    /// Paid in less charged: a balance above zero, a debt below.
-    pub net: Option<Number>,
-    /// The exact sum of lines and the rounded total of each month, by its start.
-    pub bills: BTreeMap<Timestamp, (Number, Number)>,
-    /// What the net came to after each movement.
-    pub statement: Vec<(Timestamp, Number)>,
-}
-
-impl Money {
-    /// Paid in less charged.
-    pub fn net(&self) -> Number {
-        self.net.clone().unwrap_or_else(zero)
-    }
-
-    /// Money comes in (above zero) or is taken.
-    pub fn move_by(&mut self, at: Timestamp, amount: &Number) {
-        if !amount.is_zero() {
-            let net = self.net() + amount;
-            self.statement.push((at, net.clone()));
-            self.net = Some(net);
-        }
-    }
-
-    /// Charges an amount on the bill of a month: the running total, rounded once, less what was
-    /// charged of it before (R-MON-1).
-    pub fn charge(&mut self, zone: &TimeZone, in_month: Timestamp, amount: &Number, at: Timestamp) {
-        let month = calendar::cycle_start(zone, Cycle::Month, in_month);
-        let (sum, total) = self.bills.entry(month).or_insert_with(|| (zero(), zero()));
-        *sum += amount;
-        let before = std::mem::replace(total, round(sum, 2));
-        let charged = &*total - before;
-        self.move_by(at, &-charged);
-    }
-}
 
 /// The best single discount on a charge among those that hold (R-MON-2), as a part of one. A
 /// master's hold for its members too.

@@ -1,6 +1,8 @@
 //! What happened, as plain data: the lines of a book.
 
+use crate::number::Number;
 use jiff::Timestamp;
+use jiff::civil::Date;
 use std::collections::BTreeMap;
 
 /// A line of a book.
@@ -123,6 +125,64 @@ pub enum What {
         /// How much.
         amount: String,
     },
+    /// A coupon.
+    Coupon {
+        /// Its name.
+        id: String,
+        /// What it is worth.
+        amount: String,
+        /// A plan or product.
+        on: Option<String>,
+        /// Its end.
+        until: Option<Timestamp>,
+    },
+    /// A payment from outside for a bill.
+    Pay {
+        /// The first day of its month.
+        month: Date,
+        /// How much.
+        amount: String,
+    },
+    /// What is due of a bill is given up.
+    WriteOff {
+        /// The first day of its month.
+        month: Date,
+        /// How much; none: all.
+        amount: Option<String>,
+    },
+    /// A credit note against a bill.
+    Credit {
+        /// The first day of its month.
+        month: Date,
+        /// How much.
+        amount: String,
+    },
+    /// A credit note against a line.
+    CreditLine {
+        /// The line's id.
+        line: String,
+        /// How much.
+        amount: String,
+    },
+    /// Money of the balance goes back.
+    PayOut {
+        /// How much.
+        amount: String,
+    },
+    /// Something that no price list has.
+    Charge {
+        /// How much.
+        amount: String,
+        /// Application, project, tags.
+        labels: Vec<(String, String)>,
+    },
+    /// More or less on a line.
+    Adjust {
+        /// The line's id.
+        line: String,
+        /// How much.
+        amount: String,
+    },
     /// Usage.
     Usage {
         /// What identifies it; its source is `book`.
@@ -143,6 +203,25 @@ pub enum What {
         /// Its id.
         id: String,
     },
+}
+
+/// A line of a bill as it is printed. Which number a line has is no matter of the rules, and so it is told.
+#[derive(Clone, Debug)]
+pub struct Printed {
+    /// `acme-2026-01-3`.
+    pub id: String,
+    /// Whose bill.
+    pub payer: String,
+    /// The start of the bill's month.
+    pub month: Timestamp,
+    /// When it was posted.
+    pub posted: Timestamp,
+    /// The plan; empty: charged by hand.
+    pub plan: String,
+    /// What it comes to.
+    pub amount: Number,
+    /// Whether it is neither a rounding nor an adjustment.
+    pub adjustable: bool,
 }
 
 /// A piece of usage.

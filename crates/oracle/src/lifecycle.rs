@@ -139,6 +139,8 @@ pub(crate) fn stand(play: &mut Play<'_>, payer: &str, at: Timestamp) {
                 one.frozen.push((at, None));
             } else if let (State::Frozen, Some((_, until @ None))) = (was, one.frozen.last_mut()) {
                 *until = Some(at);
+                // A freeze of no time freezes nothing (DECISIONS 29).
+                one.frozen.retain(|(from, until)| Some(*from) != *until);
             }
             if wanted.state == State::Released && one.terms.is_empty() {
                 // Its data are deleted (R-OCR-7).

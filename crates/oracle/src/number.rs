@@ -174,6 +174,12 @@ impl Number {
     }
 }
 
+impl Default for Number {
+    fn default() -> Number {
+        zero()
+    }
+}
+
 impl PartialOrd for Number {
     fn partial_cmp(&self, other: &Number) -> Option<Ordering> {
         Some(self.cmp(other))

@@ -1,15 +1,17 @@
 //! Which lines are refused, and what the others do.
 
-use crate::account::{Account, AgreedPrice, Discount, Figures, Key, Money, State, Subscription, Term};
+use crate::account::{Account, AgreedPrice, Discount, Figures, Key, State, Subscription, Term};
 use crate::account::{best_discount, price_at};
 use crate::calendar::{self, Cycle};
 use crate::catalogue::{Catalogue, Measure, Model, Plan, Refund};
 use crate::history::{Line, Payment, Split, What};
 use crate::lifecycle;
+use crate::money::{Item, Money};
 use crate::number::{Number, decimal, round, whole, zero};
 use crate::play::{Play, Reasons};
 use crate::price;
 use crate::settle::{agreed, best, version};
+use crate::wallet;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
@@ -148,6 +150,7 @@ pub(crate) fn decide(play: &mut Play<'_>, line: &Line) -> Result<(), Reasons> {
             Ok(())
         }
         What::Open { .. } | What::Usage { .. } | What::Void { .. } => Ok(()),
+        _ => wallet::decide(play, line),
     }
 }
 
@@ -196,6 +199,8 @@ fn open(
         steps: Vec::new(),
         full_refunds: 0,
         charges: BTreeMap::new(),
+        billed: BTreeMap::new(),
+        line_changes: BTreeMap::new(),
         money: Money::default(),
     };
     play.accounts.insert(line.account.clone(), account);
@@ -327,7 +332,7 @@ fn purchase(
     let master = account.payer.as_ref().map(|payer| &play.accounts[payer]);
     let one = &account.subscriptions[index];
     let list = version(play.lists, &one.catalogue, at);
-    let (mut paid, mut total) = (zero(), zero());
+    let mut paid = zero();
     let mut bought = Vec::new();
     for charge in &list.plans[&one.plan].charges {
         if charge.settle.is_some() || !charge.modes.iter().any(|offered| offered == one.mode()) {
@@ -352,18 +357,23 @@ fn purchase(
             group: BTreeMap::new(),
             split: Split::of(&one.attributes),
         };
-        total += &amount;
         if matches!(charge.measure, Measure::Term) {
             paid += &amount;
         }
         bought.push((key, Figures { list: round(&by_list, 8), amount, quantity, free: zero() }));
     }
-    let account = play.accounts.get_mut(name).expect("open");
-    for (key, figures) in bought {
-        account.add(key, &figures);
-    }
-    play.charge(name, at, &total, at);
+    post(play, name, index, bought, at);
     paid
+}
+
+/// Posts what is charged by a line of the book, on the bill of its month.
+fn post(play: &mut Play<'_>, name: &str, index: usize, lines: Vec<(Key, Figures)>, at: Timestamp) {
+    let month = play.bill_month(name, at);
+    let account = play.accounts.get_mut(name).expect("open");
+    let plan = account.subscriptions[index].plan.clone();
+    let items: Vec<Item> =
+        lines.into_iter().map(|(key, figures)| account.add(&plan, key, &figures, month)).collect();
+    play.charge(name, at, &items, at);
 }
 
 fn plan_of<'c>(list: &'c Catalogue, one: &Subscription) -> &'c Plan {
@@ -378,6 +388,8 @@ fn renew(play: &mut Play<'_>, line: &Line, order: &str, months: i64) -> Result<(
         one.name == order && out
     });
     let index = match lapsed {
+        // Its data are deleted (R-OCR-7).
+        Some(index) if all[index].state == State::Released => return Err(vec!["released"]),
         Some(index) => index,
         None => running(play, &line.account, order, line.at)?,
     };
@@ -427,7 +439,6 @@ fn unsubscribe(play: &mut Play<'_>, line: &Line, order: &str) -> Result<(), Reas
     let in_full = rule.full.is_some_and(|(days, times)| {
         at <= bought + jiff::SignedDuration::from_hours(24 * days) && account.full_refunds < times
     });
-    let mut total = zero();
     let mut given = Vec::new();
     for term in one.terms.iter().filter(|term| at < term.until) {
         let back = if in_full || at < term.from { term.paid.clone() } else { back(rule, list, term, at) };
@@ -439,16 +450,15 @@ fn unsubscribe(play: &mut Play<'_>, line: &Line, order: &str) -> Result<(), Reas
             group: BTreeMap::new(),
             split: Split::of(&one.attributes),
         };
-        total += &back;
+        if back.is_zero() {
+            continue;
+        }
         given.push((key, Figures { list: -&back, amount: -back, quantity: zero(), free: zero() }));
     }
     let account = play.accounts.get_mut(&line.account).expect("open");
-    for (key, figures) in given {
-        account.add(key, &figures);
-    }
     account.full_refunds += i64::from(in_full);
     account.subscriptions[index].end = Some(at);
-    play.charge(&line.account, at, &-total, at);
+    post(play, &line.account, index, given, at);
     play.touch(&line.account, at);
     Ok(())
 }

@@ -6,10 +6,10 @@
 use crate::account::{Account, Charges, Figures};
 use crate::calendar::{self, Cycle};
 use crate::catalogue::{Catalogue, Charge, Measure};
-use crate::history::{Event, Line, What};
+use crate::history::{Event, Line, Printed, What};
 use crate::lifecycle;
 use crate::metered;
-use crate::number::zero;
+use crate::money::Item;
 use crate::orders;
 use crate::settle::{Period, version};
 use crate::usage::{self, Usage};
@@ -32,6 +32,8 @@ pub struct Play<'c> {
     /// Accounts by name.
     pub accounts: BTreeMap<String, Account>,
     usage: Usage,
+    /// Lines of bills by their id, as they are printed.
+    pub printed: BTreeMap<String, Printed>,
     /// When something may be due, and for which payer.
     wakes: BTreeSet<(Timestamp, String)>,
     /// Accumulations about which something has changed since their last settlement.
@@ -49,6 +51,7 @@ impl<'c> Play<'c> {
             zone,
             accounts: BTreeMap::new(),
             usage: Usage::default(),
+            printed: BTreeMap::new(),
             wakes: BTreeSet::new(),
             changed: BTreeSet::new(),
             charged: BTreeMap::new(),
@@ -114,18 +117,19 @@ impl<'c> Play<'c> {
         payer.unwrap_or_else(|| account.to_owned())
     }
 
-    /// Charges an amount to whoever pays for an account, on the bill of a month.
-    pub(crate) fn charge(
-        &mut self,
-        account: &str,
-        in_month: Timestamp,
-        amount: &crate::number::Number,
-        at: Timestamp,
-    ) {
+    /// Charges lines to whoever pays for an account, on the bill of a month.
+    pub(crate) fn charge(&mut self, account: &str, in_month: Timestamp, items: &[Item], at: Timestamp) {
         let payer = self.payer(account);
         let payer = self.accounts.get_mut(&payer).expect("open");
         let zone = payer.zone.clone();
-        payer.money.charge(&zone, in_month, amount, at);
+        if !items.is_empty() {
+            payer.money.charge(&zone, in_month, items, at);
+        }
+    }
+
+    /// The start of the month of the bill on which an account is charged at a moment.
+    pub(crate) fn bill_month(&self, account: &str, at: Timestamp) -> Timestamp {
+        calendar::cycle_start(&self.accounts[&self.payer(account)].zone, Cycle::Month, at)
     }
 
     /// The identities of usage that is in quarantine as what would take it was frozen.
@@ -196,7 +200,9 @@ impl<'c> Play<'c> {
         let members = self.accounts.values().filter(|one| one.payer.as_deref() == Some(payer));
         let names: Vec<String> =
             [payer.to_owned()].into_iter().chain(members.map(|one| one.name.clone())).collect();
-        let mut total = zero();
+        let before = now.checked_sub(jiff::SignedDuration::from_nanos(1)).expect("in range");
+        let month = self.bill_month(payer, before);
+        let mut items = Vec::new();
         let mut again = Vec::new();
         for name in names {
             let mut posted: Vec<(Accumulation, Charges)> = Vec::new();
@@ -244,6 +250,8 @@ impl<'c> Play<'c> {
                 }
             }
             let account = self.accounts.get_mut(&name).expect("there");
+            let plans: BTreeMap<String, String> =
+                account.subscriptions.iter().map(|one| (one.name.clone(), one.plan.clone())).collect();
             for (accumulation, charges) in posted {
                 self.changed.remove(&accumulation);
                 let before = self.charged.insert(accumulation, charges.clone()).unwrap_or_default();
@@ -259,17 +267,13 @@ impl<'c> Play<'c> {
                             list: &new.list - &old.list,
                             amount: &new.amount - &old.amount,
                         };
-                        total += &more.amount;
-                        account.add(key.clone(), &more);
+                        items.push(account.add(&plans[&key.subscription], key.clone(), &more, month));
                     }
                 }
             }
         }
         self.wakes.extend(again.into_iter().map(|at| (at, payer.to_owned())));
-        let before = now.checked_sub(jiff::SignedDuration::from_nanos(1)).expect("in range");
-        if !total.is_zero() {
-            self.charge(payer, before, &total, now);
-        }
+        self.charge(payer, before, &items, now);
     }
 
     /// The moments at which months of a payer's bills end, from its opening up to a moment.

@@ -44,12 +44,6 @@ pub fn units(subscription: &Subscription) -> Vec<Unit> {
     all
 }
 
-/// Stretches in which a subscription was frozen, those of no time left out (DECISIONS: a span of no
-/// time freezes nothing).
-fn frozen(subscription: &Subscription) -> impl Iterator<Item = (Timestamp, Option<Timestamp>)> + '_ {
-    subscription.frozen.iter().copied().filter(|(from, until)| Some(*from) != *until)
-}
-
 /// Whether a unit costs nothing on a day as it is frozen: from the day of the freeze on, which counts
 /// as that of a removal does, until the day on which it runs again. Its first day counts where it was
 /// there before the freeze.
@@ -61,7 +55,7 @@ pub fn is_frozen_day(
     date: Date,
 ) -> bool {
     let day = |at: Timestamp| calendar::local(zone, at).date();
-    frozen(subscription).any(|(from, until)| {
+    subscription.frozen.iter().copied().any(|(from, until)| {
         let came_frozen = from <= unit.from && until.is_none_or(|until| unit.from < until);
         let ends_frozen = match (unit.until, until) {
             (Some(removed), Some(until)) => removed <= until,
@@ -83,7 +77,7 @@ pub fn unfrozen(
     subscription: &Subscription,
     stretches: Vec<(Timestamp, Timestamp)>,
 ) -> Vec<(Timestamp, Timestamp)> {
-    frozen(subscription).fold(stretches, |stretches, (from, until)| {
+    subscription.frozen.iter().copied().fold(stretches, |stretches, (from, until)| {
         let mut left = Vec::new();
         for (start, end) in stretches {
             left.push((start, end.min(from)));

@@ -106,10 +106,12 @@ pub(super) fn back_to(view: &dyn View, account: &str, id: &str, amount: Amount, 
 impl Posted<'_> {
     /// What coupons pay of the charge, what they are given back, and what a write-off is.
     pub fn effects(&self) -> Result<Effects, Refusal> {
-        let mut effects = self.back_of_earlier_bills()?;
+        let (mut effects, money) = self.back_of_earlier_bills()?;
         let owed = self.owed_after(&effects)?;
         if owed.is_negative() {
-            self.back_of_this_bill(owed.negated(), &mut effects)?;
+            // What comes back of earlier bills as money is none of this bill's coupons' business.
+            let surplus = owed.negated().sub(money)?.max(Amount::ZERO);
+            self.back_of_this_bill(surplus, &mut effects)?;
         } else if let Some(draw) = self.draw(owed)? {
             effects.draws.push(draw);
         }
@@ -123,9 +125,9 @@ impl Posted<'_> {
     }
 
     /// A line that takes back what an earlier bill charged gives that bill's coupons and write-off
-    /// their part back.
-    fn back_of_earlier_bills(&self) -> Result<Effects, Refusal> {
-        let mut effects = Effects::default();
+    /// their part back. Answers also what comes back as money.
+    fn back_of_earlier_bills(&self) -> Result<(Effects, Amount), Refusal> {
+        let (mut effects, mut money) = (Effects::default(), Amount::ZERO);
         let mut back: BTreeMap<Instant, Amount> = BTreeMap::new();
         for line in self.lines {
             let corrected = line.corrects.as_deref().and_then(line_id);
@@ -141,23 +143,25 @@ impl Posted<'_> {
         for (month, amount) in back {
             let Some(bill) = self.view.bill(&self.account.id, month) else { continue };
             let by_coupons = self.view.paid_by_coupons(&self.account.id, month);
+            let amount = amount.round_to_minor(self.account.currency);
             if bill.written_off.is_zero() && by_coupons.is_empty() {
+                money = money.add(amount.max(Amount::ZERO))?;
                 continue;
             }
-            let amount = amount.round_to_minor(self.account.currency);
             let mut settled = Settled::of(self.view, &self.account.id, month, &bill)?;
             if amount.is_negative() {
                 settled.charge_again(amount.negated())?;
             } else {
                 let (parts, draws) = settled.give_back(amount)?;
                 effects.written_back = effects.written_back.add(parts.written_off)?;
+                money = money.add(parts.money)?;
                 for (coupon, given) in draws {
                     effects.draws.push(back_to(self.view, &self.account.id, &coupon, given, self.at));
                 }
             }
             effects.returned.push((month, settled.returned));
         }
-        Ok(effects)
+        Ok((effects, money))
     }
 
     /// The bill itself has become less than was paid of it: money first, then coupons.

@@ -9,7 +9,9 @@ use std::collections::BTreeSet;
 /// What the writer of a history remembers of its accounts' lives.
 #[derive(Default)]
 pub struct Life {
-    suspended: BTreeSet<String>,
+    pub suspended: BTreeSet<String>,
+    /// Whether customers pay their bills, and have no balance.
+    pub by_invoice: bool,
 }
 
 /// How an account begins. Two of three customers pay from a balance, so that owing has consequences;
@@ -41,6 +43,9 @@ pub fn event(writer: &mut Writer<'_>, dice: &mut Dice, account: &str) -> Option<
         1..=3 => {
             // Who is suspended is mostly resumed before long.
             let was = writer.life.suspended.contains(account);
+            if !was && dice.once_in(2) {
+                return None;
+            }
             let suspend = was == dice.once_in(8);
             match suspend {
                 true => writer.life.suspended.insert(account.to_owned()),
@@ -48,6 +53,7 @@ pub fn event(writer: &mut Writer<'_>, dice: &mut Dice, account: &str) -> Option<
             };
             Some(What::Suspend { suspend })
         }
+        _ if writer.life.by_invoice => None,
         // A little money, which may or may not pay what is owed.
         _ => Some(What::TopUp { amount: format!("{}.{:02}", dice.below(60), 1 + dice.below(99)) }),
     }

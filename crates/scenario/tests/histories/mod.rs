@@ -10,4 +10,5 @@ pub mod orders;
 pub mod show;
 pub mod story;
 pub mod usage;
+pub mod wallet;
 pub mod world;

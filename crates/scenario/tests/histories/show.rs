@@ -64,6 +64,22 @@ pub fn words(world: &World, line: &Line) -> String {
         }
         What::Price { on, price, until: end } => format!("price {account} {on} {price}{}", until(end)),
         What::TopUp { amount } => format!("topup {account} {amount}"),
+        What::Coupon { id, amount, on, until: end } => {
+            let on = on.as_ref().map_or(String::new(), |on| format!(" on {on}"));
+            format!("coupon {account} {id} {amount}{on}{}", until(end))
+        }
+        What::Pay { month, amount } => format!("pay {account} {} {amount}", month.strftime("%Y-%m")),
+        What::WriteOff { month, amount } => {
+            let amount = amount.as_ref().map_or(String::new(), |amount| format!(" {amount}"));
+            format!("write-off {account} {}{amount} \"lost\"", month.strftime("%Y-%m"))
+        }
+        What::Credit { month, amount } => {
+            format!("credit {account} {} {amount} \"sorry\"", month.strftime("%Y-%m"))
+        }
+        What::CreditLine { line, amount } => format!("credit {line} {amount} \"sorry\""),
+        What::PayOut { amount } => format!("payout {account} {amount}"),
+        What::Charge { amount, labels } => format!("charge {account} {amount} \"Visit\"{}", named(labels)),
+        What::Adjust { line, amount } => format!("adjust {line} {amount} \"mistake\""),
         What::Usage { id, revision, kind, time, start, attributes } => {
             let revision = if *revision > 0 { format!(" revision={revision}") } else { String::new() };
             let start = start.map_or(String::new(), |start| format!(" start=\"{}\"", show(start)));

@@ -4,6 +4,7 @@ use super::dice::Dice;
 use super::life::{self, Life};
 use super::orders::{self, Order};
 use super::usage::{self, Made};
+use super::wallet;
 use super::world::World;
 use farebox_oracle::calendar;
 use farebox_oracle::catalogue::{Catalogue, Plan};
@@ -22,6 +23,8 @@ pub struct Writer<'w> {
     /// Usage so far.
     said: Vec<Line>,
     pub life: Life,
+    /// Coupons so far.
+    pub coupons: u32,
     /// Moments at which there is a level already.
     levels: BTreeSet<Timestamp>,
 }
@@ -58,16 +61,22 @@ pub fn write(world: &World, dice: &mut Dice) -> Vec<Line> {
         orders: Vec::new(),
         ticking: 0,
         said: Vec::new(),
-        life: Life::default(),
+        life: Life { by_invoice: dice.once_in(3), ..Life::default() },
+        coupons: 0,
         levels: BTreeSet::new(),
     };
-    for (index, at) in times.into_iter().enumerate() {
+    for (index, at) in times.iter().copied().enumerate() {
         let account = dice.pick(&accounts).clone();
-        let line = loop {
+        let mut line = loop {
             if let Some(line) = writer.line(dice, index, at, &account, (first, last)) {
                 break line;
             }
         };
+        let about_line = matches!(line.what, What::CreditLine { .. } | What::Adjust { .. });
+        if about_line && times.get(index + 1) == Some(&at) {
+            // Which lines are there already is only known where nothing else happens in that moment.
+            line.what = What::TopUp { amount: "5.00".to_owned() };
+        }
         if matches!(line.what, What::Open { .. }) && !accounts.contains(&line.account) {
             accounts.push(line.account.clone());
         }
@@ -106,6 +115,7 @@ impl Writer<'_> {
                 let price = (*dice.pick(&["7.77", "0.05", "250.00", "0.0123456789", "1000", "0"])).to_owned();
                 What::Price { on, price, until: self.until(dice, at, last) }
             }
+            29..34 if self.life.by_invoice => return wallet::event(self, dice, at, account, (first, last)),
             29..34 => {
                 let decimals =
                     if dice.once_in(30) { "001".to_owned() } else { format!("{:02}", dice.below(100)) };
@@ -117,6 +127,7 @@ impl Writer<'_> {
             }
             38..46 if !self.said.is_empty() => return self.again(dice, at),
             48..53 => life::event(self, dice, account)?,
+            53..60 => return wallet::event(self, dice, at, account, (first, last)),
             46..48 if index > 3 => {
                 let payer = dice.once_in(2).then(|| "acme".to_owned());
                 let account = if dice.once_in(2) { account } else { "late" };
@@ -135,7 +146,7 @@ impl Writer<'_> {
         Some(line)
     }
 
-    fn until(&self, dice: &mut Dice, at: Timestamp, last: Timestamp) -> Option<Timestamp> {
+    pub fn until(&self, dice: &mut Dice, at: Timestamp, last: Timestamp) -> Option<Timestamp> {
         let after = at + SignedDuration::from_secs(1);
         match dice.below(20) {
             0..=9 if after < last => Some(dice.moment(&self.zone, after, last).max(after)),

@@ -9,7 +9,7 @@ use farebox_core::ledger::LedgerAccount;
 use farebox_core::money::{Amount, Exact};
 use farebox_oracle::account::{Charges, Figures, Key};
 use farebox_oracle::calendar::{self, Cycle};
-use farebox_oracle::history::{Line, Split};
+use farebox_oracle::history::{Line, Printed, Split};
 use farebox_oracle::number::{Number, whole, zero};
 use farebox_oracle::play::{Play, Reasons};
 use farebox_scenario::prepare;
@@ -113,6 +113,27 @@ fn charges(world: &World, account: &Account) -> Charges {
     all
 }
 
+/// The lines of all bills, by their ids.
+fn printed(run: &Run<'_>) -> BTreeMap<String, Printed> {
+    let bills = run.accounts().flat_map(|account| {
+        account.bills.values().flat_map(move |bill| bill.lines.iter().map(move |line| (account, bill, line)))
+    });
+    bills
+        .map(|(account, bill, line)| {
+            let printed = Printed {
+                id: line.id.clone(),
+                payer: account.head.id.clone(),
+                month: bill.period.start,
+                posted: line.posted,
+                plan: line.plan.clone(),
+                amount: amount(line.amount),
+                adjustable: !matches!(line.kind, LineKind::Rounding | LineKind::Adjustment),
+            };
+            (line.id.clone(), printed)
+        })
+        .collect()
+}
+
 /// Balance less debt after each moment at which it moved.
 type Statement = BTreeMap<Timestamp, Number>;
 
@@ -171,6 +192,7 @@ fn both(world: &World, lines: &[Line], tally: &mut Tally) -> Result<(), Wrong> {
     let engine = Instant::now();
     let zone = calendar::zone(world.zone).expect("a zone");
     let mut play = Play::new(&world.lists, zone);
+    play.printed = printed(&run);
     let answers: Vec<Result<(), Reasons>> = lines.iter().map(|line| play.line(line)).collect();
     play.advance(until);
     let oracle = Instant::now();
@@ -193,6 +215,20 @@ fn both(world: &World, lines: &[Line], tally: &mut Tally) -> Result<(), Wrong> {
         let kind = step.what.split_once("arrears ").map_or(step.what.as_str(), |_| "arrears");
         *tally.steps.entry(kind.to_owned()).or_default() += 1;
     }
+    for bill in play.accounts.values().flat_map(|account| account.money.bills.values()) {
+        let coupons = || bill.coupons.iter().map(|(_, part)| part);
+        let seen = [
+            ("bills", true),
+            ("bills paid by coupons", coupons().any(Number::is_positive)),
+            ("bills that gave coupons back", coupons().any(Number::is_negative)),
+            ("bills with credit notes", bill.credited.is_positive()),
+            ("bills written off", bill.written_off.is_positive()),
+            ("bills that took write-offs back", bill.written_off.is_negative()),
+        ];
+        for (what, _) in seen.into_iter().filter(|(_, there)| *there) {
+            *tally.steps.entry(what.to_owned()).or_default() += 1;
+        }
+    }
 
     let mut report = String::new();
     for (line, (ours, theirs)) in lines.iter().zip(said.iter().zip(&answers)) {
@@ -212,7 +248,7 @@ fn both(world: &World, lines: &[Line], tally: &mut Tally) -> Result<(), Wrong> {
             continue;
         };
         compare_charges(&mut report, name, charges(world, account), &other.charges);
-        compare_money(&mut report, account, other);
+        compare_money(&mut report, account, other, until);
         compare_life(&mut report, account, other);
         for one in &other.subscriptions {
             let there = account.subscriptions.get(&one.name).and_then(|one| one.end);
@@ -261,6 +297,9 @@ fn compare_charges(report: &mut String, account: &str, ours: Charges, theirs: &C
     }
 }
 
+/// Sum, total, paid, credited and written off of a bill, and what coupons paid.
+type Settled = ([Number; 5], Vec<(String, Number)>);
+
 /// What happened to an account and what it ordered: what the oracle knows of it, in its words.
 fn steps(account: &Account) -> Vec<(Timestamp, String, String)> {
     let mut all: Vec<(Timestamp, String, String)> = Vec::new();
@@ -289,21 +328,56 @@ fn compare_life(report: &mut String, ours: &Account, theirs: &farebox_oracle::ac
     }
 }
 
-fn compare_money(report: &mut String, ours: &Account, theirs: &farebox_oracle::account::Account) {
+fn compare_money(
+    report: &mut String,
+    ours: &Account,
+    theirs: &farebox_oracle::account::Account,
+    until: Timestamp,
+) {
     let name = &ours.head.id;
     let months: BTreeSet<Timestamp> = ours.bills.keys().chain(theirs.money.bills.keys()).copied().collect();
     for month in months {
-        let bill = ours.bills.get(&month);
-        let lines = bill.map(|bill| bill.lines.as_slice()).unwrap_or_default();
-        let lines = lines.iter().filter(|line| line.kind != LineKind::Rounding);
-        let sum: Number = lines.map(|line| amount(line.amount)).sum();
-        let engine = (sum, bill.map_or_else(zero, |bill| amount(bill.posted)));
-        let oracle = theirs.money.bills.get(&month).cloned().unwrap_or_else(|| (zero(), zero()));
+        let (bill, other) = (ours.bills.get(&month), theirs.money.bills.get(&month));
+        let engine = bill.map(|bill| {
+            let lines = bill.lines.iter().filter(|line| line.kind != LineKind::Rounding);
+            let sum: Number = lines.map(|line| amount(line.amount)).sum();
+            let credited: Number = bill.credits.iter().map(|note| amount(note.amount)).sum();
+            let coupons: Vec<(String, Number)> =
+                bill.coupons.iter().map(|(id, part)| (id.clone(), amount(*part))).collect();
+            ([sum, amount(bill.posted), amount(bill.paid), credited, amount(bill.written_off)], coupons)
+        });
+        let oracle = other.map(|bill| {
+            let all = [&bill.sum, &bill.total, &bill.paid, &bill.credited, &bill.written_off];
+            (all.map(Clone::clone), bill.coupons.clone())
+        });
         if engine != oracle {
-            let show =
-                |(sum, total): &(Number, Number)| format!("sum {} total {}", decimal(sum), decimal(total));
+            let show = |bill: &Option<Settled>| match bill {
+                None => "no bill".to_owned(),
+                Some(([sum, total, paid, credited, written_off], coupons)) => {
+                    let coupons = coupons.iter().map(|(id, part)| format!(" {id} {}", decimal(part)));
+                    format!(
+                        "sum {} total {} paid {} credited {} written off {} coupons{}",
+                        decimal(sum),
+                        decimal(total),
+                        decimal(paid),
+                        decimal(credited),
+                        decimal(written_off),
+                        coupons.collect::<String>()
+                    )
+                }
+            };
             let _ = writeln!(report, "{name} bill of the month from {month}");
             let _ = writeln!(report, "  engine {}\n  oracle {}", show(&engine), show(&oracle));
+        }
+    }
+    for (id, coupon) in &theirs.money.coupons {
+        let left = ours.wallet.coupon(id).map(|coupon| amount(coupon.left));
+        // What has ended is worth nothing.
+        let ended = ours.wallet.coupon(id).and_then(|coupon| coupon.until).is_some_and(|end| end <= until);
+        if !ended && left.as_ref() != Some(&coupon.left) {
+            let left = left.as_ref().map(decimal);
+            let _ = writeln!(report, "coupon {id} of {name}");
+            let _ = writeln!(report, "  engine {left:?}\n  oracle {}", decimal(&coupon.left));
         }
     }
     let engine = movements(statement(ours));
