@@ -397,10 +397,6 @@ fn renew(play: &mut Play<'_>, line: &Line, order: &str, months: i64) -> Result<(
     let (Some(first), Some(last)) = (one.terms.first(), one.terms.last()) else {
         return Err(vec!["no-term"]);
     };
-    // Its data are deleted: there is nothing left to renew (R-OCR-7).
-    if one.state == State::Released {
-        return Err(vec!["released"]);
-    }
     let list = version(play.lists, &one.catalogue, line.at);
     match &list.renewal_terms {
         Some(offered) if !offered.contains(&months) => return Err(vec!["renewal-term-not-offered"]),
