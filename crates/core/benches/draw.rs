@@ -1,4 +1,4 @@
-//! How fast usage draws from packages, of which an account has many.
+//! How fast usage draws from packages, of which an account has many, and sessions hold units of them.
 //!
 //! `cargo bench -p farebox-core --bench draw`. Figures are in docs/speed.md.
 
@@ -7,7 +7,7 @@ use farebox_core::account::Group;
 use farebox_core::calendar::{Cycle, Instant, Zone};
 use farebox_core::catalog::*;
 use farebox_core::engine::{
-    Action, Catalogues, Command, Duty, Fact, Late, Moment, decide, lanes, next_due, packages,
+    Action, Catalogues, Command, Duty, Fact, Late, Moment, decide, holds, lanes, next_due, packages,
 };
 use farebox_core::metering::{Change, Event, Metering};
 use farebox_core::money::{Currency, Exact};
@@ -266,5 +266,49 @@ fn ended(criterion: &mut Criterion) {
     bench.finish();
 }
 
-criterion_group!(benches, draw_down, ended);
+/// What a session asks for: so many calls.
+fn hold(id: String, units: i128, at: Instant) -> Action {
+    Action::Holds(holds::Action::Create {
+        id,
+        source: "s".to_owned(),
+        kind: "call".to_owned(),
+        attributes: BTreeMap::new(),
+        units: Exact::whole(units),
+        until: after(at, 3_600),
+    })
+}
+
+/// Whether a session may begin, while so many others run, in an account with so many packages and
+/// lines; and its end.
+fn sessions(criterion: &mut Criterion) {
+    let mut bench = criterion.benchmark_group("hold");
+    for (buckets, lines, open) in [(1, 1, 0), (1_000, 1, 0), (1_000, 1, 1_000), (1_000, 1_000, 1_000)] {
+        let mut world = World::new();
+        for line in 1..lines {
+            world.order(start(), "calls", &format!("line-{line}"));
+        }
+        world.packages(start(), buckets);
+        let at = after(start(), 60);
+        for session in 0..open {
+            world.act(at, hold(format!("open-{session}"), 1, at));
+        }
+        let of = format!("{buckets} buckets, {lines} lines, {open} sessions");
+        let mut decides = |what: &str, action: Action| {
+            let command = Command { account: ACCOUNT.to_owned(), effective_at: at, action };
+            let World { group, catalogues, metering, .. } = &world;
+            assert!(decide(group, catalogues, metering, &command, at).is_ok());
+            bench.bench_function(BenchmarkId::new(what, &of), |bench| {
+                bench.iter(|| black_box(decide(group, catalogues, metering, &command, at)));
+            });
+        };
+        decides("create", hold("new".to_owned(), 2, at));
+        if open > 0 {
+            let (id, used) = ("open-0".to_owned(), Exact::ONE);
+            decides("release", Action::Holds(holds::Action::Release { id, used }));
+        }
+    }
+    bench.finish();
+}
+
+criterion_group!(benches, draw_down, ended, sessions);
 criterion_main!(benches);

@@ -12,7 +12,7 @@ use crate::catalog::{Measure, Model, PastPackage, Settle};
 use crate::engine::{Desk, Refusal};
 use crate::metering::{DeckCount, WouldCount};
 use crate::money::Exact;
-use crate::package::{Bucket, Units as BucketUnits};
+use crate::package::Bucket;
 use crate::quantity::{Openings, Quantities, Takers, Takes, group_and_split};
 use crate::subscription::Subscription;
 use std::collections::BTreeMap;
@@ -66,9 +66,8 @@ impl<'a> Taking<'a> {
         self.stretch.catalogue.meters.get(meter).map_or("unit", |meter| meter.unit.as_str())
     }
 
-    /// The buckets that its usage may draw from at a moment, in the order of R-PKG-1, each with what
-    /// there is of it.
-    pub(crate) fn buckets(&self, at: Instant) -> Vec<(&'a Bucket, BucketUnits)> {
+    /// The buckets that its usage may draw from at a moment, in the order of R-PKG-1.
+    pub(crate) fn buckets(&self, at: Instant) -> Vec<&'a Bucket> {
         let context = context_at(self.desk, self.settles());
         let Some(meter) = draw::drawn_meter(&context, &self.stretch) else { return Vec::new() };
         let (view, payer) = (self.desk.view, &self.desk.payer.id);
@@ -86,7 +85,7 @@ impl<'a> Taking<'a> {
             })
             .collect();
         found.sort_by(|one, other| one.rank().cmp(&other.rank()));
-        found.into_iter().map(|bucket| (bucket, view.units(payer, &bucket.id))).collect()
+        found
     }
 
     fn value(&self, name: &str) -> Option<&str> {

@@ -268,7 +268,11 @@ fn cover(
         let mut units = Draws::new();
         let mut rest = need.units;
         let mut left = Exact::ZERO;
-        for (bucket, known) in need.taking.buckets(desk.at) {
+        for bucket in need.taking.buckets(desk.at) {
+            if rest <= Exact::ZERO {
+                break;
+            }
+            let known = desk.view.units(&desk.payer.id, &bucket.id);
             let besides = freed.units.get(&bucket.id).copied().unwrap_or_default();
             let used = taken.get(&bucket.id).copied().unwrap_or_default();
             let available = known.available.add(besides)?.sub(used)?.max(Exact::ZERO);
@@ -320,17 +324,19 @@ fn whole_minor(amount: Exact, currency: Currency) -> Result<Amount, OutOfRange> 
     Amount::quantise(amount.mul(factor)?.ceil().div(factor)?)
 }
 
-/// The most that can be granted of what is asked for, and what covers it.
-fn grant(desk: &Desk<'_>, hold: &Hold, freed: &Freed) -> Result<(Exact, Cover), engine::Refusal> {
-    let try_with = |units: Exact| -> Result<(Result<Cover, Refusal>, Exact), engine::Refusal> {
-        let needs = Needs::of(desk, hold, units, desk.at)?;
-        Ok((cover(desk, &needs, freed)?, needs.step))
-    };
-    let (all, step) = try_with(hold.asked)?;
-    let short = match all {
+/// The most that can be granted of what is asked for, and needs, and what covers it.
+fn grant(
+    desk: &Desk<'_>,
+    hold: &Hold,
+    needs: &Needs<'_>,
+    freed: &Freed,
+) -> Result<(Exact, Cover), engine::Refusal> {
+    let try_with = |units: Exact| cover(desk, &Needs::of(desk, hold, units, desk.at)?, freed);
+    let short = match cover(desk, needs, freed)? {
         Ok(cover) => return Ok((hold.asked, cover)),
         Err(short) => short,
     };
+    let step = needs.step;
     let steps = hold.asked.div(step)?.ceil().numerator();
     // The greatest number of whole steps that can be covered: more units never need less.
     let (mut low, mut high) = (0, steps - 1);
@@ -338,14 +344,14 @@ fn grant(desk: &Desk<'_>, hold: &Hold, freed: &Freed) -> Result<(Exact, Cover), 
     while low < high {
         let middle = (low + high + 1) / 2;
         let units = Exact::whole(middle).mul(step)?;
-        match try_with(units)?.0 {
+        match try_with(units)? {
             Ok(cover) => (low, best) = (middle, Some((units, cover))),
             Err(_) => high = middle - 1,
         }
     }
     match best {
         Some(granted) => Ok(granted),
-        None if steps > 1 => Err(try_with(step)?.0.err().unwrap_or(short).into()),
+        None if steps > 1 => Err(try_with(step)?.err().unwrap_or(short).into()),
         None => Err(short.into()),
     }
 }
@@ -359,7 +365,7 @@ fn create(desk: &Desk<'_>, mut hold: Hold, freed: &Freed) -> Result<engine::Fact
     for of in places {
         hold.places.insert(place(desk, &hold, of, freed)?);
     }
-    let (granted, cover) = grant(desk, &hold, freed)?;
+    let (granted, cover) = grant(desk, &hold, &needs, freed)?;
     hold.valid_until = hold.until.min(cover.until);
     (hold.granted, hold.parts) = (granted, cover.parts);
     let postings = held(desk, None, &hold)?;
@@ -406,7 +412,8 @@ fn update(
     }
     let used = used.max(hold.used);
     let mut now = Hold { asked: units.max(used), used, until, ..hold.clone() };
-    let (granted, cover) = grant(desk, &now, &freed.with(hold)?)?;
+    let needs = Needs::of(desk, &now, now.asked, desk.at)?;
+    let (granted, cover) = grant(desk, &now, &needs, &freed.with(hold)?)?;
     now.valid_until = now.until.min(cover.until);
     (now.granted, now.parts) = (granted, cover.parts);
     if now == *hold {
@@ -471,7 +478,11 @@ fn end(desk: &Desk<'_>, hold: &Hold, used: Exact, expired: bool, freed: &Freed) 
     for need in needs {
         let mut rest = need.units;
         let mut units = Draws::new();
-        for (bucket, known) in need.taking.buckets(desk.at) {
+        for bucket in need.taking.buckets(desk.at) {
+            if rest <= Exact::ZERO {
+                break;
+            }
+            let known = desk.view.units(&desk.payer.id, &bucket.id);
             let besides = own.get(&bucket.id).copied().unwrap_or_default();
             let used = drawn.get(&bucket.id).copied().unwrap_or_default();
             let gone = desk.view.is_expired(&desk.payer.id, bucket);
