@@ -151,8 +151,7 @@ fn plan_of<'c>(
 ) -> Option<(&'c Catalogue, &'c Plan)> {
     let paid = subscription.term.as_ref().and_then(|term| {
         // After its end, in grace, the last one.
-        let holds = term.periods.iter().find(|period| period.span.contains(at));
-        holds.or(term.periods.last()).map(|period| period.ordered)
+        term.paid_at(at).or(term.periods.last()).map(|period| period.ordered)
     });
     let catalogue = catalogues.in_force(&subscription.catalogue, paid.unwrap_or(at))?;
     catalogue.plan(&subscription.plan).map(|(_, plan)| (catalogue, plan))

@@ -331,9 +331,8 @@ pub fn quota_period(
     if !runs.contains(at) {
         return None;
     }
-    let periods = subscription.term.as_ref().map(|term| term.periods.as_slice()).unwrap_or_default();
     // A prepaid term that was given up goes no further than its end.
-    let paid = periods.iter().find(|period| period.span.contains(at));
+    let paid = subscription.term.as_ref().and_then(|term| term.paid_at(at));
     let (term, ordered) = match (paid, &subscription.term) {
         (Some(period), _) => (period.span.intersect(runs)?, period.ordered),
         (None, _) => (runs, subscription.start),

@@ -7,7 +7,7 @@
 
 use crate::account::{AccountHead, AgreedPrice, View};
 use crate::bill::{ChargeKey, Charged, Line, PriceBasis, Split};
-use crate::calendar::{Cycle, Instant, Span, Zone};
+use crate::calendar::{Instant, Span};
 use crate::catalog::{Aggregate, Catalogue, Charge, Measure, Model, Plan, Pricing, Settle};
 use crate::engine::{Catalogues, Refusal};
 use crate::explain::{self, Wording};
@@ -16,18 +16,20 @@ use crate::money::{Amount, Currency, Exact, OutOfRange};
 use crate::package::Draws;
 use crate::quantity::{self, Quantities};
 use crate::rating::{self, Increment, Step};
-use crate::roster::Rhythm;
 use crate::subscription::{Levels, Progress, Subscription};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 mod between;
+mod cycles;
 mod draw;
 mod line;
 mod price;
 mod session;
 
 pub(crate) use between::between;
+pub(crate) use cycles::next_due;
+use cycles::{Rhythms, charges_of};
 pub(crate) use draw::{Allotted, alerts};
 use line::{difference, reversal};
 pub(crate) use price::{best_net, best_percent};
@@ -294,55 +296,6 @@ impl Work {
 
     fn nothing_until(&self, at: Instant, subscription: &Subscription) -> bool {
         self.recheck.is_none() && (self.settled >= at || self.settled >= subscription.charged_span().end)
-    }
-}
-
-/// The moment at which something of the account settles next, after `now`.
-pub(crate) fn next_due(
-    view: &dyn View,
-    catalogues: &Catalogues,
-    account: &AccountHead,
-    now: Instant,
-    late_from: Option<Instant>,
-) -> Option<Instant> {
-    // Late usage of what is settled to its end is settled at the next boundary too.
-    let late = late_from.map(|late| view.settled_since(&account.id, late)).unwrap_or_default();
-    let late: BTreeSet<Rhythm> = late.into_iter().map(Rhythm::of).collect();
-    let rhythms = view.rhythms(&account.id).into_iter().chain(&late);
-    // What starts on a boundary, or is settled there, is due at the one after.
-    let boundaries = rhythms.flat_map(|rhythm| charges_of(catalogues, rhythm));
-    boundaries.map(|(_, zone, cycle)| zone.cycle(cycle, now).end).min()
-}
-
-/// The charges that subscriptions of a rhythm ever have, with the zone and the cycle in which they
-/// settle.
-fn charges_of(catalogues: &Catalogues, rhythm: &Rhythm) -> ChargedCycles {
-    let mut found = Vec::new();
-    for catalogue in catalogues.versions(&rhythm.catalogue) {
-        let plans = rhythm.plans.iter().filter_map(|plan| catalogue.plan(plan));
-        for charge in plans.flat_map(|(_, plan)| &plan.charges) {
-            let Settle::Each(cycle) = charge.settle else { continue };
-            let known = found.iter().any(|(id, ..): &(String, Zone, Cycle)| *id == charge.id);
-            if charge.modes.contains(&rhythm.mode) && !known {
-                found.push((charge.id.clone(), catalogue.zone.clone(), cycle));
-            }
-        }
-    }
-    found
-}
-
-/// Charges with the zone and the cycle in which they settle.
-type ChargedCycles = Vec<(String, Zone, Cycle)>;
-
-/// The charges of each rhythm, found once for a settlement.
-#[derive(Default)]
-struct Rhythms(BTreeMap<Rhythm, Rc<ChargedCycles>>);
-
-impl Rhythms {
-    fn charges_of(&mut self, catalogues: &Catalogues, subscription: &Subscription) -> Rc<ChargedCycles> {
-        let rhythm = Rhythm::of(subscription);
-        let find = || Rc::new(charges_of(catalogues, &rhythm));
-        self.0.entry(rhythm.clone()).or_insert_with(find).clone()
     }
 }
 

@@ -74,6 +74,13 @@ pub struct NextPlan {
 }
 
 impl Term {
+    /// The period around a moment. They follow one another, so that finding one takes as long after
+    /// many renewals.
+    pub fn paid_at(&self, at: Instant) -> Option<&PaidPeriod> {
+        let begun = self.periods.partition_point(|period| period.span.start <= at);
+        self.periods.get(begun.checked_sub(1)?).filter(|period| period.span.contains(at))
+    }
+
     /// The next moment at which time does something about it.
     pub fn due(&self) -> Option<Instant> {
         let change = self.next_plan.as_ref().map(|next| next.from);
