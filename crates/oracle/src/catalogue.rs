@@ -25,6 +25,9 @@ pub struct Catalogue {
     pub renewal_by_midnight: bool,
     /// Months that a renewal may have (R-YKF-10); `None`: those of the plan.
     pub renewal_terms: Option<Vec<i64>>,
+    /// When terms that renew themselves are tried: at a second of the day, from so many days before the
+    /// last one served.
+    pub auto_renewal: (i64, i64),
     /// What comes back of a term given up; `None`: it cannot be.
     pub refund: Option<Refund>,
     /// What happens to who owes; `None`: nothing.
@@ -343,6 +346,7 @@ pub fn read(file: &str) -> Catalogue {
         effective,
         zone,
         currency: text_of(head, "currency").expect("currency"),
+        auto_renewal: auto_renewal(policy.and_then(|policy| get(policy, "auto-renewal")).map(table)),
         refund,
         arrears,
         renewal_by_midnight: renewal.as_deref() == Some("next-midnight"),
@@ -354,6 +358,16 @@ pub fn read(file: &str) -> Catalogue {
         decks: tables(root, "decks").into_iter().map(|(name, fields)| (name, deck(fields))).collect(),
         plans,
     }
+}
+
+fn auto_renewal(fields: Option<&Table<'_>>) -> (i64, i64) {
+    let text = |name: &str| fields.and_then(|fields| text_of(fields, name));
+    let at = text("at").unwrap_or_else(|| "03:00".to_owned());
+    let mut seconds = 0;
+    for (part, worth) in at.split(':').zip([3600, 60, 1]) {
+        seconds += part.parse::<i64>().expect("a time of day") * worth;
+    }
+    (seconds, text("days-before").map_or(7, |days| days.parse().expect("days")))
 }
 
 fn refund(fields: &Table<'_>) -> Refund {

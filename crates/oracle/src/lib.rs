@@ -17,6 +17,7 @@ mod orders;
 pub mod play;
 mod price;
 mod settle;
+mod terms;
 mod units;
 mod usage;
 mod wallet;

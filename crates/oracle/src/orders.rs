@@ -11,6 +11,7 @@ use crate::number::{Number, decimal, round, whole, zero};
 use crate::play::{Play, Reasons};
 use crate::price;
 use crate::settle::{agreed, best, version};
+use crate::terms::{self, Auto};
 use crate::wallet;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -25,10 +26,12 @@ pub(crate) fn decide(play: &mut Play<'_>, line: &Line) -> Result<(), Reasons> {
         return Err(vec!["unknown-account"]);
     }
     match &line.what {
-        What::Subscribe { plan, units, name: order, payment, attributes } => {
+        What::Subscribe { plan, units, name: order, payment, auto, attributes } => {
             let attributes: BTreeMap<String, String> = attributes.iter().cloned().collect();
-            subscribe(play, line, plan, *units, order, *payment, attributes)
+            subscribe(play, line, plan, *units, order, (*payment, *auto), attributes)
         }
+        What::AutoRenew { name: order, limit } => terms::auto_renew(play, line, order, *limit),
+        What::Migrate { .. } => terms::migrate(play, line),
         What::Change { name: order, units, effective } => {
             let from = effective.unwrap_or(at);
             let known = play.accounts[name].subscriptions.iter().find(|one| one.name == *order);
@@ -120,7 +123,7 @@ pub(crate) fn decide(play: &mut Play<'_>, line: &Line) -> Result<(), Reasons> {
             play.touch(name, at);
             Ok(())
         }
-        What::TopUp { amount } => {
+        What::TopUp { amount } | What::MigrateBalance { amount } => {
             let amount = decimal(amount).expect("a decimal");
             if !amount.is_positive() || round(&amount, 2) != amount {
                 return Err(vec!["bad-amount"]);
@@ -154,7 +157,7 @@ pub(crate) fn decide(play: &mut Play<'_>, line: &Line) -> Result<(), Reasons> {
     }
 }
 
-fn refuse(reasons: Reasons) -> Result<(), Reasons> {
+pub(crate) fn refuse(reasons: Reasons) -> Result<(), Reasons> {
     if reasons.is_empty() { Ok(()) } else { Err(reasons) }
 }
 
@@ -208,7 +211,7 @@ fn open(
 }
 
 /// The place of a subscription that runs at a moment.
-fn running(play: &Play<'_>, account: &str, name: &str, at: Timestamp) -> Result<usize, Reasons> {
+pub(crate) fn running(play: &Play<'_>, account: &str, name: &str, at: Timestamp) -> Result<usize, Reasons> {
     let account = &play.accounts[account];
     let mut reasons = Vec::new();
     if at < account.opened {
@@ -242,13 +245,31 @@ pub(crate) fn list_of<'c>(lists: &'c [Catalogue], plan: &str, at: Timestamp) -> 
     version(lists, &any.id, at)
 }
 
+/// What is wrong about the attributes of an order.
+pub(crate) fn wrong_attributes(plan: &Plan, attributes: &BTreeMap<String, String>) -> Reasons {
+    let mut reasons = Vec::new();
+    let needed: Vec<&String> = plan.binds.iter().chain(&plan.options).collect();
+    if needed.iter().any(|name| !attributes.contains_key(*name)) {
+        reasons.push("missing-attribute");
+    }
+    let known = |name: &String| {
+        needed.contains(&name)
+            || name.starts_with("tag:")
+            || ["application", "project"].contains(&name.as_str())
+    };
+    if attributes.keys().any(|name| !known(name)) {
+        reasons.push("unknown-attribute");
+    }
+    reasons
+}
+
 fn subscribe(
     play: &mut Play<'_>,
     line: &Line,
     plan_name: &str,
     units: u32,
     name: &str,
-    payment: Payment,
+    (payment, auto): (Payment, Option<i64>),
     attributes: BTreeMap<String, String>,
 ) -> Result<(), Reasons> {
     let list = list_of(play.lists, plan_name, line.at);
@@ -274,18 +295,10 @@ fn subscribe(
         None if !offers("pay-per-use") => reasons.push("mode-not-offered"),
         _ => {}
     }
-    let needed: Vec<&String> = plan.binds.iter().chain(&plan.options).collect();
-    if needed.iter().any(|name| !attributes.contains_key(*name)) {
-        reasons.push("missing-attribute");
+    if months.is_none() && auto.is_some() {
+        reasons.push("no-term");
     }
-    let known = |name: &String| {
-        needed.contains(&name)
-            || name.starts_with("tag:")
-            || ["application", "project"].contains(&name.as_str())
-    };
-    if attributes.keys().any(|name| !known(name)) {
-        reasons.push("unknown-attribute");
-    }
+    reasons.extend(wrong_attributes(plan, &attributes));
     reasons.extend(lifecycle::no_order(play, &line.account, list));
     refuse(reasons)?;
     let account = play.accounts.get_mut(&line.account).expect("open");
@@ -301,6 +314,8 @@ fn subscribe(
         start: line.at,
         end: terms.as_ref().map(|term| term.until),
         terms: terms.into_iter().collect(),
+        migrated: None,
+        auto: None,
         quantity: units,
         changes: Vec::new(),
         stops: Vec::new(),
@@ -313,6 +328,11 @@ fn subscribe(
     let one = &mut play.accounts.get_mut(&line.account).expect("open").subscriptions[index];
     if let Some(term) = one.terms.first_mut() {
         term.paid = paid;
+        if let Some(limit) = auto {
+            let mut auto = Auto { limit, renewals: 0, next: None };
+            auto.plan(list, term.until, line.at);
+            terms::set(play, &line.account, index, Some(auto));
+        }
     }
     play.touch(&line.account, line.at);
     Ok(())
@@ -328,6 +348,20 @@ fn purchase(
     begins: Timestamp,
     at: Timestamp,
 ) -> Number {
+    let (paid, bought) = cost(play, name, index, months, begins, at);
+    post(play, name, index, bought, at);
+    paid
+}
+
+/// What is paid when something is ordered: for the term, and line by line.
+pub(crate) fn cost(
+    play: &Play<'_>,
+    name: &str,
+    index: usize,
+    months: Option<i64>,
+    begins: Timestamp,
+    at: Timestamp,
+) -> (Number, Vec<(Key, Figures)>) {
     let account = &play.accounts[name];
     let master = account.payer.as_ref().map(|payer| &play.accounts[payer]);
     let one = &account.subscriptions[index];
@@ -354,6 +388,7 @@ fn purchase(
             subscription: one.name.clone(),
             charge: charge.id.clone(),
             cycle: begins,
+            from: begins,
             group: BTreeMap::new(),
             split: Split::of(&one.attributes),
         };
@@ -362,8 +397,7 @@ fn purchase(
         }
         bought.push((key, Figures { list: round(&by_list, 8), amount, quantity, free: zero() }));
     }
-    post(play, name, index, bought, at);
-    paid
+    (paid, bought)
 }
 
 /// Posts what is charged by a line of the book, on the bill of its month.
@@ -394,15 +428,22 @@ fn renew(play: &mut Play<'_>, line: &Line, order: &str, months: i64) -> Result<(
         None => running(play, &line.account, order, line.at)?,
     };
     let one = &play.accounts[&line.account].subscriptions[index];
-    let (Some(first), Some(last)) = (one.terms.first(), one.terms.last()) else {
+    if one.terms.is_empty() {
         return Err(vec!["no-term"]);
-    };
-    let list = version(play.lists, &one.catalogue, line.at);
-    match &list.renewal_terms {
-        Some(offered) if !offered.contains(&months) => return Err(vec!["renewal-term-not-offered"]),
-        None if !plan_of(list, one).terms.contains(&months) => return Err(vec!["renewal-term-not-offered"]),
-        _ => {}
     }
+    let list = version(play.lists, &one.catalogue, line.at);
+    if !terms::renewal_months(list, plan_of(list, one)).contains(&months) {
+        return Err(vec!["renewal-term-not-offered"]);
+    }
+    prolong(play, &line.account, index, months, line.at);
+    Ok(())
+}
+
+/// One more term, from the end of the last one.
+pub(crate) fn prolong(play: &mut Play<'_>, account: &str, index: usize, months: i64, at: Timestamp) {
+    let one = &play.accounts[account].subscriptions[index];
+    let list = version(play.lists, &one.catalogue, at);
+    let (first, last) = (&one.terms[0], one.terms.last().expect("a term"));
     let from = last.until;
     let until = if list.renewal_by_midnight {
         // The strictly next midnight again: one free day (R-YKF-10).
@@ -412,12 +453,15 @@ fn renew(play: &mut Play<'_>, line: &Line, order: &str, months: i64) -> Result<(
         let bought: i64 = one.terms.iter().map(|term| term.months).sum();
         calendar::term_end(&list.zone, first.from, bought + months)
     };
-    let paid = purchase(play, &line.account, index, Some(months), from, line.at);
-    let one = &mut play.accounts.get_mut(&line.account).expect("open").subscriptions[index];
+    let paid = purchase(play, account, index, Some(months), from, at);
+    let one = &mut play.accounts.get_mut(account).expect("open").subscriptions[index];
     one.terms.push(Term { from, until, months, paid });
     one.end = Some(until);
-    play.touch(&line.account, line.at);
-    Ok(())
+    if let Some(mut auto) = one.auto.clone() {
+        auto.plan(list, until, at);
+        terms::set(play, account, index, Some(auto));
+    }
+    play.touch(account, at);
 }
 
 /// Refund = paid − consumed − fee, never below zero (R-UNS-1); an order not yet in effect comes back in
@@ -443,6 +487,7 @@ fn unsubscribe(play: &mut Play<'_>, line: &Line, order: &str) -> Result<(), Reas
             subscription: order.to_owned(),
             charge: charge.clone(),
             cycle: term.from,
+            from: term.from,
             group: BTreeMap::new(),
             split: Split::of(&one.attributes),
         };
@@ -454,6 +499,7 @@ fn unsubscribe(play: &mut Play<'_>, line: &Line, order: &str) -> Result<(), Reas
     let account = play.accounts.get_mut(&line.account).expect("open");
     account.full_refunds += i64::from(in_full);
     account.subscriptions[index].end = Some(at);
+    account.subscriptions[index].auto = None;
     post(play, &line.account, index, given, at);
     play.touch(&line.account, at);
     Ok(())
