@@ -76,6 +76,10 @@ pub struct Subscription {
     pub end: Option<Timestamp>,
     /// The terms paid for; none: pay-per-use.
     pub terms: Vec<Term>,
+    /// The subscription that it ends with.
+    pub follows: Option<String>,
+    /// Whether it is a trial, which has an end and no term.
+    pub trial: bool,
     /// Whether it renews itself.
     pub auto: Option<Auto>,
     /// Units at the start.
@@ -141,7 +145,7 @@ impl Subscription {
 
     /// How it is paid.
     pub fn mode(&self) -> &'static str {
-        if self.terms.is_empty() { "pay-per-use" } else { "prepaid" }
+        if self.terms.is_empty() && !self.trial { "pay-per-use" } else { "prepaid" }
     }
 }
 

@@ -25,6 +25,8 @@ pub struct Catalogue {
     pub renewal_by_midnight: bool,
     /// Months that a renewal may have (R-YKF-10); `None`: those of the plan.
     pub renewal_terms: Option<Vec<i64>>,
+    /// Whether an add-on that ends with another plan costs its days, and not months begun.
+    pub add_ons_by_days: bool,
     /// When terms that renew themselves are tried: at a second of the day, from so many days before the
     /// last one served.
     pub auto_renewal: (i64, i64),
@@ -81,8 +83,12 @@ pub struct Plan {
     pub charges: Vec<Charge>,
     /// Whether it brings packages, of which the oracle knows nothing yet.
     pub grants: bool,
-    /// Whether it needs another plan, or is a trial: of these it knows nothing yet either.
-    pub depends: bool,
+    /// One of these plans must be there for it.
+    pub requires: Vec<String>,
+    /// Whether it ends with that plan.
+    pub ends_with: bool,
+    /// The days of a trial.
+    pub trial: Option<i64>,
 }
 
 /// One priced part of a plan.
@@ -346,6 +352,8 @@ pub fn read(file: &str) -> Catalogue {
         effective,
         zone,
         currency: text_of(head, "currency").expect("currency"),
+        add_ons_by_days: policy.and_then(|policy| text_of(policy, "add-on-proration")).as_deref()
+            == Some("days"),
         auto_renewal: auto_renewal(policy.and_then(|policy| get(policy, "auto-renewal")).map(table)),
         refund,
         arrears,
@@ -414,7 +422,11 @@ fn plan(product: &str, fields: &Table<'_>) -> Plan {
         terms,
         charges,
         grants: get(fields, "grants").is_some(),
-        depends: get(fields, "requires").is_some() || get(fields, "trial").is_some(),
+        requires: texts_of(fields, "requires"),
+        ends_with: is(fields, "ends-with", false),
+        trial: get(fields, "trial")
+            .map(|trial| number_of(table(trial), "days").expect("days"))
+            .map(|days| i64::try_from(days.to_whole().expect("whole days")).expect("a few")),
     }
 }
 

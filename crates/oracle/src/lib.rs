@@ -6,6 +6,7 @@
 //! them has misread the rules.
 
 pub mod account;
+mod add_ons;
 pub mod calendar;
 pub mod catalogue;
 pub mod history;

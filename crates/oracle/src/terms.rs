@@ -1,6 +1,7 @@
 //! Terms that renew themselves, and terms that another system sold.
 
 use crate::account::{State, Subscription, Term};
+use crate::add_ons;
 use crate::calendar;
 use crate::catalogue::{Catalogue, Plan};
 use crate::history::{Line, What};
@@ -55,6 +56,7 @@ pub(crate) fn auto_renew(
 ) -> Result<(), Reasons> {
     let index = orders::running(play, &line.account, order, line.at)?;
     let one = &play.accounts[&line.account].subscriptions[index];
+    add_ons::not_by_itself(one)?;
     let Some(last) = one.terms.last() else { return Err(vec!["no-term"]) };
     let auto = limit.map(|limit| {
         let list = version(play.lists, &one.catalogue, line.at);
@@ -97,11 +99,12 @@ pub(crate) fn on_time(play: &mut Play<'_>, payer: &str, at: Timestamp) {
         let months = months.into_iter().filter(|months| *months <= first.months).max();
         let mut auto = one.auto.clone().expect("it renews itself");
         let cost = months.map(|months| {
-            let (_, bought) = orders::cost(play, &account, index, Some(months), last.until, at);
+            let bought = orders::cost_of_renewal(play, &account, index, months, at);
+            let lines = bought.iter().flat_map(|(_, _, lines)| lines);
             let money = &play.accounts[payer].money;
             let bill = money.bills.get(&play.bill_month(payer, at));
             let (sum, total) = bill.map_or((zero(), zero()), |bill| (bill.sum.clone(), bill.total.clone()));
-            let sum = bought.iter().fold(sum, |sum, (_, figures)| sum + &figures.amount);
+            let sum = lines.fold(sum, |sum, (_, figures)| sum + &figures.amount);
             round(&sum, 2) - total
         });
         match (months, cost) {
@@ -138,11 +141,13 @@ pub(crate) fn migrate(play: &mut Play<'_>, line: &Line) -> Result<(), Reasons> {
     if *from > line.at || *until <= line.at {
         reasons.push("term-not-running");
     }
+    let package = add_ons::required(account, list, plan, true, &attributes, line.at);
+    reasons.extend(package.as_ref().err());
+    let follows = package.ok().flatten().filter(|_| plan.ends_with).map(|one| one.name.clone());
     orders::refuse(reasons)?;
     // Months that have begun by its end.
-    let months = (1..).find(|months| calendar::term_end(&list.zone, *from, *months) >= *until);
+    let months = calendar::months_begun(&list.zone, *from, *until);
     let paid = round(&decimal(paid).expect("a decimal"), 8);
-    let months = months.expect("some number of months");
     account.subscriptions.push(Subscription {
         name: name.clone(),
         catalogue: list.id.clone(),
@@ -151,6 +156,8 @@ pub(crate) fn migrate(play: &mut Play<'_>, line: &Line) -> Result<(), Reasons> {
         migrated: Some(line.at),
         end: Some(*until),
         terms: vec![Term { from: *from, until: *until, months, paid }],
+        follows,
+        trial: false,
         auto: None,
         quantity: *units,
         changes: Vec::new(),

@@ -35,6 +35,8 @@ pub fn order(writer: &mut Writer<'_>, dice: &mut Dice, at: Timestamp, account: &
     let payment = match dice.below(30) {
         0 => Payment::Prepaid(7),
         1 => *dice.pick(&[Payment::PayPerUse, Payment::Prepaid(1)]),
+        // Trials, and what ends with another plan.
+        _ if plan.terms.is_empty() && !sold("pay-per-use") => Payment::Unsaid,
         _ if sold("prepaid") && (!sold("pay-per-use") || dice.once_in(3)) => {
             let short: Vec<i64> = plan.terms.iter().copied().filter(|months| *months <= 3).collect();
             let terms = if short.is_empty() || dice.once_in(3) { &plan.terms } else { &short };
@@ -63,12 +65,14 @@ pub fn order(writer: &mut Writer<'_>, dice: &mut Dice, at: Timestamp, account: &
         Some(name) if dice.once_in(30) => name,
         _ => format!("s{}", writer.orders.len()),
     };
-    let units = u32::try_from(1 + dice.below(12)).unwrap();
-    if sold("prepaid") != dice.once_in(40) && dice.once_in(8) {
+    let single = plan.trial.is_some() && !dice.once_in(8);
+    let units = if single { 1 } else { u32::try_from(1 + dice.below(12)).unwrap() };
+    if plan.trial.is_none() && sold("prepaid") != dice.once_in(40) && dice.once_in(8) {
         return Some(migrated(writer, dice, at, (account, name, plan_name), units, attributes));
     }
-    let prepaid = matches!(payment, Payment::Prepaid(_));
-    let auto = (prepaid && dice.once_in(2) || dice.once_in(60)).then(|| *dice.pick(&[0, 0, 1, 2]));
+    let prepaid = matches!(payment, Payment::Prepaid(_)) || !sold("pay-per-use");
+    let auto = (matches!(payment, Payment::Prepaid(_)) && dice.once_in(2) || dice.once_in(60))
+        .then(|| *dice.pick(&[0, 0, 1, 2]));
     writer.orders.push(Order {
         account: account.to_owned(),
         name: name.clone(),

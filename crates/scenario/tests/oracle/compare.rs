@@ -217,6 +217,15 @@ fn both(world: &World, lines: &[Line], tally: &mut Tally) -> Result<(), Wrong> {
         *tally.steps.entry(kind.to_owned()).or_default() += 1;
     }
     for one in play.accounts.values().flat_map(|account| &account.subscriptions) {
+        let seen = [
+            ("trials", one.trial),
+            ("add-ons", one.follows.is_some()),
+            ("add-ons renewed", one.follows.is_some() && one.terms.len() > 1),
+            ("migrated terms", one.migrated.is_some()),
+        ];
+        for (what, _) in seen.into_iter().filter(|(_, there)| *there) {
+            *tally.steps.entry(what.to_owned()).or_default() += 1;
+        }
         if let Some(auto) = &one.auto {
             *tally.steps.entry("renewed by itself".to_owned()).or_default() +=
                 u64::try_from(auto.renewals).unwrap_or_default();
