@@ -3,6 +3,7 @@
 use crate::history::Split;
 use crate::money::{Item, Money};
 use crate::number::{Number, whole, zero};
+use crate::terms::Auto;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use std::collections::BTreeMap;
@@ -69,10 +70,18 @@ pub struct Subscription {
     pub plan: String,
     /// When.
     pub start: Timestamp,
+    /// When it came from another system, which charged what was before.
+    pub migrated: Option<Timestamp>,
     /// When it ended or will end, by what is known.
     pub end: Option<Timestamp>,
     /// The terms paid for; none: pay-per-use.
     pub terms: Vec<Term>,
+    /// The subscription that it ends with.
+    pub follows: Option<String>,
+    /// Whether it is a trial, which has an end and no term.
+    pub trial: bool,
+    /// Whether it renews itself.
+    pub auto: Option<Auto>,
     /// Units at the start.
     pub quantity: u32,
     /// Later changes of the units, from when they hold.
@@ -124,6 +133,11 @@ impl State {
 }
 
 impl Subscription {
+    /// From when on it is charged here.
+    pub fn begins(&self) -> Timestamp {
+        self.migrated.map_or(self.start, |migrated| migrated.max(self.start))
+    }
+
     /// Whether it is frozen at a moment, and costs nothing then.
     pub fn is_frozen(&self, at: Timestamp) -> bool {
         self.frozen.iter().any(|(from, until)| *from <= at && until.is_none_or(|until| at < until))
@@ -131,7 +145,7 @@ impl Subscription {
 
     /// How it is paid.
     pub fn mode(&self) -> &'static str {
-        if self.terms.is_empty() { "pay-per-use" } else { "prepaid" }
+        if self.terms.is_empty() && !self.trial { "pay-per-use" } else { "prepaid" }
     }
 }
 
@@ -188,6 +202,8 @@ pub struct Key {
     pub charge: String,
     /// The start of the settlement cycle, or of the term bought.
     pub cycle: Timestamp,
+    /// The start of the stretch of the cycle in which one price holds: lines are told apart by it.
+    pub from: Timestamp,
     /// Values of what it accumulates per, and the prefix of calls.
     pub group: BTreeMap<String, String>,
     /// The share.

@@ -81,3 +81,15 @@ pub fn term_end(zone: &TimeZone, start: Timestamp, months: i64) -> Timestamp {
     let then = local(zone, start).checked_add(Span::new().months(months)).expect("in range");
     midnight(zone, then.date().tomorrow().expect("in range"))
 }
+
+/// Months that have begun by the end of a stretch of time, as terms are counted.
+pub fn months_begun(zone: &TimeZone, from: Timestamp, until: Timestamp) -> i64 {
+    (1..).find(|months| term_end(zone, from, *months) >= until).expect("some number of months")
+}
+
+/// The days of a stretch of time: the first one and the last one count.
+pub fn days(zone: &TimeZone, from: Timestamp, until: Timestamp) -> i64 {
+    let last = local(zone, until).date();
+    let begun = i64::from(midnight(zone, last) < until);
+    i64::from((last - local(zone, from).date()).get_days()) + begun
+}

@@ -25,6 +25,11 @@ pub struct Catalogue {
     pub renewal_by_midnight: bool,
     /// Months that a renewal may have (R-YKF-10); `None`: those of the plan.
     pub renewal_terms: Option<Vec<i64>>,
+    /// Whether an add-on that ends with another plan costs its days, and not months begun.
+    pub add_ons_by_days: bool,
+    /// When terms that renew themselves are tried: at a second of the day, from so many days before the
+    /// last one served.
+    pub auto_renewal: (i64, i64),
     /// What comes back of a term given up; `None`: it cannot be.
     pub refund: Option<Refund>,
     /// What happens to who owes; `None`: nothing.
@@ -78,8 +83,12 @@ pub struct Plan {
     pub charges: Vec<Charge>,
     /// Whether it brings packages, of which the oracle knows nothing yet.
     pub grants: bool,
-    /// Whether it needs another plan, or is a trial: of these it knows nothing yet either.
-    pub depends: bool,
+    /// One of these plans must be there for it.
+    pub requires: Vec<String>,
+    /// Whether it ends with that plan.
+    pub ends_with: bool,
+    /// The days of a trial.
+    pub trial: Option<i64>,
 }
 
 /// One priced part of a plan.
@@ -343,6 +352,9 @@ pub fn read(file: &str) -> Catalogue {
         effective,
         zone,
         currency: text_of(head, "currency").expect("currency"),
+        add_ons_by_days: policy.and_then(|policy| text_of(policy, "add-on-proration")).as_deref()
+            == Some("days"),
+        auto_renewal: auto_renewal(policy.and_then(|policy| get(policy, "auto-renewal")).map(table)),
         refund,
         arrears,
         renewal_by_midnight: renewal.as_deref() == Some("next-midnight"),
@@ -354,6 +366,16 @@ pub fn read(file: &str) -> Catalogue {
         decks: tables(root, "decks").into_iter().map(|(name, fields)| (name, deck(fields))).collect(),
         plans,
     }
+}
+
+fn auto_renewal(fields: Option<&Table<'_>>) -> (i64, i64) {
+    let text = |name: &str| fields.and_then(|fields| text_of(fields, name));
+    let at = text("at").unwrap_or_else(|| "03:00".to_owned());
+    let mut seconds = 0;
+    for (part, worth) in at.split(':').zip([3600, 60, 1]) {
+        seconds += part.parse::<i64>().expect("a time of day") * worth;
+    }
+    (seconds, text("days-before").map_or(7, |days| days.parse().expect("days")))
 }
 
 fn refund(fields: &Table<'_>) -> Refund {
@@ -400,7 +422,11 @@ fn plan(product: &str, fields: &Table<'_>) -> Plan {
         terms,
         charges,
         grants: get(fields, "grants").is_some(),
-        depends: get(fields, "requires").is_some() || get(fields, "trial").is_some(),
+        requires: texts_of(fields, "requires"),
+        ends_with: is(fields, "ends-with", false),
+        trial: get(fields, "trial")
+            .map(|trial| number_of(table(trial), "days").expect("days"))
+            .map(|days| i64::try_from(days.to_whole().expect("whole days")).expect("a few")),
     }
 }
 

@@ -59,6 +59,8 @@ pub enum What {
         name: String,
         /// How it is paid.
         payment: Payment,
+        /// Renewed by itself, at most so often; 0: any number.
+        auto: Option<i64>,
         /// Bindings, options, project, tags.
         attributes: Vec<(String, String)>,
     },
@@ -94,6 +96,35 @@ pub enum What {
         name: String,
         /// Its months.
         months: i64,
+    },
+    /// Renewals by itself.
+    AutoRenew {
+        /// The subscription.
+        name: String,
+        /// At most so often, 0: any number; none: not any more.
+        limit: Option<i64>,
+    },
+    /// A balance from another system.
+    MigrateBalance {
+        /// How much.
+        amount: String,
+    },
+    /// A term from another system.
+    Migrate {
+        /// The plan.
+        plan: String,
+        /// Units.
+        units: u32,
+        /// Its name.
+        name: String,
+        /// Its real start.
+        from: Timestamp,
+        /// Its end.
+        until: Timestamp,
+        /// What was paid for it there.
+        paid: String,
+        /// Bindings, options, project, tags.
+        attributes: Vec<(String, String)>,
     },
     /// Another way to pay.
     ChangeMode {

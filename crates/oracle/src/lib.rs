@@ -6,6 +6,7 @@
 //! them has misread the rules.
 
 pub mod account;
+mod add_ons;
 pub mod calendar;
 pub mod catalogue;
 pub mod history;
@@ -17,6 +18,7 @@ mod orders;
 pub mod play;
 mod price;
 mod settle;
+mod terms;
 mod units;
 mod usage;
 mod wallet;

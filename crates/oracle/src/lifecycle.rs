@@ -56,6 +56,7 @@ impl Standing<'_> {
     /// `None`: it is over, and stays as it is.
     fn wanted(&self, one: &Subscription) -> Option<Wanted> {
         match one.terms.last() {
+            None if one.trial => None,
             Some(last) => self.prepaid(one, last.until),
             None if one.state == State::Released || one.end.is_some_and(|end| end <= self.at) => None,
             None => Some(self.pay_per_use(one)),

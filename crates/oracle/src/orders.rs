@@ -2,6 +2,7 @@
 
 use crate::account::{Account, AgreedPrice, Discount, Figures, Key, State, Subscription, Term};
 use crate::account::{best_discount, price_at};
+use crate::add_ons::{self, Admitted, Wish};
 use crate::calendar::{self, Cycle};
 use crate::catalogue::{Catalogue, Measure, Model, Plan, Refund};
 use crate::history::{Line, Payment, Split, What};
@@ -11,6 +12,7 @@ use crate::number::{Number, decimal, round, whole, zero};
 use crate::play::{Play, Reasons};
 use crate::price;
 use crate::settle::{agreed, best, version};
+use crate::terms::{self, Auto};
 use crate::wallet;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -25,10 +27,12 @@ pub(crate) fn decide(play: &mut Play<'_>, line: &Line) -> Result<(), Reasons> {
         return Err(vec!["unknown-account"]);
     }
     match &line.what {
-        What::Subscribe { plan, units, name: order, payment, attributes } => {
+        What::Subscribe { plan, units, name: order, payment, auto, attributes } => {
             let attributes: BTreeMap<String, String> = attributes.iter().cloned().collect();
-            subscribe(play, line, plan, *units, order, *payment, attributes)
+            subscribe(play, line, plan, *units, order, (*payment, *auto), attributes)
         }
+        What::AutoRenew { name: order, limit } => terms::auto_renew(play, line, order, *limit),
+        What::Migrate { .. } => terms::migrate(play, line),
         What::Change { name: order, units, effective } => {
             let from = effective.unwrap_or(at);
             let known = play.accounts[name].subscriptions.iter().find(|one| one.name == *order);
@@ -40,7 +44,8 @@ pub(crate) fn decide(play: &mut Play<'_>, line: &Line) -> Result<(), Reasons> {
                 running(play, name, order, from).map_err(|reasons| [reasons, more.clone()].concat())?;
             refuse(more)?;
             let one = &mut play.accounts.get_mut(name).expect("open").subscriptions[index];
-            if !one.terms.is_empty() {
+            add_ons::no_trial(one)?;
+            if one.mode() == "prepaid" {
                 return Err(vec!["quantity-fixed"]);
             }
             let mut changes = one.changes.clone();
@@ -59,11 +64,14 @@ pub(crate) fn decide(play: &mut Play<'_>, line: &Line) -> Result<(), Reasons> {
         }
         What::Cancel { name: order } => {
             let index = running(play, name, order, at)?;
-            let one = &mut play.accounts.get_mut(name).expect("open").subscriptions[index];
-            if !one.terms.is_empty() {
+            let account = play.accounts.get_mut(name).expect("open");
+            add_ons::no_trial(&account.subscriptions[index])?;
+            if !account.subscriptions[index].terms.is_empty() {
                 return Err(vec!["term-runs"]);
             }
-            one.end = Some(at);
+            for index in [index].into_iter().chain(add_ons::followers(account, index)) {
+                account.subscriptions[index].end = Some(at);
+            }
             play.touch(name, at);
             Ok(())
         }
@@ -120,7 +128,7 @@ pub(crate) fn decide(play: &mut Play<'_>, line: &Line) -> Result<(), Reasons> {
             play.touch(name, at);
             Ok(())
         }
-        What::TopUp { amount } => {
+        What::TopUp { amount } | What::MigrateBalance { amount } => {
             let amount = decimal(amount).expect("a decimal");
             if !amount.is_positive() || round(&amount, 2) != amount {
                 return Err(vec!["bad-amount"]);
@@ -154,7 +162,7 @@ pub(crate) fn decide(play: &mut Play<'_>, line: &Line) -> Result<(), Reasons> {
     }
 }
 
-fn refuse(reasons: Reasons) -> Result<(), Reasons> {
+pub(crate) fn refuse(reasons: Reasons) -> Result<(), Reasons> {
     if reasons.is_empty() { Ok(()) } else { Err(reasons) }
 }
 
@@ -208,7 +216,7 @@ fn open(
 }
 
 /// The place of a subscription that runs at a moment.
-fn running(play: &Play<'_>, account: &str, name: &str, at: Timestamp) -> Result<usize, Reasons> {
+pub(crate) fn running(play: &Play<'_>, account: &str, name: &str, at: Timestamp) -> Result<usize, Reasons> {
     let account = &play.accounts[account];
     let mut reasons = Vec::new();
     if at < account.opened {
@@ -242,38 +250,9 @@ pub(crate) fn list_of<'c>(lists: &'c [Catalogue], plan: &str, at: Timestamp) -> 
     version(lists, &any.id, at)
 }
 
-fn subscribe(
-    play: &mut Play<'_>,
-    line: &Line,
-    plan_name: &str,
-    units: u32,
-    name: &str,
-    payment: Payment,
-    attributes: BTreeMap<String, String>,
-) -> Result<(), Reasons> {
-    let list = list_of(play.lists, plan_name, line.at);
-    let plan = &list.plans[plan_name];
-    let account = &play.accounts[&line.account];
+/// What is wrong about the attributes of an order.
+pub(crate) fn wrong_attributes(plan: &Plan, attributes: &BTreeMap<String, String>) -> Reasons {
     let mut reasons = Vec::new();
-    if account.subscriptions.iter().any(|one| one.name == name) {
-        reasons.push("subscription-exists");
-    }
-    let offers = |mode: &str| plan.modes.iter().any(|offered| offered == mode);
-    let months = match payment {
-        Payment::Prepaid(months) => Some(months),
-        // The plan's only mode, or pay-per-use where it offers both.
-        Payment::Unsaid if !offers("pay-per-use") => {
-            reasons.push("term-not-offered");
-            None
-        }
-        Payment::Unsaid | Payment::PayPerUse => None,
-    };
-    match months {
-        Some(_) if !offers("prepaid") => reasons.push("mode-not-offered"),
-        Some(months) if !plan.terms.contains(&months) => reasons.push("term-not-offered"),
-        None if !offers("pay-per-use") => reasons.push("mode-not-offered"),
-        _ => {}
-    }
     let needed: Vec<&String> = plan.binds.iter().chain(&plan.options).collect();
     if needed.iter().any(|name| !attributes.contains_key(*name)) {
         reasons.push("missing-attribute");
@@ -286,21 +265,65 @@ fn subscribe(
     if attributes.keys().any(|name| !known(name)) {
         reasons.push("unknown-attribute");
     }
+    reasons
+}
+
+fn subscribe(
+    play: &mut Play<'_>,
+    line: &Line,
+    plan_name: &str,
+    units: u32,
+    name: &str,
+    (payment, auto): (Payment, Option<i64>),
+    attributes: BTreeMap<String, String>,
+) -> Result<(), Reasons> {
+    let list = list_of(play.lists, plan_name, line.at);
+    let plan = &list.plans[plan_name];
+    let account = &play.accounts[&line.account];
+    let mut reasons = Vec::new();
+    if account.subscriptions.iter().any(|one| one.name == name) {
+        reasons.push("subscription-exists");
+    }
+    let offers = |mode: &str| plan.modes.iter().any(|offered| offered == mode);
+    // The plan's only mode, or pay-per-use where it offers both.
+    let (prepaid, said) = match payment {
+        Payment::Prepaid(months) => (true, Some(months)),
+        Payment::Unsaid => (!offers("pay-per-use"), None),
+        Payment::PayPerUse => (false, None),
+    };
+    if !offers(if prepaid { "prepaid" } else { "pay-per-use" }) {
+        reasons.push("mode-not-offered");
+    }
+    let terms = add_ons::admit(
+        account,
+        list,
+        plan,
+        &Wish { at: line.at, units, prepaid, said, auto, attributes: &attributes },
+    );
+    let admitted = match terms {
+        Ok(admitted) => admitted,
+        Err(more) => {
+            reasons.extend(more);
+            Admitted::default()
+        }
+    };
+    reasons.extend(wrong_attributes(plan, &attributes));
     reasons.extend(lifecycle::no_order(play, &line.account, list));
     refuse(reasons)?;
     let account = play.accounts.get_mut(&line.account).expect("open");
-    let terms = months.map(|months| {
-        // "指定使用时长后的第一个 00:00:00" (R-YKF-3).
-        let until = calendar::term_end(&list.zone, line.at, months);
-        Term { from: line.at, until, months, paid: zero() }
-    });
+    let Admitted { term, end, months, follows } = admitted;
+    let trial = plan.trial.is_some();
     account.subscriptions.push(Subscription {
         name: name.to_owned(),
         catalogue: list.id.clone(),
         plan: plan_name.to_owned(),
         start: line.at,
-        end: terms.as_ref().map(|term| term.until),
-        terms: terms.into_iter().collect(),
+        end,
+        terms: term.into_iter().collect(),
+        migrated: None,
+        follows,
+        trial,
+        auto: None,
         quantity: units,
         changes: Vec::new(),
         stops: Vec::new(),
@@ -309,10 +332,15 @@ fn subscribe(
         frozen: Vec::new(),
     });
     let index = account.subscriptions.len() - 1;
-    let paid = purchase(play, &line.account, index, months, line.at, line.at);
+    let paid = purchase(play, &line.account, index, months, line.at);
     let one = &mut play.accounts.get_mut(&line.account).expect("open").subscriptions[index];
     if let Some(term) = one.terms.first_mut() {
         term.paid = paid;
+        if let Some(limit) = auto {
+            let mut auto = Auto { limit, renewals: 0, next: None };
+            auto.plan(list, term.until, line.at);
+            terms::set(play, &line.account, index, Some(auto));
+        }
     }
     play.touch(&line.account, line.at);
     Ok(())
@@ -320,14 +348,21 @@ fn subscribe(
 
 /// Charges what is paid when something is ordered: terms, and one-off fees with the first order, at
 /// the prices in force now (R-CHG-2). Answers what the term costs.
-fn purchase(
-    play: &mut Play<'_>,
+fn purchase(play: &mut Play<'_>, name: &str, index: usize, months: Option<Number>, at: Timestamp) -> Number {
+    let (paid, bought) = cost(play, name, index, months, at, at);
+    post(play, name, vec![(index, bought)], at);
+    paid
+}
+
+/// What is paid when something is ordered: for the term, and line by line.
+pub(crate) fn cost(
+    play: &Play<'_>,
     name: &str,
     index: usize,
-    months: Option<i64>,
+    months: Option<Number>,
     begins: Timestamp,
     at: Timestamp,
-) -> Number {
+) -> (Number, Vec<(Key, Figures)>) {
     let account = &play.accounts[name];
     let master = account.payer.as_ref().map(|payer| &play.accounts[payer]);
     let one = &account.subscriptions[index];
@@ -338,8 +373,8 @@ fn purchase(
         if charge.settle.is_some() || !charge.modes.iter().any(|offered| offered == one.mode()) {
             continue;
         }
-        let quantity = match (&charge.measure, months) {
-            (Measure::Term, Some(months)) => whole(i64::from(one.quantity) * months),
+        let quantity = match (&charge.measure, &months) {
+            (Measure::Term, Some(months)) => whole(i64::from(one.quantity)) * months,
             (Measure::Fixed, _) if begins == one.start => whole(i64::from(one.quantity)),
             _ => continue,
         };
@@ -354,6 +389,7 @@ fn purchase(
             subscription: one.name.clone(),
             charge: charge.id.clone(),
             cycle: begins,
+            from: begins,
             group: BTreeMap::new(),
             split: Split::of(&one.attributes),
         };
@@ -362,17 +398,18 @@ fn purchase(
         }
         bought.push((key, Figures { list: round(&by_list, 8), amount, quantity, free: zero() }));
     }
-    post(play, name, index, bought, at);
-    paid
+    (paid, bought)
 }
 
-/// Posts what is charged by a line of the book, on the bill of its month.
-fn post(play: &mut Play<'_>, name: &str, index: usize, lines: Vec<(Key, Figures)>, at: Timestamp) {
+/// Posts what is charged by a line of the book for subscriptions, on the bill of its month.
+fn post(play: &mut Play<'_>, name: &str, lines: Vec<(usize, Vec<(Key, Figures)>)>, at: Timestamp) {
     let month = play.bill_month(name, at);
     let account = play.accounts.get_mut(name).expect("open");
-    let plan = account.subscriptions[index].plan.clone();
-    let items: Vec<Item> =
-        lines.into_iter().map(|(key, figures)| account.add(&plan, key, &figures, month)).collect();
+    let mut items: Vec<Item> = Vec::new();
+    for (index, lines) in lines {
+        let plan = account.subscriptions[index].plan.clone();
+        items.extend(lines.into_iter().map(|(key, figures)| account.add(&plan, key, &figures, month)));
+    }
     play.charge(name, at, &items, at);
 }
 
@@ -394,15 +431,48 @@ fn renew(play: &mut Play<'_>, line: &Line, order: &str, months: i64) -> Result<(
         None => running(play, &line.account, order, line.at)?,
     };
     let one = &play.accounts[&line.account].subscriptions[index];
-    let (Some(first), Some(last)) = (one.terms.first(), one.terms.last()) else {
+    add_ons::not_by_itself(one)?;
+    if one.terms.is_empty() {
         return Err(vec!["no-term"]);
-    };
-    let list = version(play.lists, &one.catalogue, line.at);
-    match &list.renewal_terms {
-        Some(offered) if !offered.contains(&months) => return Err(vec!["renewal-term-not-offered"]),
-        None if !plan_of(list, one).terms.contains(&months) => return Err(vec!["renewal-term-not-offered"]),
-        _ => {}
     }
+    let list = version(play.lists, &one.catalogue, line.at);
+    let account = &play.accounts[&line.account];
+    let plan = plan_of(list, one);
+    let mut reasons = Vec::new();
+    if add_ons::required(account, list, plan, true, &one.attributes, line.at).is_err() {
+        reasons.push("package-required");
+    }
+    if !terms::renewal_months(list, plan).contains(&months) {
+        reasons.push("renewal-term-not-offered");
+    }
+    refuse(reasons)?;
+    prolong(play, &line.account, index, months, line.at);
+    Ok(())
+}
+
+/// What one more term costs, of a subscription and of those that end with it.
+pub(crate) fn cost_of_renewal(
+    play: &Play<'_>,
+    account: &str,
+    index: usize,
+    months: i64,
+    at: Timestamp,
+) -> Vec<(usize, Number, Vec<(Key, Figures)>)> {
+    let from = play.accounts[account].subscriptions[index].terms.last().expect("a term").until;
+    let mut all = vec![index];
+    all.extend(add_ons::followers(&play.accounts[account], index));
+    let of = |index: usize| {
+        let (paid, lines) = cost(play, account, index, Some(whole(months)), from, at);
+        (index, paid, lines)
+    };
+    all.into_iter().map(of).collect()
+}
+
+/// One more term, from the end of the last one, also of what ends with it.
+pub(crate) fn prolong(play: &mut Play<'_>, account: &str, index: usize, months: i64, at: Timestamp) {
+    let one = &play.accounts[account].subscriptions[index];
+    let list = version(play.lists, &one.catalogue, at);
+    let (first, last) = (&one.terms[0], one.terms.last().expect("a term"));
     let from = last.until;
     let until = if list.renewal_by_midnight {
         // The strictly next midnight again: one free day (R-YKF-10).
@@ -412,12 +482,23 @@ fn renew(play: &mut Play<'_>, line: &Line, order: &str, months: i64) -> Result<(
         let bought: i64 = one.terms.iter().map(|term| term.months).sum();
         calendar::term_end(&list.zone, first.from, bought + months)
     };
-    let paid = purchase(play, &line.account, index, Some(months), from, line.at);
-    let one = &mut play.accounts.get_mut(&line.account).expect("open").subscriptions[index];
-    one.terms.push(Term { from, until, months, paid });
-    one.end = Some(until);
-    play.touch(&line.account, line.at);
-    Ok(())
+    let costs = cost_of_renewal(play, account, index, months, at);
+    let mut lines = Vec::new();
+    for (which, paid, bought) in costs {
+        let one = &mut play.accounts.get_mut(account).expect("open").subscriptions[which];
+        if !one.terms.is_empty() {
+            one.terms.push(Term { from, until, months, paid });
+        }
+        one.end = Some(until);
+        lines.push((which, bought));
+    }
+    post(play, account, lines, at);
+    let one = &mut play.accounts.get_mut(account).expect("open").subscriptions[index];
+    if let Some(mut auto) = one.auto.clone() {
+        auto.plan(list, until, at);
+        terms::set(play, account, index, Some(auto));
+    }
+    play.touch(account, at);
 }
 
 /// Refund = paid − consumed − fee, never below zero (R-UNS-1); an order not yet in effect comes back in
@@ -427,45 +508,71 @@ fn unsubscribe(play: &mut Play<'_>, line: &Line, order: &str) -> Result<(), Reas
     let index = running(play, &line.account, order, at)?;
     let account = &play.accounts[&line.account];
     let one = &account.subscriptions[index];
+    add_ons::no_trial(one)?;
     let Some(bought) = one.terms.first().map(|first| first.from) else { return Err(vec!["no-term"]) };
     let list = version(play.lists, &one.catalogue, at);
     let Some(rule) = &list.refund else { return Err(vec!["no-refund"]) };
-    let charge = plan_of(list, one).charges.iter().find(|one| matches!(one.measure, Measure::Term));
-    let charge = charge.expect("a prepaid plan has a term charge").id.clone();
     let in_full = rule.full.is_some_and(|(days, times)| {
         at <= bought + jiff::SignedDuration::from_hours(24 * days) && account.full_refunds < times
     });
-    let mut given = Vec::new();
-    for term in one.terms.iter().filter(|term| at < term.until) {
-        let back = if in_full || at < term.from { term.paid.clone() } else { back(rule, list, term, at) };
-        let back = round(&back, 8);
-        let key = Key {
-            subscription: order.to_owned(),
-            charge: charge.clone(),
-            cycle: term.from,
-            group: BTreeMap::new(),
-            split: Split::of(&one.attributes),
-        };
-        if back.is_zero() {
-            continue;
-        }
-        given.push((key, Figures { list: -&back, amount: -back, quantity: zero(), free: zero() }));
-    }
+    let all: Vec<usize> = [index].into_iter().chain(add_ons::followers(account, index)).collect();
+    let given =
+        all.iter().map(|index| (*index, given_back(list, rule, &account.subscriptions[*index], in_full, at)));
+    let given: Vec<_> = given.collect();
     let account = play.accounts.get_mut(&line.account).expect("open");
     account.full_refunds += i64::from(in_full);
-    account.subscriptions[index].end = Some(at);
-    post(play, &line.account, index, given, at);
+    for index in all {
+        account.subscriptions[index].end = Some(at);
+        account.subscriptions[index].auto = None;
+    }
+    post(play, &line.account, given, at);
     play.touch(&line.account, at);
     Ok(())
 }
 
+/// The lines of what comes back of a subscription's terms.
+fn given_back(
+    list: &Catalogue,
+    rule: &Refund,
+    one: &Subscription,
+    in_full: bool,
+    at: Timestamp,
+) -> Vec<(Key, Figures)> {
+    let charge = plan_of(list, one).charges.iter().find(|one| matches!(one.measure, Measure::Term));
+    let Some(charge) = charge else { return Vec::new() };
+    let mut given = Vec::new();
+    for term in one.terms.iter().filter(|term| at < term.until) {
+        let in_full = in_full || at < term.from;
+        let back = if in_full { term.paid.clone() } else { back(rule, list, one, term, at) };
+        let back = round(&back, 8);
+        if back.is_zero() {
+            continue;
+        }
+        let key = Key {
+            subscription: one.name.clone(),
+            charge: charge.id.clone(),
+            cycle: term.from,
+            from: term.from,
+            group: BTreeMap::new(),
+            split: Split::of(&one.attributes),
+        };
+        given.push((key, Figures { list: -&back, amount: -back, quantity: zero(), free: zero() }));
+    }
+    given
+}
+
 /// What comes back of a term that has begun.
-fn back(rule: &Refund, list: &Catalogue, term: &Term, at: Timestamp) -> Number {
+fn back(rule: &Refund, list: &Catalogue, one: &Subscription, term: &Term, at: Timestamp) -> Number {
     let consumed = if rule.by_days {
         // Days of a 30-day month, the cancel day not counted (R-KP-7).
         let day = |at: Timestamp| calendar::local(&list.zone, at).date();
         let days = (day(at) - day(term.from)).get_days();
-        &term.paid * whole(days.into()) / whole(30 * term.months)
+        // An add-on has the days until its package ends.
+        let all = match one.follows {
+            Some(_) => calendar::days(&list.zone, term.from, term.until),
+            None => 30 * term.months,
+        };
+        &term.paid * whole(days.into()) / whole(all)
     } else {
         // Purchase, end and cancel instants are each floored to the hour, then subtracted.
         let hour = |at: Timestamp| calendar::cycle_start(&list.zone, Cycle::Hour, at);

@@ -12,6 +12,7 @@ use crate::metered;
 use crate::money::Item;
 use crate::orders;
 use crate::settle::{Period, version};
+use crate::terms;
 use crate::usage::{self, Usage};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -105,6 +106,7 @@ impl<'c> Play<'c> {
         while let Some((at, payer)) = self.wakes.first().cloned().filter(|(at, _)| *at <= until) {
             self.wakes.pop_first();
             self.clock = at;
+            terms::on_time(self, &payer, at);
             self.settle(&payer, at);
             lifecycle::stand(self, &payer, at);
         }
@@ -172,7 +174,7 @@ impl<'c> Play<'c> {
                 // has ended already.
                 let next = calendar::cycle_start(&list.zone, settle, self.clock);
                 self.wakes.insert((calendar::cycle_end(&list.zone, settle, next), payer.clone()));
-                let mut began = calendar::cycle_start(&list.zone, charge.accumulate, from.max(one.start));
+                let mut began = calendar::cycle_start(&list.zone, charge.accumulate, from.max(one.begins()));
                 while began <= self.clock {
                     let holds_on = goes_on(list, charge);
                     let key = (name.to_owned(), one.name.clone(), charge.id.clone(), began);
@@ -207,7 +209,7 @@ impl<'c> Play<'c> {
         for name in names {
             let mut posted: Vec<(Accumulation, Charges)> = Vec::new();
             let account = &self.accounts[&name];
-            for one in account.subscriptions.iter().filter(|one| one.start < now) {
+            for one in account.subscriptions.iter().filter(|one| one.begins() < now) {
                 for (list, charge, settle) in charges(self.lists, one) {
                     if calendar::cycle_start(&list.zone, settle, now) != now {
                         continue;
@@ -297,7 +299,7 @@ fn charges<'l>(
     lists: &'l [Catalogue],
     one: &crate::account::Subscription,
 ) -> impl Iterator<Item = (&'l Catalogue, &'l Charge, Cycle)> + use<'l> {
-    let list = version(lists, &one.catalogue, one.start);
+    let list = version(lists, &one.catalogue, one.begins());
     let mode = one.mode();
     let all = list.plans[&one.plan].charges.iter();
     let offered = all.filter(move |charge| charge.modes.iter().any(|offered| offered == mode));

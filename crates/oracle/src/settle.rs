@@ -107,7 +107,7 @@ impl Period<'_> {
     /// What ends with a cycle has nothing in the next one, unless units came in that very moment.
     fn over(&self, from: Timestamp) -> bool {
         let came =
-            from == self.one.start || self.one.changes.iter().any(|(at, more)| *at == from && *more > 0);
+            from == self.one.begins() || self.one.changes.iter().any(|(at, more)| *at == from && *more > 0);
         self.one.end.is_some_and(|end| from > end || from == end && !came)
     }
 
@@ -120,7 +120,7 @@ impl Period<'_> {
     /// The settlement cycles in which the subscription runs.
     pub(crate) fn all_cycles(&self) -> BTreeSet<Timestamp> {
         let mut all = BTreeSet::new();
-        let mut from = self.began.max(calendar::cycle_start(self.zone(), self.settle, self.one.start));
+        let mut from = self.began.max(calendar::cycle_start(self.zone(), self.settle, self.one.begins()));
         while from < self.ends && from < self.settled && !self.over(from) {
             all.insert(from);
             from = calendar::cycle_end(self.zone(), self.settle, from);
@@ -138,7 +138,7 @@ impl Period<'_> {
         }
         let end = end.max(self.began);
         let inside = end.checked_sub(jiff::SignedDuration::from_nanos(1)).expect("in range");
-        calendar::cycle_start(self.zone(), self.settle, inside.max(self.one.start).max(self.began))
+        calendar::cycle_start(self.zone(), self.settle, inside.max(self.one.begins()).max(self.began))
     }
 
     /// The stretches of settled cycles that begin then.
@@ -147,10 +147,10 @@ impl Period<'_> {
         let mut stretches = Vec::new();
         for from in cycles {
             let until = calendar::cycle_end(self.zone(), self.settle, from);
-            if from >= self.settled || until <= self.one.start || self.over(from) {
+            if from >= self.settled || until <= self.one.begins() || self.over(from) {
                 continue;
             }
-            let mut start = from.max(self.one.start);
+            let mut start = from.max(self.one.begins());
             let inside: Vec<Timestamp> =
                 cuts.iter().copied().filter(|cut| start < *cut && *cut < until).collect();
             for cut in inside.into_iter().chain([until]) {
@@ -227,6 +227,7 @@ impl Period<'_> {
                 subscription: self.one.name.clone(),
                 charge: self.charge.id.clone(),
                 cycle: stretch.cycle.0,
+                from: stretch.start,
                 group: group.clone(),
                 split: split.clone(),
             };
@@ -335,9 +336,9 @@ impl Period<'_> {
             let quantity = whole(i64::try_from(at.map_or(0, there)).expect("few"));
             let units = &sum.units + quantity;
             let ended = index + 1 == stretches.len() && self.has_ended();
-            let from = Stretch { start: at.unwrap_or(stretch.start), ..*stretch };
-            let figures = self.go(&mut sum, &from, units, ended);
-            self.post(charges, &from, &BTreeMap::new(), &figures, &own);
+            let priced = Stretch { start: at.unwrap_or(stretch.start), ..*stretch };
+            let figures = self.go(&mut sum, &priced, units, ended);
+            self.post(charges, &priced, &BTreeMap::new(), &figures, &own);
         }
     }
 }

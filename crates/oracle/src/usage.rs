@@ -172,7 +172,7 @@ fn would_measure(list: &Catalogue, subscription: &Subscription, name: &str, one:
         charge.modes.iter().any(|offered| offered == subscription.mode()) && charge.is_by(name)
     };
     let bound = |name: &String| subscription.attributes.get(name) == one.event.attributes.get(name);
-    subscription.start <= one.at
+    subscription.begins() <= one.at
         && subscription.end.is_none_or(|end| one.at < end)
         && plan.binds.iter().all(bound)
         && plan.charges.iter().any(by_it)

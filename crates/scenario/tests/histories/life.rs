@@ -54,6 +54,9 @@ pub fn event(writer: &mut Writer<'_>, dice: &mut Dice, account: &str) -> Option<
             Some(What::Suspend { suspend })
         }
         _ if writer.life.by_invoice => None,
+        4 if dice.once_in(4) => {
+            Some(What::MigrateBalance { amount: format!("{}.{:02}", dice.below(300), 1 + dice.below(99)) })
+        }
         // A little money, which may or may not pay what is owed.
         _ => Some(What::TopUp { amount: format!("{}.{:02}", dice.below(60), 1 + dice.below(99)) }),
     }

@@ -3,6 +3,7 @@
 use super::dice::Dice;
 use super::story::Writer;
 use super::usage;
+use farebox_oracle::calendar::{self, Cycle};
 use farebox_oracle::catalogue::Plan;
 use farebox_oracle::history::{Payment, What};
 use jiff::tz::TimeZone;
@@ -34,6 +35,8 @@ pub fn order(writer: &mut Writer<'_>, dice: &mut Dice, at: Timestamp, account: &
     let payment = match dice.below(30) {
         0 => Payment::Prepaid(7),
         1 => *dice.pick(&[Payment::PayPerUse, Payment::Prepaid(1)]),
+        // Trials, and what ends with another plan.
+        _ if plan.terms.is_empty() && !sold("pay-per-use") => Payment::Unsaid,
         _ if sold("prepaid") && (!sold("pay-per-use") || dice.once_in(3)) => {
             let short: Vec<i64> = plan.terms.iter().copied().filter(|months| *months <= 3).collect();
             let terms = if short.is_empty() || dice.once_in(3) { &plan.terms } else { &short };
@@ -62,17 +65,53 @@ pub fn order(writer: &mut Writer<'_>, dice: &mut Dice, at: Timestamp, account: &
         Some(name) if dice.once_in(30) => name,
         _ => format!("s{}", writer.orders.len()),
     };
-    let units = u32::try_from(1 + dice.below(12)).unwrap();
+    let single = plan.trial.is_some() && !dice.once_in(8);
+    let units = if single { 1 } else { u32::try_from(1 + dice.below(12)).unwrap() };
+    if plan.trial.is_none() && sold("prepaid") != dice.once_in(40) && dice.once_in(8) {
+        return Some(migrated(writer, dice, at, (account, name, plan_name), units, attributes));
+    }
+    let prepaid = matches!(payment, Payment::Prepaid(_)) || !sold("pay-per-use");
+    let auto = (matches!(payment, Payment::Prepaid(_)) && dice.once_in(2) || dice.once_in(60))
+        .then(|| *dice.pick(&[0, 0, 1, 2]));
     writer.orders.push(Order {
         account: account.to_owned(),
         name: name.clone(),
         plan: plan_name.to_owned(),
-        prepaid: matches!(payment, Payment::Prepaid(_)),
+        prepaid,
         start: at,
         over: false,
         stopped: false,
     });
-    Some(What::Subscribe { plan: plan_name.to_owned(), units, name, payment, attributes })
+    Some(What::Subscribe { plan: plan_name.to_owned(), units, name, payment, auto, attributes })
+}
+
+/// A term that another system sold, some of it served there.
+fn migrated(
+    writer: &mut Writer<'_>,
+    dice: &mut Dice,
+    at: Timestamp,
+    (account, name, plan): (&str, String, &str),
+    units: u32,
+    attributes: Vec<(String, String)>,
+) -> What {
+    let days = |days: u64| SignedDuration::from_hours(24 * i64::try_from(days).unwrap());
+    let month_ago = at - days(dice.below(70));
+    let from = if dice.once_in(20) { at + days(2) } else { dice.moment(&writer.zone, month_ago, at) };
+    let until = if dice.once_in(20) { at } else { at + days(1 + dice.below(50)) };
+    let until = calendar::cycle_start(&writer.zone, Cycle::Day, until);
+    // What ends before it begins is a mistake of the book.
+    let until = if until <= from { from + days(1) } else { until };
+    writer.orders.push(Order {
+        account: account.to_owned(),
+        name: name.clone(),
+        plan: plan.to_owned(),
+        prepaid: true,
+        start: from,
+        over: false,
+        stopped: false,
+    });
+    let paid = format!("{}.{:02}", dice.below(500), dice.below(100));
+    What::Migrate { plan: plan.to_owned(), units, name, from, until, paid, attributes }
 }
 
 /// Something about an order.
@@ -97,7 +136,11 @@ pub fn change(writer: &mut Writer<'_>, dice: &mut Dice, at: Timestamp, account: 
 
 fn about_term(order: &mut Order, plan: &Plan, dice: &mut Dice) -> Option<What> {
     let name = order.name.clone();
-    Some(match dice.below(10) {
+    Some(match dice.below(13) {
+        10..=12 => {
+            let limit = (!dice.once_in(3)).then(|| *dice.pick(&[0, 1, 3]));
+            What::AutoRenew { name, limit }
+        }
         0..=4 => {
             let months = if plan.terms.is_empty() || dice.once_in(20) { 5 } else { *dice.pick(&plan.terms) };
             What::Renew { name, months }

@@ -9,6 +9,10 @@ fn term(months: i64) -> String {
     if months == 1 { "1 month".to_owned() } else { format!("{months} months") }
 }
 
+fn auto_renew(limit: i64) -> String {
+    if limit > 0 { format!(" auto-renew limit {limit}") } else { " auto-renew".to_owned() }
+}
+
 /// The book of a history: put into a file anywhere, it can be run.
 pub fn book(world: &World, lines: &[Line]) -> String {
     let file = |name: &String| format!("catalog \"{}\"\n", world.folder.join(name).display());
@@ -45,8 +49,20 @@ pub fn words(world: &World, line: &Line) -> String {
         What::Tier { tier } => format!("tier {account} {tier}"),
         What::Suspend { suspend: true } => format!("suspend {account}"),
         What::Suspend { suspend: false } => format!("resume {account}"),
-        What::Subscribe { plan, units, name, payment, attributes } => {
-            format!("subscribe {account} {plan} {units} as {name}{}{}", mode(payment), named(attributes))
+        What::Subscribe { plan, units, name, payment, auto, attributes } => {
+            let (mode, auto) = (mode(payment), auto.map_or(String::new(), auto_renew));
+            format!("subscribe {account} {plan} {units} as {name}{mode}{auto}{}", named(attributes))
+        }
+        What::AutoRenew { name, limit: None } => format!("change {account}/{name} auto-renew off"),
+        What::AutoRenew { name, limit: Some(limit) } => {
+            let limit = if *limit > 0 { format!(" limit {limit}") } else { String::new() };
+            format!("change {account}/{name} auto-renew on{limit}")
+        }
+        What::MigrateBalance { amount } => format!("migrate {account} balance {amount}"),
+        What::Migrate { plan, units, name, from, until, paid, attributes } => {
+            let (from, until) = (show(*from), show(*until));
+            let named = named(attributes);
+            format!("migrate {account} {plan} {units} as {name} from {from} until {until} paid {paid}{named}")
         }
         What::Change { name, units, effective } => {
             let verb = if *units > 0 { "add" } else { "remove" };

@@ -97,6 +97,7 @@ fn charges(world: &World, account: &Account) -> Charges {
             subscription: key.subscription.clone(),
             charge: key.charge.clone(),
             cycle,
+            from: cycle,
             group: key.group.clone(),
             split: Split {
                 application: key.split.application.clone(),
@@ -215,6 +216,21 @@ fn both(world: &World, lines: &[Line], tally: &mut Tally) -> Result<(), Wrong> {
         let kind = step.what.split_once("arrears ").map_or(step.what.as_str(), |_| "arrears");
         *tally.steps.entry(kind.to_owned()).or_default() += 1;
     }
+    for one in play.accounts.values().flat_map(|account| &account.subscriptions) {
+        let seen = [
+            ("trials", one.trial),
+            ("add-ons", one.follows.is_some()),
+            ("add-ons renewed", one.follows.is_some() && one.terms.len() > 1),
+            ("migrated terms", one.migrated.is_some()),
+        ];
+        for (what, _) in seen.into_iter().filter(|(_, there)| *there) {
+            *tally.steps.entry(what.to_owned()).or_default() += 1;
+        }
+        if let Some(auto) = &one.auto {
+            *tally.steps.entry("renewed by itself".to_owned()).or_default() +=
+                u64::try_from(auto.renewals).unwrap_or_default();
+        }
+    }
     for bill in play.accounts.values().flat_map(|account| account.money.bills.values()) {
         let coupons = || bill.coupons.iter().map(|(_, part)| part);
         let seen = [
@@ -247,7 +263,7 @@ fn both(world: &World, lines: &[Line], tally: &mut Tally) -> Result<(), Wrong> {
             let _ = writeln!(report, "{name} is not there for the oracle");
             continue;
         };
-        compare_charges(&mut report, name, charges(world, account), &other.charges);
+        compare_charges(&mut report, name, charges(world, account), &by_cycle(&other.charges));
         compare_money(&mut report, account, other, until);
         compare_life(&mut report, account, other);
         for one in &other.subscriptions {
@@ -272,6 +288,20 @@ fn both(world: &World, lines: &[Line], tally: &mut Tally) -> Result<(), Wrong> {
         if lines.len() > 24 { format!("  … and {} more\n", lines.len() / 3 - 8) } else { String::new() };
     let report = format!("{}\n{more}", lines[..lines.len().min(24)].join("\n"));
     if lines.is_empty() { Ok(()) } else { Err(Wrong::Fails(report)) }
+}
+
+/// The stretches of a cycle together.
+fn by_cycle(charges: &Charges) -> Charges {
+    let mut all = Charges::new();
+    for (key, figures) in charges {
+        let key = Key { from: key.cycle, ..key.clone() };
+        let sum = all.entry(key).or_insert_with(Figures::nothing);
+        sum.quantity += &figures.quantity;
+        sum.free += &figures.free;
+        sum.list += &figures.list;
+        sum.amount += &figures.amount;
+    }
+    all
 }
 
 fn compare_charges(report: &mut String, account: &str, ours: Charges, theirs: &Charges) {

@@ -242,6 +242,7 @@ impl Group {
             }
             Fact::Migrated { account, payer, subscription, recognised, postings } => {
                 let brought = self.account_mut(account)?;
+                brought.roster.open(subscription);
                 let name = &subscription.name;
                 brought.roster.open(subscription);
                 brought.subscriptions.insert(name.clone(), (**subscription).clone());
