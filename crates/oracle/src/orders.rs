@@ -362,7 +362,7 @@ pub(crate) fn cost(
     months: Option<Number>,
     begins: Timestamp,
     at: Timestamp,
-) -> (Number, Vec<(Key, Figures)>) {
+) -> (Number, Lines) {
     let account = &play.accounts[name];
     let master = account.payer.as_ref().map(|payer| &play.accounts[payer]);
     let one = &account.subscriptions[index];
@@ -402,7 +402,7 @@ pub(crate) fn cost(
 }
 
 /// Posts what is charged by a line of the book for subscriptions, on the bill of its month.
-fn post(play: &mut Play<'_>, name: &str, lines: Vec<(usize, Vec<(Key, Figures)>)>, at: Timestamp) {
+fn post(play: &mut Play<'_>, name: &str, lines: Vec<(usize, Lines)>, at: Timestamp) {
     let month = play.bill_month(name, at);
     let account = play.accounts.get_mut(name).expect("open");
     let mut items: Vec<Item> = Vec::new();
@@ -450,14 +450,18 @@ fn renew(play: &mut Play<'_>, line: &Line, order: &str, months: i64) -> Result<(
     Ok(())
 }
 
-/// What one more term costs, of a subscription and of those that end with it.
+/// What is charged under which keys.
+type Lines = Vec<(Key, Figures)>;
+
+/// What one more term costs, of a subscription and of those that end with it: their places, what is paid
+/// for the term, and the lines.
 pub(crate) fn cost_of_renewal(
     play: &Play<'_>,
     account: &str,
     index: usize,
     months: i64,
     at: Timestamp,
-) -> Vec<(usize, Number, Vec<(Key, Figures)>)> {
+) -> Vec<(usize, Number, Lines)> {
     let from = play.accounts[account].subscriptions[index].terms.last().expect("a term").until;
     let mut all = vec![index];
     all.extend(add_ons::followers(&play.accounts[account], index));
@@ -531,13 +535,7 @@ fn unsubscribe(play: &mut Play<'_>, line: &Line, order: &str) -> Result<(), Reas
 }
 
 /// The lines of what comes back of a subscription's terms.
-fn given_back(
-    list: &Catalogue,
-    rule: &Refund,
-    one: &Subscription,
-    in_full: bool,
-    at: Timestamp,
-) -> Vec<(Key, Figures)> {
+fn given_back(list: &Catalogue, rule: &Refund, one: &Subscription, in_full: bool, at: Timestamp) -> Lines {
     let charge = plan_of(list, one).charges.iter().find(|one| matches!(one.measure, Measure::Term));
     let Some(charge) = charge else { return Vec::new() };
     let mut given = Vec::new();

@@ -18,12 +18,22 @@ pub struct Order {
     pub start: Timestamp,
     pub over: bool,
     stopped: bool,
+    attributes: Vec<(String, String)>,
 }
 
 /// An order of a plan.
 pub fn order(writer: &mut Writer<'_>, dice: &mut Dice, at: Timestamp, account: &str) -> Option<What> {
     let plans = writer.world.plans();
-    let (_, plan_name, plan) = *dice.pick(&plans);
+    // Often an add-on of what is there, for the same number or application.
+    let there = || writer.orders.iter().filter(|one| one.account == account && !one.over);
+    let add_ons: Vec<_> = plans
+        .iter()
+        .flat_map(|plan| there().map(move |one| (plan, one)))
+        .filter(|((_, _, plan), one)| plan.requires.contains(&one.plan))
+        .collect();
+    let add_on = (!add_ons.is_empty() && !dice.once_in(3)).then(|| *dice.pick(&add_ons));
+    let (_, plan_name, plan) = add_on.map_or_else(|| *dice.pick(&plans), |(plan, _)| *plan);
+    let of_package: Vec<(String, String)> = add_on.map_or(Vec::new(), |(_, one)| one.attributes.clone());
     if writer.world.ticks(plan) {
         // What costs something every hour takes long to settle.
         writer.ticking += 1;
@@ -48,7 +58,9 @@ pub fn order(writer: &mut Writer<'_>, dice: &mut Dice, at: Timestamp, account: &
     let mut attributes: Vec<(String, String)> = Vec::new();
     for needed in plan.binds.iter().chain(&plan.options) {
         if !dice.once_in(40) {
-            attributes.push((needed.clone(), (*dice.pick(usage::values(needed))).to_owned()));
+            let same = of_package.iter().find(|(name, _)| name == needed).map(|(_, value)| value.clone());
+            let value = same.unwrap_or_else(|| (*dice.pick(usage::values(needed))).to_owned());
+            attributes.push((needed.clone(), value));
         }
     }
     if dice.once_in(3) && !plan.binds.iter().any(|name| name == "project") {
@@ -81,6 +93,7 @@ pub fn order(writer: &mut Writer<'_>, dice: &mut Dice, at: Timestamp, account: &
         start: at,
         over: false,
         stopped: false,
+        attributes: attributes.clone(),
     });
     Some(What::Subscribe { plan: plan_name.to_owned(), units, name, payment, auto, attributes })
 }
@@ -109,6 +122,7 @@ fn migrated(
         start: from,
         over: false,
         stopped: false,
+        attributes: attributes.clone(),
     });
     let paid = format!("{}.{:02}", dice.below(500), dice.below(100));
     What::Migrate { plan: plan.to_owned(), units, name, from, until, paid, attributes }
