@@ -661,9 +661,11 @@ fn moves(
             bucket.posting(context.at, "drawn from", (QuotaSide::Available, QuotaSide::Drawn), units)
         };
         allotted.postings.extend(posting);
-        let now = context.view.units(context.account.payer(), &id);
-        let left = now.left()?.sub(units)?;
-        allotted.alerts.extend(alerts(context.view, context.account.payer(), bucket, left, now.granted)?);
+        if units > Exact::ZERO {
+            let now = context.view.units(context.account.payer(), &id);
+            let left = now.left()?.sub(units)?;
+            allotted.alerts.extend(alerts(context.view, context.account.payer(), bucket, left, now.granted)?);
+        }
     }
     Ok(allotted)
 }
