@@ -8,12 +8,14 @@
 pub mod account;
 pub mod calendar;
 pub mod catalogue;
+pub mod draws;
 pub mod history;
 mod lifecycle;
 mod metered;
 pub mod money;
 pub mod number;
 mod orders;
+pub mod packages;
 pub mod play;
 mod price;
 mod settle;

@@ -8,6 +8,7 @@ use crate::history::{Line, Payment, Split, What};
 use crate::lifecycle;
 use crate::money::{Item, Money};
 use crate::number::{Number, decimal, round, whole, zero};
+use crate::packages;
 use crate::play::{Play, Reasons};
 use crate::price;
 use crate::settle::{agreed, best, version};
@@ -149,6 +150,8 @@ pub(crate) fn decide(play: &mut Play<'_>, line: &Line) -> Result<(), Reasons> {
             }
             Ok(())
         }
+        What::Share { name: order, with } => packages::share(play, line, order, with),
+        What::Keep { name: order } => packages::keep(play, line, order),
         What::Open { .. } | What::Usage { .. } | What::Void { .. } => Ok(()),
         _ => wallet::decide(play, line),
     }
@@ -208,7 +211,7 @@ fn open(
 }
 
 /// The place of a subscription that runs at a moment.
-fn running(play: &Play<'_>, account: &str, name: &str, at: Timestamp) -> Result<usize, Reasons> {
+pub(crate) fn running(play: &Play<'_>, account: &str, name: &str, at: Timestamp) -> Result<usize, Reasons> {
     let account = &play.accounts[account];
     let mut reasons = Vec::new();
     if at < account.opened {
@@ -258,6 +261,9 @@ fn subscribe(
     if account.subscriptions.iter().any(|one| one.name == name) {
         reasons.push("subscription-exists");
     }
+    if units < plan.minimum_quantity {
+        reasons.push("below-minimum");
+    }
     let offers = |mode: &str| plan.modes.iter().any(|offered| offered == mode);
     let months = match payment {
         Payment::Prepaid(months) => Some(months),
@@ -292,7 +298,7 @@ fn subscribe(
     let terms = months.map(|months| {
         // "指定使用时长后的第一个 00:00:00" (R-YKF-3).
         let until = calendar::term_end(&list.zone, line.at, months);
-        Term { from: line.at, until, months, paid: zero() }
+        Term { from: line.at, until, months, paid: zero(), ordered: line.at }
     });
     account.subscriptions.push(Subscription {
         name: name.to_owned(),
@@ -414,7 +420,7 @@ fn renew(play: &mut Play<'_>, line: &Line, order: &str, months: i64) -> Result<(
     };
     let paid = purchase(play, &line.account, index, Some(months), from, line.at);
     let one = &mut play.accounts.get_mut(&line.account).expect("open").subscriptions[index];
-    one.terms.push(Term { from, until, months, paid });
+    one.terms.push(Term { from, until, months, paid, ordered: line.at });
     one.end = Some(until);
     play.touch(&line.account, line.at);
     Ok(())

@@ -48,7 +48,7 @@ pub fn order(writer: &mut Writer<'_>, dice: &mut Dice, at: Timestamp, account: &
             attributes.push((needed.clone(), (*dice.pick(usage::values(needed))).to_owned()));
         }
     }
-    if dice.once_in(3) && !plan.binds.iter().any(|name| name == "project") {
+    if dice.once_in(3) && !plan.binds.iter().chain(&plan.options).any(|name| name == "project") {
         attributes.push(("project".to_owned(), "red".to_owned()));
     }
     if dice.once_in(6) {
@@ -63,6 +63,7 @@ pub fn order(writer: &mut Writer<'_>, dice: &mut Dice, at: Timestamp, account: &
         _ => format!("s{}", writer.orders.len()),
     };
     let units = u32::try_from(1 + dice.below(12)).unwrap();
+    let units = if dice.once_in(20) { units } else { units.max(plan.minimum_quantity) };
     writer.orders.push(Order {
         account: account.to_owned(),
         name: name.clone(),
