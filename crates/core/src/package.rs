@@ -36,6 +36,8 @@ pub struct Bucket {
     pub unit: String,
     /// The usage time that it serves (R-PKG-2).
     pub span: Span,
+    /// Times inside it that it does not serve: between the end of a term and a late renewal.
+    pub gaps: Vec<Span>,
     /// When what is left expires: at the end of the span, or later for late usage.
     pub expires: Instant,
     /// When it was paid for or ordered.
@@ -111,7 +113,8 @@ impl Bucket {
     pub fn serves(&self, shares: &[Share], account: &str, span: Span) -> bool {
         let inside = |valid: Span| valid.start <= span.start && span.end <= valid.end;
         let shared = || shares.iter().any(|share| share.member == account && inside(share.valid));
-        inside(self.span) && (self.account == account || shared())
+        let in_gap = |gap: &Span| gap.contains(span.start) || gap.intersect(span).is_some();
+        inside(self.span) && !self.gaps.iter().any(in_gap) && (self.account == account || shared())
     }
 
     /// Moments at which usage of an account begins or ceases to draw from it.
@@ -119,7 +122,9 @@ impl Bucket {
         let own = (self.account == account).then_some(self.span);
         let shared = shares.iter().filter(|share| share.member == account);
         let shared = shared.filter_map(|share| share.valid.intersect(self.span));
-        own.into_iter().chain(shared).flat_map(|span| [span.start, span.end]).collect()
+        let served: Vec<Span> = own.into_iter().chain(shared).collect();
+        let gaps = self.gaps.iter().flat_map(|gap| served.iter().filter_map(|span| gap.intersect(*span)));
+        served.iter().copied().chain(gaps).flat_map(|span| [span.start, span.end]).collect()
     }
 
     /// The movement of units between two of its sides.
@@ -277,13 +282,21 @@ impl Packages {
         self.by_meter.entry(meter).or_default().insert((bucket.span.end, bucket.id.clone()));
     }
 
-    /// Gives a bucket another end; one that had expired is open again.
-    pub(crate) fn set_end(&mut self, id: &str, end: Instant, expires: Instant) -> Option<()> {
+    /// Gives a bucket another end; one that had expired is open again. `gap`: what it does not serve
+    /// of the time since its old end.
+    pub(crate) fn set_end(
+        &mut self,
+        id: &str,
+        end: Instant,
+        expires: Instant,
+        gap: Option<Span>,
+    ) -> Option<()> {
         let mut bucket = self.buckets.remove(id)?;
         let meter = (bucket.catalogue.clone(), bucket.meter.clone());
         self.by_meter.entry(meter).or_default().remove(&(bucket.span.end, bucket.id.clone()));
         self.open.remove(&(bucket.expires, bucket.id.clone()));
         (bucket.span.end, bucket.expires) = (end, expires);
+        bucket.gaps.extend(gap);
         self.index(&bucket);
         self.open.insert((expires, bucket.id.clone()));
         self.buckets.insert(bucket.id.clone(), bucket);

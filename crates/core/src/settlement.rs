@@ -335,7 +335,7 @@ struct Part {
     period: Span,
     /// From here on.
     from: Instant,
-    /// Units before that, by group.
+    /// Units before that, by group; those that packages paid for too, where they count.
     before: Units,
 }
 
@@ -344,7 +344,8 @@ type Units = BTreeMap<quantity::Group, Exact>;
 
 impl Part {
     /// What is new, where what was charged before cannot have changed and is a function of the
-    /// units alone: nothing touched it, quantities add up, and one price holds for all of it.
+    /// units alone: nothing touched it, quantities add up, and one price holds for all of it or each
+    /// unit costs what its place says.
     fn of(
         context: &Context<'_>,
         subscription: &Subscription,
@@ -363,21 +364,42 @@ impl Part {
                 .is_some_and(|meter| matches!(meter.aggregate, Aggregate::Count | Aggregate::Sum)),
             Measure::Held(_) | Measure::Fixed | Measure::Term => false,
         });
-        let inside = |at: Instant| period.start < at && at < period.end;
-        let versions = context.catalogues.versions(&subscription.catalogue);
-        let agreed = agreed(context.account, subscription, charge);
-        let mut cuts = versions
-            .filter_map(|version| version.effective)
-            .chain(agreed.flat_map(|price| [price.valid.start, price.valid.end]))
-            .chain(subscription.earlier.iter().map(|(_, until)| *until))
-            // What is frozen to its end still has a minimum, for the time before.
-            .chain(subscription.frozen.iter().flat_map(|span| [span.start, span.end]));
+        let inside = |at: &Instant| period.start < *at && *at < period.end;
+        let versions = || context.catalogues.versions(&subscription.catalogue);
+        let mut prices = versions().filter_map(|version| version.effective).chain(
+            agreed(context.account, subscription, charge)
+                .flat_map(|price| [price.valid.start, price.valid.end]),
+        );
         let counts_all = known.is_some_and(|(.., charge)| charge.tiers_count_all);
-        if !adds_up || counts_all || cuts.any(inside) {
+        let one_price = !counts_all && !prices.any(|at| inside(&at));
+        let by_place = || {
+            let mut charges = versions().filter_map(|list| list.plan(&subscription.plan)?.1.charge(charge));
+            known.is_some_and(|(.., known)| charges.all(|one| is_by_place(one, known)))
+        };
+        let changed = subscription.earlier.iter().any(|(_, until)| inside(until));
+        // What is frozen to its end still has a minimum, for the time before.
+        let mut frozen = subscription.frozen.iter().flat_map(|span| [span.start, span.end]);
+        let changed = changed || frozen.any(|at| inside(&at));
+        if !adds_up || changed || !(one_price || by_place()) {
             return whole;
         }
         Part { period, from: work.settled, before: progress.units.clone() }
     }
+}
+
+/// Whether units cost what their place in the accumulation says, whatever those before them cost, and
+/// whether those were charged or drawn from packages.
+fn is_by_place(charge: &Charge, known: &Charge) -> bool {
+    let Pricing { model, minimum, maximum, .. } = &charge.pricing;
+    let alike = charge.measure == known.measure
+        && charge.settle == known.settle
+        && charge.accumulate == known.accumulate
+        && charge.tiers_count_all == known.tiers_count_all
+        && charge.pricing.free == known.pricing.free;
+    alike
+        && matches!(model, Model::PerUnit(_) | Model::Graduated(_))
+        && minimum.is_none()
+        && maximum.is_none()
 }
 
 /// The prices negotiated for a charge, in the order of agreement.
@@ -488,7 +510,9 @@ fn what_it_should_be<'a>(
     let closed = context.at >= period.end.min(subscription.charged_span().end);
     for (group, quantities) in &job.groups {
         let before = part.before.get(group).copied().unwrap_or(Exact::ZERO);
-        let total = quantities.iter().try_fold(before, |sum, quantity| sum.add(quantity.total))?;
+        let total = quantities
+            .iter()
+            .try_fold(before, |sum, quantity| sum.add(quantity.total)?.add(quantity.covered))?;
         units.insert(group.clone(), total);
         let charges = if matches!(first.charge.pricing.model, Model::Deck(_)) {
             deck_charges(stretches, group, quantities)?

@@ -160,6 +160,8 @@ pub struct Term {
     pub months: i64,
     /// What was paid for it.
     pub paid: Number,
+    /// When it was ordered.
+    pub ordered: Timestamp,
 }
 
 /// A percentage off.

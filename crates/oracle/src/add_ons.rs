@@ -94,7 +94,7 @@ pub(crate) fn admit(
         };
         let begun = calendar::months_begun(&list.zone, at, until);
         let months = if list.add_ons_by_days { by_days(&list.zone, at, until) } else { whole(begun) };
-        let term = Some(Term { from: at, until, months: begun, paid: zero() });
+        let term = Some(Term { from: at, until, months: begun, paid: zero(), ordered: at });
         return Ok(Admitted { term, end, months: Some(months), follows });
     }
     if wish.prepaid && wish.said.is_none_or(|months| !plan.terms.contains(&months)) {
@@ -109,7 +109,7 @@ pub(crate) fn admit(
     let term = wish.said.map(|months| {
         // "指定使用时长后的第一个 00:00:00" (R-YKF-3).
         let until = calendar::term_end(&list.zone, at, months);
-        Term { from: at, until, months, paid: zero() }
+        Term { from: at, until, months, paid: zero(), ordered: at }
     });
     Ok(Admitted {
         end: term.as_ref().map(|term| term.until),

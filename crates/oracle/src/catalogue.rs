@@ -81,8 +81,10 @@ pub struct Plan {
     pub terms: Vec<i64>,
     /// What it costs.
     pub charges: Vec<Charge>,
-    /// Whether it brings packages, of which the oracle knows nothing yet.
-    pub grants: bool,
+    /// The fewest units of an order.
+    pub minimum_quantity: u32,
+    /// Packages that it brings.
+    pub grants: Vec<Grant>,
     /// One of these plans must be there for it.
     pub requires: Vec<String>,
     /// Whether it ends with that plan.
@@ -110,6 +112,55 @@ pub struct Charge {
     pub pricing: Pricing,
     /// Whether discounts apply.
     pub discountable: bool,
+    /// Whether usage of the whole account is taken, and not that which is like the bindings.
+    pub of_account: bool,
+    /// Whether usage draws from packages first.
+    pub draws: bool,
+    /// Whether tiers and free units count what packages paid for.
+    pub counts_drawn: bool,
+}
+
+/// Units of a meter that a plan brings.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    /// Its name.
+    pub id: String,
+    /// Whose usage draws.
+    pub meter: String,
+    /// For each unit of the plan.
+    pub units: Number,
+    /// When quota starts again.
+    pub resets: Resets,
+    /// Included is drawn before add-ons.
+    pub add_on: bool,
+    /// `free`, `promotional` and `bought` are drawn in this order: 0, 1, 2.
+    pub origin: u8,
+    /// Attributes that usage must have in common with the subscription.
+    pub scope: Vec<String>,
+    /// For how many days after its end it serves late usage.
+    pub late_days: i64,
+    /// What is left when the customer is told.
+    pub alerts: Vec<Alert>,
+}
+
+/// When quota starts again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resets {
+    /// With each term.
+    Never,
+    /// On the first of each month.
+    Month,
+    /// After each month of the term.
+    TermMonth,
+}
+
+/// What is left of a package when the customer is told.
+#[derive(Clone, Debug)]
+pub enum Alert {
+    /// So many percent.
+    Percent(Number),
+    /// So many units.
+    Units(Number),
 }
 
 impl Charge {
@@ -421,7 +472,14 @@ fn plan(product: &str, fields: &Table<'_>) -> Plan {
         modes,
         terms,
         charges,
-        grants: get(fields, "grants").is_some(),
+        minimum_quantity: text_of(fields, "minimum-quantity")
+            .map_or(1, |text| text.parse().expect("a count")),
+        grants: get(fields, "grants")
+            .map(list)
+            .unwrap_or_default()
+            .into_iter()
+            .map(|fields| grant(table(fields)))
+            .collect(),
         requires: texts_of(fields, "requires"),
         ends_with: is(fields, "ends-with", false),
         trial: get(fields, "trial")
@@ -473,6 +531,35 @@ fn charge(fields: &Table<'_>, plan_modes: &[String]) -> Charge {
         per: texts_of(fields, "per"),
         pricing: pricing(fields),
         discountable: is(fields, "discountable", true),
+        of_account: text_of(fields, "takes").as_deref() == Some("account"),
+        draws: is(fields, "draws", true),
+        counts_drawn: text_of(fields, "tiers-count").as_deref() == Some("all"),
+    }
+}
+
+fn grant(fields: &Table<'_>) -> Grant {
+    let alert = |text: String| match text.strip_suffix('%') {
+        Some(percent) => Alert::Percent(decimal(percent).expect("a percentage")),
+        None => Alert::Units(decimal(&text).expect("units")),
+    };
+    Grant {
+        id: text_of(fields, "id").expect("id"),
+        meter: text_of(fields, "meter").expect("meter"),
+        units: number_of(fields, "units").expect("units"),
+        resets: match text_of(fields, "resets").as_deref() {
+            Some("month") => Resets::Month,
+            Some("term") => Resets::TermMonth,
+            _ => Resets::Never,
+        },
+        add_on: text_of(fields, "kind").as_deref() == Some("add-on"),
+        origin: match text_of(fields, "origin").as_deref() {
+            Some("free") => 0,
+            Some("promotional") => 1,
+            _ => 2,
+        },
+        scope: texts_of(fields, "scope"),
+        late_days: text_of(fields, "late-days").map_or(0, |days| days.parse().expect("days")),
+        alerts: texts_of(fields, "alerts").into_iter().map(alert).collect(),
     }
 }
 

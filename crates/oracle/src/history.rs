@@ -133,6 +133,18 @@ pub enum What {
         /// The way wished.
         payment: Payment,
     },
+    /// Members may draw from the packages of a subscription.
+    Share {
+        /// The subscription.
+        name: String,
+        /// The members.
+        with: Vec<String>,
+    },
+    /// Nobody but its own account may draw from them any longer.
+    Keep {
+        /// The subscription.
+        name: String,
+    },
     /// A percentage off.
     Discount {
         /// 10 for 10 %.

@@ -2,22 +2,38 @@
 
 use crate::account::{Charges, Figures};
 use crate::calendar;
-use crate::catalogue::{Deck, Model};
+use crate::catalogue::{Deck, Meter, Model};
+use crate::draws::{Measured, Taker};
 use crate::history::Split;
 use crate::number::{Number, up_to, whole, zero};
 use crate::price;
-use crate::settle::{Period, Running};
+use crate::settle::{Period, Running, Stretch};
 use crate::usage::{self, Counted};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the usage of an accumulation should have cost, by its settled cycles.
 pub(crate) fn metered(this: &Period<'_>, name: &str, counted: &[Counted], charges: &mut Charges) {
-    let meter = &this.list.meters[name];
     let deck = match &this.charge.pricing.model {
         Model::Deck(deck) => Some(deck.as_str()),
         _ => None,
     };
+    for (group, events) in groups(this, name, counted, deck) {
+        match deck {
+            Some(deck) => by_deck(this, &this.list.decks[deck], &group, &events, charges),
+            None => accumulation(this, name, &group, &events, charges),
+        }
+    }
+}
+
+/// The usage of an accumulation, by what the charge accumulates per.
+fn groups(
+    this: &Period<'_>,
+    name: &str,
+    counted: &[Counted],
+    deck: Option<&str>,
+) -> BTreeMap<BTreeMap<String, String>, Vec<Counted>> {
+    let meter = &this.list.meters[name];
     // A level holds on: earlier ones matter too.
     let first = match meter.aggregate.as_str() {
         "time-weighted" => 0,
@@ -36,11 +52,47 @@ pub(crate) fn metered(this: &Period<'_>, name: &str, counted: &[Counted], charge
         // There may be a least to pay without any usage.
         groups.entry(BTreeMap::new()).or_default();
     }
-    for (group, events) in groups {
-        match deck {
-            Some(deck) => by_deck(this, &this.list.decks[deck], &group, &events, charges),
-            None => accumulation(this, name, &group, &events, charges),
+    groups
+}
+
+/// The units of an accumulation that may draw from packages.
+pub(crate) fn measured(this: &Period<'_>, name: &str, counted: &[Counted], all: &mut Measured) {
+    let meter = &this.list.meters[name];
+    for (group, events) in groups(this, name, counted, None) {
+        for stretch in this.stretches(cycles(this, &events)) {
+            let inside = between(&events, stretch.start, stretch.end);
+            let shares = by_split(inside);
+            let mut left = more(meter, &stretch, &events) / &meter.unit_size;
+            let count = shares.len();
+            for (index, (split, part)) in shares.into_iter().enumerate() {
+                // What rounding a sum added is the last one's.
+                let units = usage::quantity(meter, &part) / &meter.unit_size;
+                let units = if index + 1 == count { left.clone() } else { units };
+                left -= &units;
+                let binds = this.list.plans[&this.one.plan].binds.iter().filter(|_| !this.charge.of_account);
+                let own = |name: &String| Some((name.clone(), this.one.attributes.get(name)?.clone()));
+                let taker = Taker {
+                    end: stretch.end,
+                    meter: (this.list.id.clone(), name.to_owned()),
+                    bound: binds.filter_map(own).collect(),
+                    drawn: BTreeMap::new(),
+                    charged: zero(),
+                };
+                all.insert(this.taker_key(&stretch, &group, &split), (taker, units));
+            }
         }
+    }
+}
+
+/// What a stretch adds to a count or sum, in measured units.
+fn more(meter: &Meter, stretch: &Stretch, events: &[Counted]) -> Number {
+    let more = usage::quantity(meter, between(events, stretch.start, stretch.end));
+    match &meter.sum_up_to {
+        Some(step) => {
+            let earlier = usage::quantity(meter, between(events, stretch.cycle.0, stretch.start));
+            up_to(&(&earlier + &more), step) - up_to(&earlier, step)
+        }
+        None => more,
     }
 }
 
@@ -136,12 +188,18 @@ fn accumulation(
                 weights.insert(split, usage::quantity(meter, &part));
             }
             if matches!(meter.aggregate.as_str(), "count" | "sum") {
-                let mut more = usage::quantity(meter, inside);
-                if let Some(step) = &meter.sum_up_to {
-                    let earlier = usage::quantity(meter, between(events, stretch.cycle.0, stretch.start));
-                    more = up_to(&(&earlier + &more), step) - up_to(&earlier, step);
+                let mut units = more(meter, stretch, events) / &meter.unit_size;
+                if this.drawn_meter().is_some() {
+                    for (split, weight) in &mut weights {
+                        let drawn = this.packages.drawn(&this.taker_key(stretch, group, split));
+                        units -= &drawn;
+                        if this.charge.counts_drawn {
+                            sum.cover(&drawn);
+                        }
+                        *weight = (&*weight - drawn * &meter.unit_size).max(zero());
+                    }
                 }
-                &sum.units + more / &meter.unit_size
+                &sum.units + units
             } else {
                 usage::quantity(meter, between(events, this.began, stretch.end)) / &meter.unit_size
             }

@@ -9,6 +9,7 @@ use crate::history::{Line, Payment, Split, What};
 use crate::lifecycle;
 use crate::money::{Item, Money};
 use crate::number::{Number, decimal, round, whole, zero};
+use crate::packages;
 use crate::play::{Play, Reasons};
 use crate::price;
 use crate::settle::{agreed, best, version};
@@ -157,6 +158,8 @@ pub(crate) fn decide(play: &mut Play<'_>, line: &Line) -> Result<(), Reasons> {
             }
             Ok(())
         }
+        What::Share { name: order, with } => packages::share(play, line, order, with),
+        What::Keep { name: order } => packages::keep(play, line, order),
         What::Open { .. } | What::Usage { .. } | What::Void { .. } => Ok(()),
         _ => wallet::decide(play, line),
     }
@@ -283,6 +286,9 @@ fn subscribe(
     let mut reasons = Vec::new();
     if account.subscriptions.iter().any(|one| one.name == name) {
         reasons.push("subscription-exists");
+    }
+    if units < plan.minimum_quantity {
+        reasons.push("below-minimum");
     }
     let offers = |mode: &str| plan.modes.iter().any(|offered| offered == mode);
     // The plan's only mode, or pay-per-use where it offers both.
@@ -491,7 +497,7 @@ pub(crate) fn prolong(play: &mut Play<'_>, account: &str, index: usize, months: 
     for (which, paid, bought) in costs {
         let one = &mut play.accounts.get_mut(account).expect("open").subscriptions[which];
         if !one.terms.is_empty() {
-            one.terms.push(Term { from, until, months, paid });
+            one.terms.push(Term { from, until, months, paid, ordered: at });
         }
         one.end = Some(until);
         lines.push((which, bought));

@@ -3,14 +3,17 @@
 //! What was charged for an accumulation is kept, and what it should have cost is worked out from its
 //! beginning at each settlement before which something about it changed. The difference is charged.
 
-use crate::account::{Account, Charges, Figures};
+use crate::account::{Account, Charges, Figures, Key};
 use crate::calendar::{self, Cycle};
 use crate::catalogue::{Catalogue, Charge, Measure};
+use crate::draws;
 use crate::history::{Event, Line, Printed, What};
 use crate::lifecycle;
 use crate::metered;
 use crate::money::Item;
+use crate::number::Number;
 use crate::orders;
+use crate::packages::{self, Packages};
 use crate::settle::{Period, version};
 use crate::terms;
 use crate::usage::{self, Usage};
@@ -22,7 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub type Reasons = Vec<&'static str>;
 
 /// An accumulation: account, subscription, charge, and when it began.
-type Accumulation = (String, String, String, Timestamp);
+pub(crate) type Accumulation = (String, String, String, Timestamp);
 
 /// A book in the course of being played.
 #[derive(Debug)]
@@ -32,15 +35,19 @@ pub struct Play<'c> {
     pub(crate) zone: TimeZone,
     /// Accounts by name.
     pub accounts: BTreeMap<String, Account>,
-    usage: Usage,
+    pub(crate) usage: Usage,
+    /// Packages, and what was drawn from them.
+    pub packages: Packages,
     /// Lines of bills by their id, as they are printed.
     pub printed: BTreeMap<String, Printed>,
     /// When something may be due, and for which payer.
-    wakes: BTreeSet<(Timestamp, String)>,
+    pub(crate) wakes: BTreeSet<(Timestamp, String)>,
     /// Accumulations about which something has changed since their last settlement.
     changed: BTreeSet<Accumulation>,
     /// What was charged for each accumulation.
     charged: BTreeMap<Accumulation, Charges>,
+    /// What was drawn for each accumulation, as lines have shown it.
+    drawn: BTreeMap<Accumulation, BTreeMap<Key, BTreeMap<String, Number>>>,
     clock: Timestamp,
 }
 
@@ -52,10 +59,12 @@ impl<'c> Play<'c> {
             zone,
             accounts: BTreeMap::new(),
             usage: Usage::default(),
+            packages: Packages::default(),
             printed: BTreeMap::new(),
             wakes: BTreeSet::new(),
             changed: BTreeSet::new(),
             charged: BTreeMap::new(),
+            drawn: BTreeMap::new(),
             clock: Timestamp::MIN,
         }
     }
@@ -92,6 +101,7 @@ impl<'c> Play<'c> {
                 orders::decide(self, line)?;
                 // What a command brings about happens before the next one.
                 let payer = self.payer(&line.account);
+                packages::follow(self, &payer, line.at);
                 lifecycle::stand(self, &payer, line.at);
                 Ok(())
             }
@@ -108,6 +118,7 @@ impl<'c> Play<'c> {
             self.clock = at;
             terms::on_time(self, &payer, at);
             self.settle(&payer, at);
+            packages::follow(self, &payer, at);
             lifecycle::stand(self, &payer, at);
         }
         self.clock = self.clock.max(until);
@@ -197,80 +208,108 @@ impl<'c> Play<'c> {
         }
     }
 
-    /// Settles all charges of a payer and its members whose cycle ends now.
-    fn settle(&mut self, payer: &str, now: Timestamp) {
+    /// A payer and its members.
+    pub(crate) fn group(&self, payer: &str) -> Vec<String> {
         let members = self.accounts.values().filter(|one| one.payer.as_deref() == Some(payer));
-        let names: Vec<String> =
-            [payer.to_owned()].into_iter().chain(members.map(|one| one.name.clone())).collect();
-        let before = now.checked_sub(jiff::SignedDuration::from_nanos(1)).expect("in range");
-        let month = self.bill_month(payer, before);
-        let mut items = Vec::new();
-        let mut again = Vec::new();
-        for name in names {
-            let mut posted: Vec<(Accumulation, Charges)> = Vec::new();
-            let account = &self.accounts[&name];
-            for one in account.subscriptions.iter().filter(|one| one.begins() < now) {
-                for (list, charge, settle) in charges(self.lists, one) {
-                    if calendar::cycle_start(&list.zone, settle, now) != now {
-                        continue;
+        [payer.to_owned()].into_iter().chain(members.map(|one| one.name.clone())).collect()
+    }
+
+    /// The accumulations of an account whose charge settles now, and that may come to something else.
+    fn due(&self, name: &str, now: Timestamp, again: &mut Vec<Timestamp>) -> BTreeSet<Accumulation> {
+        let account = &self.accounts[name];
+        let mut all = BTreeSet::new();
+        for one in account.subscriptions.iter().filter(|one| one.begins() < now) {
+            for (list, charge, settle) in charges(self.lists, one) {
+                if calendar::cycle_start(&list.zone, settle, now) != now {
+                    continue;
+                }
+                let before = now.checked_sub(jiff::SignedDuration::from_nanos(1)).expect("in range");
+                let here = calendar::cycle_start(&list.zone, charge.accumulate, before);
+                let key = |began: Timestamp| (name.to_owned(), one.name.clone(), charge.id.clone(), began);
+                all.extend(self.changed.range(key(Timestamp::MIN)..key(now)).cloned());
+                if goes_on(list, charge) {
+                    // What is held costs something without anything happening, and a least
+                    // is due when the accumulation ends.
+                    let last = one.end.map(|end| end.max(one.start));
+                    if last.is_none_or(|last| here <= last) {
+                        all.insert(key(here));
                     }
-                    let before = now.checked_sub(jiff::SignedDuration::from_nanos(1)).expect("in range");
-                    let here = calendar::cycle_start(&list.zone, charge.accumulate, before);
-                    let key = |began: Timestamp| (name.clone(), one.name.clone(), charge.id.clone(), began);
-                    let all = self.changed.range(key(Timestamp::MIN)..key(now));
-                    let mut due: BTreeSet<Timestamp> = all.map(|(.., began)| *began).collect();
-                    if goes_on(list, charge) {
-                        // What is held costs something without anything happening, and a least
-                        // is due when the accumulation ends.
-                        let last = one.end.map(|end| end.max(one.start));
-                        if last.is_none_or(|last| here <= last) {
-                            due.insert(here);
-                        }
-                        let end_around = |at: Timestamp| {
-                            let began = calendar::cycle_start(&list.zone, charge.accumulate, at);
-                            calendar::cycle_end(&list.zone, charge.accumulate, began)
-                        };
-                        if last.is_none_or(|last| now < end_around(last)) {
-                            again.push(calendar::cycle_end(&list.zone, settle, now));
-                        }
-                    }
-                    for began in due {
-                        let period = Period {
-                            lists: self.lists,
-                            account,
-                            master: account.payer.as_ref().map(|payer| &self.accounts[payer]),
-                            one,
-                            list,
-                            charge,
-                            settle,
-                            settled: now,
-                            began,
-                            ends: calendar::cycle_end(&list.zone, charge.accumulate, began),
-                        };
-                        posted.push((key(began), period.charges(&self.usage)));
+                    let end_around = |at: Timestamp| {
+                        let began = calendar::cycle_start(&list.zone, charge.accumulate, at);
+                        calendar::cycle_end(&list.zone, charge.accumulate, began)
+                    };
+                    if last.is_none_or(|last| now < end_around(last)) {
+                        again.push(calendar::cycle_end(&list.zone, settle, now));
                     }
                 }
             }
-            let account = self.accounts.get_mut(&name).expect("there");
-            let plans: BTreeMap<String, String> =
-                account.subscriptions.iter().map(|one| (one.name.clone(), one.plan.clone())).collect();
-            for (accumulation, charges) in posted {
-                self.changed.remove(&accumulation);
-                let before = self.charged.insert(accumulation, charges.clone()).unwrap_or_default();
-                let keys: BTreeSet<_> = charges.keys().chain(before.keys()).collect();
-                for key in keys {
-                    let nothing = Figures::nothing();
-                    let (new, old) =
-                        (charges.get(key).unwrap_or(&nothing), before.get(key).unwrap_or(&nothing));
-                    if new != old {
-                        let more = Figures {
-                            quantity: &new.quantity - &old.quantity,
-                            free: &new.free - &old.free,
-                            list: &new.list - &old.list,
-                            amount: &new.amount - &old.amount,
-                        };
-                        items.push(account.add(&plans[&key.subscription], key.clone(), &more, month));
-                    }
+        }
+        all
+    }
+
+    /// An accumulation as it is settled now.
+    pub(crate) fn period(&self, accumulation: &Accumulation, now: Timestamp) -> Option<Period<'_>> {
+        let (name, order, charge, began) = accumulation;
+        let account = &self.accounts[name];
+        let one = account.subscriptions.iter().find(|one| one.name == *order)?;
+        let (list, charge, settle) = charges(self.lists, one).find(|(_, known, _)| known.id == *charge)?;
+        Some(Period {
+            lists: self.lists,
+            account,
+            master: account.payer.as_ref().map(|payer| &self.accounts[payer]),
+            one,
+            list,
+            charge,
+            settle,
+            settled: now,
+            began: *began,
+            ends: calendar::cycle_end(&list.zone, charge.accumulate, *began),
+            packages: &self.packages,
+        })
+    }
+
+    /// Settles all charges of a payer and its members whose cycle ends now.
+    fn settle(&mut self, payer: &str, now: Timestamp) {
+        let names = self.group(payer);
+        let mut again = Vec::new();
+        let mut due: BTreeSet<Accumulation> =
+            names.iter().flat_map(|name| self.due(name, now, &mut again)).collect();
+        for one in draws::allot(self, &names, &due, now) {
+            let Some(period) = self.period(&one, now) else { continue };
+            // What is not settled now is at its own next settlement.
+            let cycle = calendar::cycle_start(period.zone(), period.settle, now);
+            if cycle == now {
+                due.insert(one);
+            } else {
+                again.push(calendar::cycle_end(period.zone(), period.settle, cycle));
+                self.changed.insert(one);
+            }
+        }
+        let before = now.checked_sub(jiff::SignedDuration::from_nanos(1)).expect("in range");
+        let month = self.bill_month(payer, before);
+        let mut items = Vec::new();
+        for accumulation in due {
+            let Some(period) = self.period(&accumulation, now) else { continue };
+            let (charges, plan) = (period.charges(&self.usage), period.one.plan.clone());
+            let drawn = self.packages.drawn_by(&period);
+            let account = self.accounts.get_mut(&accumulation.0).expect("there");
+            self.changed.remove(&accumulation);
+            let before = self.charged.insert(accumulation.clone(), charges.clone()).unwrap_or_default();
+            let shown = self.drawn.insert(accumulation, drawn.clone()).unwrap_or_default();
+            let keys: BTreeSet<_> =
+                charges.keys().chain(before.keys()).chain(drawn.keys()).chain(shown.keys()).collect();
+            for key in keys {
+                let nothing = Figures::nothing();
+                let (new, old) = (charges.get(key).unwrap_or(&nothing), before.get(key).unwrap_or(&nothing));
+                // What is all drawn is a line, too.
+                if new != old || drawn.get(key) != shown.get(key) {
+                    let more = Figures {
+                        quantity: &new.quantity - &old.quantity,
+                        free: &new.free - &old.free,
+                        list: &new.list - &old.list,
+                        amount: &new.amount - &old.amount,
+                    };
+                    items.push(account.add(&plan, key.clone(), &more, month));
                 }
             }
         }

@@ -6,8 +6,10 @@
 use crate::account::{Account, AgreedPrice, Charges, Figures, Key, Subscription, best_discount, price_at};
 use crate::calendar::{self, Cycle};
 use crate::catalogue::{Catalogue, Charge, Measure, Model, Month, Pricing};
+use crate::draws::{Measured, TakerKey};
 use crate::history::Split;
 use crate::number::{Number, round, whole, zero};
+use crate::packages::{self, Packages};
 use crate::usage::Usage;
 use crate::{metered, price, units};
 use jiff::Timestamp;
@@ -60,6 +62,7 @@ pub(crate) struct Period<'a> {
     pub(crate) settled: Timestamp,
     pub(crate) began: Timestamp,
     pub(crate) ends: Timestamp,
+    pub(crate) packages: &'a Packages,
 }
 
 impl Period<'_> {
@@ -82,7 +85,40 @@ impl Period<'_> {
         charges
     }
 
-    /// The moments at which its price may change.
+    /// The meter by which its usage may draw from packages.
+    pub(crate) fn drawn_meter(&self) -> Option<&str> {
+        let Measure::Meter(meter) = &self.charge.measure else { return None };
+        let draws = self.charge.draws && !matches!(self.charge.pricing.model, Model::Deck(_));
+        (draws && packages::granted(self.lists, &self.list.id, meter)).then_some(meter)
+    }
+
+    /// Who draws for a stretch of it.
+    pub(crate) fn taker_key(
+        &self,
+        stretch: &Stretch,
+        group: &BTreeMap<String, String>,
+        split: &Split,
+    ) -> TakerKey {
+        TakerKey {
+            start: stretch.start,
+            account: self.account.name.clone(),
+            subscription: self.one.name.clone(),
+            charge: self.charge.id.clone(),
+            began: self.began,
+            group: group.clone(),
+            split: split.clone(),
+        }
+    }
+
+    /// Usage of it that may draw from packages.
+    pub(crate) fn measured(&self, usage: &Usage, measured: &mut Measured) {
+        if let Some(name) = self.drawn_meter() {
+            let counted = usage.counted(&self.account.name, &self.list.id, name);
+            metered::measured(self, name, counted, measured);
+        }
+    }
+
+    /// The moments at which its price may change, or the packages that it draws from.
     fn cuts(&self) -> Vec<Timestamp> {
         let versions = self.lists.iter().filter(|list| list.id == self.one.catalogue);
         let mut cuts: Vec<Timestamp> = versions.filter_map(|list| list.effective).collect();
@@ -98,6 +134,9 @@ impl Period<'_> {
                 cuts.push(*from);
                 cuts.extend(*until);
             }
+        }
+        if let Some(meter) = self.drawn_meter() {
+            cuts.extend(self.packages.cuts(&self.account.name, &self.list.id, meter));
         }
         cuts.sort();
         cuts.dedup();
@@ -353,6 +392,11 @@ pub(crate) struct Running {
 impl Running {
     pub(crate) fn new() -> Running {
         Running { units: zero(), list: zero(), amount: zero() }
+    }
+
+    /// Units that packages paid for, where tiers and free units count them.
+    pub(crate) fn cover(&mut self, units: &Number) {
+        self.units += units;
     }
 
     /// Goes on to so many units: free units, charged units, and their cost at both prices.

@@ -155,7 +155,7 @@ pub(crate) fn migrate(play: &mut Play<'_>, line: &Line) -> Result<(), Reasons> {
         start: *from,
         migrated: Some(line.at),
         end: Some(*until),
-        terms: vec![Term { from: *from, until: *until, months, paid }],
+        terms: vec![Term { from: *from, until: *until, months, paid, ordered: *from }],
         follows,
         trial: false,
         auto: None,

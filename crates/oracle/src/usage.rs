@@ -2,7 +2,7 @@
 
 use crate::account::{Account, Subscription};
 use crate::calendar;
-use crate::catalogue::{Catalogue, Condition, Meter, Model};
+use crate::catalogue::{Catalogue, Condition, Meter, Model, Plan};
 use crate::history::Event;
 use crate::number::{Number, decimal, up_to, whole, zero};
 use crate::price;
@@ -168,14 +168,18 @@ fn measures(list: &Catalogue, subscription: &Subscription, name: &str, one: &Cou
 /// its time.
 fn would_measure(list: &Catalogue, subscription: &Subscription, name: &str, one: &Counted) -> bool {
     let plan = &list.plans[&subscription.plan];
-    let by_it = |charge: &crate::catalogue::Charge| {
-        charge.modes.iter().any(|offered| offered == subscription.mode()) && charge.is_by(name)
-    };
     let bound = |name: &String| subscription.attributes.get(name) == one.event.attributes.get(name);
     subscription.begins() <= one.at
         && subscription.end.is_none_or(|end| one.at < end)
-        && plan.binds.iter().all(bound)
-        && plan.charges.iter().any(by_it)
+        && binds(plan, subscription, name).is_some_and(|binds| binds.iter().all(bound))
+}
+
+/// What usage must be like that a subscription measures by a meter; `None` where it measures none.
+fn binds<'p>(plan: &'p Plan, subscription: &Subscription, name: &str) -> Option<&'p [String]> {
+    let charge = plan.charges.iter().find(|charge| {
+        charge.modes.iter().any(|offered| offered == subscription.mode()) && charge.is_by(name)
+    })?;
+    Some(if charge.of_account { &[] } else { &plan.binds })
 }
 
 /// Whether one subscription takes an event by a meter: of those of a product that measure by it and
@@ -194,7 +198,7 @@ pub(crate) fn takes(
     }
     let product = |one: &Subscription| &of(one).plans[&one.plan].product;
     let rank = |one: &Subscription| {
-        let bindings = of(one).plans[&one.plan].binds.len();
+        let bindings = binds(&of(one).plans[&one.plan], one, meter).map_or(0, <[String]>::len);
         (std::cmp::Reverse(bindings), one.start)
     };
     account.subscriptions.iter().all(|rival| {

@@ -57,6 +57,8 @@ pub enum Fact {
         end: Instant,
         /// When what is left expires.
         expires: Instant,
+        /// The days before a late renewal, which it does not serve.
+        gap: Option<Span>,
         /// Units that had expired and are there again.
         postings: Vec<Posting>,
     },
@@ -359,8 +361,8 @@ fn plan_of<'a>(
 enum Due<'a> {
     /// A quota period has no bucket yet.
     Open(&'a Subscription, &'a Catalogue, &'a Grant, Span, Instant),
-    /// A bucket ends elsewhere than it says.
-    Move(&'a Bucket, Instant),
+    /// A bucket ends elsewhere than it says, and serves its usage without the span.
+    Move(&'a Bucket, Instant, Option<Span>),
 }
 
 /// What is to be done about the buckets of an account at a moment.
@@ -375,9 +377,9 @@ fn dues<'a>(desk: &Look<'a>, account: &str, at: Instant, tell: &mut dyn FnMut(Du
                 plan.is_some_and(|(_, plan)| plan.id == bucket.plan && plan.grant(&bucket.grant).is_some());
             if bucket.span.contains(at) && !granted {
                 // Given up, or changed to another plan.
-                tell(Due::Move(bucket, at.min(runs.end).max(bucket.span.start)));
+                tell(Due::Move(bucket, at.min(runs.end).max(bucket.span.start), None));
             } else if bucket.span.contains(at) && runs.end < bucket.span.end {
-                tell(Due::Move(bucket, runs.end));
+                tell(Due::Move(bucket, runs.end, None));
             }
         }
         let Some((_, plan)) = plan else { continue };
@@ -396,13 +398,15 @@ fn dues<'a>(desk: &Look<'a>, account: &str, at: Instant, tell: &mut dyn FnMut(Du
                 }
                 Some((_, bucket)) if period.start <= bucket.span.start => {
                     if bucket.span.end < period.end {
-                        tell(Due::Move(bucket, period.end));
+                        // What is bought late serves from its purchase on (R-PKG-2).
+                        let gap = Span { start: bucket.span.end, end: ordered };
+                        tell(Due::Move(bucket, period.end, (!gap.is_empty()).then_some(gap)));
                     }
                 }
                 Some((_, bucket)) if bucket.span.end > period.start && bucket.span.contains(at) => {}
                 latest => {
                     let after = latest.map_or(period.start, |(_, bucket)| bucket.span.end);
-                    let start = period.start.max(after);
+                    let start = period.start.max(after).max(ordered);
                     tell(Due::Open(subscription, catalogue, grant, Span { start, ..period }, ordered));
                 }
             }
@@ -486,7 +490,7 @@ pub(super) fn follow(desk: &Desk<'_>) -> Result<Vec<super::Fact>, super::Refusal
                 Due::Open(subscription, catalogue, grant, span, ordered) => {
                     facts.extend(opened(desk, &account, (subscription, catalogue, grant), span, ordered)?);
                 }
-                Due::Move(bucket, end) => facts.push(moved(desk, bucket, end)),
+                Due::Move(bucket, end, gap) => facts.push(moved(desk, bucket, end, gap)),
             }
         }
     }
@@ -540,6 +544,7 @@ fn opened(
             .map_or_else(|| "unit".to_owned(), |meter| meter.unit.clone()),
         expires: expiry(desk.catalogues, &catalogue.id, &grant.meter, grant.late_days, span.end),
         span,
+        gaps: Vec::new(),
         ordered,
         kind: grant.kind,
         origin: grant.origin,
@@ -552,7 +557,7 @@ fn opened(
     Ok(Some(Fact::Opened { payer: payer.clone(), bucket: Box::new(bucket), postings }.into()))
 }
 
-fn moved(desk: &Desk<'_>, bucket: &Bucket, end: Instant) -> super::Fact {
+fn moved(desk: &Desk<'_>, bucket: &Bucket, end: Instant, gap: Option<Span>) -> super::Fact {
     let payer = &desk.payer.id;
     let grant = desk
         .catalogues
@@ -566,7 +571,8 @@ fn moved(desk: &Desk<'_>, bucket: &Bucket, end: Instant) -> super::Fact {
         let sides = (QuotaSide::Expired, QuotaSide::Available);
         postings.extend(bucket.posting(desk.at, "there again in", sides, gone));
     }
-    Fact::EndMoved { payer: payer.clone(), bucket: bucket.id.clone(), end, expires, postings }.into()
+    let (payer, bucket) = (payer.clone(), bucket.id.clone());
+    Fact::EndMoved { payer, bucket, end, expires, gap, postings }.into()
 }
 
 /// When what is left of a bucket expires: so many days after its end, and not before the settlement
@@ -595,9 +601,9 @@ impl Group {
                 account.packages.open((**bucket).clone());
                 post(account, postings)?;
             }
-            Fact::EndMoved { payer, bucket, end, expires, postings } => {
+            Fact::EndMoved { payer, bucket, end, expires, gap, postings } => {
                 let account = self.account_mut(payer)?;
-                let known = account.packages.set_end(bucket, *end, *expires);
+                let known = account.packages.set_end(bucket, *end, *expires, *gap);
                 known.ok_or_else(|| ApplyError(format!("no bucket {bucket}")))?;
                 post(account, postings)?;
             }

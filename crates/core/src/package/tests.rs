@@ -15,6 +15,7 @@ fn bucket(id: &str) -> Bucket {
         meter: "minutes".to_owned(),
         unit: "minute".to_owned(),
         span: Span { start: at("2026-01-01T00:00"), end: at("2026-02-01T00:00") },
+        gaps: Vec::new(),
         expires: at("2026-02-01T00:00"),
         ordered: at("2026-01-01T00:00"),
         kind: GrantKind::AddOn,
@@ -94,7 +95,7 @@ fn what_ended_is_not_looked_at_and_what_expired_is_done() {
     packages.expire("a");
     assert!(packages.bucket("a").is_some_and(|bucket| packages.is_expired(bucket)));
     // A renewal opens it again.
-    packages.set_end("a", at("2026-04-01T00:00"), at("2026-04-01T00:00"));
+    packages.set_end("a", at("2026-04-01T00:00"), at("2026-04-01T00:00"), None);
     assert_eq!(ids(packages.serving("test", "minutes", within)), ["b", "a"]);
     assert_eq!(packages.first_to_expire().map(|bucket| bucket.id.as_str()), Some("b"));
 }

@@ -8,9 +8,13 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 /// Cases that are shrunk and shown.
 const SHOWN: usize = 3;
+
+/// How long each of them is shrunk at most.
+const SHRINKING: Duration = Duration::from_secs(30);
 
 /// What is wrong about a history.
 #[derive(Debug)]
@@ -78,8 +82,10 @@ fn case(world: &World, lines: Vec<Line>, property: &Property<'_>) -> Option<Stri
     Some(format!("{}\n{how}", show::book(world, &lines)))
 }
 
-/// Drops lines for as long as what is wrong stays so.
+/// Drops lines for as long as what is wrong stays so, and there is time.
 fn shrink(mut lines: Vec<Line>, wrong: impl Fn(&[Line]) -> bool) -> Vec<Line> {
+    let began = Instant::now();
+    let wrong = |lines: &[Line]| began.elapsed() < SHRINKING && wrong(lines);
     let mut chunk = lines.len() / 2;
     while chunk > 0 {
         let mut from = 0;

@@ -7,6 +7,7 @@ pub mod check;
 pub mod dice;
 pub mod life;
 pub mod orders;
+pub mod packages;
 pub mod show;
 pub mod story;
 pub mod usage;

@@ -63,7 +63,7 @@ pub fn order(writer: &mut Writer<'_>, dice: &mut Dice, at: Timestamp, account: &
             attributes.push((needed.clone(), value));
         }
     }
-    if dice.once_in(3) && !plan.binds.iter().any(|name| name == "project") {
+    if dice.once_in(3) && !plan.binds.iter().chain(&plan.options).any(|name| name == "project") {
         attributes.push(("project".to_owned(), "red".to_owned()));
     }
     if dice.once_in(6) {
@@ -79,6 +79,7 @@ pub fn order(writer: &mut Writer<'_>, dice: &mut Dice, at: Timestamp, account: &
     };
     let single = plan.trial.is_some() && !dice.once_in(8);
     let units = if single { 1 } else { u32::try_from(1 + dice.below(12)).unwrap() };
+    let units = if dice.once_in(20) { units } else { units.max(plan.minimum_quantity) };
     if plan.trial.is_none() && sold("prepaid") != dice.once_in(40) && dice.once_in(8) {
         return Some(migrated(writer, dice, at, (account, name, plan_name), units, attributes));
     }

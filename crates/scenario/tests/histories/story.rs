@@ -3,6 +3,7 @@
 use super::dice::Dice;
 use super::life::{self, Life};
 use super::orders::{self, Order};
+use super::packages;
 use super::usage::{self, Made};
 use super::wallet;
 use super::world::World;
@@ -68,7 +69,7 @@ pub fn write(world: &World, dice: &mut Dice) -> Vec<Line> {
     for (index, at) in times.iter().copied().enumerate() {
         let account = dice.pick(&accounts).clone();
         let mut line = loop {
-            if let Some(line) = writer.line(dice, index, at, &account, (first, last)) {
+            if let Some(line) = writer.line(dice, index, at, &account, &accounts, (first, last)) {
                 break line;
             }
         };
@@ -92,6 +93,7 @@ impl Writer<'_> {
         index: usize,
         at: Timestamp,
         account: &str,
+        accounts: &[String],
         (first, last): (Timestamp, Timestamp),
     ) -> Option<Line> {
         let early = u64::from(index < 8);
@@ -137,6 +139,7 @@ impl Writer<'_> {
                     what: What::Open { zone: None, payer, tier: None },
                 });
             }
+            60..65 if accounts.len() > 1 => packages::sharing(self, dice, account, accounts)?,
             _ => self.usage(dice, index, at, account, first),
         };
         let line = Line { at, account: account.to_owned(), what };

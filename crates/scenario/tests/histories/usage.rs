@@ -67,7 +67,7 @@ pub fn make(world: &World, dice: &mut Dice, plans: &[(&Catalogue, &Plan)]) -> Ma
     if let Some(of) = &meter.of {
         let value = match meter.aggregate.as_str() {
             "unique" => Some(format!("u{}", dice.below(9))),
-            _ => amount(dice, meter, &charges),
+            _ => amount(dice, meter, &charges, &quotas(list, name)),
         };
         if let Some(value) = value {
             if of.contains("second") || of.contains("ivr") {
@@ -133,8 +133,14 @@ fn condition_value(dice: &mut Dice, condition: &Condition) -> Option<String> {
     })
 }
 
+/// Units that packages bring of a meter.
+fn quotas(list: &Catalogue, meter: &str) -> Vec<Number> {
+    let grants = list.plans.values().flat_map(|plan| &plan.grants);
+    grants.filter(|grant| grant.meter == meter).map(|grant| grant.units.clone()).collect()
+}
+
 /// How much: around the steps, free units and tiers that there are, zero, a fraction, or no number.
-fn amount(dice: &mut Dice, meter: &Meter, charges: &[&Charge]) -> Option<String> {
+fn amount(dice: &mut Dice, meter: &Meter, charges: &[&Charge], quotas: &[Number]) -> Option<String> {
     let whole = |value: &Number| u64::try_from(value.floor().to_whole().unwrap()).unwrap();
     let unit = whole(&meter.unit_size).max(1);
     let mut edges: Vec<u64> = vec![1, 10];
@@ -148,6 +154,7 @@ fn amount(dice: &mut Dice, meter: &Meter, charges: &[&Charge]) -> Option<String>
             _ => {}
         }
     }
+    edges.extend(quotas.iter().map(&whole));
     let edge = unit * *dice.pick(&edges);
     Some(match dice.below(14) {
         0 => "0".to_owned(),

@@ -19,13 +19,12 @@ pub struct World {
 }
 
 impl World {
-    /// All plans by name, as the first version of their list has them; without those that bring
-    /// packages, of which the oracle knows nothing yet.
+    /// All plans by name, as the first version of their list has them.
     pub fn plans(&self) -> Vec<(&Catalogue, &str, &Plan)> {
         let mut seen = BTreeSet::new();
         let mut all = Vec::new();
         for list in &self.lists {
-            for (name, plan) in list.plans.iter().filter(|(_, plan)| !plan.grants) {
+            for (name, plan) in &list.plans {
                 if seen.insert(name) {
                     all.push((list, name.as_str(), plan));
                 }
@@ -67,7 +66,7 @@ fn later(text: &str, from: &[(&str, &str)]) -> String {
     })
 }
 
-/// Tiers that a history of 200 lines can reach.
+/// Tiers and quotas that a history of 200 lines can reach.
 const SMALL: &[(&str, &[(&str, &str)])] = &[
     (
         "harbour-api",
@@ -102,6 +101,17 @@ const SMALL: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     ("lines", &[("grace-days = 15", "grace-days = 4"), ("retention-days = 15", "retention-days = 3")]),
+    ("tencent-ccc", &[("units = 8000", "units = 15"), ("minimum-quantity = 5000", "minimum-quantity = 3")]),
+    (
+        "bundles",
+        &[
+            ("units = 1000,", "units = 12,"),
+            ("units = 100,", "units = 5,"),
+            ("up-to = 10000,", "up-to = 30,"),
+            ("up-to = 1000,", "up-to = 20,"),
+        ],
+    ),
+    ("included", &[("units = 100,", "units = 4,"), ("plans.line", "plans.wire")]),
 ];
 
 /// What happens to who owes, for lists that do not say so.
@@ -141,11 +151,21 @@ const LATER: &[(&str, &[(&str, &str)])] = &[
             ("price = \"0.10\"", "price = \"0.12\""),
         ],
     ),
+    (
+        "bundles",
+        &[
+            ("version = \"2026-01-01\"", "version = \"2026-02-12\""),
+            ("currency = \"EUR\"", "currency = \"EUR\"\neffective = \"2026-02-12\""),
+            ("units = 12,", "units = 17,"),
+            ("late-days = 3", "late-days = 1"),
+            ("price = \"0.10\" }", "price = \"0.11\" }"),
+        ],
+    ),
 ];
 
 /// All worlds, their files written to a folder of `name`. Every shipped list is in one of them.
 pub fn worlds(name: &str) -> Vec<World> {
-    let all: [(&str, &str, &str, &[&str]); 6] = [
+    let all: [(&str, &str, &str, &[&str]); 7] = [
         ("meters and decks", "Europe/Berlin", "2026-01-10", &["catalogs/harbour-api"]),
         ("seats and phones", "+08:00", "2026-01-04", &["catalogs/huawei-ykf", "catalogs/huawei-koophone"]),
         (
@@ -154,6 +174,7 @@ pub fn worlds(name: &str) -> Vec<World> {
             "2026-01-20",
             &["catalogs/huawei-cec", "catalogs/huawei-ocr", "catalogs/tencent-ccc"],
         ),
+        ("packages", "+08:00", "2026-01-20", &["scenarios/package/bundles", "scenarios/package/included"]),
         (
             "corners in euros",
             "Europe/Berlin",

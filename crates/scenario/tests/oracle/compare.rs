@@ -3,6 +3,7 @@
 use crate::histories::check::Wrong;
 use crate::histories::show;
 use crate::histories::world::World;
+use crate::packages;
 use farebox_core::account::Account;
 use farebox_core::bill::LineKind;
 use farebox_core::ledger::LedgerAccount;
@@ -63,7 +64,7 @@ impl fmt::Display for Tally {
     }
 }
 
-fn exact(value: Exact) -> Number {
+pub(crate) fn exact(value: Exact) -> Number {
     Number::new(value.numerator(), value.denominator())
 }
 
@@ -71,7 +72,7 @@ fn amount(value: Amount) -> Number {
     exact(value.exact())
 }
 
-fn decimal(value: &Number) -> String {
+pub(crate) fn decimal(value: &Number) -> String {
     let scaled = value.abs() * whole(100_000_000);
     let units = scaled.floor();
     let more = if units == scaled { "" } else { "…" };
@@ -266,6 +267,7 @@ fn both(world: &World, lines: &[Line], tally: &mut Tally) -> Result<(), Wrong> {
         compare_charges(&mut report, name, charges(world, account), &by_cycle(&other.charges));
         compare_money(&mut report, account, other, until);
         compare_life(&mut report, account, other);
+        packages::compare(&mut report, account, &play);
         for one in &other.subscriptions {
             let there = account.subscriptions.get(&one.name).and_then(|one| one.end);
             if there != one.end {

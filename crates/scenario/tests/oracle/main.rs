@@ -3,12 +3,13 @@
 //! Each line must be taken or refused by both, for a reason that both know; charges are compared key
 //! by key, bills month by month, the money after each movement. A history on which they disagree is
 //! shrunk, and shown as a book that `farebox bill` runs, with the figures of both sides. More histories:
-//! `FAREBOX_ORACLE_RUNS=100000 cargo test -p farebox-scenario --test oracle`; one of them again:
-//! `FAREBOX_ORACLE_SEED=42`.
+//! `FAREBOX_ORACLE_RUNS=100000 cargo test -p farebox-scenario --test oracle`; one of them again, and
+//! its book: `FAREBOX_ORACLE_SEED=42`.
 
 mod compare;
 #[path = "../histories/mod.rs"]
 mod histories;
+mod packages;
 
 use histories::check::{self, number_of};
 use histories::world;
@@ -27,7 +28,11 @@ fn the_engine_agrees_with_the_oracle() {
     };
     let tally = Mutex::new(compare::Tally::default());
     let began = Instant::now();
+    let one = seeds.end - seeds.start == 1;
     check::holds(&worlds, seeds, &|world, lines| {
+        if one {
+            eprintln!("{}", histories::show::book(world, lines));
+        }
         let (counts, compared) = compare::compare(world, lines);
         tally.lock().unwrap().add(&counts);
         compared
