@@ -3,6 +3,7 @@
 
 use super::lifecycle::{Terms, after, ends, owed};
 use super::lifecycle_refusal::Refusal;
+use super::packages::Action as Sharing;
 use super::{Action as AnyAction, Desk, due};
 use crate::account::View;
 use crate::calendar::Instant;
@@ -32,7 +33,10 @@ pub(super) fn gate(desk: &Desk<'_>, action: &AnyAction) -> Result<(), Refusal> {
         | AnyAction::ChangeAttribute { subscription, .. }
         | AnyAction::Cancel { subscription }
         | AnyAction::Unsubscribe { subscription }
-        | AnyAction::UseFeature { subscription: Some(subscription), .. } => desk.not_frozen(subscription),
+        | AnyAction::UseFeature { subscription: Some(subscription), .. }
+        | AnyAction::Packages(Sharing::Share { subscription, .. } | Sharing::Keep { subscription }) => {
+            desk.not_frozen(subscription)
+        }
         _ => Ok(()),
     }
 }

@@ -522,7 +522,7 @@ fn opened(
 ) -> Result<Option<super::Fact>, OutOfRange> {
     let payer = &desk.payer.id;
     let units = Exact::whole(subscription.quantity_at(desk.at).into()).mul(grant.units)?;
-    if units <= Exact::ZERO || span.is_empty() {
+    if span.is_empty() {
         return Ok(None);
     }
     let latest = desk.view.latest_bucket(payer, account, &subscription.name, &grant.id);
