@@ -21,6 +21,8 @@ pub struct Term {
     pub next_plan: Option<NextPlan>,
     /// When it came from another system, paid for already (R-OPEN-1).
     pub migrated: Option<Instant>,
+    /// Units of its packages that were used there, of the quota period in which it came, by grant.
+    pub used_before: BTreeMap<String, Exact>,
 }
 
 /// A part of a prepaid term that was paid for at once.

@@ -243,6 +243,8 @@ fn open(
     let sold = version(lists, &one.catalogue, if one.terms.is_empty() { now } else { ordered });
     let grant = sold.plans[&one.plan].grants.iter().find(|sold| sold.id == grant.id)?;
     let (name, from, until, ordered) = quota_period(sold, one, grant, now)?;
+    // Usage before it came was another system's (R-OPEN-1).
+    let from = from.max(one.begins());
     let period = (account.to_owned(), one.name.clone(), grant.id.clone(), name);
     let expires = |late_days: i64| expiry(lists, &one.catalogue, &grant.meter, late_days, until);
     if let Some(begun) = packages.begun.get(&period) {

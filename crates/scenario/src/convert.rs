@@ -112,6 +112,7 @@ pub(crate) fn command(
                 from: resolve(&term.from)?,
                 until: resolve(&term.until)?,
                 paid: term.paid,
+                used: term.used.iter().map(|(package, units)| (package.as_ref().map(text), *units)).collect(),
                 attributes: attributes.collect(),
             };
             wish(account, at, Action::Terms(terms::Action::MigrateTerm(Box::new(term))))

@@ -248,6 +248,13 @@ fn of_terms() -> impl Iterator<Item = Refusal> {
             from: at("2020-01-31T16:00:00Z"),
             until: at("2020-03-01T16:00:00Z"),
         },
+        terms::Refusal::UsedNotGranted {
+            plan: "call-package".into(),
+            named: None,
+            used: Exact::whole(9_000),
+            granted: Some(Exact::whole(8_000)),
+            packages: vec!["minutes".into()],
+        },
     ];
     all.into_iter().map(Refusal::Terms)
 }

@@ -183,6 +183,7 @@ impl Desk<'_> {
                 auto,
                 next_plan: None,
                 migrated: None,
+                used_before: BTreeMap::new(),
             }
         });
         let name = subscription.name.clone();

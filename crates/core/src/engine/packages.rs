@@ -520,6 +520,8 @@ fn opened(
     span: Span,
     ordered: Instant,
 ) -> Result<Option<super::Fact>, OutOfRange> {
+    // Usage before it came was another system's (R-OPEN-1).
+    let span = Span { start: span.start.max(subscription.migrated().unwrap_or(span.start)), ..span };
     let payer = &desk.payer.id;
     let units = Exact::whole(subscription.quantity_at(desk.at).into()).mul(grant.units)?;
     if span.is_empty() {
@@ -553,7 +555,14 @@ fn opened(
         rules: grant.rules.clone(),
     };
     let sides = (QuotaSide::Granted, QuotaSide::Available);
-    let postings = bucket.posting(desk.at, "granted to", sides, units).into_iter().collect();
+    let mut postings: Vec<Posting> =
+        bucket.posting(desk.at, "granted to", sides, units).into_iter().collect();
+    // What another system saw used is drawn here, once (R-OPEN-1).
+    let before = subscription.term.as_ref().and_then(|term| term.used_before.get(&grant.id));
+    if let (Some(used), 1) = (before, number) {
+        let sides = (QuotaSide::Available, QuotaSide::Drawn);
+        postings.extend(bucket.posting(desk.at, "used before, of", sides, *used));
+    }
     Ok(Some(Fact::Opened { payer: payer.clone(), bucket: Box::new(bucket), postings }.into()))
 }
 

@@ -412,7 +412,7 @@ pub enum Migrated {
     Term(MigratedTerm),
 }
 
-/// `PLAN [QUANTITY] [as NAME] from TIME until TIME paid AMOUNT [NAME=VALUE …]`
+/// `PLAN [QUANTITY] [as NAME] from TIME until TIME paid AMOUNT [used [PACKAGE=]UNITS] [NAME=VALUE …]`
 #[derive(Clone, Debug, PartialEq)]
 pub struct MigratedTerm {
     /// The plan.
@@ -427,6 +427,8 @@ pub struct MigratedTerm {
     pub until: When,
     /// What was paid for it: zero or more, at most 10 decimals.
     pub paid: Exact,
+    /// Units of its packages that were used, by the package or of the only one: zero or more.
+    pub used: Vec<(Option<Word>, Exact)>,
     /// As an order states them.
     pub attributes: Vec<Attribute>,
 }

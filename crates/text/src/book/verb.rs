@@ -33,7 +33,7 @@ pub const VERBS: &[(&str, &str)] = &[
     ),
     (
         "migrate",
-        "migrate ACCOUNT (balance AMOUNT | PLAN [QUANTITY] [as NAME] from TIME until TIME paid AMOUNT [NAME=VALUE …])",
+        "migrate ACCOUNT (balance AMOUNT | PLAN [QUANTITY] [as NAME] from TIME until TIME paid AMOUNT [used [PACKAGE=]UNITS] [NAME=VALUE …])",
     ),
     ("discount", "discount ACCOUNT PERCENT% [on PLAN[/CHARGE]] [until TIME]"),
     ("price", "price ACCOUNT PLAN/CHARGE PRICE [until TIME]"),

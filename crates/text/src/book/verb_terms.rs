@@ -1,6 +1,6 @@
 //! Verbs about terms: renewals by themselves, and what comes from another system.
 
-use super::ast::{Migrate, Migrated, MigratedTerm};
+use super::ast::{Migrate, Migrated, MigratedTerm, Word};
 use super::lex::{Mistake, Words, push_attribute, quoted, twice};
 use super::time::{self, When};
 use super::verb::{ACCOUNT, SUBSCRIPTION, decimal, plan_name, quantity_or_one, whole};
@@ -58,12 +58,16 @@ fn term(words: &mut Words) -> Result<MigratedTerm, Mistake> {
     let plan = plan_name(words.need("balance, or the name of a plan")?.word())?;
     let quantity = quantity_or_one(words)?;
     let (mut name, mut from, mut until, mut paid) = (None, None::<When>, None::<When>, None);
-    let mut attributes = Vec::new();
+    let (mut attributes, mut used) = (Vec::new(), Vec::new());
     while let Some(token) = words.next() {
         let again = match token.keyword() {
             "as" => name.replace(words.name(SUBSCRIPTION)?).is_some(),
             "from" => from.replace(words.when()?).is_some(),
             "until" => until.replace(words.when()?).is_some(),
+            "used" => {
+                used.push(units_used(words)?);
+                false
+            }
             "paid" => paid.replace(amount(words, "amount paid")?).is_some(),
             _ => match token.option() {
                 Some((name, value)) => {
@@ -71,7 +75,7 @@ fn term(words: &mut Words) -> Result<MigratedTerm, Mistake> {
                     false
                 }
                 None => {
-                    let options = ["as", "from", "until", "paid", "NAME=VALUE"];
+                    let options = ["as", "from", "until", "paid", "used", "NAME=VALUE"];
                     return Err(words.unexpected(&token, &options));
                 }
             },
@@ -87,7 +91,22 @@ fn term(words: &mut Words) -> Result<MigratedTerm, Mistake> {
     if until.time == from.time || time::surely_before(until.time, from.time) {
         return Err(Mistake::new(until.column, "an end that is not after its beginning", "a later time"));
     }
-    Ok(MigratedTerm { plan, quantity, name, from, until, paid, attributes })
+    Ok(MigratedTerm { plan, quantity, name, from, until, paid, used, attributes })
+}
+
+/// `[PACKAGE=]UNITS`
+fn units_used(words: &mut Words) -> Result<(Option<Word>, Exact), Mistake> {
+    let token = words.need("[PACKAGE=]UNITS, such as 500")?;
+    let (package, units) = match token.option() {
+        Some((package, units)) => (Some(package), units),
+        None => (None, token.word()),
+    };
+    let number = decimal(&units.text, units.column, "number of units")?;
+    if number.is_negative() {
+        let found = format!("the number of units {}", quoted(&units.text));
+        return Err(Mistake::new(units.column, found, "a number of zero or more"));
+    }
+    Ok((package, number))
 }
 
 fn missing(words: &mut Words, what: &str) -> Mistake {
@@ -143,7 +162,7 @@ mod tests {
         assert_eq!(
             read("migrate a p 2 as x from 2020-01-01 until 2020-02-01 paid 9 number=1"),
             "Term(MigratedTerm { plan: p@22, quantity: 2, name: Some(x@29), from: 2020-01-01T00:00:00@36, \
-             until: 2020-02-01T00:00:00@53, paid: 9, attributes: [Attribute { name: number@71, value: 1@78 }] })"
+             until: 2020-02-01T00:00:00@53, paid: 9, used: [], attributes: [Attribute { name: number@71, value: 1@78 }] })"
         );
         assert_eq!(read("migrate a p from 2020-01-01 paid 9"), "t:1:46: the line ends; expected until TIME");
         assert_eq!(

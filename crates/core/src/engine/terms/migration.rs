@@ -2,7 +2,7 @@
 
 use super::{Fact, MigratedTerm, Refusal};
 use crate::calendar::Span;
-use crate::catalog::Mode;
+use crate::catalog::{Mode, Plan};
 use crate::engine::{
     Desk, Fact as EngineFact, OrderRefusal, Refusal as EngineRefusal, money, orders, payable,
 };
@@ -54,6 +54,7 @@ impl Desk<'_> {
                 wish.paid
             )));
         }
+        let used_before = used_before(plan, wish)?;
         let span = Span { start: from, end: until };
         let months = term::started_months(&catalogue.zone, span);
         let period = PaidPeriod { span, months: Exact::whole(months.into()), ordered: from, paid };
@@ -65,6 +66,7 @@ impl Desk<'_> {
             auto: None,
             next_plan: None,
             migrated: Some(self.at),
+            used_before,
         };
         let subscription = Subscription {
             name,
@@ -102,4 +104,29 @@ impl Desk<'_> {
             .into(),
         ])
     }
+}
+
+/// The units used already of each package, none more than there are.
+fn used_before(plan: &Plan, wish: &MigratedTerm) -> Result<BTreeMap<String, Exact>, EngineRefusal> {
+    let mut used = BTreeMap::new();
+    for (named, units) in &wish.used {
+        let refused = |granted| Refusal::UsedNotGranted {
+            plan: plan.id.clone(),
+            named: named.clone(),
+            used: *units,
+            granted,
+            packages: plan.grants.iter().map(|grant| grant.id.clone()).collect(),
+        };
+        let found = match (named, plan.grants.as_slice()) {
+            (Some(named), grants) => grants.iter().find(|grant| grant.id == *named),
+            (None, [only]) => Some(only),
+            (None, _) => None,
+        };
+        let Some(grant) = found else { return Err(refused(None).into()) };
+        let granted = Exact::whole(wish.quantity.into()).mul(grant.units)?;
+        if units.is_negative() || *units > granted || used.insert(grant.id.clone(), *units).is_some() {
+            return Err(refused(Some(granted)).into());
+        }
+    }
+    Ok(used)
 }

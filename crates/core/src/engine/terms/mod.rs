@@ -67,6 +67,9 @@ pub struct MigratedTerm {
     pub until: Instant,
     /// What was paid for it.
     pub paid: Exact,
+    /// Units of its packages that were used already, of the running quota period: by the grant, or
+    /// of the only one.
+    pub used: Vec<(Option<String>, Exact)>,
     /// Bound attributes, options, application, project, tags.
     pub attributes: BTreeMap<String, String>,
 }

@@ -1,6 +1,7 @@
 //! Why a wish about a term is refused.
 
 use crate::calendar::{Instant, Zone, show_local};
+use crate::money::Exact;
 use std::fmt;
 
 /// Why a wish is refused.
@@ -84,6 +85,19 @@ pub enum Refusal {
         /// Its end.
         until: Instant,
     },
+    /// Less of a package can have been used than is said, or there is no such package.
+    UsedNotGranted {
+        /// The plan.
+        plan: String,
+        /// The package that was named.
+        named: Option<String>,
+        /// The units said to be used.
+        used: Exact,
+        /// The units that it grants.
+        granted: Option<Exact>,
+        /// The packages that the plan brings.
+        packages: Vec<String>,
+    },
 }
 
 /// Every code of these refusals.
@@ -99,6 +113,7 @@ pub const CODES: &[&str] = &[
     "same-plan",
     "add-ons-need-plan",
     "term-not-running",
+    "used-not-granted",
 ];
 
 impl Refusal {
@@ -116,6 +131,7 @@ impl Refusal {
             Refusal::SamePlan(..) => "same-plan",
             Refusal::AddOnsNeedPlan { .. } => "add-ons-need-plan",
             Refusal::TermNotRunning { .. } => "term-not-running",
+            Refusal::UsedNotGranted { .. } => "used-not-granted",
         }
     }
 
@@ -176,6 +192,18 @@ impl Refusal {
                     shown(from),
                     shown(until)
                 )
+            }
+            Refusal::UsedNotGranted { plan, named, used, granted: Some(granted), .. } => {
+                let package = named.as_deref().map(|named| format!(" of {named}")).unwrap_or_default();
+                format!(
+                    "{used} units{package} cannot have been used: {plan} grants {granted}, and each package is named once"
+                )
+            }
+            Refusal::UsedNotGranted { plan, packages, .. } if packages.is_empty() => {
+                format!("{plan} brings no package of which anything could have been used")
+            }
+            Refusal::UsedNotGranted { plan, packages, .. } => {
+                format!("say of which package of {plan}, one of {}: PACKAGE=UNITS", packages.join(", "))
             }
         }
     }
