@@ -8,7 +8,7 @@
 use crate::account::{AccountHead, AgreedPrice, View};
 use crate::bill::{ChargeKey, Charged, Line, PriceBasis, Split};
 use crate::calendar::{Instant, Span};
-use crate::catalog::{Aggregate, Catalogue, Charge, Measure, Model, Plan, Pricing, Settle};
+use crate::catalog::{Catalogue, Charge, Measure, Model, Plan, Pricing, Settle};
 use crate::engine::{Catalogues, Refusal};
 use crate::explain::{self, Wording};
 use crate::metering::Metering;
@@ -24,6 +24,7 @@ mod between;
 mod cycles;
 mod draw;
 mod line;
+mod part;
 mod price;
 mod session;
 
@@ -32,6 +33,7 @@ pub(crate) use cycles::next_due;
 use cycles::{Rhythms, charges_of};
 pub(crate) use draw::{Allotted, alerts};
 use line::{difference, reversal};
+use part::{Part, Units};
 pub(crate) use price::{best_net, best_percent};
 use price::{discounted, share_out};
 pub(crate) use session::Taking;
@@ -328,78 +330,6 @@ fn accumulation(
             next.filter(|effective| *effective > at).min().map(|end| Span { start: at, end })
         }
     }
-}
-
-/// The part of an accumulation that a settlement looks at: all of it, or what is new.
-struct Part {
-    period: Span,
-    /// From here on.
-    from: Instant,
-    /// Units before that, by group; those that packages paid for too, where they count.
-    before: Units,
-}
-
-/// Priced units by what a charge accumulates per.
-type Units = BTreeMap<quantity::Group, Exact>;
-
-impl Part {
-    /// What is new, where what was charged before cannot have changed and is a function of the
-    /// units alone: nothing touched it, quantities add up, and one price holds for all of it or each
-    /// unit costs what its place says.
-    fn of(
-        context: &Context<'_>,
-        subscription: &Subscription,
-        charge: &str,
-        period: Span,
-        work: &Work,
-    ) -> Part {
-        let whole = Part { period, from: period.start, before: Units::new() };
-        let progress = subscription.progress.get(charge).filter(|known| known.accumulation == period.start);
-        let (Some(progress), None) = (progress, work.recheck) else { return whole };
-        let known = in_force(context.catalogues, subscription, charge, work.settled);
-        let adds_up = known.is_some_and(|(list, _, charge)| match &charge.measure {
-            Measure::Meter(meter) => list
-                .meters
-                .get(meter)
-                .is_some_and(|meter| matches!(meter.aggregate, Aggregate::Count | Aggregate::Sum)),
-            Measure::Held(_) | Measure::Fixed | Measure::Term => false,
-        });
-        let inside = |at: &Instant| period.start < *at && *at < period.end;
-        let versions = || context.catalogues.versions(&subscription.catalogue);
-        let mut prices = versions().filter_map(|version| version.effective).chain(
-            agreed(context.account, subscription, charge)
-                .flat_map(|price| [price.valid.start, price.valid.end]),
-        );
-        let counts_all = known.is_some_and(|(.., charge)| charge.tiers_count_all);
-        let one_price = !counts_all && !prices.any(|at| inside(&at));
-        let by_place = || {
-            let mut charges = versions().filter_map(|list| list.plan(&subscription.plan)?.1.charge(charge));
-            known.is_some_and(|(.., known)| charges.all(|one| is_by_place(one, known)))
-        };
-        let changed = subscription.earlier.iter().any(|(_, until)| inside(until));
-        // What is frozen to its end still has a minimum, for the time before.
-        let mut frozen = subscription.frozen.iter().flat_map(|span| [span.start, span.end]);
-        let changed = changed || frozen.any(|at| inside(&at));
-        if !adds_up || changed || !(one_price || by_place()) {
-            return whole;
-        }
-        Part { period, from: work.settled, before: progress.units.clone() }
-    }
-}
-
-/// Whether units cost what their place in the accumulation says, whatever those before them cost, and
-/// whether those were charged or drawn from packages.
-fn is_by_place(charge: &Charge, known: &Charge) -> bool {
-    let Pricing { model, minimum, maximum, .. } = &charge.pricing;
-    let alike = charge.measure == known.measure
-        && charge.settle == known.settle
-        && charge.accumulate == known.accumulate
-        && charge.tiers_count_all == known.tiers_count_all
-        && charge.pricing.free == known.pricing.free;
-    alike
-        && matches!(model, Model::PerUnit(_) | Model::Graduated(_))
-        && minimum.is_none()
-        && maximum.is_none()
 }
 
 /// The prices negotiated for a charge, in the order of agreement.

@@ -1,0 +1,60 @@
+//! Settled usage of charges that settle later than the units are freed that are theirs.
+
+use super::{Forced, Item, Task, accumulation, in_force, sum};
+use crate::bill::ChargeKey;
+use crate::calendar::Span;
+use crate::catalog::Measure;
+use crate::money::{Exact, OutOfRange};
+use crate::package::Draws;
+use std::collections::BTreeMap;
+
+/// The settled usage of charges whose next settlement is yet to come, from where freed units may be
+/// theirs: they are credited with units at once, before new usage draws, and in money when they are
+/// settled.
+pub(super) fn waiting(
+    tasks: &[Task<'_>],
+    forced: &Forced,
+    items: &mut Vec<Item>,
+    before: &mut BTreeMap<(String, ChargeKey), Draws>,
+) -> Result<(), OutOfRange> {
+    for (index, task) in tasks.iter().enumerate().filter(|(_, task)| task.waits) {
+        let (context, subscription) = (task.context, task.subscription);
+        let (account, name) = (&context.account.id, &subscription.name);
+        let from = forced.get(&(account.clone(), name.clone(), task.charge.clone())).copied();
+        let mut at = from.unwrap_or(task.work.settled);
+        while at < task.work.settled {
+            let by = in_force(context.catalogues, subscription, &task.charge, at);
+            let period = accumulation(context.catalogues, subscription, &task.charge, at);
+            let (Some((catalogue, plan, charge)), Some(period)) = (by, period) else { break };
+            at = period.end;
+            let Measure::Meter(meter) = &charge.measure else { continue };
+            let own = &subscription.attributes;
+            let binds = charge.binds(plan).iter();
+            let bound: BTreeMap<String, String> =
+                binds.filter_map(|name| Some((name.clone(), own.get(name)?.clone()))).collect();
+            for (key, known) in context.view.charged(account, name, &task.charge, period.start) {
+                // What was credited since its last line is charged no longer.
+                let credited =
+                    sum(known.drawn.values().copied())?.sub(sum(known.shown.values().copied())?)?;
+                let charged = known.quantity.add(known.free)?.sub(credited.max(Exact::ZERO))?;
+                if !charge.draws || charged <= Exact::ZERO {
+                    continue;
+                }
+                before.insert((account.clone(), key.clone()), known.drawn.clone());
+                items.push(Item {
+                    place: (index, usize::MAX, 0, 0),
+                    account: account.clone(),
+                    span: known.period.unwrap_or(Span { start: key.start, end: key.start }),
+                    meter: (catalogue.id.clone(), meter.clone()),
+                    bound: bound.clone(),
+                    measured: charged.add(sum(known.drawn.values().copied())?)?,
+                    charged,
+                    drawn: known.drawn,
+                    unit_size: Exact::ONE,
+                    key,
+                });
+            }
+        }
+    }
+    Ok(())
+}
