@@ -2,10 +2,11 @@
 //!
 //! A history is made twice or more: with usage on time, late, repeated, shuffled. What must not
 //! depend on that is compared. Here on usage of one price list; on whole histories over all price
-//! lists in `whole`.
+//! lists in `whole`, and on what they draw from packages in `packages`.
 
 #[path = "../histories/mod.rs"]
 mod histories;
+mod packages;
 mod whole;
 
 use farebox_core::account::{Account, Group};
