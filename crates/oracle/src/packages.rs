@@ -220,7 +220,7 @@ pub(crate) fn follow(play: &mut Play<'_>, payer: &str, now: Timestamp) {
         }
         if !bucket.is_expired && bucket.expires <= now {
             bucket.is_expired = true;
-            bucket.expired = std::mem::replace(&mut bucket.available, zero());
+            bucket.expired = std::mem::take(&mut bucket.available);
         }
         let moments = [bucket.until, bucket.expires].into_iter();
         let later = moments.filter(|at| now < *at && *at < Timestamp::MAX);
@@ -256,7 +256,7 @@ fn open(
             bucket.until = until;
             bucket.expires = expires(bucket.late_days);
             bucket.is_expired = false;
-            bucket.available += std::mem::replace(&mut bucket.expired, zero());
+            bucket.available += std::mem::take(&mut bucket.expired);
         }
         return Some(until);
     }
