@@ -256,7 +256,7 @@ fn of_terms() -> impl Iterator<Item = Refusal> {
             packages: vec!["minutes".into()],
         },
     ];
-    all.into_iter().map(Refusal::Terms)
+    all.into_iter().map(Refusal::from)
 }
 
 /// One problem of each kind.

@@ -18,7 +18,7 @@ pub enum Refusal {
     /// An order breaks a rule.
     Order(OrderRefusal),
     /// About terms.
-    Terms(terms::Refusal),
+    Terms(Box<terms::Refusal>),
     /// About packages.
     Packages(packages::Refusal),
     /// About holds.
@@ -183,7 +183,7 @@ impl From<OrderRefusal> for Refusal {
 
 impl From<terms::Refusal> for Refusal {
     fn from(refusal: terms::Refusal) -> Refusal {
-        Refusal::Terms(refusal)
+        Refusal::Terms(Box::new(refusal))
     }
 }
 
