@@ -111,6 +111,12 @@ impl Subscription {
         before.map_or(&self.plan, |(plan, _)| plan)
     }
 
+    /// The plan that what is paid for from a moment on is of: a planned change counts too.
+    pub(crate) fn plan_paid_at(&self, at: Instant) -> &str {
+        let planned = self.term.iter().flat_map(|term| &term.next_plans);
+        planned.rev().find(|next| next.from <= at).map_or_else(|| self.plan_at(at), |next| &next.plan)
+    }
+
     /// The plans that it has and has had.
     pub fn plans(&self) -> impl Iterator<Item = &str> {
         self.plan_spans().map(|(plan, _)| plan)

@@ -17,8 +17,9 @@ pub struct Term {
     pub periods: Vec<PaidPeriod>,
     /// Whether it is renewed by itself.
     pub auto: Option<AutoRenewal>,
-    /// The plan that it changes to when what is paid for ends (R-CHG-1).
-    pub next_plan: Option<NextPlan>,
+    /// The plans that it changes to, the next one first: those of which renewals are paid for, then the one
+    /// for when what is paid for ends (R-CHG-1).
+    pub next_plans: Vec<NextPlan>,
     /// When it came from another system, paid for already (R-OPEN-1).
     pub migrated: Option<Instant>,
     /// Units of its packages that were used there, of the quota period in which it came, by grant.
@@ -66,7 +67,7 @@ impl AutoRenewal {
     }
 }
 
-/// A change of the plan at the end of what is paid for.
+/// A change of the plan at the end of what was paid for when it was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NextPlan {
     /// The plan.
@@ -85,7 +86,7 @@ impl Term {
 
     /// The next moment at which time does something about it.
     pub fn due(&self) -> Option<Instant> {
-        let change = self.next_plan.as_ref().map(|next| next.from);
+        let change = self.next_plans.first().map(|next| next.from);
         self.auto.and_then(|auto| auto.next).into_iter().chain(change).min()
     }
 }

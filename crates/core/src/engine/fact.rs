@@ -246,7 +246,8 @@ impl Group {
                 subscription.end = Some(*at);
                 touch(subscription, *at);
                 if let Some(term) = &mut subscription.term {
-                    (term.auto, term.next_plan) = (None, None);
+                    term.auto = None;
+                    term.next_plans.clear();
                 }
                 let account = self.account_mut(account)?;
                 account.note_due(name);

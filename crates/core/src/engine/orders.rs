@@ -181,7 +181,7 @@ impl Desk<'_> {
                 first_months,
                 periods,
                 auto,
-                next_plan: None,
+                next_plans: Vec::new(),
                 migrated: None,
                 used_before: BTreeMap::new(),
             }

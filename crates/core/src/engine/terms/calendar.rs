@@ -58,7 +58,7 @@ pub fn renewals(
     for one in view.subscriptions_since(&account.id, at) {
         let name = one.name.clone();
         let Some(end) = one.end.filter(|end| one.start <= at && at < *end) else { continue };
-        let next = one.term.as_ref().and_then(|term| term.next_plan.as_ref());
+        let next = one.term.as_ref().and_then(|term| term.next_plans.last());
         let plan = next.map_or(one.plan.clone(), |next| next.plan.clone());
         let way = match (&one.follows, &one.term, desk.sold(one, &plan)) {
             (Some(package), ..) => Way::With(package.clone()),

@@ -64,7 +64,7 @@ impl Desk<'_> {
             first_months: months,
             periods: vec![period],
             auto: None,
-            next_plan: None,
+            next_plans: Vec::new(),
             migrated: Some(self.at),
             used_before,
         };

@@ -97,14 +97,14 @@ pub enum Fact {
         /// The end that it has.
         until: Instant,
     },
-    /// A plan was chosen for when what is paid for ends.
+    /// A plan was chosen for when what is paid for ends, or taken back.
     PlanPlanned {
         /// The account.
         account: String,
         /// The subscription.
         subscription: String,
-        /// The plan, and from when; `None`: the present one after all.
-        next: Option<NextPlan>,
+        /// The plans that it changes to, the next one first.
+        next: Vec<NextPlan>,
     },
     /// The plan changed.
     PlanChanged {
@@ -205,7 +205,7 @@ impl Group {
                 touch(subscription, *from);
             }
             Fact::PlanPlanned { account, subscription, next } => {
-                self.term_mut(account, subscription)?.next_plan.clone_from(next);
+                self.term_mut(account, subscription)?.next_plans.clone_from(next);
                 self.account_mut(account)?.note_due(subscription);
             }
             Fact::PlanChanged { account, subscription: name, plan, from, periods } => {
@@ -214,7 +214,7 @@ impl Group {
                 subscription.earlier.push((before, *from));
                 touch(subscription, *from);
                 if let Some(term) = &mut subscription.term {
-                    term.next_plan = None;
+                    term.next_plans.retain(|next| periods.is_none() && next.from > *from);
                     if let Some(periods) = periods {
                         term.periods.clone_from(periods);
                     }

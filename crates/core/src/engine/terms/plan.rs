@@ -34,15 +34,22 @@ impl Desk<'_> {
         if plan.terms.trial_days.is_some() {
             return Err(not_supported().into());
         }
-        let planned = |next: Option<NextPlan>| {
+        let planned = |next: Vec<NextPlan>| {
             let (account, subscription) = (self.account.id.clone(), name.to_owned());
             Ok(vec![Fact::PlanPlanned { account, subscription, next }.into()])
         };
-        let is_planned = subscription.term.as_ref().is_some_and(|term| term.next_plan.is_some());
-        if plan.id == subscription.plan && is_planned {
-            return planned(None);
+        // At the end of what is paid for, what counts is the plan that was paid for last.
+        let at_end = match (&subscription.term, subscription.end) {
+            (Some(term), Some(end)) if how == PlanChange::AtTermEnd => Some((term, end)),
+            _ => None,
+        };
+        let mut next = at_end.map_or_else(Vec::new, |(term, _)| term.next_plans.clone());
+        let is_planned = at_end.is_some_and(|(_, end)| next.pop_if(|last| last.from >= end).is_some());
+        let has = next.last().map_or(&subscription.plan, |last| &last.plan);
+        if plan.id == *has && is_planned {
+            return planned(next);
         }
-        if plan.id == subscription.plan {
+        if plan.id == *has {
             return Err(Refusal::SamePlan(name.to_owned(), plan.id.clone()).into());
         }
         if !plan.modes.contains(&subscription.mode) {
@@ -52,10 +59,11 @@ impl Desk<'_> {
         orders::check_attributes(plan, &subscription.attributes)?;
         self.required(list, plan, subscription.mode, &subscription.attributes)?;
         self.add_ons_fit(catalogue, subscription, plan)?;
+        if let Some((_, end)) = at_end {
+            next.push(NextPlan { plan: plan.id.clone(), from: end });
+            return planned(next);
+        }
         match (&subscription.term, subscription.end) {
-            (Some(_), Some(end)) if how == PlanChange::AtTermEnd => {
-                planned(Some(NextPlan { plan: plan.id.clone(), from: end }))
-            }
             (Some(term), _) => self.change_term(catalogue, subscription, term, (before, plan)),
             (None, _) => {
                 // Where days are charged, the day of the change belongs to the new plan; else the
@@ -183,7 +191,7 @@ impl Desk<'_> {
 
     /// The change that was planned for now, if there is one.
     pub(super) fn change_on_time(&self, subscription: &Subscription, term: &Term) -> Option<Vec<EngineFact>> {
-        let next = term.next_plan.as_ref().filter(|next| next.from <= self.at)?;
+        let next = term.next_plans.first().filter(|next| next.from <= self.at)?;
         let (account, name) = (self.account.id.clone(), subscription.name.clone());
         let (plan, from) = (next.plan.clone(), next.from);
         Some(vec![Fact::PlanChanged { account, subscription: name, plan, from, periods: None }.into()])

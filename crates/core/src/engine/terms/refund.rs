@@ -73,16 +73,11 @@ impl Desk<'_> {
         in_full: bool,
     ) -> Result<Vec<Recognition>, Refusal> {
         let name = &subscription.name;
-        let (catalogue, plan) = self.sold(subscription, &subscription.plan)?;
         let of_term = |charge: &&Charge| charge.measure == Measure::Term;
         let mut returned = BTreeMap::new();
-        let charge = plan.charges.iter().find(of_term);
-        for (charge, period) in
-            charge.into_iter().flat_map(|charge| term.periods.iter().map(move |one| (charge, one)))
-        {
-            if period.span.end <= self.at {
-                continue;
-            }
+        for period in term.periods.iter().filter(|period| self.at < period.span.end) {
+            let (catalogue, plan) = self.sold(subscription, subscription.plan_paid_at(period.span.start))?;
+            let Some(charge) = plan.charges.iter().find(of_term) else { continue };
             let given = if in_full || self.at < period.span.start {
                 Back::all(period)
             } else {

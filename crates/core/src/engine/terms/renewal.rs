@@ -221,7 +221,7 @@ fn is_over(subscription: &Subscription) -> bool {
 
 /// The plan that a term has from its end on.
 fn next_plan<'s>(subscription: &'s Subscription, term: &'s Term) -> &'s str {
-    term.next_plan.as_ref().map_or(&subscription.plan, |next| &next.plan)
+    term.next_plans.last().map_or(&subscription.plan, |next| &next.plan)
 }
 
 /// Months that a renewal may have: of those that the plan is sold for, those that the price list
