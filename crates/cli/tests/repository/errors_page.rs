@@ -250,11 +250,10 @@ fn of_terms() -> impl Iterator<Item = Refusal> {
         },
         terms::Refusal::UsedNotGranted {
             plan: "call-package".into(),
-            named: None,
             used: Exact::whole(9_000),
-            granted: Some(Exact::whole(8_000)),
-            packages: vec!["minutes".into()],
+            granted: Exact::whole(8_000),
         },
+        terms::Refusal::PackageNotNamed { plan: "call-package".into(), packages: vec!["minutes".into()] },
     ];
     all.into_iter().map(Refusal::from)
 }

@@ -110,22 +110,19 @@ impl Desk<'_> {
 fn used_before(plan: &Plan, wish: &MigratedTerm) -> Result<BTreeMap<String, Exact>, EngineRefusal> {
     let mut used = BTreeMap::new();
     for (named, units) in &wish.used {
-        let refused = |granted| Refusal::UsedNotGranted {
-            plan: plan.id.clone(),
-            named: named.clone(),
-            used: *units,
-            granted,
-            packages: plan.grants.iter().map(|grant| grant.id.clone()).collect(),
-        };
         let found = match (named, plan.grants.as_slice()) {
             (Some(named), grants) => grants.iter().find(|grant| grant.id == *named),
             (None, [only]) => Some(only),
             (None, _) => None,
         };
-        let Some(grant) = found else { return Err(refused(None).into()) };
+        let plan_id = plan.id.clone();
+        let Some(grant) = found else {
+            let packages = plan.grants.iter().map(|grant| grant.id.clone()).collect();
+            return Err(Refusal::PackageNotNamed { plan: plan_id, packages }.into());
+        };
         let granted = Exact::whole(wish.quantity.into()).mul(grant.units)?;
         if units.is_negative() || *units > granted || used.insert(grant.id.clone(), *units).is_some() {
-            return Err(refused(Some(granted)).into());
+            return Err(Refusal::UsedNotGranted { plan: plan_id, used: *units, granted }.into());
         }
     }
     Ok(used)

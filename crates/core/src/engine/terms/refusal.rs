@@ -85,17 +85,20 @@ pub enum Refusal {
         /// Its end.
         until: Instant,
     },
-    /// Less of a package can have been used than is said, or there is no such package.
+    /// Less of a package can have been used than is said.
     UsedNotGranted {
         /// The plan.
         plan: String,
-        /// The package that was named.
-        named: Option<String>,
         /// The units said to be used.
         used: Exact,
         /// The units that it grants.
-        granted: Option<Exact>,
-        /// The packages that the plan brings.
+        granted: Exact,
+    },
+    /// Of which package something was used, is not said.
+    PackageNotNamed {
+        /// The plan.
+        plan: String,
+        /// The packages that it brings.
         packages: Vec<String>,
     },
 }
@@ -114,6 +117,7 @@ pub const CODES: &[&str] = &[
     "add-ons-need-plan",
     "term-not-running",
     "used-not-granted",
+    "package-not-named",
 ];
 
 impl Refusal {
@@ -132,6 +136,7 @@ impl Refusal {
             Refusal::AddOnsNeedPlan { .. } => "add-ons-need-plan",
             Refusal::TermNotRunning { .. } => "term-not-running",
             Refusal::UsedNotGranted { .. } => "used-not-granted",
+            Refusal::PackageNotNamed { .. } => "package-not-named",
         }
     }
 
@@ -193,16 +198,15 @@ impl Refusal {
                     shown(until)
                 )
             }
-            Refusal::UsedNotGranted { plan, named, used, granted: Some(granted), .. } => {
-                let package = named.as_deref().map(|named| format!(" of {named}")).unwrap_or_default();
+            Refusal::UsedNotGranted { plan, used, granted } => {
                 format!(
-                    "{used} units{package} cannot have been used: {plan} grants {granted}, and each package is named once"
+                    "{used} units cannot have been used: {plan} grants {granted}, and each package is named once"
                 )
             }
-            Refusal::UsedNotGranted { plan, packages, .. } if packages.is_empty() => {
+            Refusal::PackageNotNamed { plan, packages } if packages.is_empty() => {
                 format!("{plan} brings no package of which anything could have been used")
             }
-            Refusal::UsedNotGranted { plan, packages, .. } => {
+            Refusal::PackageNotNamed { plan, packages } => {
                 format!("say of which package of {plan}, one of {}: PACKAGE=UNITS", packages.join(", "))
             }
         }
