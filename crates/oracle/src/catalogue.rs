@@ -3,6 +3,7 @@
 //! A file with a mistake is not expected here; reading one panics.
 
 use crate::calendar::{self, Cycle};
+use crate::fields::{Table, get, is, list, number, number_of, table, tables, text, text_of, texts_of};
 use crate::number::{Number, decimal, whole, zero};
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
@@ -306,72 +307,6 @@ pub struct Row {
     pub first: Vec<Number>,
     /// Price of a minute of the next steps by band.
     pub next: Vec<Number>,
-}
-
-type Table<'a> = DeTable<'a>;
-
-fn get<'t>(table: &'t Table<'_>, name: &str) -> Option<&'t DeValue<'t>> {
-    table.iter().find(|(key, _)| key.get_ref().as_ref() == name).map(|(_, value)| {
-        // The lifetime of the text outlives the table that borrows from it.
-        let value: &DeValue<'_> = value.get_ref();
-        value
-    })
-}
-
-fn tables<'t>(table: &'t Table<'t>, name: &str) -> Vec<(String, &'t Table<'t>)> {
-    let Some(DeValue::Table(inner)) = get(table, name) else { return Vec::new() };
-    inner
-        .iter()
-        .map(|(key, value)| match value.get_ref() {
-            DeValue::Table(table) => (key.get_ref().to_string(), table),
-            other => panic!("{name}.{}: {other:?}", key.get_ref()),
-        })
-        .collect()
-}
-
-fn table<'t>(value: &'t DeValue<'t>) -> &'t Table<'t> {
-    match value {
-        DeValue::Table(table) => table,
-        other => panic!("a table was expected, not {other:?}"),
-    }
-}
-
-fn text(value: &DeValue<'_>) -> String {
-    match value {
-        DeValue::String(text) => text.to_string(),
-        DeValue::Integer(integer) => integer.as_str().replace('_', ""),
-        other => panic!("a text was expected, not {other:?}"),
-    }
-}
-
-fn list<'t>(value: &'t DeValue<'t>) -> Vec<&'t DeValue<'t>> {
-    match value {
-        DeValue::Array(array) => array.iter().map(|item| item.get_ref()).collect(),
-        other => vec![other],
-    }
-}
-
-fn number(value: &DeValue<'_>) -> Number {
-    decimal(&text(value)).expect("a decimal")
-}
-
-fn text_of(table: &Table<'_>, name: &str) -> Option<String> {
-    get(table, name).map(text)
-}
-
-fn number_of(table: &Table<'_>, name: &str) -> Option<Number> {
-    get(table, name).map(number)
-}
-
-fn texts_of(table: &Table<'_>, name: &str) -> Vec<String> {
-    get(table, name).map(|value| list(value).into_iter().map(text).collect()).unwrap_or_default()
-}
-
-fn is(table: &Table<'_>, name: &str, default: bool) -> bool {
-    match get(table, name) {
-        Some(DeValue::Boolean(value)) => *value,
-        _ => default,
-    }
 }
 
 /// Reads a price list.

@@ -10,6 +10,7 @@ mod add_ons;
 pub mod calendar;
 pub mod catalogue;
 pub mod draws;
+mod fields;
 pub mod history;
 mod lifecycle;
 mod metered;

@@ -43,9 +43,9 @@ pub(crate) fn decide(play: &mut Play<'_>, line: &Line) -> Result<(), Reasons> {
             }
             let index =
                 running(play, name, order, from).map_err(|reasons| [reasons, more.clone()].concat())?;
-            refuse(more)?;
             let one = &mut play.accounts.get_mut(name).expect("open").subscriptions[index];
-            add_ons::no_trial(one)?;
+            more.extend(add_ons::no_trial(one).err().unwrap_or_default());
+            refuse(more)?;
             if one.mode() == "prepaid" {
                 return Err(vec!["quantity-fixed"]);
             }
@@ -242,6 +242,7 @@ pub(crate) fn running(play: &Play<'_>, account: &str, name: &str, at: Timestamp)
         let other: &[&str] =
             if one.terms.is_empty() { &["no-term"] } else { &["quantity-fixed", "term-runs"] };
         reasons.extend(other);
+        reasons.extend(one.trial.then_some("trial-runs"));
     }
     refuse(reasons)?;
     Ok(index.expect("found"))

@@ -97,6 +97,10 @@ pub(crate) fn on_time(play: &mut Play<'_>, payer: &str, at: Timestamp) {
         // By the month what was bought for a month; else the longest allowed that is shorter.
         let months = renewal_months(list, &list.plans[&one.plan]);
         let months = months.into_iter().filter(|months| *months <= first.months).max();
+        // What needs a package is not renewed without one.
+        let plan = &list.plans[&one.plan];
+        let needed = add_ons::required(&play.accounts[&account], list, plan, true, &one.attributes, at);
+        let months = months.filter(|_| needed.is_ok());
         let mut auto = one.auto.clone().expect("it renews itself");
         let cost = months.map(|months| {
             let bought = orders::cost_of_renewal(play, &account, index, months, at);

@@ -299,6 +299,8 @@ fn wallet<E>(
 pub(crate) fn until(action: &Action) -> Option<Instant> {
     match action {
         Action::AgreePrice { until, .. } | Action::Grant { until, .. } => *until,
+        // Terms end at midnights; one of another system ends when it does.
+        Action::Terms(terms::Action::MigrateTerm(term)) => Some(term.until),
         _ => None,
     }
 }
