@@ -233,13 +233,14 @@ impl Group {
             Fact::Renewed { account, subscription: name, period } => {
                 let subscription = self.subscription_mut(account, name)?;
                 subscription.end = Some(period.span.end);
-                // Renewed after its end, it was there all along.
-                touch(subscription, period.span.start);
                 if let Some(term) = &mut subscription.term {
                     term.months += period.whole_months();
                     term.periods.push(*period);
                 }
-                self.account_mut(account)?.defer(name, std::iter::once(period));
+                let account = self.account_mut(account)?;
+                account.defer(name, std::iter::once(period));
+                // Renewed after its end, it was there all along.
+                touch_rivals(account, name, period.span.start);
             }
             Fact::Unsubscribed { account, subscription: name, at, in_full } => {
                 let subscription = self.subscription_mut(account, name)?;
@@ -400,6 +401,15 @@ fn touch_since(account: &mut Account, from: Instant, meant: impl Fn(&Subscriptio
             account.roster.open(subscription);
         }
     }
+}
+
+/// The same for a subscription, and for those of its product, as usage that it takes or leaves from a moment
+/// on is theirs or not.
+pub(super) fn touch_rivals(account: &mut Account, name: &str, from: Instant) {
+    let Some(one) = account.subscriptions.get_mut(name) else { return };
+    touch(one, from);
+    let (catalogue, product) = (one.catalogue.clone(), one.product.clone());
+    touch_since(account, from, |other| other.catalogue == catalogue && other.product == product);
 }
 
 /// Adds a line to what was charged for its key.

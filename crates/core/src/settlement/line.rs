@@ -89,7 +89,7 @@ pub(super) fn reversal(
         kind: LineKind::Correction,
         account: context.account.id.clone(),
         key: Some(key.clone()),
-        plan: subscription.plan.clone(),
+        plan: subscription.plan_at(key.start).to_owned(),
         title,
         description: String::new(),
         quantity: zero.sub(before.quantity)?,

@@ -17,7 +17,7 @@ pub(super) use admission::{Admission, Wish};
 pub(super) use purchase::Bought;
 pub(super) use recognition::due as recognition_due;
 
-use super::fact::{book_payments, touch};
+use super::fact::{book_payments, touch_rivals};
 use super::{ApplyError, Desk, due};
 use crate::account::{Account, Group, View};
 use crate::calendar::Instant;
@@ -199,10 +199,9 @@ impl Group {
                 self.term_mut(account, subscription)?.auto = *auto;
                 self.account_mut(account)?.note_due(subscription);
             }
-            Fact::Prolonged { account, subscription, from, until } => {
-                let subscription = self.subscription_mut(account, subscription)?;
-                subscription.end = Some(*until);
-                touch(subscription, *from);
+            Fact::Prolonged { account, subscription: name, from, until } => {
+                self.subscription_mut(account, name)?.end = Some(*until);
+                touch_rivals(self.account_mut(account)?, name, *from);
             }
             Fact::PlanPlanned { account, subscription, next } => {
                 self.term_mut(account, subscription)?.next_plans.clone_from(next);
@@ -212,7 +211,6 @@ impl Group {
                 let subscription = self.subscription_mut(account, name)?;
                 let before = std::mem::replace(&mut subscription.plan, plan.clone());
                 subscription.earlier.push((before, *from));
-                touch(subscription, *from);
                 if let Some(term) = &mut subscription.term {
                     term.next_plans.retain(|next| periods.is_none() && next.from > *from);
                     if let Some(periods) = periods {
@@ -223,6 +221,7 @@ impl Group {
                 self.subscription_mut(account, name)?;
                 let account = self.account_mut(account)?;
                 account.note_due(name);
+                touch_rivals(account, name, *from);
                 if let Some(periods) = periods {
                     account.defer_anew(name, *from, periods);
                 }
