@@ -133,6 +133,13 @@ pub enum What {
         /// The way wished.
         payment: Payment,
     },
+    /// Another plan.
+    ChangePlan {
+        /// The subscription.
+        name: String,
+        /// The plan wished.
+        plan: String,
+    },
     /// A percentage off.
     Discount {
         /// 10 for 10 %.

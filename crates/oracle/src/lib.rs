@@ -15,6 +15,7 @@ mod metered;
 pub mod money;
 pub mod number;
 mod orders;
+mod plans;
 pub mod play;
 mod price;
 mod settle;

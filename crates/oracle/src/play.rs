@@ -11,6 +11,7 @@ use crate::lifecycle;
 use crate::metered;
 use crate::money::Item;
 use crate::orders;
+use crate::plans;
 use crate::settle::{Period, version};
 use crate::terms;
 use crate::usage::{self, Usage};
@@ -252,8 +253,6 @@ impl<'c> Play<'c> {
                 }
             }
             let account = self.accounts.get_mut(&name).expect("there");
-            let plans: BTreeMap<String, String> =
-                account.subscriptions.iter().map(|one| (one.name.clone(), one.plan.clone())).collect();
             for (accumulation, charges) in posted {
                 self.changed.remove(&accumulation);
                 let before = self.charged.insert(accumulation, charges.clone()).unwrap_or_default();
@@ -269,7 +268,9 @@ impl<'c> Play<'c> {
                             list: &new.list - &old.list,
                             amount: &new.amount - &old.amount,
                         };
-                        items.push(account.add(&plans[&key.subscription], key.clone(), &more, month));
+                        let one = account.subscriptions.iter().find(|one| one.name == key.subscription);
+                        let plan = one.expect("there").plan_at(key.from).to_owned();
+                        items.push(account.add(&plan, key.clone(), &more, month));
                     }
                 }
             }
@@ -301,7 +302,7 @@ fn charges<'l>(
 ) -> impl Iterator<Item = (&'l Catalogue, &'l Charge, Cycle)> + use<'l> {
     let list = version(lists, &one.catalogue, one.begins());
     let mode = one.mode();
-    let all = list.plans[&one.plan].charges.iter();
+    let all = plans::charges(list, one).into_iter();
     let offered = all.filter(move |charge| charge.modes.iter().any(|offered| offered == mode));
     offered.filter_map(move |charge| Some((list, charge, charge.settle?)))
 }

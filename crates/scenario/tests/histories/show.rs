@@ -74,6 +74,7 @@ pub fn words(world: &World, line: &Line) -> String {
         What::Stop { name, stop } => format!("{} {account}/{name}", if *stop { "stop" } else { "start" }),
         What::Renew { name, months } => format!("renew {account}/{name} {}", term(*months)),
         What::ChangeMode { name, payment } => format!("change {account}/{name} mode{}", mode(payment)),
+        What::ChangePlan { name, plan } => format!("change {account}/{name} plan {plan}"),
         What::Discount { percent, on, until: end } => {
             let on = on.as_ref().map_or(String::new(), |on| format!(" on {on}"));
             format!("discount {account} {percent}%{on}{}", until(end))
