@@ -66,8 +66,10 @@ pub struct Subscription {
     pub name: String,
     /// The price list.
     pub catalogue: String,
-    /// The plan.
+    /// The plan ordered.
     pub plan: String,
+    /// Plans that it changed or will change to, each with the moment from which on it has it.
+    pub later_plans: Vec<(Timestamp, String)>,
     /// When.
     pub start: Timestamp,
     /// When it came from another system, which charged what was before.
@@ -156,8 +158,10 @@ pub struct Term {
     pub from: Timestamp,
     /// When it ends.
     pub until: Timestamp,
-    /// Its months.
+    /// Months that it adds to those bought; of a term that a change of plan divided, its first part has them.
     pub months: i64,
+    /// The part of its months that it is, where a change of plan divided it.
+    pub part: Option<Number>,
     /// What was paid for it.
     pub paid: Number,
     /// When it was ordered.

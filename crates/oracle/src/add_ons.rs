@@ -45,10 +45,10 @@ pub(crate) fn required<'a>(
     }
     let fits = |one: &&Subscription| {
         let runs = one.start <= at && one.end.is_none_or(|end| at < end);
-        let binds = list.plans.get(&one.plan).map(|plan| plan.binds.as_slice()).unwrap_or_default();
+        let binds = list.plans.get(one.plan_at(at)).map(|plan| plan.binds.as_slice()).unwrap_or_default();
         let mut both = plan.binds.iter().filter(|name| binds.contains(name));
         runs && one.catalogue == list.id
-            && plan.requires.contains(&one.plan)
+            && plan.requires.iter().any(|name| name == one.plan_at(at))
             // What is prepaid to the end of another needs one that has an end.
             && (one.end.is_some() || !(prepaid && plan.ends_with))
             && both.all(|name| one.attributes.get(name) == attributes.get(name))
@@ -94,7 +94,7 @@ pub(crate) fn admit(
         };
         let begun = calendar::months_begun(&list.zone, at, until);
         let months = if list.add_ons_by_days { by_days(&list.zone, at, until) } else { whole(begun) };
-        let term = Some(Term { from: at, until, months: begun, paid: zero(), ordered: at });
+        let term = Some(Term { from: at, until, months: begun, part: None, paid: zero(), ordered: at });
         return Ok(Admitted { term, end, months: Some(months), follows });
     }
     if wish.prepaid && wish.said.is_none_or(|months| !plan.terms.contains(&months)) {
@@ -109,7 +109,7 @@ pub(crate) fn admit(
     let term = wish.said.map(|months| {
         // "指定使用时长后的第一个 00:00:00" (R-YKF-3).
         let until = calendar::term_end(&list.zone, at, months);
-        Term { from: at, until, months, paid: zero(), ordered: at }
+        Term { from: at, until, months, part: None, paid: zero(), ordered: at }
     });
     Ok(Admitted {
         end: term.as_ref().map(|term| term.until),

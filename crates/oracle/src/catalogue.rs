@@ -33,6 +33,9 @@ pub struct Catalogue {
     pub auto_renewal: (i64, i64),
     /// What comes back of a term given up; `None`: it cannot be.
     pub refund: Option<Refund>,
+    /// Whether another plan of the product counts at once (`true`) or when what is paid for ends; `None`: it
+    /// is refused.
+    pub plan_change_at_once: Option<bool>,
     /// What happens to who owes; `None`: nothing.
     pub arrears: Option<Arrears>,
     /// Meters by name.
@@ -342,6 +345,9 @@ pub fn read(file: &str) -> Catalogue {
             == Some("days"),
         auto_renewal: auto_renewal(policy.and_then(|policy| get(policy, "auto-renewal")).map(table)),
         refund,
+        plan_change_at_once: policy
+            .and_then(|policy| text_of(policy, "plan-change"))
+            .map(|when| when == "at-once"),
         arrears,
         renewal_by_midnight: renewal.as_deref() == Some("next-midnight"),
         renewal_terms: policy.filter(|policy| get(policy, "renewal-terms-months").is_some()).map(|policy| {

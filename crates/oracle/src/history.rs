@@ -145,6 +145,13 @@ pub enum What {
         /// The subscription.
         name: String,
     },
+    /// Another plan.
+    ChangePlan {
+        /// The subscription.
+        name: String,
+        /// The plan wished.
+        plan: String,
+    },
     /// A percentage off.
     Discount {
         /// 10 for 10 %.

@@ -18,6 +18,7 @@ pub mod money;
 pub mod number;
 mod orders;
 pub mod packages;
+mod plans;
 pub mod play;
 mod price;
 mod settle;

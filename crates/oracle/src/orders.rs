@@ -10,6 +10,7 @@ use crate::lifecycle;
 use crate::money::{Item, Money};
 use crate::number::{Number, decimal, round, whole, zero};
 use crate::packages;
+use crate::plans;
 use crate::play::{Play, Reasons};
 use crate::price;
 use crate::settle::{agreed, best, version};
@@ -40,6 +41,9 @@ pub(crate) fn decide(play: &mut Play<'_>, line: &Line) -> Result<(), Reasons> {
             let mut more = Vec::new();
             if let Some(one) = known.filter(|one| *units > 0 && one.terms.is_empty()) {
                 more = lifecycle::no_order(play, name, version(play.lists, &one.catalogue, at));
+                if one.trial && !more.is_empty() {
+                    more.push("trial-runs");
+                }
             }
             let index =
                 running(play, name, order, from).map_err(|reasons| [reasons, more.clone()].concat())?;
@@ -90,6 +94,7 @@ pub(crate) fn decide(play: &mut Play<'_>, line: &Line) -> Result<(), Reasons> {
             running(play, name, order, at)?;
             Err(vec!["mode-change-not-supported"])
         }
+        What::ChangePlan { name: order, plan } => plans::change(play, line, order, plan),
         What::Discount { percent, on, until } => {
             let percent = decimal(percent).expect("a decimal");
             let mut reasons = Vec::new();
@@ -324,6 +329,7 @@ fn subscribe(
         name: name.to_owned(),
         catalogue: list.id.clone(),
         plan: plan_name.to_owned(),
+        later_plans: Vec::new(),
         start: line.at,
         end,
         terms: term.into_iter().collect(),
@@ -374,9 +380,10 @@ pub(crate) fn cost(
     let master = account.payer.as_ref().map(|payer| &play.accounts[payer]);
     let one = &account.subscriptions[index];
     let list = version(play.lists, &one.catalogue, at);
+    let plan = one.plan_at(begins);
     let mut paid = zero();
     let mut bought = Vec::new();
-    for charge in &list.plans[&one.plan].charges {
+    for charge in &list.plans[plan].charges {
         if charge.settle.is_some() || !charge.modes.iter().any(|offered| offered == one.mode()) {
             continue;
         }
@@ -385,10 +392,10 @@ pub(crate) fn cost(
             (Measure::Fixed, _) if begins == one.start => whole(i64::from(one.quantity)),
             _ => continue,
         };
-        let said = price_at(account, &one.plan, &charge.id, at);
+        let said = price_at(account, plan, &charge.id, at);
         let by_list = price::cumulative(&charge.pricing.model, &quantity);
         let by_price = price::cumulative(&agreed(&charge.pricing, said).model, &quantity);
-        let off = best_discount(account, master, &one.plan, charge, &|from, until| {
+        let off = best_discount(account, master, plan, charge, &|from, until| {
             from <= at && until.is_none_or(|until| at < until)
         });
         let amount = round(&best(&by_list, &by_price, said, &off), 8);
@@ -414,14 +421,12 @@ fn post(play: &mut Play<'_>, name: &str, lines: Vec<(usize, Lines)>, at: Timesta
     let account = play.accounts.get_mut(name).expect("open");
     let mut items: Vec<Item> = Vec::new();
     for (index, lines) in lines {
-        let plan = account.subscriptions[index].plan.clone();
-        items.extend(lines.into_iter().map(|(key, figures)| account.add(&plan, key, &figures, month)));
+        for (key, figures) in lines {
+            let plan = account.subscriptions[index].plan_at(key.from).to_owned();
+            items.push(account.add(&plan, key, &figures, month));
+        }
     }
     play.charge(name, at, &items, at);
-}
-
-fn plan_of<'c>(list: &'c Catalogue, one: &Subscription) -> &'c Plan {
-    &list.plans[&one.plan]
 }
 
 fn renew(play: &mut Play<'_>, line: &Line, order: &str, months: i64) -> Result<(), Reasons> {
@@ -444,7 +449,7 @@ fn renew(play: &mut Play<'_>, line: &Line, order: &str, months: i64) -> Result<(
     }
     let list = version(play.lists, &one.catalogue, line.at);
     let account = &play.accounts[&line.account];
-    let plan = plan_of(list, one);
+    let plan = plans::next(list, one);
     let mut reasons = Vec::new();
     if add_ons::required(account, list, plan, true, &one.attributes, line.at).is_err() {
         reasons.push("package-required");
@@ -458,7 +463,7 @@ fn renew(play: &mut Play<'_>, line: &Line, order: &str, months: i64) -> Result<(
 }
 
 /// What is charged under which keys.
-type Lines = Vec<(Key, Figures)>;
+pub(crate) type Lines = Vec<(Key, Figures)>;
 
 /// What one more term costs, of a subscription and of those that end with it: their places, what is paid
 /// for the term, and the lines.
@@ -471,7 +476,7 @@ pub(crate) fn cost_of_renewal(
 ) -> Vec<(usize, Number, Lines)> {
     let from = play.accounts[account].subscriptions[index].terms.last().expect("a term").until;
     let mut all = vec![index];
-    all.extend(add_ons::followers(&play.accounts[account], index));
+    all.extend(plans::renewed_with(play, account, index, at));
     let of = |index: usize| {
         let (paid, lines) = cost(play, account, index, Some(whole(months)), from, at);
         (index, paid, lines)
@@ -498,7 +503,7 @@ pub(crate) fn prolong(play: &mut Play<'_>, account: &str, index: usize, months: 
     for (which, paid, bought) in costs {
         let one = &mut play.accounts.get_mut(account).expect("open").subscriptions[which];
         if !one.terms.is_empty() {
-            one.terms.push(Term { from, until, months, paid, ordered: at });
+            one.terms.push(Term { from, until, months, part: None, paid, ordered: at });
         }
         one.end = Some(until);
         lines.push((which, bought));
@@ -509,7 +514,8 @@ pub(crate) fn prolong(play: &mut Play<'_>, account: &str, index: usize, months: 
         auto.plan(list, until, at);
         terms::set(play, account, index, Some(auto));
     }
-    play.touch(account, at);
+    // Renewed after its end, it was there all along.
+    play.touch(account, from.min(at));
 }
 
 /// Refund = paid − consumed − fee, never below zero (R-UNS-1); an order not yet in effect comes back in
@@ -543,11 +549,10 @@ fn unsubscribe(play: &mut Play<'_>, line: &Line, order: &str) -> Result<(), Reas
 
 /// The lines of what comes back of a subscription's terms.
 fn given_back(list: &Catalogue, rule: &Refund, one: &Subscription, in_full: bool, at: Timestamp) -> Lines {
-    let charge = plan_of(list, one).charges.iter().find(|one| matches!(one.measure, Measure::Term));
-    let Some(charge) = charge else { return Vec::new() };
     let mut given = Vec::new();
     for term in one.terms.iter().filter(|term| at < term.until) {
         let in_full = in_full || at < term.from;
+        let Some(charge) = plans::of_term(list, one, term) else { continue };
         let back = if in_full { term.paid.clone() } else { back(rule, list, one, term, at) };
         let back = round(&back, 8);
         if back.is_zero() {
@@ -572,10 +577,10 @@ fn back(rule: &Refund, list: &Catalogue, one: &Subscription, term: &Term, at: Ti
         // Days of a 30-day month, the cancel day not counted (R-KP-7).
         let day = |at: Timestamp| calendar::local(&list.zone, at).date();
         let days = (day(at) - day(term.from)).get_days();
-        // An add-on has the days until its package ends.
-        let all = match one.follows {
-            Some(_) => calendar::days(&list.zone, term.from, term.until),
-            None => 30 * term.months,
+        // An add-on has the days until its package ends, a divided term those of its part.
+        let all = match (&one.follows, &term.part) {
+            (None, None) => 30 * term.months,
+            _ => calendar::days(&list.zone, term.from, term.until),
         };
         &term.paid * whole(days.into()) / whole(all)
     } else {

@@ -14,6 +14,7 @@ use crate::money::Item;
 use crate::number::Number;
 use crate::orders;
 use crate::packages::{self, Packages};
+use crate::plans;
 use crate::settle::{Period, version};
 use crate::terms;
 use crate::usage::{self, Usage};
@@ -290,7 +291,7 @@ impl<'c> Play<'c> {
         let mut items = Vec::new();
         for accumulation in due {
             let Some(period) = self.period(&accumulation, now) else { continue };
-            let (charges, plan) = (period.charges(&self.usage), period.one.plan.clone());
+            let (charges, one) = (period.charges(&self.usage), period.one.clone());
             let drawn = self.packages.drawn_by(&period);
             let account = self.accounts.get_mut(&accumulation.0).expect("there");
             self.changed.remove(&accumulation);
@@ -309,7 +310,7 @@ impl<'c> Play<'c> {
                         list: &new.list - &old.list,
                         amount: &new.amount - &old.amount,
                     };
-                    items.push(account.add(&plan, key.clone(), &more, month));
+                    items.push(account.add(one.plan_at(key.from), key.clone(), &more, month));
                 }
             }
         }
@@ -340,7 +341,7 @@ fn charges<'l>(
 ) -> impl Iterator<Item = (&'l Catalogue, &'l Charge, Cycle)> + use<'l> {
     let list = version(lists, &one.catalogue, one.begins());
     let mode = one.mode();
-    let all = list.plans[&one.plan].charges.iter();
+    let all = plans::charges(list, one).into_iter();
     let offered = all.filter(move |charge| charge.modes.iter().any(|offered| offered == mode));
     offered.filter_map(move |charge| Some((list, charge, charge.settle?)))
 }

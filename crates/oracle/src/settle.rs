@@ -11,7 +11,7 @@ use crate::history::Split;
 use crate::number::{Number, round, whole, zero};
 use crate::packages::{self, Packages};
 use crate::usage::Usage;
-use crate::{metered, price, units};
+use crate::{metered, plans, price, units};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use std::collections::{BTreeMap, BTreeSet};
@@ -123,7 +123,7 @@ impl Period<'_> {
         let versions = self.lists.iter().filter(|list| list.id == self.one.catalogue);
         let mut cuts: Vec<Timestamp> = versions.filter_map(|list| list.effective).collect();
         for price in &self.account.prices {
-            if price.plan == self.one.plan && price.charge == self.charge.id {
+            if self.one.has_had(&price.plan) && price.charge == self.charge.id {
                 cuts.push(price.from);
                 cuts.extend(price.until);
             }
@@ -138,6 +138,7 @@ impl Period<'_> {
         if let Some(meter) = self.drawn_meter() {
             cuts.extend(self.packages.cuts(&self.account.name, &self.list.id, meter));
         }
+        cuts.extend(self.one.later_plans.iter().map(|(from, _)| *from));
         cuts.sort();
         cuts.dedup();
         cuts
@@ -194,7 +195,8 @@ impl Period<'_> {
                 cuts.iter().copied().filter(|cut| start < *cut && *cut < until).collect();
             for cut in inside.into_iter().chain([until]) {
                 let metered = matches!(self.charge.measure, Measure::Meter(_));
-                if !(self.over(start) || metered && self.one.is_frozen(start)) {
+                let offered = plans::charge_at(self, start).is_some();
+                if offered && !(self.over(start) || metered && self.one.is_frozen(start)) {
                     stretches.push(Stretch { cycle: (from, until), start, end: cut });
                 }
                 start = cut;
@@ -205,11 +207,8 @@ impl Period<'_> {
 
     /// Goes on to so many units within an accumulation, at the prices of a stretch.
     pub(crate) fn go(&self, sum: &mut Running, stretch: &Stretch, units: Number, ended: bool) -> Figures {
-        let list = version(self.lists, &self.one.catalogue, stretch.start);
-        let charges = &list.plans[&self.one.plan].charges;
-        let list =
-            &charges.iter().find(|charge| charge.id == self.charge.id).expect("the same charges").pricing;
-        match price_at(self.account, &self.one.plan, &self.charge.id, stretch.start) {
+        let list = &plans::charge_at(self, stretch.start).expect("a charge of the plan").pricing;
+        match price_at(self.account, self.one.plan_at(stretch.start), &self.charge.id, stretch.start) {
             None => sum.go(list, list, units, ended),
             said => sum.go(list, &agreed(list, said), units, ended),
         }
@@ -217,8 +216,9 @@ impl Period<'_> {
 
     /// Percentage off at the settlement of a cycle (DECISIONS 8): what is in force then. A
     /// line of that very moment comes after the settlement.
-    fn discount(&self, settled: Timestamp) -> Number {
-        best_discount(self.account, self.master, &self.one.plan, self.charge, &|from, until| {
+    fn discount(&self, stretch: &Stretch) -> Number {
+        let (plan, settled) = (self.one.plan_at(stretch.start), stretch.cycle.1);
+        best_discount(self.account, self.master, plan, self.charge, &|from, until| {
             from < settled && until.is_none_or(|until| settled < until)
         })
     }
@@ -233,8 +233,8 @@ impl Period<'_> {
         figures: &Figures,
         weights: &BTreeMap<Split, Number>,
     ) {
-        let off = self.discount(stretch.cycle.1);
-        let said = price_at(self.account, &self.one.plan, &self.charge.id, stretch.start);
+        let off = self.discount(stretch);
+        let said = price_at(self.account, self.one.plan_at(stretch.start), &self.charge.id, stretch.start);
         let amount = best(&figures.list, &figures.amount, said, &off);
         let weight: Number = weights.values().cloned().sum();
         let mut left = Figures {

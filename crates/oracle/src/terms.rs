@@ -7,6 +7,7 @@ use crate::catalogue::{Catalogue, Plan};
 use crate::history::{Line, What};
 use crate::number::{decimal, round, zero};
 use crate::orders;
+use crate::plans;
 use crate::play::{Play, Reasons};
 use crate::settle::version;
 use jiff::civil::Time;
@@ -95,7 +96,7 @@ pub(crate) fn on_time(play: &mut Play<'_>, payer: &str, at: Timestamp) {
         let list = version(play.lists, &one.catalogue, at);
         let (first, last) = (&one.terms[0], one.terms.last().expect("a term"));
         // By the month what was bought for a month; else the longest allowed that is shorter.
-        let months = renewal_months(list, &list.plans[&one.plan]);
+        let months = renewal_months(list, plans::next(list, one));
         let months = months.into_iter().filter(|months| *months <= first.months).max();
         // What needs a package is not renewed without one.
         let plan = &list.plans[&one.plan];
@@ -156,10 +157,11 @@ pub(crate) fn migrate(play: &mut Play<'_>, line: &Line) -> Result<(), Reasons> {
         name: name.clone(),
         catalogue: list.id.clone(),
         plan: plan_name.clone(),
+        later_plans: Vec::new(),
         start: *from,
         migrated: Some(line.at),
         end: Some(*until),
-        terms: vec![Term { from: *from, until: *until, months, paid, ordered: *from }],
+        terms: vec![Term { from: *from, until: *until, months, part: None, paid, ordered: *from }],
         follows,
         trial: false,
         auto: None,

@@ -87,7 +87,7 @@ pub(crate) fn frozen(
         for one in account.subscriptions.iter().filter(|one| one.catalogue == *catalogue) {
             let list = lists.iter().find(|list| list.id == one.catalogue).expect("read");
             for event in all.iter().filter(|event| would_measure(list, one, meter, event)) {
-                let charges = list.plans[&one.plan].charges.iter();
+                let charges = list.plans[one.plan_at(event.at)].charges.iter();
                 // A call whose number no row of a deck has is not taken by it.
                 let priced = charges.filter(|charge| charge.is_by(meter)).any(|charge| {
                     let deck = match &charge.pricing.model {
@@ -167,7 +167,7 @@ fn measures(list: &Catalogue, subscription: &Subscription, name: &str, one: &Cou
 /// Whether a subscription measures an event by a meter, but for a freeze: by its plan, its bindings and
 /// its time.
 fn would_measure(list: &Catalogue, subscription: &Subscription, name: &str, one: &Counted) -> bool {
-    let plan = &list.plans[&subscription.plan];
+    let plan = &list.plans[subscription.plan_at(one.at)];
     let bound = |name: &String| subscription.attributes.get(name) == one.event.attributes.get(name);
     subscription.begins() <= one.at
         && subscription.end.is_none_or(|end| one.at < end)
@@ -198,7 +198,7 @@ pub(crate) fn takes(
     }
     let product = |one: &Subscription| &of(one).plans[&one.plan].product;
     let rank = |one: &Subscription| {
-        let bindings = binds(&of(one).plans[&one.plan], one, meter).map_or(0, <[String]>::len);
+        let bindings = binds(&of(one).plans[one.plan_at(event.at)], one, meter).map_or(0, <[String]>::len);
         (std::cmp::Reverse(bindings), one.start)
     };
     account.subscriptions.iter().all(|rival| {

@@ -427,7 +427,8 @@ fn book_line(account: &mut Account, line: &Line) -> Result<(), ApplyError> {
         *shown = shown.add(draw.units)?;
     }
     charged.shown.retain(|_, units| !units.is_zero());
-    if charged.line.is_empty() {
+    // What is bought anew, after a change of plan, is what comes back later.
+    if charged.line.is_empty() || line.kind == LineKind::Purchase {
         charged.line.clone_from(&line.id);
     }
     Ok(())

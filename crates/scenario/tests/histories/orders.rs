@@ -4,7 +4,7 @@ use super::dice::Dice;
 use super::story::Writer;
 use super::usage;
 use farebox_oracle::calendar::{self, Cycle};
-use farebox_oracle::catalogue::Plan;
+use farebox_oracle::catalogue::{Catalogue, Plan};
 use farebox_oracle::history::{Payment, What};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -140,7 +140,24 @@ pub fn change(writer: &mut Writer<'_>, dice: &mut Dice, at: Timestamp, account: 
     let index = dice.place(fitting.len());
     let order = &mut *fitting[index];
     let plans = writer.world.plans();
-    let (_, _, plan) = plans.iter().find(|(_, name, _)| *name == order.plan)?;
+    let (list, _, plan) = plans.iter().find(|(_, name, _)| *name == order.plan)?;
+    if dice.once_in(if list.plan_change_at_once.is_some() { 2 } else { 40 }) {
+        let other = |(of, name, other): &&(&Catalogue, &str, &Plan)| {
+            of.id == list.id && other.product == plan.product && *name != order.plan
+        };
+        let others: Vec<_> = plans.iter().filter(other).collect();
+        // Mostly one that can be had; now and then the present one, or one of another product.
+        let wished = match dice.below(12) {
+            0 => order.plan.clone(),
+            1 => dice.pick(&plans).1.to_owned(),
+            _ if others.is_empty() => return None,
+            _ => dice.pick(&others).1.to_owned(),
+        };
+        if others.iter().any(|(_, name, _)| *name == wished) {
+            order.plan.clone_from(&wished);
+        }
+        return Some(What::ChangePlan { name: order.name.clone(), plan: wished });
+    }
     // Now and then what only the other mode knows.
     if order.prepaid != dice.once_in(15) {
         about_term(order, plan, dice)

@@ -76,6 +76,7 @@ pub fn words(world: &World, line: &Line) -> String {
         What::ChangeMode { name, payment } => format!("change {account}/{name} mode{}", mode(payment)),
         What::Share { name, with } => format!("share {account}/{name} with {}", with.join(",")),
         What::Keep { name } => format!("keep {account}/{name}"),
+        What::ChangePlan { name, plan } => format!("change {account}/{name} plan {plan}"),
         What::Discount { percent, on, until: end } => {
             let on = on.as_ref().map_or(String::new(), |on| format!(" on {on}"));
             format!("discount {account} {percent}%{on}{}", until(end))

@@ -112,6 +112,31 @@ const SMALL: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     ("included", &[("units = 100,", "units = 4,"), ("plans.line", "plans.wire")]),
+    // Plans of which days, tiers and usage of both modes go over a change.
+    (
+        "plans-at-term-end",
+        &[
+            ("plans.large.charges]]\nid = \"term\"", "plans.large.charges]]\nid = \"fast-term\""),
+            ("plans.small.", "plans.slow."),
+            ("plans.small]", "plans.slow]"),
+            ("plans.large.", "plans.fast."),
+            ("plans.large]", "plans.fast]"),
+            ("plans.recording", "plans.tape"),
+            ("requires = [\"small\"]", "requires = [\"slow\"]"),
+            ("held = \"day\"", "held = \"second\"\nsettle = \"day\""),
+        ],
+    ),
+    (
+        "plans",
+        &[
+            ("title = \"Calls, Small\"\nmodes = [\"pay-per-use\"]\n", "title = \"Calls, Small\"\n"),
+            ("title = \"Calls, Large\"\nmodes = [\"pay-per-use\"]\n", "title = \"Calls, Large\"\n"),
+            (
+                "price = \"0.30\"",
+                "graduated = [{ up-to = 5, price = \"0.40\" }, { up-to = 30, price = \"0.25\" }, { price = \"0.07\" }]",
+            ),
+        ],
+    ),
 ];
 
 /// What happens to who owes, for lists that do not say so.
@@ -125,7 +150,8 @@ tiers = [
 ";
 
 /// Lists that get it.
-const WITH_ARREARS: &[&str] = &["harbour-api", "line-2026", "workers", "full-month", "last-day-charged"];
+const WITH_ARREARS: &[&str] =
+    &["harbour-api", "line-2026", "workers", "full-month", "last-day-charged", "plans"];
 
 /// Later versions of shipped lists.
 const LATER: &[(&str, &[(&str, &str)])] = &[
@@ -165,7 +191,7 @@ const LATER: &[(&str, &[(&str, &str)])] = &[
 
 /// All worlds, their files written to a folder of `name`. Every shipped list is in one of them.
 pub fn worlds(name: &str) -> Vec<World> {
-    let all: [(&str, &str, &str, &[&str]); 7] = [
+    let all: [(&str, &str, &str, &[&str]); 8] = [
         ("meters and decks", "Europe/Berlin", "2026-01-10", &["catalogs/harbour-api"]),
         ("seats and phones", "+08:00", "2026-01-04", &["catalogs/huawei-ykf", "catalogs/huawei-koophone"]),
         (
@@ -210,6 +236,12 @@ pub fn worlds(name: &str) -> Vec<World> {
                 "scenarios/lifecycle/lines-charged",
                 "scenarios/terms/contact-centre-by-days",
             ],
+        ),
+        (
+            "changes of plans",
+            "+08:00",
+            "2026-01-12",
+            &["scenarios/terms/plans", "scenarios/terms/plans-at-term-end"],
         ),
     ];
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap();

@@ -89,7 +89,10 @@ fn charges(world: &World, account: &Account) -> Charges {
         let plan = &account.subscriptions[&key.subscription].plan;
         let list =
             world.lists.iter().find(|list| list.plans.contains_key(plan)).expect("a plan of the world");
-        let charge = list.plans[plan].charges.iter().find(|one| one.id == key.charge).expect("a charge");
+        // It may be one of a plan that it had before, or will have.
+        let others = list.plans.values().filter(|other| other.product == list.plans[plan].product);
+        let mut charges = list.plans[plan].charges.iter().chain(others.flat_map(|other| &other.charges));
+        let charge = charges.find(|one| one.id == key.charge).expect("a charge");
         let cycle = match charge.settle {
             Some(settle) => calendar::cycle_start(&list.zone, settle, key.start),
             None => key.start,
@@ -223,6 +226,9 @@ fn both(world: &World, lines: &[Line], tally: &mut Tally) -> Result<(), Wrong> {
             ("add-ons", one.follows.is_some()),
             ("add-ons renewed", one.follows.is_some() && one.terms.len() > 1),
             ("migrated terms", one.migrated.is_some()),
+            ("plans changed", !one.later_plans.is_empty()),
+            ("terms divided", one.terms.iter().any(|term| term.part.is_some())),
+            ("plans changed, paid by use", !one.later_plans.is_empty() && one.terms.is_empty()),
         ];
         for (what, _) in seen.into_iter().filter(|(_, there)| *there) {
             *tally.steps.entry(what.to_owned()).or_default() += 1;
