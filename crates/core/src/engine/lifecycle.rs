@@ -214,7 +214,7 @@ impl<'a> Terms<'a> {
         if at < expired {
             return Some(Wanted { until: Some(expired), ..Wanted::active() });
         }
-        let tier = self.tier.filter(|tier| tier.first <= expired)?;
+        let tier = self.tier.filter(|tier| tier.first < expired)?;
         let periods = |id: &str| self.policy(&one.catalogue, expired)?.periods(id, Mode::Prepaid);
         // The tier counts as it was when the term ended.
         let known = self.own.standings.get(&one.name).filter(|known| known.expired == Some(expired));

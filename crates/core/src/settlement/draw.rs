@@ -275,7 +275,7 @@ fn allot_for<'a>(
         waiting(tasks, forced, &mut items, &mut before)?;
     }
     items.sort_by(|one, other| one.order().cmp(&other.order()));
-    credit(&mut pool, &mut items)?;
+    credit(context, &mut pool, &mut items)?;
     draw(&mut pool, &mut items)?;
     let mut allotted = moves(context, &pool, &items, before)?;
     if forced.is_some() {
@@ -455,9 +455,15 @@ fn first_charged_past(
     Ok(None)
 }
 
-/// Units there are again, or were given back now, first credit usage that was charged past their
-/// bucket, the earliest first.
-fn credit(pool: &mut Pool<'_>, items: &mut [Item]) -> Result<(), OutOfRange> {
+/// Units given back now, or let go by sessions that held them, first credit usage that was charged
+/// past their bucket, the earliest first.
+fn credit(context: &Context<'_>, pool: &mut Pool<'_>, items: &mut [Item]) -> Result<(), OutOfRange> {
+    let again = there_again(context);
+    let was_displaced = |bucket: &str, item: &Item| {
+        let charge = (item.account.clone(), item.key.subscription.clone(), item.key.charge.clone());
+        let from = again.get(bucket).and_then(|missed| missed.get(&charge));
+        from.is_some_and(|from| *from <= item.key.start)
+    };
     for item in items.iter_mut().filter(|item| item.charged > Exact::ZERO) {
         let Some(order) = pool.order.get(&item.meter) else { continue };
         for id in order.values() {
@@ -471,7 +477,9 @@ fn credit(pool: &mut Pool<'_>, items: &mut [Item]) -> Result<(), OutOfRange> {
             let freed = pooled.freed.min(item.charged);
             pooled.freed = pooled.freed.sub(freed)?;
             item.charged = item.charged.sub(freed)?;
-            let there = if pooled.expired { Exact::ZERO } else { pooled.available.min(item.charged) };
+            // What is there for another reason, such as a late renewal, leaves decided what was charged.
+            let is_theirs = !pooled.expired && was_displaced(id, item);
+            let there = if is_theirs { pooled.available.min(item.charged) } else { Exact::ZERO };
             pooled.available = pooled.available.sub(there)?;
             item.charged = item.charged.sub(there)?;
             let units = freed.add(there)?;

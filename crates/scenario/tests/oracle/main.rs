@@ -17,7 +17,7 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 /// Histories of a normal run.
-const RUNS: u64 = 400;
+const RUNS: u64 = 10_000;
 
 #[test]
 fn the_engine_agrees_with_the_oracle() {
