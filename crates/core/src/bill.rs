@@ -63,6 +63,18 @@ pub struct ChargeKey {
     pub split: Split,
 }
 
+impl ChargeKey {
+    /// The value of an attribute that all usage under it has, as far as the key says.
+    pub fn value(&self, name: &str) -> Option<&str> {
+        let of_split = match name {
+            "application" => self.split.application.as_deref(),
+            "project" => self.split.project.as_deref(),
+            _ => name.strip_prefix("tag:").and_then(|tag| self.split.tags.get(tag)).map(String::as_str),
+        };
+        self.group.get(name).map(String::as_str).or(of_split)
+    }
+}
+
 /// How bills split: by application, project and tags.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Split {

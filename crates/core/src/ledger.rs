@@ -222,6 +222,14 @@ impl Ledger {
         Ok(())
     }
 
+    /// Books postings, in order.
+    ///
+    /// # Errors
+    /// [`OutOfRange`] when a balance does not fit.
+    pub fn post_all(&mut self, postings: &[Posting]) -> Result<(), OutOfRange> {
+        postings.iter().try_for_each(|posting| self.post(posting.clone()))
+    }
+
     /// All balances: debits less credits, by ledger account.
     pub fn balances(&self) -> impl Iterator<Item = (&LedgerAccount, &Unit, Exact)> {
         self.balances.iter().map(|(account, (unit, value))| (account, unit, *value))

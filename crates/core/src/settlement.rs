@@ -58,6 +58,20 @@ pub(crate) struct Context<'a> {
     pub cuts: draw::Cuts,
 }
 
+impl<'a> Context<'a> {
+    /// For a settlement of an account up to a moment, with no usage counted late.
+    pub(crate) fn of(
+        view: &'a dyn View,
+        catalogues: &'a Catalogues,
+        metering: &'a Metering,
+        account: &'a AccountHead,
+        at: Instant,
+    ) -> Context<'a> {
+        let (takers, levels, cuts) = Default::default();
+        Context { view, catalogues, metering, account, at, preview: false, late: None, takers, levels, cuts }
+    }
+}
+
 /// Up to when a charge is settled, and from when it must be rated again.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mark {

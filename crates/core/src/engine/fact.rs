@@ -439,9 +439,7 @@ pub(super) fn book_payments(
     postings: &[Posting],
     paid: &[(Instant, Amount)],
 ) -> Result<(), ApplyError> {
-    for posting in postings {
-        account.ledger.post(posting.clone())?;
-    }
+    account.ledger.post_all(postings)?;
     for (month, amount) in paid {
         let bill = account.bills.get_mut(month).ok_or_else(|| ApplyError("a payment of no bill".into()))?;
         bill.paid = bill.paid.add(*amount)?;

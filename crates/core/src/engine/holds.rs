@@ -122,8 +122,7 @@ impl Group {
                 (payer, postings)
             }
         };
-        let account = self.account_mut(payer)?;
-        postings.iter().try_for_each(|posting| account.ledger.post(posting.clone()))?;
+        self.account_mut(payer)?.ledger.post_all(postings)?;
         Ok(())
     }
 }

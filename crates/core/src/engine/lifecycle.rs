@@ -319,19 +319,7 @@ pub fn costs(
     let (Some(head), Some(one)) = (view.account(account), view.subscription(account, subscription)) else {
         return Ok(Amount::ZERO);
     };
-    let (takers, levels, cuts) = Default::default();
-    let context = Context {
-        view,
-        catalogues,
-        metering,
-        account: head,
-        at: within.end,
-        late: None,
-        preview: false,
-        takers,
-        levels,
-        cuts,
-    };
+    let context = Context::of(view, catalogues, metering, head, within.end);
     settlement::between(&context, one, within)
 }
 

@@ -22,9 +22,8 @@ pub(super) fn settle(desk: &Desk<'_>, late: &Late) -> Result<Vec<Fact>, Refusal>
         .iter()
         .filter_map(|name| view.account(name))
         .map(|account| {
-            let (takers, levels, cuts) = Default::default();
             let late = late.get(&account.id).copied();
-            Context { view, catalogues, metering, account, at, late, preview: false, takers, levels, cuts }
+            Context { late, ..Context::of(view, catalogues, metering, account, at) }
         })
         .collect();
     let Settled { lines, marks, closed, drawn } = settlement::settle(&contexts, &id, lines_so_far + 1)?;

@@ -4,7 +4,7 @@
 //! them changes: however a term began, was renewed or given up, its buckets follow.
 
 use super::{ApplyError, Catalogues, Desk, due};
-use crate::account::{Account, Group, View};
+use crate::account::{Group, View};
 use crate::bill::Line;
 use crate::calendar::{Cycle, Instant, Span, Zone};
 use crate::catalog::{Catalogue, Charge, Grant, Measure, PastPackage, Plan, Settle};
@@ -608,19 +608,19 @@ impl Group {
             Fact::Opened { payer, bucket, postings } => {
                 let account = self.account_mut(payer)?;
                 account.packages.open((**bucket).clone());
-                post(account, postings)?;
+                account.ledger.post_all(postings)?;
             }
             Fact::EndMoved { payer, bucket, end, expires, gap, postings } => {
                 let account = self.account_mut(payer)?;
                 let known = account.packages.set_end(bucket, *end, *expires, *gap);
                 known.ok_or_else(|| ApplyError(format!("no bucket {bucket}")))?;
-                post(account, postings)?;
+                account.ledger.post_all(postings)?;
             }
             Fact::Expired { payer, bucket, postings } => {
                 let account = self.account_mut(payer)?;
                 let known = account.packages.expire(bucket);
                 known.ok_or_else(|| ApplyError(format!("no bucket {bucket}")))?;
-                post(account, postings)?;
+                account.ledger.post_all(postings)?;
             }
             Fact::Drawn { payer, draws, postings } => {
                 for draw in draws {
@@ -630,7 +630,7 @@ impl Group {
                     *units = units.add(draw.units)?;
                     drawn.retain(|_, units| !units.is_zero());
                 }
-                post(self.account_mut(payer)?, postings)?;
+                self.account_mut(payer)?.ledger.post_all(postings)?;
             }
             Fact::Missed { payer, bucket, charges } => {
                 self.account_mut(payer)?.packages.set_missed(bucket, charges.clone());
@@ -648,9 +648,4 @@ impl Group {
         }
         Ok(())
     }
-}
-
-fn post(account: &mut Account, postings: &[Posting]) -> Result<(), ApplyError> {
-    postings.iter().try_for_each(|posting| account.ledger.post(posting.clone()))?;
-    Ok(())
 }

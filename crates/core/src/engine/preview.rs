@@ -26,9 +26,8 @@ pub fn draft(
         .iter()
         .filter_map(|name| view.account(name))
         .map(|account| {
-            let (takers, levels, cuts) = Default::default();
             let late = late.get(&account.id).copied();
-            Context { view, catalogues, metering, account, at, late, preview: true, takers, levels, cuts }
+            Context { late, preview: true, ..Context::of(view, catalogues, metering, account, at) }
         })
         .collect();
     Ok(settlement::settle(&contexts, "draft", 1)?.lines)

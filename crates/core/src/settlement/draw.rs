@@ -202,13 +202,7 @@ struct Item {
 
 impl Item {
     fn value(&self, name: &str) -> Option<&str> {
-        let split = &self.key.split;
-        let of_split = match name {
-            "application" => split.application.as_deref(),
-            "project" => split.project.as_deref(),
-            _ => name.strip_prefix("tag:").and_then(|tag| split.tags.get(tag)).map(String::as_str),
-        };
-        self.key.group.get(name).map(String::as_str).or(of_split).or(self.bound.get(name).map(String::as_str))
+        self.key.value(name).or(self.bound.get(name).map(String::as_str))
     }
 
     fn drawn_units(&self) -> Result<Exact, OutOfRange> {

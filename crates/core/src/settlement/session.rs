@@ -1,11 +1,10 @@
 //! What a session's usage would be charged as, before it is: by which charge, under which key, from
 //! which packages, and what the rest costs.
 
-use super::draw::{self, Cuts};
+use super::draw;
 use super::price::discounted;
 use super::{Context, Job, Part, Stretch, Task, Units, Work, deck_charges, in_force, key_of, stretches};
 use super::{accumulation, model_charges};
-use crate::account::View;
 use crate::bill::ChargeKey;
 use crate::calendar::{Instant, Span};
 use crate::catalog::{Measure, Model, PastPackage, Settle};
@@ -13,7 +12,7 @@ use crate::engine::{Desk, Refusal};
 use crate::metering::{DeckCount, WouldCount};
 use crate::money::Exact;
 use crate::package::Bucket;
-use crate::quantity::{Openings, Quantities, Takers, Takes, group_and_split};
+use crate::quantity::{Quantities, Takes, group_and_split};
 use crate::subscription::Subscription;
 use std::collections::BTreeMap;
 
@@ -75,7 +74,7 @@ impl<'a> Taking<'a> {
         let own = &self.subscription.attributes;
         let binds = self.stretch.charge.binds(self.stretch.plan);
         let bound = |name: &str| binds.iter().any(|bind| bind == name).then(|| own.get(name)).flatten();
-        let value = |name: &str| self.value(name).or(bound(name).map(String::as_str));
+        let value = |name: &str| self.key.value(name).or(bound(name).map(String::as_str));
         let mut found: Vec<&Bucket> = view
             .buckets(payer, &self.stretch.catalogue.id, meter, now)
             .into_iter()
@@ -86,16 +85,6 @@ impl<'a> Taking<'a> {
             .collect();
         found.sort_by(|one, other| one.rank().cmp(&other.rank()));
         found
-    }
-
-    fn value(&self, name: &str) -> Option<&str> {
-        let split = &self.key.split;
-        let of_split = match name {
-            "application" => split.application.as_deref(),
-            "project" => split.project.as_deref(),
-            _ => name.strip_prefix("tag:").and_then(|tag| split.tags.get(tag)).map(String::as_str),
-        };
-        self.key.group.get(name).map(String::as_str).or(of_split)
     }
 
     /// What units that packages do not cover cost now, after discounts: what they would add to the
@@ -161,17 +150,6 @@ impl<'a> Taking<'a> {
 
 /// The context of a settlement at a moment to come.
 fn context_at<'a>(desk: &'a Desk<'a>, at: Instant) -> Context<'a> {
-    let view: &'a dyn View = desk.view;
-    Context {
-        view,
-        catalogues: desk.catalogues,
-        metering: desk.metering,
-        account: desk.account,
-        at,
-        preview: true,
-        late: None,
-        takers: Takers::default(),
-        levels: Openings::default(),
-        cuts: Cuts::default(),
-    }
+    let Desk { view, catalogues, metering, account, .. } = *desk;
+    Context { preview: true, ..Context::of(view, catalogues, metering, account, at) }
 }

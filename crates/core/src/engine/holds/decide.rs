@@ -73,7 +73,7 @@ pub(in super::super) fn decide(desk: &Desk<'_>, action: &Action) -> Decided {
         Action::Update { id, units, used, until } => {
             is_units(*units, false)?;
             is_units(*used, true)?;
-            facts.extend(update(desk, open(id)?, (*units, *used, *until), freed)?);
+            facts.extend(update(desk, open(id)?, (*units, *used, *until), &freed)?);
         }
         Action::Release { id, used } => {
             is_units(*used, true)?;
@@ -167,12 +167,12 @@ impl Freed {
     }
 
     /// With what a hold has itself.
-    fn with(mut self, hold: &Hold) -> Result<Freed, OutOfRange> {
-        for (bucket, units) in hold.units() {
-            add(&mut self.units, &bucket, units)?;
+    fn with(&self, hold: &Hold) -> Result<Freed, OutOfRange> {
+        let mut units = self.units.clone();
+        for (bucket, held) in hold.units() {
+            add(&mut units, &bucket, held)?;
         }
-        self.money = self.money.add(hold.money())?;
-        Ok(self)
+        Ok(Freed { units, money: self.money.add(hold.money())?, places: self.places.clone() })
     }
 }
 
@@ -188,6 +188,43 @@ struct Need<'a> {
     /// Priced units.
     units: Exact,
     deck: Option<DeckCount>,
+}
+
+/// What a need takes of packages.
+struct Taken {
+    /// By bucket.
+    units: Draws,
+    /// Units that they do not cover.
+    rest: Exact,
+    /// What there was in the buckets that were looked at.
+    left: Exact,
+    /// A grant never outlives its bucket.
+    until: Instant,
+}
+
+impl Need<'_> {
+    /// Takes from the buckets valid now, in the order of R-PKG-1. `taken`: by the needs before it.
+    fn take(&self, desk: &Desk<'_>, freed: &Freed, taken: &mut Draws) -> Result<Taken, OutOfRange> {
+        let (units, left) = (Draws::new(), Exact::ZERO);
+        let mut all = Taken { units, rest: self.units, left, until: Instant::MAX };
+        for bucket in self.taking.buckets(desk.at) {
+            if all.rest <= Exact::ZERO {
+                break;
+            }
+            let known = desk.view.units(&desk.payer.id, &bucket.id).available;
+            let of = |draws: &Draws| draws.get(&bucket.id).copied().unwrap_or_default();
+            let available = known.add(of(&freed.units))?.sub(of(taken))?.max(Exact::ZERO);
+            let part = all.rest.min(available);
+            all.left = all.left.add(available)?;
+            if part > Exact::ZERO {
+                all.rest = all.rest.sub(part)?;
+                add(taken, &bucket.id, part)?;
+                add(&mut all.units, &bucket.id, part)?;
+                all.until = all.until.min(end_of(desk, bucket));
+            }
+        }
+        Ok(all)
+    }
 }
 
 /// What the charges would take of so many units of a session, and in which steps.
@@ -265,26 +302,8 @@ fn cover(
     let mut cover = Cover { parts: Vec::new(), until: Instant::MAX };
     let mut taken = Draws::new();
     for need in &needs.all {
-        let mut units = Draws::new();
-        let mut rest = need.units;
-        let mut left = Exact::ZERO;
-        for bucket in need.taking.buckets(desk.at) {
-            if rest <= Exact::ZERO {
-                break;
-            }
-            let known = desk.view.units(&desk.payer.id, &bucket.id);
-            let besides = freed.units.get(&bucket.id).copied().unwrap_or_default();
-            let used = taken.get(&bucket.id).copied().unwrap_or_default();
-            let available = known.available.add(besides)?.sub(used)?.max(Exact::ZERO);
-            let part = rest.min(available);
-            left = left.add(available)?;
-            if part > Exact::ZERO {
-                rest = rest.sub(part)?;
-                add(&mut taken, &bucket.id, part)?;
-                add(&mut units, &bucket.id, part)?;
-                cover.until = cover.until.min(end_of(desk, bucket));
-            }
-        }
+        let Taken { units, rest, left, until } = need.take(desk, freed, &mut taken)?;
+        cover.until = cover.until.min(until);
         let mut money = Amount::ZERO;
         if rest > Exact::ZERO {
             if need.taking.refuses_past_package() {
@@ -405,7 +424,7 @@ fn update(
     desk: &Desk<'_>,
     hold: &Hold,
     (units, used, until): (Exact, Exact, Instant),
-    freed: Freed,
+    freed: &Freed,
 ) -> Result<Option<engine::Fact>, engine::Refusal> {
     if until <= desk.at {
         return Err(OrderRefusal::EndsBeforeStart.into());
@@ -466,6 +485,7 @@ fn money(desk: &Desk<'_>, memo: String, amount: Amount) -> Option<Posting> {
 /// Ends a session: what it used is drawn from the buckets valid now, and money stays held for what
 /// they do not cover until that is charged. All else is let go.
 fn end(desk: &Desk<'_>, hold: &Hold, used: Exact, expired: bool, freed: &Freed) -> Decided {
+    let freed = freed.with(hold)?;
     let needs = match used.is_zero() {
         true => Vec::new(),
         // What cannot be billed is usage in quarantine, and no reason not to end.
@@ -476,27 +496,12 @@ fn end(desk: &Desk<'_>, hold: &Hold, used: Exact, expired: bool, freed: &Freed) 
     let mut purse = hold.money();
     let (mut parts, mut settles) = (Vec::new(), None);
     for need in needs {
-        let mut rest = need.units;
-        let mut units = Draws::new();
-        for bucket in need.taking.buckets(desk.at) {
-            if rest <= Exact::ZERO {
-                break;
-            }
-            let known = desk.view.units(&desk.payer.id, &bucket.id);
-            let besides = own.get(&bucket.id).copied().unwrap_or_default();
-            let used = drawn.get(&bucket.id).copied().unwrap_or_default();
-            let gone = desk.view.is_expired(&desk.payer.id, bucket);
-            let free = if gone { Exact::ZERO } else { known.available };
-            let freed = freed.units.get(&bucket.id).copied().unwrap_or_default();
-            let part = rest.min(free.add(freed)?.add(besides)?.sub(used)?);
-            if part > Exact::ZERO {
-                rest = rest.sub(part)?;
-                add(&mut drawn, &bucket.id, part)?;
-                units.insert(bucket.id.clone(), part);
-                let (account, key) = (hold.account.clone(), need.taking.key.clone());
-                draws.push(Draw { account, key, bucket: bucket.id.clone(), units: part });
-            }
-        }
+        let Taken { units, rest, .. } = need.take(desk, &freed, &mut drawn)?;
+        let draw = |(bucket, units)| {
+            let (account, key) = (hold.account.clone(), need.taking.key.clone());
+            Draw { account, key, bucket, units }
+        };
+        draws.extend(units.into_iter().map(draw));
         let mut money = Amount::ZERO;
         if rest > Exact::ZERO && purse > Amount::ZERO {
             let covered = need.units.sub(rest)?;
