@@ -233,7 +233,7 @@ pub fn line(currency: Currency, line: &bill::Line) -> Line {
         price_basis: PriceBasis {
             per: line.basis.per.clone(),
             units: line.basis.units.decimal(0),
-            model: line.basis.model.to_owned(),
+            model: line.basis.model.to_string(),
         },
         list_amount: money(line.list),
         discount: money(line.discount),

@@ -3,6 +3,7 @@
 use crate::calendar::{Instant, Span};
 use crate::money::{Amount, Exact};
 use crate::package::Draws;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// What a line is for.
@@ -141,7 +142,7 @@ pub struct PriceBasis {
     /// Units of the line's quantity that the unit price is for: 31 seat-days, 3,600 seconds, 1.
     pub units: Exact,
     /// The price model in a word: `per-unit`, `graduated`, `volume`, `block`, `flat`, `deck`.
-    pub model: &'static str,
+    pub model: Cow<'static, str>,
 }
 
 /// A line of a bill. Once posted it never changes.

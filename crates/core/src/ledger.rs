@@ -230,6 +230,11 @@ impl Ledger {
         postings.iter().try_for_each(|posting| self.post(posting.clone()))
     }
 
+    /// The unit and the balance of a ledger account that something was posted to.
+    pub fn balance_of(&self, account: &LedgerAccount) -> Option<(&Unit, Exact)> {
+        self.balances.get(account).map(|(unit, value)| (unit, *value))
+    }
+
     /// All balances: debits less credits, by ledger account.
     pub fn balances(&self) -> impl Iterator<Item = (&LedgerAccount, &Unit, Exact)> {
         self.balances.iter().map(|(account, (unit, value))| (account, unit, *value))

@@ -509,7 +509,7 @@ fn what_it_should_be<'a>(
                         basis: PriceBasis {
                             per: at_stretch.per.clone(),
                             units: at_stretch.units_per_price,
-                            model: explain::model_name(&stretch.charge.pricing.model),
+                            model: explain::model_name(&stretch.charge.pricing.model).into(),
                         },
                         unit: at_stretch.unit.clone(),
                         wording,

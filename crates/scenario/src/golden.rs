@@ -3,6 +3,7 @@
 use crate::prepare;
 use crate::run::{Options, Outcome, Run};
 use farebox_core::calendar::Zone;
+use farebox_service::Groups;
 use farebox_text::book::{self, Answer, ItemKind};
 use farebox_text::diagnostic::Diagnostic;
 use std::path::Path;
@@ -23,6 +24,14 @@ pub struct Checked {
 /// # Errors
 /// What is wrong with the file.
 pub fn check(path: &Path) -> Result<Checked, Vec<Diagnostic>> {
+    check_kept(path, Groups::unkept())
+}
+
+/// The same, with the accounts in a store, which must be empty.
+///
+/// # Errors
+/// What is wrong with the file, or with the store.
+pub fn check_kept(path: &Path, groups: Groups) -> Result<Checked, Vec<Diagnostic>> {
     let file = path.display().to_string();
     let bytes = std::fs::read(path).map_err(|error| {
         let expected = "a file that can be read".to_owned();
@@ -35,7 +44,7 @@ pub fn check(path: &Path) -> Result<Checked, Vec<Diagnostic>> {
             suggestion: None,
         }]
     })?;
-    check_bytes(&file, &bytes, path.parent().unwrap_or(Path::new("")))
+    compare(&file, &bytes, path.parent().unwrap_or(Path::new("")), groups)
 }
 
 /// Runs a scenario's text and compares its answers. Paths in it are relative to `folder`.
@@ -43,9 +52,13 @@ pub fn check(path: &Path) -> Result<Checked, Vec<Diagnostic>> {
 /// # Errors
 /// What is wrong with it.
 pub fn check_bytes(file: &str, bytes: &[u8], folder: &Path) -> Result<Checked, Vec<Diagnostic>> {
+    compare(file, bytes, folder, Groups::unkept())
+}
+
+fn compare(file: &str, bytes: &[u8], folder: &Path, groups: Groups) -> Result<Checked, Vec<Diagnostic>> {
     let prepared = prepare::prepare(file, bytes, folder)?;
     let mut answers = Vec::new();
-    let mut run = Run::new(&prepared, Options::default());
+    let mut run = Run::new(&prepared, Options { groups, ..Options::default() });
     run.play(&mut |step, outcome| {
         answers.push(Answer { item: step.item, lines: lines_of(&outcome, &prepared.zone) });
     })

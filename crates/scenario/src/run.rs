@@ -7,13 +7,14 @@ use crate::usage::{EventBehind, InQuarantine, UsageLog};
 use farebox_core::account::{Account, Group};
 use farebox_core::bill::Line;
 use farebox_core::calendar::Instant;
-use farebox_core::engine::{Action, Command, Duty, Fact, Late, Moment, Refusal, decide, holds, next_due};
+use farebox_core::engine::{Action, Command, Duty, Fact, Late, Refusal, holds};
 use farebox_core::hold::Hold;
 use farebox_core::metering::Metering;
+use farebox_service::{Decided, Failed, Groups, Schedule, World};
+use farebox_store::{Position, StoreError};
 use farebox_text::book::Word;
 use farebox_text::diagnostic::Diagnostic;
 use farebox_text::import::{Importer, Summary};
-use std::collections::{BTreeMap, BTreeSet};
 
 /// How a book is run.
 pub struct Options<'a> {
@@ -23,11 +24,18 @@ pub struct Options<'a> {
     pub progress: &'a (dyn Fn(u64) + Sync),
     /// Whether [`Run::facts`] keeps every fact, to replay them.
     pub keep_facts: bool,
+    /// Where the billing groups are kept, if anywhere. Before each question they are read from there anew.
+    pub groups: Groups,
 }
 
 impl Default for Options<'_> {
     fn default() -> Self {
-        Options { threads: Importer::threads_here(), progress: &|_| {}, keep_facts: false }
+        Options {
+            threads: Importer::threads_here(),
+            progress: &|_| {},
+            keep_facts: false,
+            groups: Groups::unkept(),
+        }
     }
 }
 
@@ -47,9 +55,7 @@ pub struct Run<'a> {
     /// The book.
     pub prepared: &'a Prepared,
     /// Billing groups by the name of the account that pays.
-    pub groups: BTreeMap<String, Group>,
-    /// Who pays for each account that is a member of another's group.
-    payers: BTreeMap<String, String>,
+    groups: Groups,
     /// Counters of all usage so far.
     pub metering: Metering,
     /// The moment that everything due has been settled up to.
@@ -59,11 +65,9 @@ pub struct Run<'a> {
     /// Every fact so far, where [`Options::keep_facts`] says so.
     pub facts: Vec<Fact>,
     pub(crate) usage: UsageLog,
-    late: BTreeMap<String, Late>,
-    /// What is due next for each group. Not of those that a line has touched since.
-    due: BTreeSet<(Instant, Duty, String)>,
-    touched: BTreeSet<String>,
-    options: Options<'a>,
+    schedule: Schedule,
+    progress: &'a (dyn Fn(u64) + Sync),
+    keep_facts: bool,
     /// The line whose question has advanced the clock, for messages.
     asked: Option<usize>,
 }
@@ -73,24 +77,22 @@ impl<'a> Run<'a> {
     pub fn new(prepared: &'a Prepared, options: Options<'a>) -> Run<'a> {
         Run {
             prepared,
-            groups: BTreeMap::new(),
-            payers: BTreeMap::new(),
+            groups: options.groups,
             metering: prepared.metering.clone(),
             clock: Instant::MIN,
             imports: Vec::new(),
             facts: Vec::new(),
             usage: UsageLog::new(prepared, options.threads),
-            late: BTreeMap::new(),
-            due: BTreeSet::new(),
-            touched: BTreeSet::new(),
-            options,
+            schedule: Schedule::default(),
+            progress: options.progress,
+            keep_facts: options.keep_facts,
             asked: None,
         }
     }
 
     /// An account.
     pub fn account(&self, name: &str) -> Option<&Account> {
-        self.group_of(name)?.get(name)
+        self.groups.account(name)
     }
 
     /// The group that an account is in.
@@ -100,12 +102,12 @@ impl<'a> Run<'a> {
 
     /// The account that pays for an account: its master, or itself.
     pub fn payer_of<'n>(&'n self, account: &'n str) -> &'n str {
-        self.payers.get(account).map_or(account, String::as_str)
+        self.groups.payer_of(account)
     }
 
     /// All accounts, in the order of their names.
     pub fn accounts(&self) -> impl Iterator<Item = &Account> {
-        self.groups.values().flat_map(Group::iter)
+        self.groups.iter().flat_map(Group::iter)
     }
 
     /// Does every step, in order, and tells what became of it.
@@ -130,7 +132,7 @@ impl<'a> Run<'a> {
             let outcome = self.step(step)?;
             tell(step, outcome);
         }
-        Ok(())
+        self.commit()
     }
 
     fn clock_passed(&self) -> String {
@@ -170,10 +172,15 @@ impl<'a> Run<'a> {
 
     fn step(&mut self, step: &Step) -> Result<Outcome, Diagnostic> {
         match &step.action {
-            StepAction::Command(command) => match self.execute(command, step.at.unwrap_or(self.clock)) {
-                Ok(()) => Ok(Outcome::Accepted),
-                Err(refusal) => Ok(Outcome::Refused(refusal)),
-            },
+            StepAction::Command(command) => {
+                let wish = format!("{}:{}", self.prepared.book.file, step.line);
+                let decided = Decided { actor: "book", command: &wish, at: step.at.unwrap_or(self.clock) };
+                match self.execute(command, decided) {
+                    Ok(()) => Ok(Outcome::Accepted),
+                    Err(Failed::Refused(refusal)) => Ok(Outcome::Refused(refusal)),
+                    Err(Failed::Store(error)) => Err(self.in_store(&error)),
+                }
+            }
             StepAction::Usage(line) => {
                 self.usage.insert(line, step.line, &mut self.metering);
                 self.note_late(&line.account);
@@ -189,7 +196,7 @@ impl<'a> Run<'a> {
                 Ok(Outcome::Accepted)
             }
             StepAction::Import(spec, path) => {
-                let imported = self.usage.import(spec, path, &mut self.metering, self.options.progress);
+                let imported = self.usage.import(spec, path, &mut self.metering, self.progress);
                 let summary = imported.map_err(|wrong| self.in_book(step, wrong))?;
                 self.imports.push((spec.file.clone(), summary));
                 let accounts: Vec<String> = self.prepared.accounts.keys().cloned().collect();
@@ -210,6 +217,7 @@ impl<'a> Run<'a> {
                 if self.clock > Instant::MIN || until.is_some() {
                     self.advance(until.map_or(self.clock, |until| until.max(self.clock)))?;
                 }
+                self.read_anew()?;
                 self.cut_for(words);
                 self.recount()?;
                 let answer = query::answer(self, words).map_err(|(word, found, expected)| {
@@ -224,25 +232,16 @@ impl<'a> Run<'a> {
     ///
     /// # Errors
     /// The refusal; nothing has happened then.
-    pub fn execute(&mut self, command: &Command, recorded_at: Instant) -> Result<(), Refusal> {
-        // An account that is open already is in the group that it was opened in.
-        let is_new = self.account(&command.account).is_none();
-        let payer = match &command.action {
-            Action::Open { payer: Some(payer), .. } if is_new => self.payer_of(payer).to_owned(),
-            _ => self.payer_of(&command.account).to_owned(),
-        };
-        let group = self.groups.entry(payer.clone()).or_default();
-        let facts = decide(group, &self.prepared.catalogues, &self.metering, command, recorded_at)?;
-        apply(group, &facts)?;
+    pub fn execute(&mut self, command: &Command, decided: Decided<'_>) -> Result<(), Failed> {
+        let (catalogues, metering) = (&self.prepared.catalogues, &self.metering);
+        let world = World { catalogues, metering, counted: Position::default() };
+        let facts = self.groups.execute(world, command, decided)?;
         for fact in &facts {
             if let Fact::Lifecycle(fact) = fact
                 && let Some((account, at)) = fact.cut()
             {
                 self.metering.cut(account, at);
             }
-        }
-        if matches!(command.action, Action::Open { .. }) && payer != command.account {
-            self.payers.insert(command.account.clone(), payer.clone());
         }
         for fact in &facts {
             if let Fact::Holds(holds::Fact::Ended { hold, .. }) = fact {
@@ -251,9 +250,9 @@ impl<'a> Run<'a> {
         }
         // Who uses a licence makes nothing due.
         if !matches!(command.action, Action::Licences(_)) {
-            self.touched.insert(payer);
+            self.schedule.touch(self.groups.payer_of(&command.account));
         }
-        if self.options.keep_facts {
+        if self.keep_facts {
             self.facts.extend(facts);
         }
         Ok(())
@@ -285,11 +284,7 @@ impl<'a> Run<'a> {
     /// Remembers the earliest time of usage counted since the account's last settlement.
     fn note_late(&mut self, account: &str) {
         if let Some(touched) = self.metering.take_touched(account) {
-            let payer = self.payer_of(account).to_owned();
-            let late = self.late.entry(payer.clone()).or_default();
-            let earliest = late.entry(account.to_owned()).or_insert(touched);
-            *earliest = touched.min(*earliest);
-            self.touched.insert(payer);
+            self.schedule.note_usage(self.groups.payer_of(account), account, touched);
         }
     }
 
@@ -331,34 +326,25 @@ impl<'a> Run<'a> {
             // Nothing is due before the first line.
             self.clock = until;
         }
-        let touched = std::mem::take(&mut self.touched);
-        if !touched.is_empty() {
-            self.due.retain(|(.., payer)| !touched.contains(payer));
-            for payer in touched {
-                // What a line of this very moment brought about may be due at once.
-                self.schedule(payer, Moment { at: self.clock, done: Duty::Charges });
-            }
-        }
-        while self.due.first().is_some_and(|(at, ..)| *at <= until) {
-            let Some((at, duty, payer)) = self.due.pop_first() else { break };
-            if duty == Duty::Charges {
+        self.schedule.look_again(&self.groups, &self.prepared.catalogues, self.clock);
+        while let Some(due) = self.schedule.next(until) {
+            if due.duty == Duty::Charges {
                 self.recount()?;
             }
-            let late = match duty {
-                Duty::Charges => self.late.remove(&payer).unwrap_or_default(),
-                _ => Late::new(),
-            };
-            let command = Command { account: payer, effective_at: at, action: Action::Due { duty, late } };
-            self.execute(&command, at).map_err(|refusal| Diagnostic {
-                file: self.prepared.book.file.clone(),
-                line: 0,
-                column: 0,
-                found: format!("{} cannot be settled: {refusal}", command.account),
-                expected: "prices and quantities that fit".to_owned(),
-                suggestion: None,
+            let command = self.schedule.command(&due);
+            let decided = Decided { actor: "clock", command: "", at: due.at };
+            self.execute(&command, decided).map_err(|failed| match failed {
+                Failed::Store(error) => self.in_store(&error),
+                Failed::Refused(refusal) => Diagnostic {
+                    file: self.prepared.book.file.clone(),
+                    line: 0,
+                    column: 0,
+                    found: format!("{} cannot be settled: {refusal}", command.account),
+                    expected: "prices and quantities that fit".to_owned(),
+                    suggestion: None,
+                },
             })?;
-            self.touched.remove(&command.account);
-            self.schedule(command.account, Moment { at, done: duty });
+            self.schedule.done(&self.groups, &self.prepared.catalogues, due);
         }
         self.clock = self.clock.max(until);
         Ok(())
@@ -366,15 +352,31 @@ impl<'a> Run<'a> {
 
     /// The earliest time of usage of a group's accounts counted since their last settlement.
     pub(crate) fn late_of(&self, payer: &str) -> Late {
-        self.late.get(payer).cloned().unwrap_or_default()
+        self.schedule.late_of(payer)
     }
 
-    fn schedule(&mut self, payer: String, after: Moment) {
-        let Some(group) = self.groups.get(&payer) else { return };
-        let none = Late::new();
-        let late = self.late.get(&payer).unwrap_or(&none);
-        if let Some((at, duty)) = next_due(group, &self.prepared.catalogues, &payer, after, late) {
-            self.due.insert((at, duty, payer));
+    /// Commits what was decided, where the groups are kept.
+    fn commit(&mut self) -> Result<(), Diagnostic> {
+        let Run { groups, schedule, prepared, clock, .. } = self;
+        let due = |payer: &str, group: &Group| schedule.due_of(payer, group, &prepared.catalogues, *clock);
+        groups.commit(due).map_err(|error| self.in_store(&error))
+    }
+
+    /// Whether a store keeps the groups or not, a question is answered from what it has.
+    fn read_anew(&mut self) -> Result<(), Diagnostic> {
+        self.commit()?;
+        self.groups.forget();
+        self.groups.load_all().map_err(|error| self.in_store(&error))
+    }
+
+    fn in_store(&self, error: &StoreError) -> Diagnostic {
+        Diagnostic {
+            file: self.prepared.book.file.clone(),
+            line: 0,
+            column: 0,
+            found: error.to_string(),
+            expected: "a store that works".to_owned(),
+            suggestion: None,
         }
     }
 
@@ -404,9 +406,4 @@ impl<'a> Run<'a> {
     pub fn quarantine(&self) -> Result<InQuarantine, Diagnostic> {
         self.usage.quarantine(self)
     }
-}
-
-fn apply(group: &mut Group, facts: &[Fact]) -> Result<(), Refusal> {
-    // Facts fit the state they were decided on: the decision has made every sum that they make.
-    facts.iter().try_for_each(|fact| group.apply(fact)).map_err(|_| Refusal::OutOfRange)
 }

@@ -246,7 +246,7 @@ proptest! {
                 prop_assert!(!gained || i64::try_from(bound).unwrap() <= there, "{} of {}\n{}", bound, there, text);
             }
         }
-        prop_assert_eq!(&replayed, &run.groups["acme"], "replaying the facts gives the same state");
+        prop_assert_eq!(&replayed, run.group_of("acme").unwrap(), "replaying the facts gives the same state");
 
         // The same people in the end.
         let account = run.account("acme").unwrap();

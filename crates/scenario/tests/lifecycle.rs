@@ -183,7 +183,7 @@ fn check(history: &History) -> Result<(), TestCaseError> {
     let options = Options { threads: 1, keep_facts: true, ..Options::default() };
     let mut run = Run::new(&prepared, options);
     run.play(&mut |_, _| {}).unwrap_or_else(|wrong| panic!("{book}{wrong}"));
-    let group = &run.groups["acme"];
+    let group = run.group_of("acme").unwrap();
     let account = group.get("acme").unwrap();
     let steps: Vec<(Instant, String)> = account
         .history

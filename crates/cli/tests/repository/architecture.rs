@@ -10,7 +10,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("farebox-oracle", &[]),
     ("farebox-text", &["farebox-core"]),
     ("farebox-api", &["farebox-core"]),
-    ("farebox-scenario", &["farebox-core", "farebox-text"]),
+    ("farebox-store", &["farebox-core"]),
+    ("farebox-store-sqlite", &["farebox-core", "farebox-store"]),
+    ("farebox-service", &["farebox-core", "farebox-store"]),
+    ("farebox-scenario", &["farebox-core", "farebox-service", "farebox-store", "farebox-text"]),
     ("farebox", &["farebox-api", "farebox-core", "farebox-scenario", "farebox-text"]),
 ];
 

@@ -11,3 +11,5 @@ mod documents;
 mod errors_page;
 mod scenarios;
 mod sources;
+mod store_page;
+mod stored_format;

@@ -3,6 +3,9 @@
 use crate::common::{farebox, files_below, root, text};
 use farebox_core::engine::REFUSAL_CODES;
 use farebox_scenario::golden;
+use farebox_service::Groups;
+use farebox_store::{Memory, Store};
+use farebox_store_sqlite::Sqlite;
 use std::collections::BTreeSet;
 
 /// The rules that the scenarios show: all of them.
@@ -61,6 +64,34 @@ fn scenarios_pass_and_rewriting_them_changes_nothing() {
         }
     }
     assert!(wrong.is_empty(), "{}\n(farebox test --update writes the answers of today)", wrong.join("\n"));
+}
+
+/// Every scenario with its accounts in these stores: each question is answered from what they kept.
+fn pass_on(store: &mut dyn FnMut() -> Box<dyn Store>) {
+    let mut wrong = Vec::new();
+    for file in scenario_files() {
+        let groups = Groups::of(store()).unwrap();
+        match golden::check_kept(&root().join(&file), groups) {
+            Err(mistakes) => wrong.extend(mistakes.iter().map(ToString::to_string)),
+            Ok(checked) => wrong.extend(checked.differences),
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn scenarios_pass_on_the_store_in_memory() {
+    pass_on(&mut || Box::new(Memory::new()));
+}
+
+#[test]
+fn scenarios_pass_on_sqlite_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut number = 0;
+    pass_on(&mut || {
+        number += 1;
+        Box::new(Sqlite::open(&folder.path().join(number.to_string())).unwrap())
+    });
 }
 
 #[test]

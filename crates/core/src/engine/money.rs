@@ -230,7 +230,7 @@ fn rounding_line(
         free: Exact::ZERO,
         drawn: Vec::new(),
         unit_price: None,
-        basis: PriceBasis { per: unit, units: Exact::ONE, model: "rounding" },
+        basis: PriceBasis { per: unit, units: Exact::ONE, model: "rounding".into() },
         list: difference,
         discount: Amount::ZERO,
         amount: difference,

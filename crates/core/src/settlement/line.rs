@@ -97,7 +97,7 @@ pub(super) fn reversal(
         free: zero.sub(before.free)?,
         drawn: named(context, draw::line_draws(&Draws::new(), before)?),
         unit_price: None,
-        basis: PriceBasis { per: before.unit.clone(), units: Exact::ONE, model: "reversal" },
+        basis: PriceBasis { per: before.unit.clone(), units: Exact::ONE, model: "reversal".into() },
         list: before.list.negated(),
         discount: before.list.negated().sub(before.amount.negated())?,
         amount: before.amount.negated(),

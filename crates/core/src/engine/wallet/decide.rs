@@ -335,7 +335,7 @@ impl Desk<'_> {
             unit: "piece".to_owned(),
             free: Exact::ZERO,
             unit_price: Some(amount.exact()),
-            basis: PriceBasis { per: "piece".to_owned(), units: Exact::ONE, model: kind.name() },
+            basis: PriceBasis { per: "piece".to_owned(), units: Exact::ONE, model: kind.name().into() },
             list: amount,
             discount: Amount::ZERO,
             amount,

@@ -1,0 +1,278 @@
+//! Billing groups over a store: loaded when they are asked for, decided on in memory, committed many at once.
+//!
+//! A group's commands are decided on facts that are not committed yet; whoever waits for an answer waits for
+//! [`Groups::commit`]. A commit that fails takes back everything that was decided since the one before: the groups
+//! are loaded anew.
+
+use farebox_core::account::{Account, Group};
+use farebox_core::calendar::Instant;
+use farebox_core::engine::{Action, Catalogues, Command, Duty, Fact, Refusal, decide};
+use farebox_core::metering::Metering;
+use farebox_store::{Append, Batch, Entry, Head, Position, Store, StoreError, rows_of};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// What a decision knows besides the group.
+#[derive(Clone, Copy)]
+pub struct World<'a> {
+    /// Price lists.
+    pub catalogues: &'a Catalogues,
+    /// Counted usage.
+    pub metering: &'a Metering,
+    /// How far of the usage log that is.
+    pub counted: Position,
+}
+
+/// Who wishes something, and when.
+#[derive(Clone, Copy, Debug)]
+pub struct Decided<'a> {
+    /// The name of a key, or `clock`.
+    pub actor: &'a str,
+    /// The wish as it was written.
+    pub command: &'a str,
+    /// When it is recorded.
+    pub at: Instant,
+}
+
+/// Why a command has no facts.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Failed {
+    /// It was refused; nothing has happened.
+    Refused(Refusal),
+    /// The store failed; nothing has happened.
+    Store(StoreError),
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failed::Refused(refusal) => refusal.fmt(f),
+            Failed::Store(error) => error.fmt(f),
+        }
+    }
+}
+
+impl From<Refusal> for Failed {
+    fn from(refusal: Refusal) -> Failed {
+        Failed::Refused(refusal)
+    }
+}
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Failed {
+        Failed::Store(error)
+    }
+}
+
+/// A group in memory.
+struct Open {
+    state: Group,
+    /// Where it stands with what is not committed yet.
+    head: Head,
+}
+
+/// Billing groups, by the name of the account that pays.
+pub struct Groups {
+    /// `None`: nothing is kept, and a group lives as long as this does.
+    store: Option<Box<dyn Store>>,
+    open: BTreeMap<String, Open>,
+    /// Who pays for each account that is a member of another's group.
+    payers: BTreeMap<String, String>,
+    pending: Batch,
+    /// Groups that were decided on since the last commit.
+    changed: BTreeSet<String>,
+}
+
+impl Groups {
+    /// Groups that nobody keeps.
+    pub fn unkept() -> Groups {
+        Groups {
+            store: None,
+            open: BTreeMap::new(),
+            payers: BTreeMap::new(),
+            pending: Batch::default(),
+            changed: BTreeSet::new(),
+        }
+    }
+
+    /// The groups of a store.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn of(store: Box<dyn Store>) -> Result<Groups, StoreError> {
+        let payers = store.members()?.into_iter().collect();
+        Ok(Groups { store: Some(store), payers, ..Groups::unkept() })
+    }
+
+    /// The account that pays for an account: its master, or itself.
+    pub fn payer_of<'n>(&'n self, account: &'n str) -> &'n str {
+        self.payers.get(account).map_or(account, String::as_str)
+    }
+
+    /// A group that is in memory, by the account that pays.
+    pub fn get(&self, payer: &str) -> Option<&Group> {
+        self.open.get(payer).map(|open| &open.state)
+    }
+
+    /// An account of a group that is in memory.
+    pub fn account(&self, account: &str) -> Option<&Account> {
+        self.get(self.payer_of(account))?.get(account)
+    }
+
+    /// The groups in memory, in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = &Group> {
+        self.open.values().map(|open| &open.state)
+    }
+
+    /// Loads a group by applying its facts, if it is not in memory and not new.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] when its entries are not those that were written; others when the store fails.
+    pub fn load(&mut self, payer: &str) -> Result<Option<&Group>, StoreError> {
+        if !self.open.contains_key(payer)
+            && let Some(store) = &self.store
+            && let Some(open) = read(&**store, payer)?
+        {
+            self.open.insert(payer.to_owned(), open);
+        }
+        Ok(self.get(payer))
+    }
+
+    /// Decides a command, and applies what follows. It is kept with the next [`Groups::commit`].
+    ///
+    /// # Errors
+    /// [`Failed`]; nothing has happened then.
+    pub fn execute(
+        &mut self,
+        world: World<'_>,
+        command: &Command,
+        decided: Decided<'_>,
+    ) -> Result<Vec<Fact>, Failed> {
+        // An account that is open already is in the group that it was opened in.
+        let payer = self.payer_of(&command.account).to_owned();
+        let is_new = self.load(&payer)?.is_none_or(|group| group.get(&command.account).is_none());
+        let payer = match &command.action {
+            Action::Open { payer: Some(payer), .. } if is_new => self.payer_of(payer).to_owned(),
+            _ => payer,
+        };
+        self.load(&payer)?;
+        let none = Group::default();
+        let known = self.open.get(&payer);
+        let state = known.map_or(&none, |open| &open.state);
+        let facts = decide(state, world.catalogues, world.metering, command, decided.at)?;
+        if facts.is_empty() {
+            return Ok(facts);
+        }
+        let new = || Open { state: Group::default(), head: Head::of_new(&payer) };
+        let open = self.open.entry(payer.clone()).or_insert_with(new);
+        // Facts fit the state they were decided on: the decision has made every sum that they make.
+        facts.iter().try_for_each(|fact| open.state.apply(fact)).map_err(|_| Refusal::OutOfRange)?;
+        if self.store.is_some() {
+            let entry = Entry {
+                recorded_at: decided.at,
+                effective_at: command.effective_at,
+                actor: decided.actor.to_owned(),
+                command: decided.command.to_owned(),
+                counted: world.counted,
+                facts,
+            };
+            let rows = rows_of(open.head.version + 1, &entry.facts, &open.state);
+            let append = Append::new(&payer, open.head, &entry, rows);
+            open.head = append.head();
+            self.pending.appends.push(append);
+            self.changed.insert(payer.clone());
+            self.note_member(&command.account, &payer, &entry.facts);
+            return Ok(entry.facts);
+        }
+        self.note_member(&command.account, &payer, &facts);
+        Ok(facts)
+    }
+
+    fn note_member(&mut self, account: &str, payer: &str, facts: &[Fact]) {
+        let opened = facts.iter().any(|fact| matches!(fact, Fact::AccountOpened(_)));
+        if opened && payer != account {
+            self.payers.insert(account.to_owned(), payer.to_owned());
+        }
+    }
+
+    /// Whether something waits to be committed.
+    pub fn is_pending(&self) -> bool {
+        !self.pending.appends.is_empty()
+    }
+
+    /// Commits what was decided since the last commit, with what is due next for each group.
+    ///
+    /// # Errors
+    /// When the store fails. What was not committed is forgotten then, as if it had never been decided.
+    pub fn commit(
+        &mut self,
+        due: impl Fn(&str, &Group) -> Option<(Instant, Duty)>,
+    ) -> Result<(), StoreError> {
+        let Some(store) = &mut self.store else { return Ok(()) };
+        if self.pending.appends.is_empty() {
+            return Ok(());
+        }
+        let mut batch = std::mem::take(&mut self.pending);
+        let changed = std::mem::take(&mut self.changed);
+        let next = |name: &String| Some((name.clone(), due(name, &self.open.get(name)?.state)));
+        batch.due = changed.iter().filter_map(next).collect();
+        let committed = store.commit(&batch);
+        if committed.is_err() {
+            changed.iter().for_each(|name| drop(self.open.remove(name)));
+            self.payers = store.members()?.into_iter().collect();
+        }
+        committed
+    }
+
+    /// Forgets the groups in memory: the store has them. Nothing happens where there is no store, or something
+    /// waits to be committed.
+    pub fn forget(&mut self) {
+        if self.store.is_some() && !self.is_pending() {
+            self.open.clear();
+        }
+    }
+
+    /// Loads every group of the store.
+    ///
+    /// # Errors
+    /// As [`Groups::load`].
+    pub fn load_all(&mut self) -> Result<(), StoreError> {
+        let names: Vec<String> = match &self.store {
+            Some(store) => store.groups()?.into_iter().map(|head| head.group).collect(),
+            None => Vec::new(),
+        };
+        names.iter().try_for_each(|name| self.load(name).map(drop))
+    }
+
+    /// The store.
+    pub fn store(&self) -> Option<&dyn Store> {
+        self.store.as_deref()
+    }
+}
+
+/// A group as its entries make it; each must be the next in its chain.
+fn read(store: &dyn Store, payer: &str) -> Result<Option<Open>, StoreError> {
+    let Some(known) = store.group(payer)? else { return Ok(None) };
+    let mut open = Open { state: Group::default(), head: Head::of_new(payer) };
+    let damaged = |version: u64, found: String| StoreError::Corrupt {
+        place: format!("entry {version} of group \"{payer}\""),
+        found,
+    };
+    store.entries(payer, 0, &mut |kept| {
+        open.head = open.head.then(&kept.record);
+        if (kept.version, kept.hash) != (open.head.version, open.head.hash) {
+            return Err(damaged(
+                open.head.version,
+                "its hash does not follow from the one before".to_owned(),
+            ));
+        }
+        let entry = Entry::from_record(&kept.record);
+        let entry = entry.map_err(|error| damaged(kept.version, error.to_string()))?;
+        let mut facts = entry.facts.iter();
+        facts.try_for_each(|fact| open.state.apply(fact)).map_err(|error| damaged(kept.version, error.0))
+    })?;
+    if open.head != known.head {
+        return Err(damaged(open.head.version + 1, "it is missing".to_owned()));
+    }
+    Ok(Some(open))
+}

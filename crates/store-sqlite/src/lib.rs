@@ -1,0 +1,359 @@
+//! The embedded store: one SQLite file in a folder of its own.
+//!
+//! One process at a time writes it, guarded by a lock file beside it; any other may read it with plain SQL while
+//! the server runs (docs/store.md). A commit is durable when it returns.
+
+mod rows;
+mod schema;
+mod value;
+
+use farebox_core::engine::Duty;
+use farebox_store::{
+    Append, Batch, Block, CatalogueText, GroupHead, Hash, Head, Kept, Rows, Store, StoreError,
+};
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior, params,
+};
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use value::At;
+
+pub use schema::latest as format_version;
+
+/// The name of the file in its folder.
+pub const FILE: &str = "farebox.db";
+const LOCK: &str = "farebox.lock";
+
+/// A store in a SQLite file.
+pub struct Sqlite {
+    connection: Connection,
+    place: String,
+    /// Held as long as the store is open.
+    _lock: File,
+}
+
+impl Sqlite {
+    /// Opens the store of a folder; makes both where they are not there yet, and brings a file of an earlier
+    /// version up to this one's.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`] when another process has it, [`StoreError::Newer`] when a later version wrote it,
+    /// [`StoreError::Corrupt`] when it is no file of Farebox; others when the system fails.
+    pub fn open(folder: &Path) -> Result<Sqlite, StoreError> {
+        let file = folder.join(FILE);
+        let place = file.display().to_string();
+        std::fs::create_dir_all(folder).map_err(|error| in_system(folder, &error))?;
+        let lock = lock(&folder.join(LOCK), &place)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let opened = Connection::open_with_flags(&file, flags).map_err(|error| failed(&place, error))?;
+        let mut store = Sqlite { connection: opened, place, _lock: lock };
+        store.prepare().map_err(|error| failed(&store.place, error))?;
+        schema::migrate(&mut store.connection, &store.place)?;
+        Ok(store)
+    }
+
+    fn prepare(&self) -> rusqlite::Result<()> {
+        let connection = &self.connection;
+        connection.set_prepared_statement_cache_capacity(64);
+        // A reader with plain SQL holds nothing up for long.
+        connection.busy_timeout(Duration::from_secs(10))?;
+        connection.pragma_update(None, "journal_mode", "wal")?;
+        // An acknowledgement means that the disk has it.
+        connection.pragma_update(None, "synchronous", "full")?;
+        connection.pragma_update(None, "foreign_keys", true)
+    }
+
+    /// Lets the file have no more pages than so many besides those that it has; `None`: as many as it needs.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn limit_pages(&self, more: Option<u32>) -> Result<(), StoreError> {
+        let limit = || -> rusqlite::Result<()> {
+            let pages: u32 = self.connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
+            let most = more.map_or(u32::MAX - 1, |more| pages + more);
+            self.connection.pragma_update(None, "max_page_count", most)
+        };
+        limit().map_err(|error| self.failed(error))
+    }
+
+    fn failed(&self, error: rusqlite::Error) -> StoreError {
+        failed(&self.place, error)
+    }
+}
+
+/// The lock file tells who writes; the system lets go of it when the process ends, however that happens.
+fn lock(path: &PathBuf, place: &str) -> Result<File, StoreError> {
+    let open = File::options().create(true).truncate(false).write(true).open(path);
+    let file = open.map_err(|error| in_system(path, &error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { place: place.to_owned() }),
+        Err(TryLockError::Error(error)) => Err(in_system(path, &error)),
+    }
+}
+
+fn in_system(path: &Path, error: &std::io::Error) -> StoreError {
+    use std::io::ErrorKind;
+    let (place, found) = (path.display().to_string(), error.to_string());
+    match error.kind() {
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem | ErrorKind::StorageFull => {
+            StoreError::Unwritable { place, found }
+        }
+        _ => StoreError::System { place, found },
+    }
+}
+
+/// What SQLite says, as what it means for the one who runs the server.
+fn failed(place: &str, error: rusqlite::Error) -> StoreError {
+    let (place, found) = (place.to_owned(), error.to_string());
+    match error.sqlite_error_code() {
+        Some(
+            ErrorCode::DiskFull | ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied,
+        ) => StoreError::Unwritable { place, found },
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Corrupt { place, found },
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::InUse { place },
+        Some(_) => StoreError::System { place, found },
+        // A column that does not hold what it should.
+        None => StoreError::Corrupt { place, found },
+    }
+}
+
+/// What a commit can end with before it is one: a refusal, or SQLite's error.
+enum Stopped {
+    Refused(StoreError),
+    Failed(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Stopped {
+    fn from(error: rusqlite::Error) -> Stopped {
+        Stopped::Failed(error)
+    }
+}
+
+impl From<StoreError> for Stopped {
+    fn from(error: StoreError) -> Stopped {
+        Stopped::Refused(error)
+    }
+}
+
+fn duty_number(duty: Duty) -> Option<usize> {
+    Duty::ALL.iter().position(|known| *known == duty)
+}
+
+fn write(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), Stopped> {
+    for block in &batch.blocks {
+        let next = log_blocks(transaction, block.partition)?;
+        if block.number != next {
+            let (partition, number) = (block.partition, block.number);
+            return Err(StoreError::NotNext { partition, number, next }.into());
+        }
+        transaction.prepare_cached("INSERT INTO usage_block VALUES (?, ?, ?, ?, ?)")?.execute(params![
+            block.partition,
+            block.number,
+            block.events,
+            At(block.recorded_at),
+            block.bytes,
+        ])?;
+    }
+    for append in &batch.appends {
+        write_entry(transaction, append)?;
+    }
+    for (group, due) in &batch.due {
+        let sql = "UPDATE billing_group SET due_at = ?, due_duty = ? WHERE name = ?";
+        let (at, duty) = (due.map(|(at, _)| At(at)), due.and_then(|(_, duty)| duty_number(duty)));
+        transaction.prepare_cached(sql)?.execute(params![at, duty, group])?;
+    }
+    for list in &batch.catalogues {
+        let effective = list.effective.map(|at| at.to_string()).unwrap_or_default();
+        let sql = "INSERT INTO catalogue (id, effective, published, text) VALUES (?, ?, ?, ?) \
+                   ON CONFLICT DO NOTHING";
+        let values = params![list.id, effective, At(list.published), list.text];
+        if transaction.prepare_cached(sql)?.execute(values)? == 0 {
+            return Err(StoreError::CatalogueExists { id: list.id.clone() }.into());
+        }
+        let number = transaction.last_insert_rowid();
+        for (name, text) in &list.parts {
+            let sql = "INSERT INTO catalogue_part VALUES (?, ?, ?)";
+            transaction.prepare_cached(sql)?.execute(params![number, name, text])?;
+        }
+    }
+    Ok(())
+}
+
+fn write_entry(transaction: &Transaction<'_>, append: &Append) -> Result<(), Stopped> {
+    if append.counted.blocks > 0 {
+        let blocks = log_blocks(transaction, append.counted.partition)?;
+        if append.counted.blocks > blocks {
+            let (group, counted) = (append.group.clone(), append.counted);
+            return Err(StoreError::AheadOfLog { group, counted, blocks }.into());
+        }
+    }
+    let sql = "SELECT number, version, hash FROM billing_group WHERE name = ?";
+    let known = transaction.prepare_cached(sql)?.query_row([&append.group], |row| {
+        Ok((row.get::<_, i64>(0)?, Head { version: row.get(1)?, hash: Hash(row.get(2)?) }))
+    });
+    let known = known.optional()?;
+    let head = known.map_or_else(|| Head::of_new(&append.group), |(_, head)| head);
+    if head != append.after {
+        let group = append.group.clone();
+        return Err(
+            StoreError::Conflict { group, decided_on: append.after.version, found: head.version }.into()
+        );
+    }
+    let now = append.head();
+    let number = match known {
+        Some((number, _)) => {
+            let sql = "UPDATE billing_group SET version = ?, hash = ? WHERE number = ?";
+            transaction.prepare_cached(sql)?.execute(params![now.version, now.hash.0, number])?;
+            number
+        }
+        None => {
+            let sql = "INSERT INTO billing_group (name, version, hash) VALUES (?, ?, ?)";
+            transaction.prepare_cached(sql)?.execute(params![append.group, now.version, now.hash.0])?;
+            transaction.last_insert_rowid()
+        }
+    };
+    let sql = "INSERT INTO entry (group_number, version, hash, record) VALUES (?, ?, ?, ?)";
+    transaction.prepare_cached(sql)?.execute(params![number, now.version, now.hash.0, append.record])?;
+    Ok(rows::write(transaction, &append.rows)?)
+}
+
+fn log_blocks(connection: &Connection, partition: u16) -> rusqlite::Result<u64> {
+    let sql = "SELECT coalesce(max(number) + 1, 0) FROM usage_block WHERE partition = ?";
+    connection.prepare_cached(sql)?.query_row([partition], |row| row.get(0))
+}
+
+fn group_head(row: &Row<'_>) -> rusqlite::Result<GroupHead> {
+    let due_at: Option<At> = row.get(3)?;
+    let due_duty: Option<usize> = row.get(4)?;
+    let duty = due_duty.and_then(|number| Duty::ALL.get(number).copied());
+    Ok(GroupHead {
+        group: row.get(0)?,
+        head: Head { version: row.get(1)?, hash: Hash(row.get(2)?) },
+        due: due_at.map(|At(at)| at).zip(duty),
+    })
+}
+
+impl Store for Sqlite {
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        let place = self.place.clone();
+        let begin = self.connection.transaction_with_behavior(TransactionBehavior::Immediate);
+        let transaction = begin.map_err(|error| failed(&place, error))?;
+        // Dropped, it takes everything back.
+        write(&transaction, batch).map_err(|stopped| match stopped {
+            Stopped::Refused(refused) => refused,
+            Stopped::Failed(error) => failed(&place, error),
+        })?;
+        transaction.commit().map_err(|error| failed(&place, error))
+    }
+
+    fn groups(&self) -> Result<Vec<GroupHead>, StoreError> {
+        let sql = "SELECT name, version, hash, due_at, due_duty FROM billing_group ORDER BY name";
+        let read = || -> rusqlite::Result<Vec<GroupHead>> {
+            self.connection.prepare_cached(sql)?.query_map([], group_head)?.collect()
+        };
+        read().map_err(|error| self.failed(error))
+    }
+
+    fn group(&self, group: &str) -> Result<Option<GroupHead>, StoreError> {
+        let sql = "SELECT name, version, hash, due_at, due_duty FROM billing_group WHERE name = ?";
+        let read = || self.connection.prepare_cached(sql)?.query_row([group], group_head).optional();
+        read().map_err(|error| self.failed(error))
+    }
+
+    fn members(&self) -> Result<Vec<(String, String)>, StoreError> {
+        let sql = "SELECT account, payer FROM account WHERE payer <> account ORDER BY account";
+        let read = || -> rusqlite::Result<Vec<(String, String)>> {
+            let pair = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+            self.connection.prepare_cached(sql)?.query_map([], pair)?.collect()
+        };
+        read().map_err(|error| self.failed(error))
+    }
+
+    fn entries(
+        &self,
+        group: &str,
+        after: u64,
+        each: &mut dyn FnMut(Kept) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let sql = "SELECT entry.version, entry.hash, entry.record FROM entry \
+                   JOIN billing_group ON billing_group.number = entry.group_number \
+                   WHERE billing_group.name = ? AND entry.version > ? ORDER BY entry.version";
+        let failed = |error| self.failed(error);
+        let mut statement = self.connection.prepare_cached(sql).map_err(failed)?;
+        let mut found = statement.query(params![group, after]).map_err(failed)?;
+        while let Some(row) = found.next().map_err(failed)? {
+            let kept = |row: &Row<'_>| -> rusqlite::Result<Kept> {
+                Ok(Kept { version: row.get(0)?, hash: Hash(row.get(1)?), record: row.get(2)? })
+            };
+            each(kept(row).map_err(failed)?)?;
+        }
+        Ok(())
+    }
+
+    fn log_blocks(&self, partition: u16) -> Result<u64, StoreError> {
+        log_blocks(&self.connection, partition).map_err(|error| self.failed(error))
+    }
+
+    fn blocks(
+        &self,
+        partition: u16,
+        from: u64,
+        each: &mut dyn FnMut(Block) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let sql = "SELECT number, events, recorded_at, bytes FROM usage_block \
+                   WHERE partition = ? AND number >= ? ORDER BY number";
+        let failed = |error| self.failed(error);
+        let mut statement = self.connection.prepare_cached(sql).map_err(failed)?;
+        let mut found = statement.query(params![partition, from]).map_err(failed)?;
+        while let Some(row) = found.next().map_err(failed)? {
+            let block = |row: &Row<'_>| -> rusqlite::Result<Block> {
+                Ok(Block {
+                    partition,
+                    number: row.get(0)?,
+                    events: row.get(1)?,
+                    recorded_at: row.get::<_, At>(2)?.0,
+                    bytes: row.get(3)?,
+                })
+            };
+            each(block(row).map_err(failed)?)?;
+        }
+        Ok(())
+    }
+
+    fn catalogues(&self) -> Result<Vec<CatalogueText>, StoreError> {
+        self.read_catalogues().map_err(|error| self.failed(error))
+    }
+
+    fn rows(&self, account: &str) -> Result<Rows, StoreError> {
+        rows::read(&self.connection, account).map_err(|error| self.failed(error))
+    }
+}
+
+impl Sqlite {
+    fn read_catalogues(&self) -> rusqlite::Result<Vec<CatalogueText>> {
+        let sql = "SELECT number, id, effective, published, text FROM catalogue ORDER BY number";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut found = statement.query([])?;
+        let mut lists = Vec::new();
+        while let Some(row) = found.next()? {
+            let effective: String = row.get(2)?;
+            let effective = if effective.is_empty() { None } else { Some(row.get::<_, At>(2)?.0) };
+            let parts = "SELECT name, text FROM catalogue_part WHERE catalogue = ? ORDER BY name";
+            let pair = |part: &Row<'_>| Ok((part.get(0)?, part.get(1)?));
+            let parts: rusqlite::Result<Vec<(String, String)>> =
+                self.connection.prepare_cached(parts)?.query_map([row.get::<_, i64>(0)?], pair)?.collect();
+            lists.push(CatalogueText {
+                id: row.get(1)?,
+                effective,
+                published: row.get::<_, At>(3)?.0,
+                text: row.get(4)?,
+                parts: parts?,
+            });
+        }
+        Ok(lists)
+    }
+}

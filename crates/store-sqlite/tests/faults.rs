@@ -1,0 +1,113 @@
+//! What can be wrong with a file: each is refused clearly, and nothing of it is changed.
+
+use farebox_store::{Batch, Block, Store, StoreError};
+use farebox_store_sqlite::{FILE, Sqlite, format_version};
+use rusqlite::Connection;
+use std::path::Path;
+
+fn block(number: u64) -> Block {
+    let recorded_at = "2026-01-01T00:00:00Z".parse().unwrap();
+    Block { partition: 0, number, events: 1, recorded_at, bytes: vec![number as u8; 5000] }
+}
+
+fn write(store: &mut Sqlite, number: u64) -> Result<(), StoreError> {
+    store.commit(&Batch { blocks: vec![block(number)], ..Batch::default() })
+}
+
+fn refused(folder: &Path) -> StoreError {
+    match Sqlite::open(folder) {
+        Ok(_) => panic!("opened"),
+        Err(error) => error,
+    }
+}
+
+#[test]
+fn one_process_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Sqlite::open(folder.path()).unwrap();
+    assert_eq!(refused(folder.path()).code(), "store-in-use");
+    drop(first);
+    Sqlite::open(folder.path()).unwrap();
+}
+
+#[test]
+fn it_is_read_with_plain_sql_while_it_is_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Sqlite::open(folder.path()).unwrap();
+    write(&mut store, 0).unwrap();
+    let reader = Connection::open(folder.path().join(FILE)).unwrap();
+    let count =
+        || reader.query_row("SELECT count(*) FROM usage_block", [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(count(), 1);
+    // A reader in the middle of a transaction sees what it saw, and holds nobody up.
+    reader.execute_batch("BEGIN").unwrap();
+    assert_eq!(count(), 1);
+    write(&mut store, 1).unwrap();
+    assert_eq!(count(), 1);
+    reader.execute_batch("COMMIT").unwrap();
+    assert_eq!(count(), 2);
+}
+
+#[test]
+fn a_later_version_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(Sqlite::open(folder.path()).unwrap());
+    let file = Connection::open(folder.path().join(FILE)).unwrap();
+    file.pragma_update(None, "user_version", format_version() + 1).unwrap();
+    drop(file);
+    let error = refused(folder.path());
+    assert_eq!(error.code(), "store-newer");
+    assert!(error.to_string().contains("use that version"), "{error}");
+}
+
+#[test]
+fn a_file_of_another_program_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = Connection::open(folder.path().join(FILE)).unwrap();
+    file.execute_batch("CREATE TABLE song (title TEXT)").unwrap();
+    drop(file);
+    assert_eq!(refused(folder.path()).code(), "store-corrupt");
+    let file = Connection::open(folder.path().join(FILE)).unwrap();
+    let tables: i64 = file.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).unwrap();
+    assert_eq!(tables, 1);
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join(FILE), "Dear diary,\n".repeat(500)).unwrap();
+    assert_eq!(refused(folder.path()).code(), "store-corrupt");
+    assert!(std::fs::read(folder.path().join(FILE)).unwrap().starts_with(b"Dear diary"));
+}
+
+#[test]
+fn a_full_disk_keeps_nothing_of_the_batch_and_goes_on_when_there_is_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Sqlite::open(folder.path()).unwrap();
+    write(&mut store, 0).unwrap();
+    // No more pages than there are now: what SQLite answers is what it answers on a full disk.
+    store.limit_pages(Some(0)).unwrap();
+    let error = (1..200).find_map(|number| write(&mut store, number).err()).expect("a full disk");
+    assert_eq!(error.code(), "store-unwritable");
+    let kept = store.log_blocks(0).unwrap();
+    store.limit_pages(None).unwrap();
+    write(&mut store, kept).unwrap();
+    drop(store);
+    let store = Sqlite::open(folder.path()).unwrap();
+    assert_eq!(store.log_blocks(0).unwrap(), kept + 1);
+}
+
+#[test]
+fn damage_in_the_middle_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Sqlite::open(folder.path()).unwrap();
+    (0..50).for_each(|number| write(&mut store, number).unwrap());
+    drop(store);
+    let path = folder.path().join(FILE);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 8192].fill(0xa5);
+    std::fs::write(&path, bytes).unwrap();
+    let found = Sqlite::open(folder.path()).and_then(|store| store.blocks(0, 0, &mut |_| Ok(())));
+    assert_eq!(found.unwrap_err().code(), "store-corrupt");
+}

@@ -1,0 +1,306 @@
+//! What every store must show. A store's own tests call [`run`] with a way to make one and to open it again.
+
+use crate::entry::{Entry, Head, Position};
+use crate::port::{Append, Batch, Block, CatalogueText, Store, StoreError};
+use crate::rows::rows_of;
+use farebox_core::account::{AccountHead, Group};
+use farebox_core::calendar::{Instant, Zone};
+use farebox_core::engine::{Duty, Fact};
+use farebox_core::ledger::{LedgerAccount, Posting};
+use farebox_core::money::{Amount, Currency};
+
+/// A store under test.
+pub trait Subject {
+    /// A new, empty store.
+    fn create(&mut self) -> Box<dyn Store>;
+
+    /// The store after its process ended and another one opened it. A store that keeps nothing answers what
+    /// it was given.
+    fn reopen(&mut self, store: Box<dyn Store>) -> Box<dyn Store>;
+}
+
+/// Every test, each on a store of its own, by name.
+///
+/// # Errors
+/// The name of the test that failed, and how.
+pub fn run(subject: &mut dyn Subject) -> Result<(), String> {
+    type Test = fn(&mut dyn Subject) -> Result<(), String>;
+    let tests: [(&str, Test); 8] = [
+        ("an empty store is empty", empty),
+        ("entries come back as they were, in order", entries),
+        ("a conflict keeps nothing of the batch", conflict),
+        ("two entries of a group in one batch follow each other", two_of_a_group),
+        ("blocks follow each other", blocks),
+        ("an entry cannot count what is not in the log", ahead_of_log),
+        ("a price list's date is taken once", catalogues),
+        ("rows are replaced by their key", rows),
+    ];
+    for (name, test) in tests {
+        test(subject).map_err(|failed| format!("{name}: {failed}"))?;
+    }
+    Ok(())
+}
+
+/// An error unless both are the same.
+fn same<T: PartialEq + std::fmt::Debug>(what: &str, is: T, should: T) -> Result<(), String> {
+    if is == should { Ok(()) } else { Err(format!("{what} is {is:?}, and should be {should:?}")) }
+}
+
+fn text(error: StoreError) -> String {
+    error.to_string()
+}
+
+fn at(second: i64) -> Instant {
+    Instant::new(1_600_000_000 + second, 5).unwrap_or_default()
+}
+
+fn currency() -> Result<Currency, String> {
+    Currency::parse("CNY").ok_or_else(|| "CNY is no currency".to_owned())
+}
+
+fn opened(account: &str, payer: Option<&str>) -> Result<Fact, String> {
+    Ok(Fact::AccountOpened(Box::new(AccountHead {
+        id: account.to_owned(),
+        title: format!("The {account} company"),
+        currency: currency()?,
+        zone: Zone::parse("+08:00").unwrap_or_else(Zone::utc),
+        opened: at(0),
+        payer: payer.map(str::to_owned),
+        prices: Vec::new(),
+        discounts: Vec::new(),
+        full_refunds: 0,
+    })))
+}
+
+fn topped_up(account: &str, second: i64, yuan: i128) -> Result<Fact, String> {
+    let amount = Amount::from_units(yuan * 100_000_000);
+    let entries = vec![(LedgerAccount::Bank, amount), (LedgerAccount::Balance, amount.negated())];
+    let posting = Posting::money(at(second), "top-up".to_owned(), currency()?, entries);
+    let posting = posting.ok_or_else(|| "the posting does not balance".to_owned())?;
+    Ok(Fact::ToppedUp { account: account.to_owned(), postings: vec![posting], paid: Vec::new() })
+}
+
+fn entry(second: i64, facts: Vec<Fact>) -> Entry {
+    Entry {
+        recorded_at: at(second),
+        effective_at: at(second - 1),
+        actor: "book".to_owned(),
+        command: "topup acme 100".to_owned(),
+        counted: Position::default(),
+        facts,
+    }
+}
+
+/// A group that decides by itself, to make entries that fit.
+struct Writer {
+    name: &'static str,
+    head: Head,
+    state: Group,
+}
+
+impl Writer {
+    fn new(name: &'static str) -> Writer {
+        Writer { name, head: Head::of_new(name), state: Group::default() }
+    }
+
+    fn write(&mut self, second: i64, facts: Vec<Fact>) -> Result<Append, String> {
+        let entry = entry(second, facts);
+        for fact in &entry.facts {
+            self.state.apply(fact).map_err(|error| error.0)?;
+        }
+        let rows = rows_of(self.head.version + 1, &entry.facts, &self.state);
+        let append = Append::new(self.name, self.head, &entry, rows);
+        self.head = append.head();
+        Ok(append)
+    }
+}
+
+fn read(store: &dyn Store, group: &str, after: u64) -> Result<Vec<Entry>, String> {
+    let mut found = Vec::new();
+    let mut head = Head::of_new(group);
+    let result = store.entries(group, 0, &mut |kept| {
+        head = head.then(&kept.record);
+        let damaged = |found: String| StoreError::Corrupt { place: group.to_owned(), found };
+        if (kept.version, kept.hash) != (head.version, head.hash) {
+            return Err(damaged(format!("version {} is not where the chain has it", kept.version)));
+        }
+        if kept.version > after {
+            found.push(Entry::from_record(&kept.record).map_err(|error| damaged(error.to_string()))?);
+        }
+        Ok(())
+    });
+    result.map_err(text)?;
+    let mut later = 0;
+    store
+        .entries(group, after, &mut |_| {
+            later += 1;
+            Ok(())
+        })
+        .map_err(text)?;
+    same("the number of entries after a version", later, found.len())?;
+    Ok(found)
+}
+
+fn commit(store: &mut dyn Store, appends: Vec<Append>) -> Result<(), StoreError> {
+    store.commit(&Batch { appends, ..Batch::default() })
+}
+
+fn empty(subject: &mut dyn Subject) -> Result<(), String> {
+    let mut store = subject.create();
+    same("the groups", store.groups().map_err(text)?.len(), 0)?;
+    same("a group", store.group("acme").map_err(text)?, None)?;
+    same("the members", store.members().map_err(text)?.len(), 0)?;
+    same("the entries", read(&*store, "acme", 0)?.len(), 0)?;
+    same("the log", store.log_blocks(3).map_err(text)?, 0)?;
+    same("the price lists", store.catalogues().map_err(text)?.len(), 0)?;
+    same("the rows", store.rows("acme").map_err(text)?, Default::default())?;
+    store.commit(&Batch::default()).map_err(text)
+}
+
+fn entries(subject: &mut dyn Subject) -> Result<(), String> {
+    let mut store = subject.create();
+    let (mut acme, mut zeta) = (Writer::new("acme"), Writer::new("zeta"));
+    let first = vec![opened("acme", None)?, topped_up("acme", 1, 100)?];
+    commit(&mut *store, vec![zeta.write(0, vec![opened("zeta", None)?])?, acme.write(1, first.clone())?])
+        .map_err(text)?;
+    let second = vec![opened("acme-hk", Some("acme"))?];
+    let due = Some((at(12), Duty::Charges));
+    let batch = Batch {
+        appends: vec![acme.write(2, second.clone())?],
+        due: vec![("acme".to_owned(), due)],
+        ..Batch::default()
+    };
+    store.commit(&batch).map_err(text)?;
+    let mut store = subject.reopen(store);
+    same("what was kept", read(&*store, "acme", 0)?, vec![entry(1, first), entry(2, second.clone())])?;
+    same("what was kept after version 1", read(&*store, "acme", 1)?, vec![entry(2, second)])?;
+    let heads = store.groups().map_err(text)?;
+    let names: Vec<&str> = heads.iter().map(|head| head.group.as_str()).collect();
+    same("the groups", names, vec!["acme", "zeta"])?;
+    same("the head", heads[0].head, acme.head)?;
+    same("what is due", heads[0].due, due)?;
+    same("the group alone", store.group("acme").map_err(text)?.as_ref(), Some(&heads[0]))?;
+    same("the members", store.members().map_err(text)?, vec![("acme-hk".to_owned(), "acme".to_owned())])?;
+    commit(&mut *store, vec![acme.write(3, vec![topped_up("acme", 3, 1)?])?]).map_err(text)?;
+    same("how many entries there are after one more", read(&*store, "acme", 0)?.len(), 3)
+}
+
+fn conflict(subject: &mut dyn Subject) -> Result<(), String> {
+    let mut store = subject.create();
+    let (mut acme, mut zeta) = (Writer::new("acme"), Writer::new("zeta"));
+    let opening = acme.write(1, vec![opened("acme", None)?])?;
+    commit(&mut *store, vec![opening.clone()]).map_err(text)?;
+    let block = Block { partition: 0, number: 0, events: 1, recorded_at: at(0), bytes: vec![1] };
+    let batch = Batch {
+        appends: vec![zeta.write(1, vec![opened("zeta", None)?])?, opening],
+        blocks: vec![block],
+        catalogues: vec![list("calls", None)],
+        ..Batch::default()
+    };
+    let refused = StoreError::Conflict { group: "acme".to_owned(), decided_on: 0, found: 1 };
+    same("the answer", store.commit(&batch), Err(refused))?;
+    // The right version, and another past.
+    let mut other = acme.write(2, vec![topped_up("acme", 2, 5)?])?;
+    other.after.hash = other.after.hash.then(b"another past");
+    let refused = StoreError::Conflict { group: "acme".to_owned(), decided_on: 1, found: 1 };
+    same("the answer to another past", commit(&mut *store, vec![other]), Err(refused))?;
+    let store = subject.reopen(store);
+    same("the entries of acme", read(&*store, "acme", 0)?.len(), 1)?;
+    same("the entries of zeta", read(&*store, "zeta", 0)?.len(), 0)?;
+    same("the log", store.log_blocks(0).map_err(text)?, 0)?;
+    same("the price lists", store.catalogues().map_err(text)?.len(), 0)?;
+    same("the rows", store.rows("zeta").map_err(text)?, Default::default())
+}
+
+fn two_of_a_group(subject: &mut dyn Subject) -> Result<(), String> {
+    let mut store = subject.create();
+    let mut acme = Writer::new("acme");
+    let first = acme.write(1, vec![opened("acme", None)?])?;
+    let second = acme.write(2, vec![topped_up("acme", 2, 5)?])?;
+    let wrong = commit(&mut *store, vec![second.clone(), first.clone()]);
+    same("whether the second can come first", wrong.map_err(|error| error.code()), Err("version-conflict"))?;
+    commit(&mut *store, vec![first, second]).map_err(text)?;
+    same("the entries", read(&*store, "acme", 0)?.len(), 2)
+}
+
+fn block(partition: u16, number: u64) -> Block {
+    Block { partition, number, events: 7, recorded_at: at(number as i64), bytes: vec![number as u8; 300] }
+}
+
+fn blocks(subject: &mut dyn Subject) -> Result<(), String> {
+    let mut store = subject.create();
+    let write =
+        |store: &mut dyn Store, blocks: Vec<Block>| store.commit(&Batch { blocks, ..Batch::default() });
+    write(&mut *store, vec![block(0, 0), block(2, 0), block(0, 1)]).map_err(text)?;
+    let gap = StoreError::NotNext { partition: 0, number: 3, next: 2 };
+    same("the answer to a gap", write(&mut *store, vec![block(0, 3)]), Err(gap))?;
+    let again = StoreError::NotNext { partition: 0, number: 1, next: 2 };
+    same("the answer to a block again", write(&mut *store, vec![block(0, 1)]), Err(again))?;
+    write(&mut *store, vec![block(0, 2)]).map_err(text)?;
+    let store = subject.reopen(store);
+    let mut found = Vec::new();
+    store
+        .blocks(0, 1, &mut |block| {
+            found.push(block);
+            Ok(())
+        })
+        .map_err(text)?;
+    same("the blocks from 1 on", found, vec![block(0, 1), block(0, 2)])?;
+    same("the log", store.log_blocks(0).map_err(text)?, 3)?;
+    same("another log", store.log_blocks(2).map_err(text)?, 1)
+}
+
+fn ahead_of_log(subject: &mut dyn Subject) -> Result<(), String> {
+    let mut store = subject.create();
+    let mut acme = Writer::new("acme");
+    let mut ahead = acme.write(1, vec![opened("acme", None)?])?;
+    ahead.counted = Position { partition: 4, blocks: 2, epoch: 1 };
+    let mut batch = Batch { appends: vec![ahead.clone()], blocks: vec![block(4, 0)], ..Batch::default() };
+    let refused = StoreError::AheadOfLog { group: "acme".to_owned(), counted: ahead.counted, blocks: 1 };
+    same("the answer", store.commit(&batch), Err(refused))?;
+    same("the entries", read(&*store, "acme", 0)?.len(), 0)?;
+    batch.blocks.push(block(4, 1));
+    store.commit(&batch).map_err(text)?;
+    same("the entries with the usage that they count", read(&*store, "acme", 0)?.len(), 1)
+}
+
+fn list(id: &str, effective: Option<Instant>) -> CatalogueText {
+    CatalogueText {
+        id: id.to_owned(),
+        effective,
+        published: at(5),
+        text: "# prices\n".to_owned(),
+        parts: vec![("deck.csv".to_owned(), "prefix,price\n".to_owned())],
+    }
+}
+
+fn catalogues(subject: &mut dyn Subject) -> Result<(), String> {
+    let mut store = subject.create();
+    let write = |store: &mut dyn Store, lists: &[CatalogueText]| {
+        store.commit(&Batch { catalogues: lists.to_vec(), ..Batch::default() })
+    };
+    let lists = [list("zoom", None), list("calls", None), list("calls", Some(at(9)))];
+    write(&mut *store, &lists).map_err(text)?;
+    let taken = StoreError::CatalogueExists { id: "calls".to_owned() };
+    same("the answer to the same date", write(&mut *store, &[list("calls", None)]), Err(taken.clone()))?;
+    let twice = [list("calls", Some(at(20))), list("calls", Some(at(20)))];
+    same("the answer to a date twice in a batch", write(&mut *store, &twice), Err(taken))?;
+    let store = subject.reopen(store);
+    same("the price lists", store.catalogues().map_err(text)?, lists.to_vec())
+}
+
+fn rows(subject: &mut dyn Subject) -> Result<(), String> {
+    let mut store = subject.create();
+    let mut acme = Writer::new("acme");
+    let appends = vec![
+        acme.write(1, vec![opened("acme", None)?, topped_up("acme", 1, 100)?])?,
+        acme.write(2, vec![topped_up("acme", 2, 50)?])?,
+    ];
+    let mut should = crate::Rows::default();
+    appends.iter().for_each(|append| should.merge(&append.rows));
+    same("how many postings there are", should.postings.len(), 4)?;
+    same("how many balances there are", should.balances.len(), 2)?;
+    commit(&mut *store, appends).map_err(text)?;
+    let store = subject.reopen(store);
+    same("the rows", store.rows("acme").map_err(text)?, should)
+}

@@ -1,0 +1,17 @@
+//! What Farebox keeps, and how it is asked to: ports, record formats, the twin in memory.
+//!
+//! Core types know nothing of storage. What is kept of them is said here ([`codec`], `stored`), what a store can
+//! do in [`port`], and what every store must show in [`conformance`].
+
+pub mod codec;
+pub mod conformance;
+pub mod entry;
+pub mod memory;
+pub mod port;
+pub mod rows;
+mod stored;
+
+pub use entry::{Entry, FORMAT, Hash, Head, Position};
+pub use memory::Memory;
+pub use port::{Append, Batch, Block, CatalogueText, GroupHead, Kept, Store, StoreError};
+pub use rows::{Rows, rows_of};

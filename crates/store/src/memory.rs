@@ -1,0 +1,154 @@
+//! The twin of every store, in memory. It keeps nothing when the process ends.
+
+use crate::entry::Head;
+use crate::port::{Append, Batch, Block, CatalogueText, GroupHead, Kept, Store, StoreError};
+use crate::rows::Rows;
+use farebox_core::calendar::Instant;
+use farebox_core::engine::Duty;
+use std::collections::BTreeMap;
+
+/// A store in memory.
+#[derive(Debug, Default)]
+pub struct Memory {
+    groups: BTreeMap<String, Group>,
+    logs: BTreeMap<u16, Vec<Block>>,
+    catalogues: Vec<CatalogueText>,
+    rows: Rows,
+}
+
+#[derive(Debug)]
+struct Group {
+    head: Head,
+    due: Option<(Instant, Duty)>,
+    entries: Vec<Kept>,
+}
+
+impl Memory {
+    /// An empty store.
+    pub fn new() -> Memory {
+        Memory::default()
+    }
+
+    fn head(&self, group: &str) -> Head {
+        self.groups.get(group).map_or_else(|| Head::of_new(group), |group| group.head)
+    }
+
+    /// Checks everything before anything is kept.
+    fn check(&self, batch: &Batch) -> Result<(), StoreError> {
+        let mut logs: BTreeMap<u16, u64> = BTreeMap::new();
+        for block in &batch.blocks {
+            let known = self.logs.get(&block.partition).map_or(0, |log| log.len() as u64);
+            let next = logs.entry(block.partition).or_insert(known);
+            if block.number != *next {
+                let (partition, number, next) = (block.partition, block.number, *next);
+                return Err(StoreError::NotNext { partition, number, next });
+            }
+            *next += 1;
+        }
+        let mut heads: BTreeMap<&str, Head> = BTreeMap::new();
+        for append in &batch.appends {
+            let head = heads.entry(&append.group).or_insert_with(|| self.head(&append.group));
+            if *head != append.after {
+                return Err(StoreError::Conflict {
+                    group: append.group.clone(),
+                    decided_on: append.after.version,
+                    found: head.version,
+                });
+            }
+            *head = append.head();
+            let partition = append.counted.partition;
+            let known = self.logs.get(&partition).map_or(0, |log| log.len() as u64);
+            let blocks = logs.get(&partition).copied().unwrap_or(known);
+            if append.counted.blocks > blocks {
+                let (group, counted) = (append.group.clone(), append.counted);
+                return Err(StoreError::AheadOfLog { group, counted, blocks });
+            }
+        }
+        for (index, text) in batch.catalogues.iter().enumerate() {
+            let earlier = self.catalogues.iter().chain(&batch.catalogues[..index]);
+            let same = |known: &CatalogueText| known.id == text.id && known.effective == text.effective;
+            if earlier.into_iter().any(same) {
+                return Err(StoreError::CatalogueExists { id: text.id.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, append: &Append) {
+        let head = append.head();
+        let new = || Group { head, due: None, entries: Vec::new() };
+        let group = self.groups.entry(append.group.clone()).or_insert_with(new);
+        group.head = head;
+        let (version, hash, record) = (head.version, head.hash, append.record.clone());
+        group.entries.push(Kept { version, hash, record });
+        self.rows.merge(&append.rows);
+    }
+}
+
+impl Store for Memory {
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        self.check(batch)?;
+        for block in &batch.blocks {
+            self.logs.entry(block.partition).or_default().push(block.clone());
+        }
+        batch.appends.iter().for_each(|append| self.append(append));
+        self.catalogues.extend(batch.catalogues.iter().cloned());
+        for (name, due) in &batch.due {
+            if let Some(group) = self.groups.get_mut(name) {
+                group.due = *due;
+            }
+        }
+        Ok(())
+    }
+
+    fn groups(&self) -> Result<Vec<GroupHead>, StoreError> {
+        let head = |(name, group): (&String, &Group)| GroupHead {
+            group: name.clone(),
+            head: group.head,
+            due: group.due,
+        };
+        Ok(self.groups.iter().map(head).collect())
+    }
+
+    fn group(&self, group: &str) -> Result<Option<GroupHead>, StoreError> {
+        let found = self.groups.get(group);
+        Ok(found.map(|found| GroupHead { group: group.to_owned(), head: found.head, due: found.due }))
+    }
+
+    fn members(&self) -> Result<Vec<(String, String)>, StoreError> {
+        let members = self.rows.accounts.iter().filter(|account| account.account != account.payer);
+        Ok(members.map(|account| (account.account.clone(), account.payer.clone())).collect())
+    }
+
+    fn entries(
+        &self,
+        group: &str,
+        after: u64,
+        each: &mut dyn FnMut(Kept) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let entries = self.groups.get(group).map(|group| group.entries.as_slice()).unwrap_or_default();
+        entries.iter().filter(|entry| entry.version > after).try_for_each(|entry| each(entry.clone()))
+    }
+
+    fn log_blocks(&self, partition: u16) -> Result<u64, StoreError> {
+        Ok(self.logs.get(&partition).map_or(0, |log| log.len() as u64))
+    }
+
+    fn blocks(
+        &self,
+        partition: u16,
+        from: u64,
+        each: &mut dyn FnMut(Block) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let log = self.logs.get(&partition).map(Vec::as_slice).unwrap_or_default();
+        log.iter().filter(|block| block.number >= from).try_for_each(|block| each(block.clone()))
+    }
+
+    fn catalogues(&self) -> Result<Vec<CatalogueText>, StoreError> {
+        Ok(self.catalogues.clone())
+    }
+
+    fn rows(&self, account: &str) -> Result<Rows, StoreError> {
+        Ok(self.rows.of(account))
+    }
+}

@@ -1,0 +1,303 @@
+//! The port: what every store can do.
+//!
+//! A store keeps entries of groups, blocks of usage, price lists, and rows to be read by people. It decides
+//! nothing. One [`Batch`] is one commit: all of it is kept, for good, when [`Store::commit`] answers `Ok`, and
+//! nothing of it when it answers anything else.
+
+use crate::entry::{Entry, Hash, Head, Position};
+use crate::rows::Rows;
+use farebox_core::calendar::Instant;
+use farebox_core::engine::Duty;
+use std::fmt;
+
+/// Everything that one commit keeps.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// Entries of groups, in the order in which they were decided.
+    pub appends: Vec<Append>,
+    /// Blocks of usage, in the order of each partition's log.
+    pub blocks: Vec<Block>,
+    /// Price lists.
+    pub catalogues: Vec<CatalogueText>,
+    /// What is due next for groups.
+    pub due: Vec<(String, Option<(Instant, Duty)>)>,
+}
+
+/// An entry of a group.
+#[derive(Clone, Debug)]
+pub struct Append {
+    /// The group: the account that pays.
+    pub group: String,
+    /// Where the group stood when the entry was decided.
+    pub after: Head,
+    /// The entry as bytes ([`Entry::to_record`]).
+    pub record: Vec<u8>,
+    /// The usage that it counts ([`Entry::counted`]).
+    pub counted: Position,
+    /// What people read of it.
+    pub rows: Rows,
+}
+
+impl Append {
+    /// An entry as it is appended.
+    pub fn new(group: &str, after: Head, entry: &Entry, rows: Rows) -> Append {
+        let record = entry.to_record();
+        Append { group: group.to_owned(), after, record, counted: entry.counted, rows }
+    }
+
+    /// Where the group stands with it.
+    pub fn head(&self) -> Head {
+        self.after.then(&self.record)
+    }
+}
+
+/// A block of the usage log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// The partition.
+    pub partition: u16,
+    /// Its place in the partition's log, from 0.
+    pub number: u64,
+    /// How many events.
+    pub events: u32,
+    /// When the block was written.
+    pub recorded_at: Instant,
+    /// The events, compressed.
+    pub bytes: Vec<u8>,
+}
+
+/// A price list as it was published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CatalogueText {
+    /// Its name.
+    pub id: String,
+    /// From when it is in force; `None`: since ever.
+    pub effective: Option<Instant>,
+    /// When it was published.
+    pub published: Instant,
+    /// The file.
+    pub text: String,
+    /// The files that it names, such as rate decks: each with its name and text.
+    pub parts: Vec<(String, String)>,
+}
+
+/// A group as a store knows it without reading its entries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupHead {
+    /// Its name: the account that pays.
+    pub group: String,
+    /// Where it stands.
+    pub head: Head,
+    /// What is due next.
+    pub due: Option<(Instant, Duty)>,
+}
+
+/// An entry that was kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kept {
+    /// Its number in its group, from 1.
+    pub version: u64,
+    /// The chain's hash with it.
+    pub hash: Hash,
+    /// The entry as bytes.
+    pub record: Vec<u8>,
+}
+
+/// Why a store did not do what it was asked. Nothing is half done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreError {
+    /// Someone else has appended to the group since it was read: decide again.
+    Conflict {
+        /// The group.
+        group: String,
+        /// The version that the entry was decided on.
+        decided_on: u64,
+        /// The version that it has.
+        found: u64,
+    },
+    /// A block has another place in the log than the next one.
+    NotNext {
+        /// The partition.
+        partition: u16,
+        /// The block's number.
+        number: u64,
+        /// The number that is next.
+        next: u64,
+    },
+    /// An entry counts usage that is not in the log.
+    AheadOfLog {
+        /// The group.
+        group: String,
+        /// What it counts.
+        counted: Position,
+        /// How many blocks the log has.
+        blocks: u64,
+    },
+    /// A price list of this name and date is there already, with another text.
+    CatalogueExists {
+        /// The price list.
+        id: String,
+    },
+    /// What is kept is not what was written.
+    Corrupt {
+        /// Where: a group and version, a block, a file.
+        place: String,
+        /// What is wrong.
+        found: String,
+    },
+    /// The store was written by a later version.
+    Newer {
+        /// Where.
+        place: String,
+        /// The version of its format.
+        found: u32,
+        /// The latest version that can be read.
+        readable: u32,
+    },
+    /// Another process has it.
+    InUse {
+        /// Where.
+        place: String,
+    },
+    /// It cannot be written: the disk is full or read-only.
+    Unwritable {
+        /// Where.
+        place: String,
+        /// What the system says.
+        found: String,
+    },
+    /// The system failed.
+    System {
+        /// Where.
+        place: String,
+        /// What it says.
+        found: String,
+    },
+}
+
+impl StoreError {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            StoreError::Conflict { .. } => "version-conflict",
+            StoreError::NotNext { .. } => "block-not-next",
+            StoreError::AheadOfLog { .. } => "ahead-of-log",
+            StoreError::CatalogueExists { .. } => "catalogue-exists",
+            StoreError::Corrupt { .. } => "store-corrupt",
+            StoreError::Newer { .. } => "store-newer",
+            StoreError::InUse { .. } => "store-in-use",
+            StoreError::Unwritable { .. } => "store-unwritable",
+            StoreError::System { .. } => "store-failed",
+        }
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StoreError::Conflict { group, decided_on, found } => {
+                write!(f, "group \"{group}\" is at version {found}, the entry was decided on {decided_on}")
+            }
+            StoreError::NotNext { partition, number, next } => {
+                write!(f, "block {number} of partition {partition} is not the next one, which is {next}")
+            }
+            StoreError::AheadOfLog { group, counted, blocks } => write!(
+                f,
+                "an entry of group \"{group}\" counts {} blocks of partition {}, which has {blocks}",
+                counted.blocks, counted.partition
+            ),
+            StoreError::CatalogueExists { id } => {
+                write!(
+                    f,
+                    "a price list \"{id}\" with this effective date is there already; give it a later one"
+                )
+            }
+            StoreError::Corrupt { place, found } => {
+                write!(
+                    f,
+                    "{place} is damaged: {found}; restore a backup, or ask `farebox verify` what is intact"
+                )
+            }
+            StoreError::Newer { place, found, readable } => write!(
+                f,
+                "{place} was written by a later version of Farebox (format {found}, this one reads up to {readable}); \
+                 use that version"
+            ),
+            StoreError::InUse { place } => {
+                write!(f, "{place} is in use by another process; one server at a time can have it")
+            }
+            StoreError::Unwritable { place, found } => write!(f, "{place} cannot be written: {found}"),
+            StoreError::System { place, found } => write!(f, "{place}: {found}"),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+/// What every store can do.
+pub trait Store: Send {
+    /// Keeps a batch, all of it or nothing; durable when it answers `Ok`.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`], [`StoreError::NotNext`], [`StoreError::AheadOfLog`] and
+    /// [`StoreError::CatalogueExists`] when the batch does not fit what is there; others when the store fails.
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError>;
+
+    /// All groups, in the order of their names.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn groups(&self) -> Result<Vec<GroupHead>, StoreError>;
+
+    /// One group; `None` when it has no entries.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn group(&self, group: &str) -> Result<Option<GroupHead>, StoreError>;
+
+    /// The members: each account with the group that it is in, where that has another name.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn members(&self) -> Result<Vec<(String, String)>, StoreError>;
+
+    /// Shows the entries of a group after a version, in order, until `each` answers an error.
+    ///
+    /// # Errors
+    /// What `each` answers; others when the store fails.
+    fn entries(
+        &self,
+        group: &str,
+        after: u64,
+        each: &mut dyn FnMut(Kept) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError>;
+
+    /// How many blocks a partition's log has.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn log_blocks(&self, partition: u16) -> Result<u64, StoreError>;
+
+    /// Shows the blocks of a partition from a number on, in order, until `each` answers an error.
+    ///
+    /// # Errors
+    /// What `each` answers; others when the store fails.
+    fn blocks(
+        &self,
+        partition: u16,
+        from: u64,
+        each: &mut dyn FnMut(Block) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError>;
+
+    /// All price lists, in the order of their publication.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn catalogues(&self) -> Result<Vec<CatalogueText>, StoreError>;
+
+    /// What people read of an account, in the order of its keys.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn rows(&self, account: &str) -> Result<Rows, StoreError>;
+}
