@@ -58,7 +58,8 @@ pub fn check_bytes(file: &str, bytes: &[u8], folder: &Path) -> Result<Checked, V
 fn compare(file: &str, bytes: &[u8], folder: &Path, groups: Groups) -> Result<Checked, Vec<Diagnostic>> {
     let prepared = prepare::prepare(file, bytes, folder)?;
     let mut answers = Vec::new();
-    let mut run = Run::new(&prepared, Options { groups, ..Options::default() });
+    let mut run =
+        Run::new(&prepared, Options { live: groups.store().is_some(), groups, ..Options::default() });
     run.play(&mut |step, outcome| {
         answers.push(Answer { item: step.item, lines: lines_of(&outcome, &prepared.zone) });
     })

@@ -10,7 +10,7 @@ use farebox_core::calendar::Instant;
 use farebox_core::engine::{Action, Command, Duty, Fact, Late, Refusal, holds};
 use farebox_core::hold::Hold;
 use farebox_core::metering::Metering;
-use farebox_service::{Decided, Failed, Groups, Schedule, World};
+use farebox_service::{Counters, Decided, Failed, Groups, Schedule, World};
 use farebox_store::{Position, StoreError};
 use farebox_text::book::Word;
 use farebox_text::diagnostic::Diagnostic;
@@ -26,6 +26,8 @@ pub struct Options<'a> {
     pub keep_facts: bool,
     /// Where the billing groups are kept, if anywhere. Before each question they are read from there anew.
     pub groups: Groups,
+    /// Whether usage is kept there too, and counted as a service counts it: as it comes, not knowing what follows.
+    pub live: bool,
 }
 
 impl Default for Options<'_> {
@@ -35,6 +37,7 @@ impl Default for Options<'_> {
             progress: &|_| {},
             keep_facts: false,
             groups: Groups::unkept(),
+            live: false,
         }
     }
 }
@@ -65,6 +68,8 @@ pub struct Run<'a> {
     /// Every fact so far, where [`Options::keep_facts`] says so.
     pub facts: Vec<Fact>,
     pub(crate) usage: UsageLog,
+    /// What a service has counted, for decisions, where one does.
+    live: Option<Counters>,
     schedule: Schedule,
     progress: &'a (dyn Fn(u64) + Sync),
     keep_facts: bool,
@@ -82,7 +87,8 @@ impl<'a> Run<'a> {
             clock: Instant::MIN,
             imports: Vec::new(),
             facts: Vec::new(),
-            usage: UsageLog::new(prepared, options.threads),
+            usage: UsageLog::new(prepared, options.threads, options.live),
+            live: options.live.then(Counters::default),
             schedule: Schedule::default(),
             progress: options.progress,
             keep_facts: options.keep_facts,
@@ -178,7 +184,7 @@ impl<'a> Run<'a> {
                 match self.execute(command, decided) {
                     Ok(()) => Ok(Outcome::Accepted),
                     Err(Failed::Refused(refusal)) => Ok(Outcome::Refused(refusal)),
-                    Err(Failed::Store(error)) => Err(self.in_store(&error)),
+                    Err(Failed::Store(error)) => Err(in_store(self.prepared, &error)),
                 }
             }
             StepAction::Usage(line) => {
@@ -233,9 +239,23 @@ impl<'a> Run<'a> {
     /// # Errors
     /// The refusal; nothing has happened then.
     pub fn execute(&mut self, command: &Command, decided: Decided<'_>) -> Result<(), Failed> {
-        let (catalogues, metering) = (&self.prepared.catalogues, &self.metering);
-        let world = World { catalogues, metering, counted: Position::default() };
-        let facts = self.groups.execute(world, command, decided)?;
+        let catalogues = &self.prepared.catalogues;
+        let payer = self.payer_to_be(command);
+        let (metering, counted) = match (&mut self.live, self.groups.store()) {
+            (Some(live), Some(store)) => {
+                for (usage, change) in self.usage.take_heard() {
+                    // What cannot be billed is in quarantine by the book's own count.
+                    let _ = live.count(self.groups.payer_of(&usage.account), &usage.event(), change);
+                }
+                live.refresh(store, catalogues, &payer)?;
+                (live.of_group(&payer), live.position())
+            }
+            _ => (&self.metering, Position::default()),
+        };
+        let facts = self.groups.execute(World { catalogues, metering, counted }, command, decided)?;
+        if let Some(live) = &mut self.live {
+            live.note(&payer, self.groups.get(&payer), &facts, command.effective_at, decided.at);
+        }
         for fact in &facts {
             if let Fact::Lifecycle(fact) = fact
                 && let Some((account, at)) = fact.cut()
@@ -256,6 +276,15 @@ impl<'a> Run<'a> {
             self.facts.extend(facts);
         }
         Ok(())
+    }
+
+    /// The group that a command is about: where it opens an account, the group that this is to be in.
+    fn payer_to_be(&self, command: &Command) -> String {
+        let is_new = self.account(&command.account).is_none();
+        match &command.action {
+            Action::Open { payer: Some(payer), .. } if is_new => self.payer_of(payer).to_owned(),
+            _ => self.payer_of(&command.account).to_owned(),
+        }
     }
 
     /// What a session used is usage from now on, unless its record says it.
@@ -334,7 +363,7 @@ impl<'a> Run<'a> {
             let command = self.schedule.command(&due);
             let decided = Decided { actor: "clock", command: "", at: due.at };
             self.execute(&command, decided).map_err(|failed| match failed {
-                Failed::Store(error) => self.in_store(&error),
+                Failed::Store(error) => in_store(self.prepared, &error),
                 Failed::Refused(refusal) => Diagnostic {
                     file: self.prepared.book.file.clone(),
                     line: 0,
@@ -357,27 +386,36 @@ impl<'a> Run<'a> {
 
     /// Commits what was decided, where the groups are kept.
     fn commit(&mut self) -> Result<(), Diagnostic> {
+        if let Some(live) = &mut self.live {
+            for (usage, change) in self.usage.take_heard() {
+                let _ = live.count(self.groups.payer_of(&usage.account), &usage.event(), change);
+            }
+            let block = live.take_block(self.clock);
+            let block = block.map_err(|error| in_store(self.prepared, &error))?;
+            block.into_iter().for_each(|block| self.groups.add_block(block));
+        }
         let Run { groups, schedule, prepared, clock, .. } = self;
         let due = |payer: &str, group: &Group| schedule.due_of(payer, group, &prepared.catalogues, *clock);
-        groups.commit(due).map_err(|error| self.in_store(&error))
+        groups.commit(due).map_err(|error| in_store(self.prepared, &error))
     }
 
     /// Whether a store keeps the groups or not, a question is answered from what it has.
     fn read_anew(&mut self) -> Result<(), Diagnostic> {
         self.commit()?;
         self.groups.forget();
-        self.groups.load_all().map_err(|error| self.in_store(&error))
+        self.groups.load_all().map_err(|error| in_store(self.prepared, &error))?;
+        self.count_anew().map_err(|error| in_store(self.prepared, &error))
     }
 
-    fn in_store(&self, error: &StoreError) -> Diagnostic {
-        Diagnostic {
-            file: self.prepared.book.file.clone(),
-            line: 0,
-            column: 0,
-            found: error.to_string(),
-            expected: "a store that works".to_owned(),
-            suggestion: None,
+    /// Forgets what the service has counted: it is made anew from the store when it is asked for.
+    fn count_anew(&mut self) -> Result<(), StoreError> {
+        let (Some(live), Some(store)) = (&mut self.live, self.groups.store()) else { return Ok(()) };
+        *live = Counters::of(store)?;
+        for group in self.groups.iter() {
+            let payer = group.iter().next().map(|account| account.head.payer());
+            payer.map_or(Ok(()), |payer| live.load(store, payer, group))?;
         }
+        Ok(())
     }
 
     /// The events behind a line: at most `most` of them, and how many there are.
@@ -405,5 +443,16 @@ impl<'a> Run<'a> {
     /// A diagnostic when a usage file cannot be read again.
     pub fn quarantine(&self) -> Result<InQuarantine, Diagnostic> {
         self.usage.quarantine(self)
+    }
+}
+
+fn in_store(prepared: &Prepared, error: &StoreError) -> Diagnostic {
+    Diagnostic {
+        file: prepared.book.file.clone(),
+        line: 0,
+        column: 0,
+        found: error.to_string(),
+        expected: "a store that works".to_owned(),
+        suggestion: None,
     }
 }

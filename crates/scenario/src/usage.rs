@@ -6,6 +6,7 @@ use farebox_core::bill::Line;
 use farebox_core::calendar::{Instant, Span};
 use farebox_core::engine::{is_behind, unrouted};
 use farebox_core::metering::{Counted, Event, LaneKey, Metering, Problem, Scope, Value};
+use farebox_store::usage::Usage;
 use farebox_text::diagnostic::Diagnostic;
 use farebox_text::import::{
     Change, EventOutcome, ImportSpec, Importer, Origin, OwnedEvent, Reason, Sink, Summary, Verdict,
@@ -77,17 +78,28 @@ pub(crate) struct UsageLog {
     refused_sessions: Vec<Quarantine>,
     /// What sessions said that they used, each until its record comes, and its line.
     sessions: BTreeMap<(String, String), (UsageLine, usize)>,
+    /// For a service, where one counts.
+    heard: Option<Heard>,
 }
 
 /// How often events were replaced, by source, id and revision. A call that a late leg completes
 /// replaces itself.
 type Replaced = BTreeMap<(String, String, u64), u32>;
 
+/// Usage that a service is to count: what was added, and what was taken back, in order.
+type Heard = Arc<Mutex<Vec<(Usage, Change)>>>;
+
+fn hear(heard: &Option<Heard>, event: &Event<'_>, change: Change) {
+    if let Some(Ok(mut heard)) = heard.as_ref().map(|heard| heard.lock()) {
+        heard.push((Usage::of(event), change));
+    }
+}
+
 /// What to do about events that a later one replaces.
 #[derive(Clone)]
 enum Replacing {
     /// They are taken back, and noted.
-    Note(Arc<Mutex<Replaced>>),
+    Note(Arc<Mutex<Replaced>>, Option<Heard>),
     /// They are known, and not counted in the first place: no counter has to take any back.
     Skip(Arc<Mutex<Replaced>>),
 }
@@ -95,10 +107,13 @@ enum Replacing {
 impl Replacing {
     /// Counts an event that is not void.
     fn count(&self, metering: &mut Metering, event: &Event<'_>, change: Change) -> Verdict {
-        if matches!((self, change), (Replacing::Note(_), Change::Add)) {
+        if let Replacing::Note(_, heard) = self {
+            hear(heard, event, change);
+        }
+        if matches!((self, change), (Replacing::Note(..), Change::Add)) {
             return verdict(metering.count(event, change));
         }
-        let (Replacing::Note(replaced) | Replacing::Skip(replaced)) = self;
+        let (Replacing::Note(replaced, _) | Replacing::Skip(replaced)) = self;
         let skips = matches!(self, Replacing::Skip(_));
         let Ok(mut replaced) = replaced.lock() else {
             return Verdict::Quarantine(Reason::new("not-counted", "counting it failed"));
@@ -193,7 +208,8 @@ impl Sink for Looking<'_> {
 }
 
 impl UsageLog {
-    pub(crate) fn new(prepared: &Prepared, threads: usize) -> UsageLog {
+    /// `is_heard`: whether a service counts besides, see [`UsageLog::take_heard`].
+    pub(crate) fn new(prepared: &Prepared, threads: usize, is_heard: bool) -> UsageLog {
         let mut log = UsageLog {
             book: prepared.book.file.clone(),
             deliveries: Vec::new(),
@@ -204,9 +220,16 @@ impl UsageLog {
             refused: Vec::new(),
             refused_sessions: Vec::new(),
             sessions: BTreeMap::new(),
+            heard: is_heard.then(Heard::default),
         };
         log.watch();
         log
+    }
+
+    /// What was added and taken back since the last call, in order.
+    pub(crate) fn take_heard(&mut self) -> Vec<(Usage, Change)> {
+        let heard = self.heard.as_ref().and_then(|heard| heard.lock().ok());
+        heard.map(|mut heard| std::mem::take(&mut *heard)).unwrap_or_default()
     }
 
     fn watch(&mut self) {
@@ -217,7 +240,7 @@ impl UsageLog {
 
     /// Counts a line of usage, as many times as it says.
     pub(crate) fn insert(&mut self, usage: &UsageLine, line: usize, metering: &mut Metering) {
-        let replacing = Replacing::Note(self.replaced.clone());
+        let replacing = Replacing::Note(self.replaced.clone(), self.heard.clone());
         let refused = deliver(&mut self.importer, usage, line, metering, &self.voided, &replacing);
         let refused = refused.into_iter().map(|(what, reason)| Quarantine {
             file: self.book.clone(),
@@ -241,6 +264,7 @@ impl UsageLog {
         // What an expired session said before, if it says more now.
         self.take_back(&identity, metering);
         each(&usage, |event| {
+            hear(&self.heard, event, Change::Add);
             if let Err(problem) = metering.count(event, Change::Add) {
                 self.refused_sessions.push(Quarantine {
                     file: self.book.clone(),
@@ -267,6 +291,7 @@ impl UsageLog {
     fn take_back(&mut self, identity: &(String, String), metering: &mut Metering) -> Option<String> {
         let (usage, _) = self.sessions.remove(identity)?;
         each(&usage, |event| {
+            hear(&self.heard, event, Change::Remove);
             // What was not counted cannot be taken back, and is in quarantine no longer.
             let _ = metering.count(event, Change::Remove);
         });
@@ -283,7 +308,7 @@ impl UsageLog {
         metering: &mut Metering,
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<Summary, Diagnostic> {
-        let replacing = Replacing::Note(self.replaced.clone());
+        let replacing = Replacing::Note(self.replaced.clone(), self.heard.clone());
         let summary = read(&mut self.importer, spec, path, metering, &self.voided, &replacing, progress)?;
         let delivery = Delivery::File {
             spec: Box::new(spec.clone()),
@@ -305,6 +330,7 @@ impl UsageLog {
             return Some(account);
         }
         let event: OwnedEvent = event?;
+        hear(&self.heard, &event.event(), Change::Remove);
         let _ = metering.count(&event.event(), Change::Remove);
         Some(event.account)
     }

@@ -8,7 +8,7 @@ use farebox_core::account::{Account, Group};
 use farebox_core::calendar::Instant;
 use farebox_core::engine::{Action, Catalogues, Command, Duty, Fact, Refusal, decide};
 use farebox_core::metering::Metering;
-use farebox_store::{Append, Batch, Entry, Head, Position, Store, StoreError, rows_of};
+use farebox_store::{Append, Batch, Block, Entry, Head, Position, Store, StoreError, rows_of};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -195,9 +195,14 @@ impl Groups {
         }
     }
 
+    /// Keeps a block of usage with the next commit.
+    pub fn add_block(&mut self, block: Block) {
+        self.pending.blocks.push(block);
+    }
+
     /// Whether something waits to be committed.
     pub fn is_pending(&self) -> bool {
-        !self.pending.appends.is_empty()
+        !self.pending.appends.is_empty() || !self.pending.blocks.is_empty()
     }
 
     /// Commits what was decided since the last commit, with what is due next for each group.
@@ -209,7 +214,7 @@ impl Groups {
         due: impl Fn(&str, &Group) -> Option<(Instant, Duty)>,
     ) -> Result<(), StoreError> {
         let Some(store) = &mut self.store else { return Ok(()) };
-        if self.pending.appends.is_empty() {
+        if self.pending.appends.is_empty() && self.pending.blocks.is_empty() {
             return Ok(());
         }
         let mut batch = std::mem::take(&mut self.pending);

@@ -5,6 +5,8 @@
 
 mod groups;
 mod schedule;
+mod usage;
 
 pub use groups::{Decided, Failed, Groups, World};
 pub use schedule::{Due, Schedule};
+pub use usage::Counters;

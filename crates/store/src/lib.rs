@@ -10,6 +10,7 @@ pub mod memory;
 pub mod port;
 pub mod rows;
 mod stored;
+pub mod usage;
 
 pub use entry::{Entry, FORMAT, Hash, Head, Position};
 pub use memory::Memory;

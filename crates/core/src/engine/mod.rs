@@ -7,6 +7,7 @@
 //! [`Duty`]; commands follow in the order in which they are recorded.
 
 pub mod budgets;
+pub mod counting;
 mod coupons;
 mod due;
 mod fact;

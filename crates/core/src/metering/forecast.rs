@@ -59,7 +59,7 @@ impl Lane {
                     part(until(end)) - part(until(start))
                 };
                 let value = scaled(&sum.value, share);
-                let counter = self.counter(Place::of(segment, *scope));
+                let counter = self.counter(Place::of(segment, *scope), start);
                 let _ = counter.merge(&Counter { events: 1, value });
             }
             start = end;

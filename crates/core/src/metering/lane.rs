@@ -63,6 +63,8 @@ pub struct Scope {
 pub struct SegmentCounts {
     /// The segment.
     pub span: Span,
+    /// The latest moment that anything was counted at, or taken back.
+    last: Instant,
     counters: HashMap<u32, Counter, BuildHasherDefault<IdHasher>>,
 }
 
@@ -227,8 +229,10 @@ impl Lane {
         (self.segments[place.segment].span, &self.scopes[place.scope as usize])
     }
 
-    pub(super) fn counter(&mut self, place: Place) -> &mut Counter {
+    /// The counter of a place, for an event of this moment.
+    pub(super) fn counter(&mut self, place: Place, at: Instant) -> &mut Counter {
         let segment = &mut self.segments[place.segment];
+        segment.last = segment.last.max(at);
         let (aggregate, deck) = (self.spec.meter.aggregate, self.spec.deck.is_some());
         segment.counters.entry(place.scope).or_insert_with(|| Counter::new(aggregate, deck))
     }
@@ -328,7 +332,7 @@ impl Lane {
         if let Some(cut) = next_cut.checked_sub(1).map(|index| self.spec.cuts[index]) {
             span.start = span.start.max(cut);
         }
-        self.segments.insert(after, SegmentCounts { span, counters: HashMap::default() });
+        self.segments.insert(after, SegmentCounts { span, last: span.start, counters: HashMap::default() });
         self.latest = after;
         Ok(after)
     }
@@ -344,12 +348,18 @@ impl Lane {
         let Some(index) = after.checked_sub(1).filter(|index| at < self.segments[*index].span.end) else {
             return false;
         };
-        if self.segments[index].counters.values().any(|counter| counter.events > 0) {
-            return true;
-        }
-        self.segments.remove(index);
         self.latest = 0;
-        false
+        let segment = &mut self.segments[index];
+        if segment.counters.values().all(|counter| counter.events == 0) {
+            self.segments.remove(index);
+            return false;
+        }
+        if segment.last < at {
+            // All that was counted lies before; what comes makes a segment of its own.
+            segment.span.end = at;
+            return false;
+        }
+        true
     }
 
     /// The segments that overlap the span, with their counters in the order of scopes.
@@ -444,7 +454,7 @@ impl Lane {
         for segment in other.segments {
             let Ok(index) = self.segment_at(segment.span.start) else { continue };
             for (scope, counter) in segment.counters {
-                self.counter(Place { segment: index, scope: id_of(scope) }).merge(&counter)?;
+                self.counter(Place { segment: index, scope: id_of(scope) }, segment.last).merge(&counter)?;
             }
         }
         Ok(())

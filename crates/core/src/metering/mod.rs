@@ -233,7 +233,7 @@ impl Metering {
         for (index, place, share) in &self.pending {
             let lane = &mut self.lanes[*index];
             lane.touch(share.at);
-            let counter = lane.counter(*place);
+            let counter = lane.counter(*place, share.at);
             match change {
                 Change::Add => {
                     let added = counter.add(share);
