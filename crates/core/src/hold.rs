@@ -5,6 +5,7 @@
 //! really used, or by its deadline.
 
 use crate::calendar::Instant;
+use crate::metering::{Event, Value};
 use crate::money::{Amount, Exact};
 use crate::package::Draws;
 use std::collections::{BTreeMap, BTreeSet};
@@ -94,6 +95,25 @@ impl Hold {
     /// The money held, all charges together.
     pub fn money(&self) -> Amount {
         self.parts.iter().fold(Amount::ZERO, |sum, part| sum.add(part.money).unwrap_or(sum))
+    }
+
+    /// The usage event that so many units at a moment are, and how often: where nothing is measured, each unit is
+    /// an event.
+    pub fn event(&self, units: Exact, at: Instant) -> (Event<'_>, Exact) {
+        let text = self.attributes.iter().map(|(name, value)| (name.as_str(), Value::Text(value)));
+        let measured = self.measured.iter().map(|name| (name.as_str(), Value::Number(units)));
+        let others = text.filter(|(name, _)| !self.measured.contains(*name));
+        let event = Event {
+            source: &self.source,
+            id: &self.id,
+            revision: 0,
+            kind: &self.kind,
+            account: &self.account,
+            time: at,
+            start: Some(self.since),
+            attributes: others.chain(measured).collect(),
+        };
+        (event, if self.measured.is_empty() { units } else { Exact::ONE })
     }
 
     /// Whether no more is granted than what is.

@@ -9,12 +9,13 @@ use farebox_core::bill::Line;
 use farebox_core::calendar::Instant;
 use farebox_core::engine::{Action, Command, Duty, Fact, Late, Refusal, holds};
 use farebox_core::hold::Hold;
-use farebox_core::metering::Metering;
-use farebox_service::{Counters, Decided, Failed, Groups, Schedule, World};
+use farebox_core::metering::{Metering, Value};
+use farebox_service::{CLOCK, Counters, Decided, Failed, Groups, Schedule, When, World};
 use farebox_store::{Position, StoreError};
 use farebox_text::book::Word;
 use farebox_text::diagnostic::Diagnostic;
 use farebox_text::import::{Importer, Summary};
+use std::collections::BTreeSet;
 
 /// How a book is run.
 pub struct Options<'a> {
@@ -245,7 +246,11 @@ impl<'a> Run<'a> {
             (Some(live), Some(store)) => {
                 for (usage, change) in self.usage.take_heard() {
                     // What cannot be billed is in quarantine by the book's own count.
-                    let _ = live.count(self.groups.payer_of(&usage.account), &usage.event(), change);
+                    let payer = self.groups.payer_of(&usage.account).to_owned();
+                    let _ = live.count(&payer, usage, change);
+                }
+                if matches!(command.action, Action::Due { duty: Duty::Charges, .. }) {
+                    live.close_block(decided.at)?;
                 }
                 live.refresh(store, catalogues, &payer)?;
                 (live.of_group(&payer), live.position())
@@ -254,7 +259,8 @@ impl<'a> Run<'a> {
         };
         let facts = self.groups.execute(World { catalogues, metering, counted }, command, decided)?;
         if let Some(live) = &mut self.live {
-            live.note(&payer, self.groups.get(&payer), &facts, command.effective_at, decided.at);
+            let when = When { effective_at: command.effective_at, recorded_at: decided.at };
+            live.note(&payer, self.groups.get(&payer), &facts, when);
         }
         for fact in &facts {
             if let Fact::Lifecycle(fact) = fact
@@ -290,19 +296,25 @@ impl<'a> Run<'a> {
     /// What a session used is usage from now on, unless its record says it.
     fn end_session(&mut self, hold: &Hold) {
         let Some(ended) = hold.ended.filter(|_| !hold.used.is_zero()) else { return };
-        let measured = hold.measured.iter().map(|name| (name.clone(), hold.used.to_string()));
-        let others = hold.attributes.clone().into_iter().filter(|(name, _)| !hold.measured.contains(name));
-        let times = if hold.measured.is_empty() { hold.used.ceil().numerator() } else { 1 };
+        let (event, times) = hold.event(hold.used, ended.at);
+        let text = |value: &Value<'_>| match value {
+            Value::Text(text) => (*text).to_owned(),
+            Value::Number(number) => number.to_string(),
+        };
         let usage = UsageLine {
             account: hold.account.clone(),
             kind: hold.kind.clone(),
             source: hold.source.clone(),
             id: hold.id.clone(),
-            revision: 0,
-            time: ended.at,
-            start: Some(hold.since),
-            attributes: others.chain(measured).collect(),
-            times: u32::try_from(times).unwrap_or(u32::MAX),
+            revision: event.revision,
+            time: event.time,
+            start: event.start,
+            attributes: event
+                .attributes
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), text(value)))
+                .collect(),
+            times: u32::try_from(times.ceil().numerator()).unwrap_or(u32::MAX),
             every_s: 0,
         };
         let line = self.prepared.sessions.get(&(hold.account.clone(), hold.id.clone()));
@@ -361,7 +373,7 @@ impl<'a> Run<'a> {
                 self.recount()?;
             }
             let command = self.schedule.command(&due);
-            let decided = Decided { actor: "clock", command: "", at: due.at };
+            let decided = Decided { actor: CLOCK, command: due.duty.name(), at: due.at };
             self.execute(&command, decided).map_err(|failed| match failed {
                 Failed::Store(error) => in_store(self.prepared, &error),
                 Failed::Refused(refusal) => Diagnostic {
@@ -388,15 +400,16 @@ impl<'a> Run<'a> {
     fn commit(&mut self) -> Result<(), Diagnostic> {
         if let Some(live) = &mut self.live {
             for (usage, change) in self.usage.take_heard() {
-                let _ = live.count(self.groups.payer_of(&usage.account), &usage.event(), change);
+                let payer = self.groups.payer_of(&usage.account).to_owned();
+                let _ = live.count(&payer, usage, change);
             }
-            let block = live.take_block(self.clock);
-            let block = block.map_err(|error| in_store(self.prepared, &error))?;
-            block.into_iter().for_each(|block| self.groups.add_block(block));
+            let blocks = live.take_blocks(self.clock);
+            let blocks = blocks.map_err(|error| in_store(self.prepared, &error))?;
+            blocks.into_iter().for_each(|block| self.groups.add_block(block));
         }
         let Run { groups, schedule, prepared, clock, .. } = self;
         let due = |payer: &str, group: &Group| schedule.due_of(payer, group, &prepared.catalogues, *clock);
-        groups.commit(due).map_err(|error| in_store(self.prepared, &error))
+        groups.commit(BTreeSet::new(), due).map_err(|error| in_store(self.prepared, &error))
     }
 
     /// Whether a store keeps the groups or not, a question is answered from what it has.

@@ -8,7 +8,9 @@ use farebox_core::account::{Account, Group};
 use farebox_core::calendar::Instant;
 use farebox_core::engine::{Action, Catalogues, Command, Duty, Fact, Refusal, decide};
 use farebox_core::metering::Metering;
-use farebox_store::{Append, Batch, Block, Entry, Head, Position, Store, StoreError, rows_of};
+use farebox_store::{
+    Answer, Append, Batch, Block, CatalogueText, Entry, Head, Position, Store, StoreError, rows_of,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -28,11 +30,14 @@ pub struct World<'a> {
 pub struct Decided<'a> {
     /// The name of a key, or `clock`.
     pub actor: &'a str,
-    /// The wish as it was written.
+    /// The wish as it was written; of the clock, the name of the duty.
     pub command: &'a str,
     /// When it is recorded.
     pub at: Instant,
 }
+
+/// Who wishes what time does.
+pub const CLOCK: &str = "clock";
 
 /// Why a command has no facts.
 #[derive(Clone, Debug, PartialEq)]
@@ -195,6 +200,28 @@ impl Groups {
         }
     }
 
+    /// Keeps an answer with the next commit.
+    pub fn add_answer(&mut self, answer: Answer) {
+        self.pending.answers.push(answer);
+    }
+
+    /// Keeps a price list with the next commit.
+    pub fn add_catalogue(&mut self, catalogue: CatalogueText) {
+        self.pending.catalogues.push(catalogue);
+    }
+
+    /// The answer that was given under a key, or waits to be committed.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn answer(&self, key: &str) -> Result<Option<Answer>, StoreError> {
+        match (self.pending.answers.iter().find(|answer| answer.key == key), &self.store) {
+            (Some(answer), _) => Ok(Some(answer.clone())),
+            (None, Some(store)) => store.answer(key),
+            (None, None) => Ok(None),
+        }
+    }
+
     /// Keeps a block of usage with the next commit.
     pub fn add_block(&mut self, block: Block) {
         self.pending.blocks.push(block);
@@ -202,23 +229,27 @@ impl Groups {
 
     /// Whether something waits to be committed.
     pub fn is_pending(&self) -> bool {
-        !self.pending.appends.is_empty() || !self.pending.blocks.is_empty()
+        let Batch { appends, blocks, catalogues, due: _, answers } = &self.pending;
+        !(appends.is_empty() && blocks.is_empty() && catalogues.is_empty() && answers.is_empty())
     }
 
-    /// Commits what was decided since the last commit, with what is due next for each group.
+    /// Commits what was decided since the last commit, with what is due next for each group, and for those in
+    /// `touched`.
     ///
     /// # Errors
     /// When the store fails. What was not committed is forgotten then, as if it had never been decided.
     pub fn commit(
         &mut self,
+        touched: BTreeSet<String>,
         due: impl Fn(&str, &Group) -> Option<(Instant, Duty)>,
     ) -> Result<(), StoreError> {
-        let Some(store) = &mut self.store else { return Ok(()) };
-        if self.pending.appends.is_empty() && self.pending.blocks.is_empty() {
+        if !self.is_pending() {
             return Ok(());
         }
+        let Some(store) = &mut self.store else { return Ok(()) };
         let mut batch = std::mem::take(&mut self.pending);
-        let changed = std::mem::take(&mut self.changed);
+        let mut changed = std::mem::take(&mut self.changed);
+        changed.extend(touched);
         let next = |name: &String| Some((name.clone(), due(name, &self.open.get(name)?.state)));
         batch.due = changed.iter().filter_map(next).collect();
         let committed = store.commit(&batch);

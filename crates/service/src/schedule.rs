@@ -31,15 +31,26 @@ pub struct Schedule {
     /// Not of groups that were touched since.
     due: BTreeSet<Due>,
     touched: BTreeSet<String>,
+    /// The same since the last commit.
+    unsaved: BTreeSet<String>,
     /// The earliest time of usage counted since the last settlement, by group.
     late: BTreeMap<String, Late>,
 }
 
 impl Schedule {
+    /// What stores say is due.
+    pub fn of<'s>(due: impl Iterator<Item = (&'s str, (Instant, Duty))>) -> Schedule {
+        let due = due.map(|(payer, (at, duty))| Due { at, duty, payer: payer.to_owned() });
+        Schedule { due: due.collect(), ..Schedule::default() }
+    }
+
     /// Notes that something about a group has changed: what is due may have, too.
     pub fn touch(&mut self, payer: &str) {
         if !self.touched.contains(payer) {
             self.touched.insert(payer.to_owned());
+        }
+        if !self.unsaved.contains(payer) {
+            self.unsaved.insert(payer.to_owned());
         }
     }
 
@@ -54,6 +65,11 @@ impl Schedule {
     /// The earliest time of usage of a group's accounts counted since their last settlement.
     pub fn late_of(&self, payer: &str) -> Late {
         self.late.get(payer).cloned().unwrap_or_default()
+    }
+
+    /// Groups that were touched since the last call: what is due for them is to be kept anew.
+    pub fn take_unsaved(&mut self) -> BTreeSet<String> {
+        std::mem::take(&mut self.unsaved)
     }
 
     /// Looks again at the groups that were touched. What happened at the clock's very moment may be due at once.

@@ -9,7 +9,7 @@ mod value;
 
 use farebox_core::engine::Duty;
 use farebox_store::{
-    Append, Batch, Block, CatalogueText, GroupHead, Hash, Head, Kept, Rows, Store, StoreError,
+    Answer, Append, Batch, Block, CatalogueText, GroupHead, Hash, Head, Kept, Rows, Store, StoreError,
 };
 use rusqlite::{
     Connection, ErrorCode, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior, params,
@@ -166,6 +166,14 @@ fn write(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), Stopped> {
         let (at, duty) = (due.map(|(at, _)| At(at)), due.and_then(|(_, duty)| duty_number(duty)));
         transaction.prepare_cached(sql)?.execute(params![at, duty, group])?;
     }
+    for answer in &batch.answers {
+        let sql = "INSERT INTO answer VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING";
+        // SQLite's numbers have a sign; the bits stay.
+        let values = params![answer.key, answer.wish as i64, At(answer.at), answer.bytes];
+        if transaction.prepare_cached(sql)?.execute(values)? == 0 {
+            return Err(StoreError::Answered { key: answer.key.clone() }.into());
+        }
+    }
     for list in &batch.catalogues {
         let effective = list.effective.map(|at| at.to_string()).unwrap_or_default();
         let sql = "INSERT INTO catalogue (id, effective, published, text) VALUES (?, ?, ?, ?) \
@@ -224,6 +232,16 @@ fn write_entry(transaction: &Transaction<'_>, append: &Append) -> Result<(), Sto
 fn log_blocks(connection: &Connection, partition: u16) -> rusqlite::Result<u64> {
     let sql = "SELECT coalesce(max(number) + 1, 0) FROM usage_block WHERE partition = ?";
     connection.prepare_cached(sql)?.query_row([partition], |row| row.get(0))
+}
+
+fn block(partition: u16, row: &Row<'_>) -> rusqlite::Result<Block> {
+    Ok(Block {
+        partition,
+        number: row.get(0)?,
+        events: row.get(1)?,
+        recorded_at: row.get::<_, At>(2)?.0,
+        bytes: row.get(3)?,
+    })
 }
 
 fn group_head(row: &Row<'_>) -> rusqlite::Result<GroupHead> {
@@ -310,18 +328,28 @@ impl Store for Sqlite {
         let mut statement = self.connection.prepare_cached(sql).map_err(failed)?;
         let mut found = statement.query(params![partition, from]).map_err(failed)?;
         while let Some(row) = found.next().map_err(failed)? {
-            let block = |row: &Row<'_>| -> rusqlite::Result<Block> {
-                Ok(Block {
-                    partition,
-                    number: row.get(0)?,
-                    events: row.get(1)?,
-                    recorded_at: row.get::<_, At>(2)?.0,
-                    bytes: row.get(3)?,
-                })
-            };
-            each(block(row).map_err(failed)?)?;
+            each(block(partition, row).map_err(failed)?)?;
         }
         Ok(())
+    }
+
+    fn block(&self, partition: u16, number: u64) -> Result<Option<Block>, StoreError> {
+        let sql =
+            "SELECT number, events, recorded_at, bytes FROM usage_block WHERE partition = ? AND number = ?";
+        let row = |row: &Row<'_>| block(partition, row);
+        let read =
+            || self.connection.prepare_cached(sql)?.query_row(params![partition, number], row).optional();
+        read().map_err(|error| self.failed(error))
+    }
+
+    fn answer(&self, key: &str) -> Result<Option<Answer>, StoreError> {
+        let row = |row: &Row<'_>| {
+            let (wish, At(at)) = (row.get::<_, i64>(0)? as u64, row.get(1)?);
+            Ok(Answer { key: key.to_owned(), wish, at, bytes: row.get(2)? })
+        };
+        let sql = "SELECT wish, at, answer FROM answer WHERE key = ?";
+        let read = || self.connection.prepare_cached(sql)?.query_row([key], row).optional();
+        read().map_err(|error| self.failed(error))
     }
 
     fn catalogues(&self) -> Result<Vec<CatalogueText>, StoreError> {

@@ -1,7 +1,7 @@
 //! What every store must show. A store's own tests call [`run`] with a way to make one and to open it again.
 
 use crate::entry::{Entry, Head, Position};
-use crate::port::{Append, Batch, Block, CatalogueText, Store, StoreError};
+use crate::port::{Answer, Append, Batch, Block, CatalogueText, Store, StoreError};
 use crate::rows::rows_of;
 use farebox_core::account::{AccountHead, Group};
 use farebox_core::calendar::{Instant, Zone};
@@ -25,7 +25,7 @@ pub trait Subject {
 /// The name of the test that failed, and how.
 pub fn run(subject: &mut dyn Subject) -> Result<(), String> {
     type Test = fn(&mut dyn Subject) -> Result<(), String>;
-    let tests: [(&str, Test); 8] = [
+    let tests: [(&str, Test); 9] = [
         ("an empty store is empty", empty),
         ("entries come back as they were, in order", entries),
         ("a conflict keeps nothing of the batch", conflict),
@@ -33,6 +33,7 @@ pub fn run(subject: &mut dyn Subject) -> Result<(), String> {
         ("blocks follow each other", blocks),
         ("an entry cannot count what is not in the log", ahead_of_log),
         ("a price list's date is taken once", catalogues),
+        ("an answer is given once", answers),
         ("rows are replaced by their key", rows),
     ];
     for (name, test) in tests {
@@ -246,6 +247,8 @@ fn blocks(subject: &mut dyn Subject) -> Result<(), String> {
         })
         .map_err(text)?;
     same("the blocks from 1 on", found, vec![block(0, 1), block(0, 2)])?;
+    same("a block alone", store.block(0, 1).map_err(text)?, Some(block(0, 1)))?;
+    same("a block that is not there", store.block(0, 3).map_err(text)?, None)?;
     same("the log", store.log_blocks(0).map_err(text)?, 3)?;
     same("another log", store.log_blocks(2).map_err(text)?, 1)
 }
@@ -287,6 +290,22 @@ fn catalogues(subject: &mut dyn Subject) -> Result<(), String> {
     same("the answer to a date twice in a batch", write(&mut *store, &twice), Err(taken))?;
     let store = subject.reopen(store);
     same("the price lists", store.catalogues().map_err(text)?, lists.to_vec())
+}
+
+fn answers(subject: &mut dyn Subject) -> Result<(), String> {
+    let mut store = subject.create();
+    let answer =
+        |key: &str, byte: u8| Answer { key: key.to_owned(), wish: u64::MAX, at: at(1), bytes: vec![byte] };
+    let write =
+        |store: &mut dyn Store, answers: Vec<Answer>| store.commit(&Batch { answers, ..Batch::default() });
+    write(&mut *store, vec![answer("a", 1), answer("b", 2)]).map_err(text)?;
+    let again = write(&mut *store, vec![answer("c", 3), answer("a", 4)]);
+    same("the answer to a key again", again, Err(StoreError::Answered { key: "a".to_owned() }))?;
+    let twice = write(&mut *store, vec![answer("d", 5), answer("d", 6)]);
+    same("the answer to a key twice", twice, Err(StoreError::Answered { key: "d".to_owned() }))?;
+    let store = subject.reopen(store);
+    same("what was answered", store.answer("a").map_err(text)?, Some(answer("a", 1)))?;
+    same("what was not kept", store.answer("c").map_err(text)?, None)
 }
 
 fn rows(subject: &mut dyn Subject) -> Result<(), String> {

@@ -1,7 +1,7 @@
 //! The twin of every store, in memory. It keeps nothing when the process ends.
 
 use crate::entry::Head;
-use crate::port::{Append, Batch, Block, CatalogueText, GroupHead, Kept, Store, StoreError};
+use crate::port::{Answer, Append, Batch, Block, CatalogueText, GroupHead, Kept, Store, StoreError};
 use crate::rows::Rows;
 use farebox_core::calendar::Instant;
 use farebox_core::engine::Duty;
@@ -14,6 +14,7 @@ pub struct Memory {
     logs: BTreeMap<u16, Vec<Block>>,
     catalogues: Vec<CatalogueText>,
     rows: Rows,
+    answers: BTreeMap<String, Answer>,
 }
 
 #[derive(Debug)]
@@ -64,6 +65,12 @@ impl Memory {
                 return Err(StoreError::AheadOfLog { group, counted, blocks });
             }
         }
+        for (index, answer) in batch.answers.iter().enumerate() {
+            let is_twice = batch.answers[..index].iter().any(|other| other.key == answer.key);
+            if is_twice || self.answers.contains_key(&answer.key) {
+                return Err(StoreError::Answered { key: answer.key.clone() });
+            }
+        }
         for (index, text) in batch.catalogues.iter().enumerate() {
             let earlier = self.catalogues.iter().chain(&batch.catalogues[..index]);
             let same = |known: &CatalogueText| known.id == text.id && known.effective == text.effective;
@@ -93,6 +100,7 @@ impl Store for Memory {
         }
         batch.appends.iter().for_each(|append| self.append(append));
         self.catalogues.extend(batch.catalogues.iter().cloned());
+        self.answers.extend(batch.answers.iter().map(|answer| (answer.key.clone(), answer.clone())));
         for (name, due) in &batch.due {
             if let Some(group) = self.groups.get_mut(name) {
                 group.due = *due;
@@ -142,6 +150,15 @@ impl Store for Memory {
     ) -> Result<(), StoreError> {
         let log = self.logs.get(&partition).map(Vec::as_slice).unwrap_or_default();
         log.iter().filter(|block| block.number >= from).try_for_each(|block| each(block.clone()))
+    }
+
+    fn block(&self, partition: u16, number: u64) -> Result<Option<Block>, StoreError> {
+        let log = self.logs.get(&partition);
+        Ok(log.and_then(|log| log.get(usize::try_from(number).ok()?)).cloned())
+    }
+
+    fn answer(&self, key: &str) -> Result<Option<Answer>, StoreError> {
+        Ok(self.answers.get(key).cloned())
     }
 
     fn catalogues(&self) -> Result<Vec<CatalogueText>, StoreError> {

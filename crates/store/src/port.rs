@@ -21,6 +21,8 @@ pub struct Batch {
     pub catalogues: Vec<CatalogueText>,
     /// What is due next for groups.
     pub due: Vec<(String, Option<(Instant, Duty)>)>,
+    /// Answers that were given.
+    pub answers: Vec<Answer>,
 }
 
 /// An entry of a group.
@@ -81,6 +83,19 @@ pub struct CatalogueText {
     pub parts: Vec<(String, String)>,
 }
 
+/// An answer that was given, to be given again when the same is asked again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// What tells the wish from others: chosen by who wished.
+    pub key: String,
+    /// A hash of the wish, so that a key is not taken for another one's.
+    pub wish: u64,
+    /// When it was given.
+    pub at: Instant,
+    /// The answer.
+    pub bytes: Vec<u8>,
+}
+
 /// A group as a store knows it without reading its entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupHead {
@@ -133,6 +148,11 @@ pub enum StoreError {
         /// How many blocks the log has.
         blocks: u64,
     },
+    /// An answer was given under this key already.
+    Answered {
+        /// The key.
+        key: String,
+    },
     /// A price list of this name and date is there already, with another text.
     CatalogueExists {
         /// The price list.
@@ -182,6 +202,7 @@ impl StoreError {
             StoreError::Conflict { .. } => "version-conflict",
             StoreError::NotNext { .. } => "block-not-next",
             StoreError::AheadOfLog { .. } => "ahead-of-log",
+            StoreError::Answered { .. } => "already-answered",
             StoreError::CatalogueExists { .. } => "catalogue-exists",
             StoreError::Corrupt { .. } => "store-corrupt",
             StoreError::Newer { .. } => "store-newer",
@@ -206,6 +227,7 @@ impl fmt::Display for StoreError {
                 "an entry of group \"{group}\" counts {} blocks of partition {}, which has {blocks}",
                 counted.blocks, counted.partition
             ),
+            StoreError::Answered { key } => write!(f, "an answer was given under the key \"{key}\" already"),
             StoreError::CatalogueExists { id } => {
                 write!(
                     f,
@@ -288,6 +310,18 @@ pub trait Store: Send {
         from: u64,
         each: &mut dyn FnMut(Block) -> Result<(), StoreError>,
     ) -> Result<(), StoreError>;
+
+    /// One block of a partition; `None` when the log does not have it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn block(&self, partition: u16, number: u64) -> Result<Option<Block>, StoreError>;
+
+    /// The answer that was given under a key.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn answer(&self, key: &str) -> Result<Option<Answer>, StoreError>;
 
     /// All price lists, in the order of their publication.
     ///

@@ -51,11 +51,35 @@ pub enum Record {
     Added(Usage),
     /// Usage that was added before, and counts no more: void, or replaced.
     Removed(Usage),
+    /// What has this source and id is void, now and later.
+    Voided {
+        /// As in [`Event`].
+        source: String,
+        /// As in [`Event`].
+        id: String,
+    },
+    /// What a session said that it used, to count until a record of the same identity comes.
+    Session {
+        /// The session's id; its usage may be several events, each with an id of its own.
+        id: String,
+        /// The usage.
+        usage: Usage,
+    },
+    /// What a session said counts no more: its record has come, or is void.
+    SessionOver {
+        /// The session's id.
+        id: String,
+        /// The usage.
+        usage: Usage,
+    },
 }
 
 record! { Usage { source, id, revision, kind, account, time, start, attributes } }
 choice! { Attribute { 0 = Text(text), 1 = Number(number) } }
-choice! { Record { 0 = Added(usage), 1 = Removed(usage) } }
+choice! { Record {
+    0 = Added(usage), 1 = Removed(usage), 2 = Voided { source, id }, 3 = Session { id, usage },
+    4 = SessionOver { id, usage },
+} }
 
 impl Usage {
     /// A copy of an event.
@@ -105,9 +129,14 @@ impl Attribute {
 
 impl Record {
     /// What was added or removed.
-    pub fn usage(&self) -> &Usage {
-        let (Record::Added(usage) | Record::Removed(usage)) = self;
-        usage
+    pub fn usage(&self) -> Option<&Usage> {
+        match self {
+            Record::Added(usage)
+            | Record::Removed(usage)
+            | Record::Session { usage, .. }
+            | Record::SessionOver { usage, .. } => Some(usage),
+            Record::Voided { .. } => None,
+        }
     }
 }
 

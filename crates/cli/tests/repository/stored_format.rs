@@ -10,7 +10,7 @@ use farebox_core::engine::Fact;
 use farebox_scenario::golden;
 use farebox_service::Groups;
 use farebox_store::{
-    Batch, Block, CatalogueText, Entry, GroupHead, Kept, Memory, Position, Rows, Store, StoreError,
+    Answer, Batch, Block, CatalogueText, Entry, GroupHead, Kept, Memory, Position, Rows, Store, StoreError,
 };
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -158,6 +158,14 @@ impl Store for Shared {
         each: &mut dyn FnMut(Block) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         self.0.lock().unwrap().blocks(partition, from, each)
+    }
+
+    fn block(&self, partition: u16, number: u64) -> Result<Option<Block>, StoreError> {
+        self.0.lock().unwrap().block(partition, number)
+    }
+
+    fn answer(&self, key: &str) -> Result<Option<Answer>, StoreError> {
+        self.0.lock().unwrap().answer(key)
     }
 
     fn catalogues(&self) -> Result<Vec<CatalogueText>, StoreError> {

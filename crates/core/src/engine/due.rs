@@ -44,6 +44,22 @@ impl Duty {
     ];
 }
 
+impl Duty {
+    /// As an audit trail writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Duty::Holds => "holds",
+            Duty::Coupons => "coupons",
+            Duty::Terms => "terms",
+            Duty::HeldMoney => "held-money",
+            Duty::Charges => "charges",
+            Duty::Packages => "packages",
+            Duty::Recognition => "recognition",
+            Duty::Lifecycle => "lifecycle",
+        }
+    }
+}
+
 /// A moment, and how much of what time does then is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment {

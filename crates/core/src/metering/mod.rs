@@ -245,6 +245,15 @@ impl Metering {
         Ok(Counted::Counted)
     }
 
+    /// Notes that usage like this was counted or taken back, where it would be counted.
+    pub fn touch(&mut self, event: &Event<'_>) {
+        if self.find(event).is_ok() {
+            for (index, _, share) in &self.pending {
+                self.lanes[*index].touch(share.at);
+            }
+        }
+    }
+
     /// Fills `pending` with the event's places and shares; answers whether there is any.
     fn find(&mut self, event: &Event<'_>) -> Result<bool, Problem> {
         let account = self

@@ -43,6 +43,13 @@ CREATE TABLE catalogue_part (
   PRIMARY KEY (catalogue, name)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE answer (
+  key    TEXT PRIMARY KEY,
+  wish   INTEGER NOT NULL,          -- a hash of what was wished
+  at     TEXT NOT NULL,
+  answer BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- What people read. Times are UTC; columns that end in _e8 are whole numbers of 0.00000001 of the currency (a text
 -- where one is too large for 64 bits); units are decimals, or fractions such as 16/31.
 

@@ -6,7 +6,7 @@ use crate::calendar::Instant;
 use crate::catalog::{Aggregate, Rounding};
 use crate::hold::{Ended, Hold, Part, Place};
 use crate::ledger::{LedgerAccount, Posting, QuotaSide};
-use crate::metering::{DeckCount, Event, NANO, Problem, Value};
+use crate::metering::{DeckCount, NANO, Problem};
 use crate::money::{Amount, Currency, Exact, OutOfRange};
 use crate::package::{Bucket, Draw, Draws, Share};
 use crate::quantity::who_takes;
@@ -241,21 +241,7 @@ impl Needs<'_> {
         units: Exact,
         at: Instant,
     ) -> Result<Needs<'a>, engine::Refusal> {
-        let text = hold.attributes.iter().map(|(name, value)| (name.as_str(), Value::Text(value)));
-        let measured = hold.measured.iter().map(|name| (name.as_str(), Value::Number(units)));
-        let others = text.filter(|(name, _)| !hold.measured.contains(*name));
-        let event = Event {
-            source: &hold.source,
-            id: &hold.id,
-            revision: 0,
-            kind: &hold.kind,
-            account: &hold.account,
-            time: at,
-            start: Some(hold.since),
-            attributes: others.chain(measured).collect(),
-        };
-        // One event, or as many as there are units.
-        let times = if hold.measured.is_empty() { units } else { Exact::ONE };
+        let (event, times) = hold.event(units, at);
         let counted = desk.metering.would_count(&event).map_err(Refusal::NothingTakes)?;
         let (mut needs, mut taken) = (Needs { all: Vec::new(), step: Exact::ONE }, counted.is_empty());
         for usage in &counted {

@@ -1,0 +1,99 @@
+//! A service over a store comes to what a book comes to: on random histories, and when its process is killed in the
+//! middle of them.
+
+mod crash;
+#[path = "../histories/mod.rs"]
+mod histories;
+mod player;
+
+use farebox_core::account::Account;
+use farebox_core::roster::Roster;
+use farebox_scenario::prepare;
+use farebox_scenario::run::{Options, Outcome, Run};
+use farebox_service::Service;
+use farebox_store::Memory;
+use histories::check::{self, Wrong, number_of};
+use histories::show;
+use histories::world::{World, worlds};
+use jiff::{SignedDuration, Timestamp};
+use player::{outcome_of, play_step};
+
+/// When everything of a history has been settled.
+fn far(lines: &[farebox_oracle::history::Line]) -> Timestamp {
+    lines.last().map_or(Timestamp::MIN, |line| line.at + SignedDuration::from_hours(24 * 40))
+}
+
+/// An account without how far each charge is settled, and what settlements must still look at. A book counts usage
+/// for orders that are refused, too, so that one more settlement may look, and find nothing.
+fn looked_past(account: &Account) -> Account {
+    let mut account = account.clone();
+    account.roster = Roster::default();
+    account.subscriptions.values_mut().for_each(|subscription| subscription.settled.clear());
+    account
+}
+
+/// Whether a service has, account by account, what the run of the book has.
+fn same_accounts(run: &Run<'_>, service: &mut Service) -> Result<(), String> {
+    for account in run.accounts() {
+        let id = &account.head.id;
+        let group = service.group_of(id).map_err(|error| error.to_string())?;
+        let other = group.and_then(|group| group.get(id)).ok_or_else(|| format!("{id} is not there"))?;
+        // The parts first: a difference is easier to read.
+        for (month, bill) in &account.bills {
+            if other.bills.get(month) != Some(bill) {
+                return Err(format!("{}:\n  {bill:?}\n  {:?}", bill.id, other.bills.get(month)));
+            }
+        }
+        if looked_past(account) != looked_past(other) {
+            return Err(format!("{id}:\n  {account:?}\n  {other:?}"));
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_service_comes_to_what_its_book_comes_to() {
+    let runs = number_of("FAREBOX_SERVICE_RUNS").unwrap_or(400);
+    // Other seeds than those of the other tests.
+    check::holds(&worlds("service"), 2_000_000..2_000_000 + runs, &|world: &World, lines| {
+        let text = show::book(world, lines);
+        let prepared = prepare::prepare("random.book", text.as_bytes(), &world.folder)
+            .map_err(|wrong| Wrong::Broken(format!("{wrong:?}")))?;
+        let fails = |what: String| Wrong::Fails(format!("{what}\n"));
+        let mut run = Run::new(&prepared, Options { threads: 1, ..Options::default() });
+        let mut said = Vec::new();
+        let played = run.play(&mut |_, outcome| {
+            said.push(match outcome {
+                Outcome::Refused(refusal) => refusal.code().to_owned(),
+                _ => "ok".to_owned(),
+            });
+        });
+        played.and_then(|()| run.advance(far(lines))).map_err(|wrong| fails(wrong.found))?;
+
+        let store = Box::new(Memory::new());
+        let opened = Service::open(store, prepared.catalogues.clone(), Timestamp::MIN);
+        let mut service = opened.map_err(|error| fails(error.to_string()))?;
+        for (index, step) in prepared.steps.iter().enumerate() {
+            let played = play_step(&mut service, index, step).map_err(fails)?;
+            if played != said[index] {
+                return Err(fails(format!(
+                    "line {}: the book says {}, the service {played}",
+                    step.line, said[index]
+                )));
+            }
+        }
+        service.advance(far(lines)).map_err(|failed| fails(failed.to_string()))?;
+        same_accounts(&run, &mut service).map_err(fails)
+    });
+}
+
+#[test]
+fn what_was_answered_is_answered_again() {
+    let mut service =
+        Service::open(Box::new(Memory::new()), Default::default(), Timestamp::UNIX_EPOCH).unwrap();
+    assert_eq!(outcome_of(&service, 3).unwrap(), None);
+    player::keep(&mut service, 3, "ok");
+    assert_eq!(outcome_of(&service, 3).unwrap().as_deref(), Some("ok"), "before it is committed");
+    service.commit().unwrap();
+    assert_eq!(outcome_of(&service, 3).unwrap().as_deref(), Some("ok"));
+}

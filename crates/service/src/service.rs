@@ -1,0 +1,246 @@
+//! One process that owns a store: commands, usage and the schedule in one place.
+//!
+//! Whatever is asked of it is decided at once and durable after [`Service::commit`]; the caller answers nobody before
+//! that. It reads no clock: [`Service::advance`] says what time it is, and does what has fallen due on the way.
+
+use crate::groups::{CLOCK, Decided, Failed, Groups, World};
+use crate::inbox::{Inbox, Received};
+use crate::schedule::Schedule;
+use crate::usage::{Counters, When};
+use farebox_core::account::Group;
+use farebox_core::calendar::Instant;
+use farebox_core::engine::{Action, Catalogues, Command, Duty, Fact, holds};
+use farebox_core::hold::Hold;
+use farebox_core::money::Exact;
+use farebox_store::usage::Usage;
+use farebox_store::{Answer, Store, StoreError};
+
+/// A store in use.
+pub struct Service {
+    catalogues: Catalogues,
+    groups: Groups,
+    counters: Counters,
+    inbox: Inbox,
+    schedule: Schedule,
+    clock: Instant,
+}
+
+impl Service {
+    /// Opens a store, with the price lists that are published in it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn open(
+        store: Box<dyn Store>,
+        catalogues: Catalogues,
+        clock: Instant,
+    ) -> Result<Service, StoreError> {
+        let heads = store.groups()?;
+        let due = heads.iter().filter_map(|head| Some((head.group.as_str(), head.due?)));
+        let schedule = Schedule::of(due);
+        let (counters, inbox) = (Counters::of(&*store)?, Inbox::of(&*store)?);
+        Ok(Service { catalogues, groups: Groups::of(store)?, counters, inbox, schedule, clock })
+    }
+
+    /// The moment that everything due has been done up to.
+    pub fn clock(&self) -> Instant {
+        self.clock
+    }
+
+    /// The price lists.
+    pub fn catalogues(&self) -> &Catalogues {
+        &self.catalogues
+    }
+
+    /// The answer that was given under a key.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn answer(&self, key: &str) -> Result<Option<Answer>, StoreError> {
+        self.groups.answer(key)
+    }
+
+    /// Keeps an answer, with the next commit.
+    pub fn keep_answer(&mut self, answer: Answer) {
+        self.groups.add_answer(answer);
+    }
+
+    /// The group of an account, loaded where it has to be.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn group_of(&mut self, account: &str) -> Result<Option<&Group>, StoreError> {
+        let payer = self.groups.payer_of(account).to_owned();
+        self.load(&payer)?;
+        Ok(self.groups.get(&payer))
+    }
+
+    /// Decides a command.
+    ///
+    /// # Errors
+    /// [`Failed`]; nothing has happened then.
+    pub fn execute(&mut self, command: &Command, decided: Decided<'_>) -> Result<Vec<Fact>, Failed> {
+        let mut payer = self.groups.payer_of(&command.account).to_owned();
+        self.load(&payer)?;
+        let is_new = self.groups.account(&command.account).is_none();
+        if let (Action::Open { payer: Some(master), .. }, true) = (&command.action, is_new) {
+            payer = self.groups.payer_of(master).to_owned();
+            self.load(&payer)?;
+        }
+        if matches!(command.action, Action::Due { duty: Duty::Charges, .. }) {
+            self.counters.close_block(decided.at)?;
+        }
+        self.refresh(&payer)?;
+        let world = World {
+            catalogues: &self.catalogues,
+            metering: self.counters.of_group(&payer),
+            counted: self.counters.position(),
+        };
+        let facts = self.groups.execute(world, command, decided)?;
+        let when = When { effective_at: command.effective_at, recorded_at: decided.at };
+        self.counters.note(&payer, self.groups.get(&payer), &facts, when);
+        if matches!(command.action, Action::Due { duty: Duty::Charges, .. }) {
+            self.counters.note_settlement(&payer);
+        }
+        for fact in &facts {
+            if let Fact::Holds(holds::Fact::Ended { hold, .. }) = fact {
+                self.end_session(&payer, hold);
+            }
+        }
+        // Who uses a licence makes nothing due.
+        if !matches!(command.action, Action::Licences(_)) {
+            self.schedule.touch(&payer);
+        }
+        Ok(facts)
+    }
+
+    /// What a session used is usage from now on, unless its record says it.
+    fn end_session(&mut self, payer: &str, hold: &Hold) {
+        let Some(ended) = hold.ended.filter(|_| !hold.used.is_zero()) else { return };
+        let (event, times) = hold.event(hold.used, ended.at);
+        let one = Usage::of(&event);
+        let usage = if times == Exact::ONE {
+            vec![one]
+        } else {
+            let times = u32::try_from(times.ceil().numerator()).unwrap_or(u32::MAX);
+            (1..=times).map(|number| Usage { id: format!("{}.{number}", hold.id), ..one.clone() }).collect()
+        };
+        self.inbox.end_session(&mut self.counters, payer, &hold.id, usage);
+        self.note_usage(payer);
+    }
+
+    /// Receives a piece of usage.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn receive(&mut self, usage: Usage) -> Result<Received, StoreError> {
+        let payer = self.groups.payer_of(&usage.account).to_owned();
+        self.load(&payer)?;
+        let Some(store) = self.groups.store() else { return Ok(Received::Void) };
+        let received = self.inbox.receive(&mut self.counters, store, &payer, usage)?;
+        self.note_usage(&payer);
+        Ok(received)
+    }
+
+    /// Takes usage back, and what comes later under its identity. Answers whether there was any.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn void(&mut self, source: &str, id: &str) -> Result<bool, StoreError> {
+        let Some(store) = self.groups.store() else { return Ok(false) };
+        let Some(whose) = self.inbox.whose(&self.counters, store, source, id)? else {
+            self.inbox.void(&mut self.counters, "", None, source, id);
+            return Ok(false);
+        };
+        let payer = self.groups.payer_of(&whose.account).to_owned();
+        self.load(&payer)?;
+        self.inbox.void(&mut self.counters, &payer, Some(whose), source, id);
+        self.note_usage(&payer);
+        Ok(true)
+    }
+
+    /// Moves the clock forward, and does whatever falls due on the way, in the order of time and, at one moment, of
+    /// duties and of account names. Commits as it goes.
+    ///
+    /// # Errors
+    /// [`Failed::Refused`] when a settlement does not fit: a number is too large.
+    pub fn advance(&mut self, until: Instant) -> Result<(), Failed> {
+        let mut since_commit = 0;
+        self.schedule.look_again(&self.groups, &self.catalogues, self.clock);
+        while let Some(due) = self.schedule.next(until) {
+            self.load(&due.payer)?;
+            if due.duty == Duty::Charges {
+                self.refresh(&due.payer)?;
+            }
+            let command = self.schedule.command(&due);
+            self.clock = self.clock.max(due.at);
+            self.execute(&command, Decided { actor: CLOCK, command: due.duty.name(), at: due.at })?;
+            self.schedule.done(&self.groups, &self.catalogues, due);
+            since_commit += 1;
+            if since_commit == COMMIT_EACH {
+                self.commit()?;
+                since_commit = 0;
+            }
+        }
+        self.clock = self.clock.max(until);
+        self.commit()?;
+        Ok(())
+    }
+
+    /// Makes everything since the last commit durable.
+    ///
+    /// # Errors
+    /// When the store fails. All since the last commit is forgotten then, as if it had never been asked for.
+    pub fn commit(&mut self) -> Result<(), StoreError> {
+        let blocks = self.counters.take_blocks(self.clock)?;
+        blocks.into_iter().for_each(|block| self.groups.add_block(block));
+        let Service { groups, schedule, catalogues, clock, .. } = self;
+        let touched = schedule.take_unsaved();
+        let committed =
+            groups.commit(touched, |payer, group| schedule.due_of(payer, group, catalogues, *clock));
+        if committed.is_err() {
+            self.forget()?;
+        }
+        committed
+    }
+
+    /// Reads everything from the store anew.
+    fn forget(&mut self) -> Result<(), StoreError> {
+        self.groups.forget();
+        let Some(store) = self.groups.store() else { return Ok(()) };
+        let heads = store.groups()?;
+        self.counters = Counters::of(store)?;
+        self.inbox = Inbox::of(store)?;
+        self.schedule = Schedule::of(heads.iter().filter_map(|head| Some((head.group.as_str(), head.due?))));
+        Ok(())
+    }
+
+    fn load(&mut self, payer: &str) -> Result<(), StoreError> {
+        let is_there = self.groups.get(payer).is_some();
+        if self.groups.load(payer)?.is_none() || is_there {
+            return Ok(());
+        }
+        if let (Some(store), Some(group)) = (self.groups.store(), self.groups.get(payer)) {
+            self.counters.load(store, payer, group)?;
+        }
+        // What came since its last settlement is told apart by counting.
+        self.refresh(payer)
+    }
+
+    fn refresh(&mut self, payer: &str) -> Result<(), StoreError> {
+        if let Some(store) = self.groups.store().filter(|_| self.counters.is_stale(payer)) {
+            self.counters.refresh(store, &self.catalogues, payer)?;
+            self.note_usage(payer);
+        }
+        Ok(())
+    }
+
+    fn note_usage(&mut self, payer: &str) {
+        for (account, from) in self.counters.take_touched(payer) {
+            self.schedule.note_usage(payer, &account, from);
+        }
+    }
+}
+
+/// So many things that time does share a commit.
+const COMMIT_EACH: u32 = 1_000;
