@@ -6,10 +6,10 @@ use crate::calendar::Instant;
 use crate::catalog::{Aggregate, Rounding};
 use crate::hold::{Ended, Hold, Part, Place};
 use crate::ledger::{LedgerAccount, Posting, QuotaSide};
-use crate::metering::{DeckCount, Event, NANO, Problem, Value};
+use crate::metering::{DeckCount, Event, LaneKey, NANO, Problem, Value};
 use crate::money::{Amount, Currency, Exact, OutOfRange};
 use crate::package::{Bucket, Draw, Draws, Share};
-use crate::quantity::who_takes;
+use crate::quantity::{meters_between, who_takes};
 use crate::settlement::{Allotted, Taking, alerts};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -57,7 +57,7 @@ pub(in super::super) fn decide(desk: &Desk<'_>, action: &Action) -> Decided {
                 source: source.clone(),
                 kind: kind.clone(),
                 attributes: attributes.clone(),
-                measured: desk.metering.measured(&desk.account.id, kind, desk.at),
+                measured: summed(desk, kind),
                 since: desk.at,
                 until: *until,
                 asked: *units,
@@ -126,6 +126,13 @@ pub(in super::super) fn let_go(desk: &Desk<'_>) -> Decided {
 fn is_units(units: Exact, zero: bool) -> Result<(), Refusal> {
     let least = if zero { units >= Exact::ZERO } else { units > Exact::ZERO };
     if least && units <= Exact::whole(UNITS_MAX) { Ok(()) } else { Err(Refusal::BadUnits(units)) }
+}
+
+/// The attributes that the meters of what the account has sum up of events of a type.
+fn summed(desk: &Desk<'_>, kind: &str) -> BTreeSet<String> {
+    let account = (desk.account.id.as_str(), kind);
+    let meters = meters_between(desk.view, desk.catalogues, account, desk.at, desk.at).into_values();
+    meters.filter(|meter| meter.aggregate == Aggregate::Sum).filter_map(|meter| meter.of.clone()).collect()
 }
 
 /// What there is besides what the view says.
@@ -257,6 +264,14 @@ impl Needs<'_> {
         // One event, or as many as there are units.
         let times = if hold.measured.is_empty() { units } else { Exact::ONE };
         let counted = desk.metering.would_count(&event).map_err(Refusal::NothingTakes)?;
+        // The lanes are also for what is ordered later in a book.
+        let account = (hold.account.as_str(), hold.kind.as_str());
+        let meters = meters_between(desk.view, desk.catalogues, account, hold.since, at);
+        if meters.is_empty() {
+            return Err(Refusal::NothingTakes(Problem::NoSubscription).into());
+        }
+        let is_had = |lane: &LaneKey| meters.contains_key(&(lane.catalogue.clone(), lane.meter.clone()));
+        let counted: Vec<_> = counted.into_iter().filter(|usage| is_had(&usage.lane.key)).collect();
         let (mut needs, mut taken) = (Needs { all: Vec::new(), step: Exact::ONE }, counted.is_empty());
         for usage in &counted {
             let meter = &usage.lane.meter;
