@@ -523,7 +523,7 @@ fn end(desk: &Desk<'_>, hold: &Hold, used: Exact, expired: bool, freed: &Freed) 
             let cost = need.taking.cost(rest, covered, need.deck.as_ref())?;
             money = whole_minor(cost, desk.payer.currency)?.min(purse);
             purse = purse.sub(money)?;
-            settles = settles.max(Some(need.taking.settles()).filter(|_| money > Amount::ZERO));
+            settles = settles.max(Some(need.taking.charged(desk.at)).filter(|_| money > Amount::ZERO));
         }
         let (subscription, charge) = (need.taking.key.subscription, need.taking.key.charge);
         parts.push(Part { subscription, charge, units: Draws::new(), money });
