@@ -1,6 +1,6 @@
 //! Deciding about sessions: what is granted, what is held for it, what becomes of it in the end.
 
-use super::super::{self as engine, Desk, OrderRefusal, lifecycle, packages};
+use super::super::{self as engine, Desk, OrderRefusal, lifecycle, money, packages};
 use super::{Action, Fact, Refusal};
 use crate::calendar::Instant;
 use crate::catalog::{Aggregate, Rounding};
@@ -27,6 +27,8 @@ pub(in super::super) fn decide(desk: &Desk<'_>, action: &Action) -> Decided {
         freed.note(desk, &more)?;
         facts.extend(more);
     }
+    // What is let go pays what is owed before anything else.
+    freed.money = freed.money.sub(owed(desk)?)?.max(Amount::ZERO);
     let known = |id: &str| desk.view.hold(&desk.payer.id, &desk.account.id, id);
     let open = |id: &str| -> Result<&Hold, Refusal> {
         let account = desk.account.id.clone();
@@ -92,13 +94,47 @@ pub(in super::super) fn decide(desk: &Desk<'_>, action: &Action) -> Decided {
             }
         }
     }
+    facts.extend(pays(desk, &facts)?);
     Ok(facts)
+}
+
+/// What the payer owes.
+fn owed(desk: &Desk<'_>) -> Result<Amount, OutOfRange> {
+    desk.view.unpaid(&desk.payer.id).into_iter().try_fold(Amount::ZERO, |sum, (_, due)| sum.add(due))
+}
+
+/// What is held no longer pays what is owed, the oldest first (R-OCR-8).
+fn pays(desk: &Desk<'_>, facts: &[engine::Fact]) -> Result<Option<engine::Fact>, engine::Refusal> {
+    let mut available = desk.view.prepaid(&desk.payer.id);
+    for fact in facts {
+        let postings = match fact {
+            engine::Fact::Holds(
+                Fact::Created { postings, .. }
+                | Fact::Updated { postings, .. }
+                | Fact::Ended { postings, .. }
+                | Fact::LetGo { postings, .. },
+            ) => postings,
+            _ => continue,
+        };
+        let entries = postings.iter().flat_map(|posting| &posting.entries);
+        for entry in entries.filter(|entry| entry.account == LedgerAccount::Balance) {
+            available = available.sub(Amount::quantise(entry.value)?)?;
+        }
+    }
+    let owed = desk.view.unpaid(&desk.payer.id);
+    let (paid, postings) = money::pay_oldest(desk.payer, owed, available, desk.at)?;
+    let payer = desk.payer.id.clone();
+    Ok((!paid.is_empty()).then(|| Fact::Paid { payer, paid, postings }.into()))
 }
 
 /// Ends the first hold of a payer and its members whose deadline has come.
 pub(in super::super) fn expire(desk: &Desk<'_>) -> Decided {
     match desk.view.holds_past(&desk.payer.id, desk.at).first() {
-        Some(hold) => expired(desk, hold, &Freed::default()),
+        Some(hold) => {
+            let mut facts = expired(desk, hold, &Freed::default())?;
+            facts.extend(pays(desk, &facts)?);
+            Ok(facts)
+        }
         None => Ok(Vec::new()),
     }
 }
@@ -116,10 +152,11 @@ pub(in super::super) fn let_go(desk: &Desk<'_>) -> Decided {
     let mut facts = Vec::new();
     for hold in desk.view.holds_settling(payer, desk.at) {
         let memo = format!("let go of {}", hold.id);
-        let postings = money(desk, memo, hold.money().negated()).into_iter().collect();
+        let postings = keeps(desk, memo, hold.money().negated()).into_iter().collect();
         let (account, id) = (hold.account.clone(), hold.id.clone());
         facts.push(Fact::LetGo { payer: payer.clone(), account, id, postings }.into());
     }
+    facts.extend(pays(desk, &facts)?);
     Ok(facts)
 }
 
@@ -475,7 +512,7 @@ fn held(desk: &Desk<'_>, before: Option<&Hold>, now: &Hold) -> Result<Vec<Postin
         });
     }
     let amount = now.money().sub(before.map(Hold::money).unwrap_or_default())?;
-    postings.extend(money(desk, format!("held for {}", now.id), amount));
+    postings.extend(keeps(desk, format!("held for {}", now.id), amount));
     Ok(postings)
 }
 
@@ -489,7 +526,7 @@ fn back(desk: &Desk<'_>, bucket: &Bucket, id: &str, units: Exact) -> Option<Post
 }
 
 /// Money is held; below zero: held no longer.
-fn money(desk: &Desk<'_>, memo: String, amount: Amount) -> Option<Posting> {
+fn keeps(desk: &Desk<'_>, memo: String, amount: Amount) -> Option<Posting> {
     if amount.is_zero() {
         return None;
     }
@@ -546,7 +583,7 @@ fn end(desk: &Desk<'_>, hold: &Hold, used: Exact, expired: bool, freed: &Freed) 
             allotted.alerts.extend(alerts(desk.view, &desk.payer.id, bucket, left, known.granted)?);
         }
     }
-    postings.extend(money(desk, format!("let go of {}", hold.id), purse.negated()));
+    postings.extend(keeps(desk, format!("let go of {}", hold.id), purse.negated()));
     let ended = Ended { at: desk.at, expired, settles };
     let hold = Hold { used, parts, ended: Some(ended), ..hold.clone() };
     let fact = Fact::Ended { payer: desk.payer.id.clone(), hold: Box::new(hold), postings };
