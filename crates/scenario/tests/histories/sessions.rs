@@ -40,8 +40,8 @@ pub fn event(writer: &mut Writer<'_>, dice: &mut Dice, at: Timestamp, account: &
         roll @ 0..=12 if !open.is_empty() => {
             let index = *dice.pick(&open);
             match roll {
-                0..=4 => begin(writer, dice, at, &of(writer, index)),
-                5..=8 => about(&whose(writer, dice, index), extend(writer, dice, at, index)),
+                0..=2 => begin(writer, dice, at, &of(writer, index)),
+                3..=7 => about(&whose(writer, dice, index), extend(writer, dice, at, index)),
                 _ => about(&whose(writer, dice, index), release(writer, dice, index)),
             }
         }
@@ -80,6 +80,8 @@ fn begin(writer: &mut Writer<'_>, dice: &mut Dice, at: Timestamp, account: &str)
     let attributes: Vec<_> = attributes.into_iter().filter(|(name, _)| !measured.contains(name)).collect();
     let id = format!("c{}", writer.sessions.len());
     let (units, until) = (units(writer.world, dice, &measured, &kind), deadline(writer, dice, at));
+    // More than there ever is; the session that is remembered asks for less.
+    let asked = if dice.once_in(150) { 2_000_000_000_000 } else { units };
     writer.sessions.push(Session {
         account: account.to_owned(),
         id: id.clone(),
@@ -90,7 +92,7 @@ fn begin(writer: &mut Writer<'_>, dice: &mut Dice, at: Timestamp, account: &str)
         until,
         over: false,
     });
-    let what = What::Hold { id, kind, units, until, attributes };
+    let what = What::Hold { id, kind, units: asked, until, attributes };
     Some(Line { at, account: account.to_owned(), what })
 }
 
@@ -139,7 +141,6 @@ fn units(world: &World, dice: &mut Dice, measured: &[String], kind: &str) -> i64
         2 => 61,
         3 => 60 * (1 + below(dice, 20)),
         4 => 600,
-        5 if dice.once_in(12) => 2_000_000_000_000,
         6..=8 if by_minutes => 60 * (1 + below(dice, 150)),
         _ => 1 + below(dice, 900),
     }
@@ -159,7 +160,9 @@ fn deadline(writer: &Writer<'_>, dice: &mut Dice, at: Timestamp) -> Timestamp {
         1 => end_of(Cycle::Day),
         2 => end_of(Cycle::Month),
         4..=6 => later(dice, 3600),
-        7..=10 => later(dice, 86_400),
+        7..=9 => later(dice, 86_400),
+        // Beyond the end of a package.
+        10 => later(dice, 40 * 86_400),
         _ => later(dice, 6 * 86_400),
     }
 }

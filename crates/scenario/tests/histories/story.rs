@@ -153,7 +153,7 @@ impl Writer<'_> {
                 });
             }
             60..65 if accounts.len() > 1 => packages::sharing(self, dice, account, accounts)?,
-            65..78 => {
+            65..82 => {
                 let line = sessions::event(self, dice, at, account)?;
                 if let What::Usage { .. } = &line.what {
                     self.said.push(line.clone());
