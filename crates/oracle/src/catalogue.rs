@@ -95,6 +95,9 @@ pub struct Plan {
     pub ends_with: bool,
     /// The days of a trial.
     pub trial: Option<i64>,
+    /// What each unit brings; with what the plans that it contains bring, the most that one of them does.
+    pub provides: BTreeMap<String, i64>,
+    contains: Vec<String>,
 }
 
 /// One priced part of a plan.
@@ -122,6 +125,10 @@ pub struct Charge {
     pub draws: bool,
     /// Whether tiers and free units count what packages paid for.
     pub counts_drawn: bool,
+    /// Whether new use past all packages is refused.
+    pub refuses_past_package: bool,
+    /// What each session at once takes one of.
+    pub concurrency: Option<String>,
 }
 
 /// Units of a meter that a plan brings.
@@ -336,6 +343,10 @@ pub fn read(file: &str) -> Catalogue {
             plans.insert(name, plan(&product, fields));
         }
     }
+    let own = plans.clone();
+    for plan in plans.values_mut() {
+        plan.provides = provided(&own, plan);
+    }
     Catalogue {
         id: text_of(head, "id").expect("id"),
         effective,
@@ -398,6 +409,18 @@ fn arrears(fields: &Table<'_>) -> Arrears {
     }
 }
 
+/// What a plan provides with all that it contains: of each thing the most that one of them does.
+fn provided(plans: &BTreeMap<String, Plan>, plan: &Plan) -> BTreeMap<String, i64> {
+    let mut all = plan.provides.clone();
+    for inside in plan.contains.iter().map(|name| provided(plans, &plans[name])) {
+        for (name, units) in inside {
+            let most = all.entry(name).or_default();
+            *most = units.max(*most);
+        }
+    }
+    all
+}
+
 fn plan(product: &str, fields: &Table<'_>) -> Plan {
     let modes = texts_of(fields, "modes");
     let charges = match get(fields, "charges") {
@@ -426,7 +449,14 @@ fn plan(product: &str, fields: &Table<'_>) -> Plan {
         trial: get(fields, "trial")
             .map(|trial| number_of(table(trial), "days").expect("days"))
             .map(|days| i64::try_from(days.to_whole().expect("whole days")).expect("a few")),
+        provides: get(fields, "provides").map(|value| counts(table(value))).unwrap_or_default(),
+        contains: texts_of(fields, "contains"),
     }
+}
+
+fn counts(fields: &Table<'_>) -> BTreeMap<String, i64> {
+    let count = |value: &DeValue<'_>| i64::try_from(number(value).to_whole().expect("a count")).expect("few");
+    fields.iter().map(|(name, value)| (name.get_ref().to_string(), count(value.get_ref()))).collect()
 }
 
 fn cycle(name: &str) -> Option<Cycle> {
@@ -475,6 +505,8 @@ fn charge(fields: &Table<'_>, plan_modes: &[String]) -> Charge {
         of_account: text_of(fields, "takes").as_deref() == Some("account"),
         draws: is(fields, "draws", true),
         counts_drawn: text_of(fields, "tiers-count").as_deref() == Some("all"),
+        refuses_past_package: text_of(fields, "past-package").as_deref() == Some("refuse"),
+        concurrency: text_of(fields, "concurrency"),
     }
 }
 

@@ -5,9 +5,8 @@
 
 use crate::account::Key;
 use crate::calendar;
-use crate::catalogue::Alert;
 use crate::history::Split;
-use crate::number::{Number, whole, zero};
+use crate::number::{Number, zero};
 use crate::packages::Packages;
 use crate::play::{Accumulation, Play};
 use crate::settle::Period;
@@ -47,6 +46,8 @@ pub struct Taker {
     pub drawn: BTreeMap<String, Number>,
     /// Units left to be charged or free.
     pub charged: Number,
+    /// Buckets of which sessions held something when it was charged past them.
+    pub(crate) displaced: BTreeSet<String>,
 }
 
 impl Taker {
@@ -66,14 +67,14 @@ impl Taker {
         key.group.get(name).or(of_split).or(self.bound.get(name))
     }
 
-    fn draw(&mut self, bucket: &str, units: &Number) {
+    pub(crate) fn draw(&mut self, bucket: &str, units: &Number) {
         *self.drawn.entry(bucket.to_owned()).or_insert_with(zero) += units;
         self.drawn.retain(|_, units| !units.is_zero());
     }
 }
 
 impl TakerKey {
-    fn accumulation(&self) -> Accumulation {
+    pub(crate) fn accumulation(&self) -> Accumulation {
         (self.account.clone(), self.subscription.clone(), self.charge.clone(), self.began)
     }
 }
@@ -111,8 +112,13 @@ impl Packages {
         all
     }
 
+    /// Whether usage of some accounts went past a bucket that sessions hold something of.
+    pub(crate) fn are_displaced(&self, accounts: &[String]) -> bool {
+        self.takers.iter().any(|(key, taker)| accounts.contains(&key.account) && !taker.displaced.is_empty())
+    }
+
     /// The buckets in the order of R-PKG-1.
-    fn order(&self) -> Vec<String> {
+    pub(crate) fn order(&self) -> Vec<String> {
         let mut ids: Vec<&String> = self.buckets.keys().collect();
         ids.sort_by(|one, other| self.buckets[*one].rank(one).cmp(&self.buckets[*other].rank(other)));
         ids.into_iter().cloned().collect()
@@ -132,17 +138,21 @@ pub(crate) fn allot(
             period.measured(&play.usage, &mut measured);
         }
     }
+    let settles = play.settles(accounts, now);
     let packages = &mut play.packages;
     let order = packages.order();
     let mut takers = std::mem::take(&mut packages.takers);
     for (key, (taker, _)) in &measured {
-        takers.entry(key.clone()).or_insert_with(|| taker.clone());
+        // A stretch of which a session drew may have been cut short since.
+        takers.entry(key.clone()).or_insert_with(|| taker.clone()).end = taker.end;
     }
     let mut freed: BTreeMap<String, Number> = BTreeMap::new();
     let mut lower: BTreeSet<String> = BTreeSet::new();
 
-    // Less usage takes charged units back before drawn ones, the bucket drawn last first.
-    for (key, taker) in takers.iter_mut().filter(|(key, _)| due.contains(&key.accumulation())) {
+    // Less usage takes charged units back before drawn ones, the bucket drawn last first. What
+    // sessions drew for the time from now on is no matter of this settlement.
+    let settled = |key: &TakerKey| key.start < now && due.contains(&key.accumulation());
+    for (key, taker) in takers.iter_mut().filter(|(key, _)| settled(key)) {
         let units = measured.get(key).map_or_else(zero, |(_, units)| units.clone());
         let mut less = (taker.drawn_units() + &taker.charged - &units).max(zero());
         let uncharged = less.clone().min(taker.charged.clone());
@@ -161,19 +171,39 @@ pub(crate) fn allot(
         packages.buckets.get_mut(id).expect("drawn from").drawn -= units;
     }
 
-    // Freed units first credit what was charged past their bucket, the earliest first, whoever's.
+    // Freed units first credit what was charged past their bucket, the earliest first, whoever's. What
+    // is there otherwise credits those whom sessions displaced.
     let mut credited = BTreeSet::new();
     for (key, taker) in takers.iter_mut().filter(|(key, _)| accounts.contains(&key.account)) {
         for id in &order {
-            let Some(left) = freed.get_mut(id).filter(|left| left.is_positive()) else { continue };
-            let units = left.clone().min(taker.charged.clone());
-            if units.is_positive() && packages.serves(&packages.buckets[id], key, taker) {
-                *left -= &units;
+            let bucket = &packages.buckets[id];
+            if !taker.charged.is_positive() || !packages.serves(bucket, key, taker) {
+                continue;
+            }
+            let left = freed.entry(id.clone()).or_insert_with(zero);
+            let by_freed = left.clone().min(taker.charged.clone());
+            *left -= &by_freed;
+            let displaced = settles && !bucket.is_expired && taker.displaced.contains(id);
+            let there = if displaced { bucket.available.clone() } else { zero() };
+            let by_there = there.min(&taker.charged - &by_freed);
+            let units = &by_freed + &by_there;
+            if units.is_positive() {
                 taker.charged -= &units;
                 taker.draw(id, &units);
-                packages.buckets.get_mut(id).expect("there").drawn += units;
+                let bucket = packages.buckets.get_mut(id).expect("there");
+                bucket.drawn += units;
+                bucket.available -= &by_there;
+                if by_there.is_positive() {
+                    lower.insert(id.clone());
+                }
                 credited.insert(key.accumulation());
             }
+        }
+    }
+    if settles {
+        // Nothing that displaced them comes back any more.
+        for taker in takers.iter_mut().filter(|(key, _)| accounts.contains(&key.account)).map(|(_, it)| it) {
+            taker.displaced.retain(|id| packages.buckets[id].held.is_positive());
         }
     }
     for (id, units) in freed {
@@ -201,6 +231,12 @@ pub(crate) fn allot(
                 lower.insert(id.clone());
             }
         }
+        if left.is_positive() {
+            let serve = |id: &&String| packages.serves(&packages.buckets[*id], key, taker);
+            let held = order.iter().filter(|id| packages.buckets[*id].held.is_positive()).filter(serve);
+            let held: Vec<String> = held.cloned().collect();
+            taker.displaced.extend(held);
+        }
         taker.charged += left;
     }
     takers.retain(|_, taker| taker.charged.is_positive() || !taker.drawn.is_empty());
@@ -209,15 +245,7 @@ pub(crate) fn allot(
     // Who has less than before is told so (R-PKG-4).
     for id in lower {
         let bucket = packages.buckets.get_mut(&id).expect("there");
-        for (index, alert) in bucket.alerts.iter().enumerate() {
-            let reached = match alert {
-                Alert::Units(units) => bucket.available <= *units,
-                Alert::Percent(percent) => bucket.available <= &bucket.granted * percent / whole(100),
-            };
-            if reached {
-                bucket.alerted.insert(index);
-            }
-        }
+        bucket.alert();
     }
     credited.into_iter().filter(|one| !due.contains(one)).collect()
 }

@@ -233,6 +233,37 @@ pub enum What {
         /// How much.
         amount: String,
     },
+    /// A session asks whether it may begin.
+    Hold {
+        /// Its name, and the identity of its usage; the source is `book`.
+        id: String,
+        /// `call`.
+        kind: String,
+        /// How much it may use, in what meters measure.
+        units: i64,
+        /// Without a word by then, it expires.
+        until: Timestamp,
+        /// What its usage will have besides.
+        attributes: Vec<(String, String)>,
+    },
+    /// A session goes on. All numbers are totals.
+    Extend {
+        /// The session.
+        id: String,
+        /// How much it may use.
+        units: i64,
+        /// How much it has used.
+        used: i64,
+        /// Without a word by then, it expires.
+        until: Timestamp,
+    },
+    /// A session ends.
+    Release {
+        /// The session.
+        id: String,
+        /// How much it has used.
+        used: i64,
+    },
     /// Usage.
     Usage {
         /// What identifies it; its source is `book`.
@@ -289,6 +320,8 @@ pub struct Event {
     pub start: Option<Timestamp>,
     /// Everything else, project and tags too.
     pub attributes: BTreeMap<String, String>,
+    /// How often it happened: what a session used of what is only counted.
+    pub times: i64,
 }
 
 /// How a bill splits: application, project and tags (R-ORG-2).

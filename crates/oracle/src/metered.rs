@@ -3,7 +3,7 @@
 use crate::account::{Charges, Figures};
 use crate::calendar;
 use crate::catalogue::{Deck, Meter, Model};
-use crate::draws::{Measured, Taker};
+use crate::draws::Measured;
 use crate::history::Split;
 use crate::number::{Number, up_to, whole, zero};
 use crate::price;
@@ -69,15 +69,7 @@ pub(crate) fn measured(this: &Period<'_>, name: &str, counted: &[Counted], all: 
                 let units = usage::quantity(meter, &part) / &meter.unit_size;
                 let units = if index + 1 == count { left.clone() } else { units };
                 left -= &units;
-                let binds = this.list.plans[&this.one.plan].binds.iter().filter(|_| !this.charge.of_account);
-                let own = |name: &String| Some((name.clone(), this.one.attributes.get(name)?.clone()));
-                let taker = Taker {
-                    end: stretch.end,
-                    meter: (this.list.id.clone(), name.to_owned()),
-                    bound: binds.filter_map(own).collect(),
-                    drawn: BTreeMap::new(),
-                    charged: zero(),
-                };
+                let taker = this.taker(&stretch, name);
                 all.insert(this.taker_key(&stretch, &group, &split), (taker, units));
             }
         }

@@ -129,7 +129,7 @@ impl Coupon {
 /// The money of a payer.
 #[derive(Clone, Debug, Default)]
 pub struct Money {
-    /// What it has.
+    /// What it has, without what is kept for sessions.
     pub balance: Number,
     /// Bills, by the start of their month.
     pub bills: BTreeMap<Timestamp, Bill>,
@@ -149,6 +149,14 @@ impl Money {
     pub(crate) fn move_by(&mut self, at: Timestamp, amount: &Number) {
         self.balance += amount;
         self.pay_debts(at);
+    }
+
+    /// Money is kept for sessions; below zero: kept no longer, and pays what is owed.
+    pub(crate) fn keep(&mut self, at: Timestamp, amount: &Number) {
+        if !amount.is_zero() {
+            self.balance -= amount;
+            self.pay_debts(at);
+        }
     }
 
     /// Pays the oldest debt first (R-ARR-3), with what there is.

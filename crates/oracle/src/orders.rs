@@ -13,6 +13,7 @@ use crate::packages;
 use crate::plans;
 use crate::play::{Play, Reasons};
 use crate::price;
+use crate::sessions;
 use crate::settle::{agreed, best, version};
 use crate::terms::{self, Auto};
 use crate::wallet;
@@ -165,6 +166,11 @@ pub(crate) fn decide(play: &mut Play<'_>, line: &Line) -> Result<(), Reasons> {
         }
         What::Share { name: order, with } => packages::share(play, line, order, with),
         What::Keep { name: order } => packages::keep(play, line, order),
+        What::Hold { id, kind, units, until, attributes } => {
+            sessions::hold(play, line, (id, kind), *units, *until, attributes)
+        }
+        What::Extend { id, units, used, until } => sessions::extend(play, line, id, (*units, *used), *until),
+        What::Release { id, used } => sessions::release(play, line, id, *used),
         What::Open { .. } | What::Usage { .. } | What::Void { .. } => Ok(()),
         _ => wallet::decide(play, line),
     }

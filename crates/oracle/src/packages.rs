@@ -42,6 +42,8 @@ pub struct Bucket {
     pub granted: Number,
     /// What can be drawn.
     pub available: Number,
+    /// What is kept for sessions.
+    pub held: Number,
     /// What usage drew.
     pub drawn: Number,
     /// What was left when it expired.
@@ -58,6 +60,20 @@ impl Bucket {
     pub(crate) fn rank<'b>(&self, id: &'b str) -> Rank<'b> {
         let specific = Reverse(self.scope.len());
         (self.add_on, self.origin, specific, self.until, self.from, self.ordered, id)
+    }
+
+    /// Tells the customer how little is left (R-PKG-4): what sessions hold is not used yet.
+    pub(crate) fn alert(&mut self) {
+        let left = &self.available + &self.held;
+        for (index, alert) in self.alerts.iter().enumerate() {
+            let reached = match alert {
+                Alert::Units(units) => left <= *units,
+                Alert::Percent(percent) => left <= &self.granted * percent / whole(100),
+            };
+            if reached {
+                self.alerted.insert(index);
+            }
+        }
     }
 }
 
@@ -81,7 +97,7 @@ pub struct Packages {
 
 impl Packages {
     /// The stretches of time in which usage of an account draws from a bucket.
-    fn open_to(&self, account: &str, bucket: &Bucket) -> Vec<(Timestamp, Timestamp)> {
+    pub(crate) fn open_to(&self, account: &str, bucket: &Bucket) -> Vec<(Timestamp, Timestamp)> {
         let mut all = Vec::new();
         if bucket.account == account {
             all.push((bucket.from, bucket.until));
@@ -292,6 +308,7 @@ fn open(
         alerted: BTreeSet::new(),
         available: granted.clone(),
         granted,
+        held: zero(),
         drawn: zero(),
         expired: zero(),
         is_expired: false,

@@ -3,7 +3,7 @@
 //! What was charged for an accumulation is kept, and what it should have cost is worked out from its
 //! beginning at each settlement before which something about it changed. The difference is charged.
 
-use crate::account::{Account, Charges, Figures, Key};
+use crate::account::{Account, Charges, Figures, Key, Subscription};
 use crate::calendar::{self, Cycle};
 use crate::catalogue::{Catalogue, Charge, Measure};
 use crate::draws;
@@ -15,6 +15,7 @@ use crate::number::Number;
 use crate::orders;
 use crate::packages::{self, Packages};
 use crate::plans;
+use crate::sessions::{self, Session};
 use crate::settle::{Period, version};
 use crate::terms;
 use crate::usage::{self, Usage};
@@ -39,6 +40,8 @@ pub struct Play<'c> {
     pub(crate) usage: Usage,
     /// Packages, and what was drawn from them.
     pub packages: Packages,
+    /// Sessions, by account and id; those that have ended too.
+    pub sessions: BTreeMap<(String, String), Session>,
     /// Lines of bills by their id, as they are printed.
     pub printed: BTreeMap<String, Printed>,
     /// When something may be due, and for which payer.
@@ -61,6 +64,7 @@ impl<'c> Play<'c> {
             accounts: BTreeMap::new(),
             usage: Usage::default(),
             packages: Packages::default(),
+            sessions: BTreeMap::new(),
             printed: BTreeMap::new(),
             wakes: BTreeSet::new(),
             changed: BTreeSet::new(),
@@ -88,6 +92,7 @@ impl<'c> Play<'c> {
                     time: *time,
                     start: *start,
                     attributes: attributes.iter().cloned().collect(),
+                    times: 1,
                 };
                 let changed = self.usage.arrive(self.lists, id, event);
                 self.usage_changed(changed);
@@ -117,8 +122,14 @@ impl<'c> Play<'c> {
         while let Some((at, payer)) = self.wakes.first().cloned().filter(|(at, _)| *at <= until) {
             self.wakes.pop_first();
             self.clock = at;
+            let expired = sessions::expire(self, &payer, at);
             terms::on_time(self, &payer, at);
+            sessions::settle(self, &payer, at);
             self.settle(&payer, at);
+            for account in expired {
+                // What they used belongs to the cycle that begins now.
+                self.touch(&account, at);
+            }
             packages::follow(self, &payer, at);
             lifecycle::stand(self, &payer, at);
         }
@@ -159,6 +170,35 @@ impl<'c> Play<'c> {
     /// Something may be due then.
     pub(crate) fn wake(&mut self, at: Timestamp, payer: &str) {
         self.wakes.insert((at, payer.to_owned()));
+    }
+
+    /// A session says what it used.
+    pub(crate) fn said(&mut self, id: &str, event: Event) {
+        let changed = self.usage.say(self.lists, id, event);
+        self.usage_changed(changed);
+    }
+
+    /// Something was drawn for an accumulation that settles then.
+    pub(crate) fn look_again(&mut self, accumulation: Accumulation, settles: Timestamp, payer: &str) {
+        self.changed.insert(accumulation);
+        self.wake(settles, payer);
+    }
+
+    /// Whether something of some accounts of a payer settles at a moment: a cycle of a charge that may
+    /// go on ends then, or a month.
+    pub(crate) fn settles(&self, accounts: &[String], now: Timestamp) -> bool {
+        let before = now.checked_sub(jiff::SignedDuration::from_nanos(1)).expect("in range");
+        let ends = |one: &Subscription| {
+            charges(self.lists, one).any(|(list, _, settle)| {
+                let goes_on =
+                    one.end.is_none_or(|end| calendar::cycle_start(&list.zone, settle, before) < end);
+                goes_on && calendar::cycle_start(&list.zone, settle, now) == now
+            })
+        };
+        let all = accounts.iter().flat_map(|name| &self.accounts[name].subscriptions);
+        let zone = accounts.first().map(|payer| &self.accounts[payer].zone);
+        zone.is_some_and(|zone| calendar::cycle_start(zone, Cycle::Month, now) == now)
+            || all.filter(|one| one.begins() < now).any(ends)
     }
 
     fn usage_changed(&mut self, changed: Vec<((String, String, String), Timestamp)>) {
@@ -314,6 +354,15 @@ impl<'c> Play<'c> {
                 }
             }
         }
+        if self.packages.are_displaced(&names) {
+            // What sessions let go credits them at the next settlement of anything.
+            for one in names.iter().flat_map(|name| &self.accounts[name].subscriptions) {
+                for (list, _, settle) in charges(self.lists, one) {
+                    let cycle = calendar::cycle_start(&list.zone, settle, now);
+                    again.push(calendar::cycle_end(&list.zone, settle, cycle));
+                }
+            }
+        }
         self.wakes.extend(again.into_iter().map(|at| (at, payer.to_owned())));
         self.charge(payer, before, &items, now);
     }
@@ -337,7 +386,7 @@ impl<'c> Play<'c> {
 /// The charges of a subscription that are settled as time goes by.
 fn charges<'l>(
     lists: &'l [Catalogue],
-    one: &crate::account::Subscription,
+    one: &Subscription,
 ) -> impl Iterator<Item = (&'l Catalogue, &'l Charge, Cycle)> + use<'l> {
     let list = version(lists, &one.catalogue, one.begins());
     let mode = one.mode();

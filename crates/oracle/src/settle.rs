@@ -6,7 +6,7 @@
 use crate::account::{Account, AgreedPrice, Charges, Figures, Key, Subscription, best_discount, price_at};
 use crate::calendar::{self, Cycle};
 use crate::catalogue::{Catalogue, Charge, Measure, Model, Month, Pricing};
-use crate::draws::{Measured, TakerKey};
+use crate::draws::{Measured, Taker, TakerKey};
 use crate::history::Split;
 use crate::number::{Number, round, whole, zero};
 use crate::packages::{self, Packages};
@@ -107,6 +107,20 @@ impl Period<'_> {
             began: self.began,
             group: group.clone(),
             split: split.clone(),
+        }
+    }
+
+    /// Usage of a stretch of it, by a meter, of which nothing is drawn or charged yet.
+    pub(crate) fn taker(&self, stretch: &Stretch, meter: &str) -> Taker {
+        let binds = self.list.plans[&self.one.plan].binds.iter().filter(|_| !self.charge.of_account);
+        let own = |name: &String| Some((name.clone(), self.one.attributes.get(name)?.clone()));
+        Taker {
+            end: stretch.end,
+            meter: (self.list.id.clone(), meter.to_owned()),
+            bound: binds.filter_map(own).collect(),
+            drawn: BTreeMap::new(),
+            charged: zero(),
+            displaced: BTreeSet::new(),
         }
     }
 
@@ -216,7 +230,7 @@ impl Period<'_> {
 
     /// Percentage off at the settlement of a cycle (DECISIONS 8): what is in force then. A
     /// line of that very moment comes after the settlement.
-    fn discount(&self, stretch: &Stretch) -> Number {
+    pub(crate) fn discount(&self, stretch: &Stretch) -> Number {
         let (plan, settled) = (self.one.plan_at(stretch.start), stretch.cycle.1);
         best_discount(self.account, self.master, plan, self.charge, &|from, until| {
             from < settled && until.is_none_or(|until| settled < until)

@@ -14,11 +14,13 @@ use std::rc::Rc;
 pub(crate) type Measured = (String, String, String);
 
 /// All usage that counts: of each identity the highest revision, once, unless it was taken back,
-/// before or after it arrived.
+/// before or after it arrived. What a session says of its own usage gives way to any record of it.
 #[derive(Debug, Default)]
 pub(crate) struct Usage {
     events: BTreeMap<String, Rc<Event>>,
     voided: BTreeSet<String>,
+    /// Identities that only a session has told of.
+    said: BTreeSet<String>,
     /// What each meter counts, in the order of time.
     counted: BTreeMap<Measured, Vec<Counted>>,
 }
@@ -31,10 +33,25 @@ impl Usage {
         id: &str,
         event: Event,
     ) -> Vec<(Measured, Timestamp)> {
-        let known = self.events.get(id);
+        let known = self.events.get(id).filter(|_| !self.said.contains(id));
         if self.voided.contains(id) || known.is_some_and(|known| known.revision >= event.revision) {
             return Vec::new();
         }
+        self.said.remove(id);
+        self.put(lists, id, event)
+    }
+
+    /// A session tells what it used, unless a record of it is there.
+    pub(crate) fn say(&mut self, lists: &[Catalogue], id: &str, event: Event) -> Vec<(Measured, Timestamp)> {
+        let recorded = self.events.contains_key(id) && !self.said.contains(id);
+        if self.voided.contains(id) || recorded {
+            return Vec::new();
+        }
+        self.said.insert(id.to_owned());
+        self.put(lists, id, event)
+    }
+
+    fn put(&mut self, lists: &[Catalogue], id: &str, event: Event) -> Vec<(Measured, Timestamp)> {
         let mut changed = self.take_back(lists, id);
         let event = Rc::new(event);
         for (measured, meter) in meters(lists, &event.account) {
@@ -124,12 +141,12 @@ fn meters<'l>(
 }
 
 /// The moment that decides to which period an event belongs.
-fn moment(meter: &Meter, event: &Event) -> Timestamp {
+pub(crate) fn moment(meter: &Meter, event: &Event) -> Timestamp {
     if meter.by_start { event.start.unwrap_or(event.time) } else { event.time }
 }
 
 /// Whether a meter counts an event.
-fn counts(meter: &Meter, event: &Event) -> bool {
+pub(crate) fn counts(meter: &Meter, event: &Event) -> bool {
     let holds = |(attribute, condition): &(String, Condition)| {
         let Some(value) = event.attributes.get(attribute) else { return false };
         match condition {
@@ -144,9 +161,9 @@ fn counts(meter: &Meter, event: &Event) -> bool {
 }
 
 /// The value of an event under a meter, rounded as each is; `None` where it cannot be billed.
-fn value(meter: &Meter, event: &Event) -> Option<Number> {
+pub(crate) fn value(meter: &Meter, event: &Event) -> Option<Number> {
     if meter.aggregate == "count" {
-        return Some(whole(1));
+        return Some(whole(event.times));
     }
     let text = event.attributes.get(meter.of.as_ref()?)?;
     if meter.aggregate == "unique" {
@@ -166,7 +183,12 @@ fn measures(list: &Catalogue, subscription: &Subscription, name: &str, one: &Cou
 
 /// Whether a subscription measures an event by a meter, but for a freeze: by its plan, its bindings and
 /// its time.
-fn would_measure(list: &Catalogue, subscription: &Subscription, name: &str, one: &Counted) -> bool {
+pub(crate) fn would_measure(
+    list: &Catalogue,
+    subscription: &Subscription,
+    name: &str,
+    one: &Counted,
+) -> bool {
     let plan = &list.plans[subscription.plan_at(one.at)];
     let bound = |name: &String| subscription.attributes.get(name) == one.event.attributes.get(name);
     subscription.begins() <= one.at

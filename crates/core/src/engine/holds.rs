@@ -12,11 +12,12 @@ pub use refusal::{CODES, Refusal};
 pub(super) use decide::{decide, expire, let_go};
 
 use super::ApplyError;
+use super::fact::book_payments;
 use crate::account::Group;
 use crate::calendar::Instant;
 use crate::hold::Hold;
 use crate::ledger::Posting;
-use crate::money::Exact;
+use crate::money::{Amount, Exact};
 use std::collections::BTreeMap;
 
 /// What can be wished.
@@ -99,6 +100,15 @@ pub enum Fact {
         /// The money.
         postings: Vec<Posting>,
     },
+    /// Money that is held no longer paid what is owed.
+    Paid {
+        /// The account that pays.
+        payer: String,
+        /// What was paid, by the start of the month of each bill.
+        paid: Vec<(Instant, Amount)>,
+        /// From the balance.
+        postings: Vec<Posting>,
+    },
 }
 
 impl From<Fact> for super::Fact {
@@ -120,6 +130,9 @@ impl Group {
                 let known = self.account_mut(payer)?.holds.let_go(account, id);
                 known.ok_or_else(|| ApplyError(format!("no hold {id} of {account}")))?;
                 (payer, postings)
+            }
+            Fact::Paid { payer, paid, postings } => {
+                return book_payments(self.account_mut(payer)?, postings, paid);
             }
         };
         self.account_mut(payer)?.ledger.post_all(postings)?;

@@ -19,9 +19,8 @@ pub use counter::{Aggregated, CountAgain, Counter, DeckCount, DeckSeconds, NANO,
 pub use lane::{Lane, LaneKey, LaneSpec, Scope, SegmentCounts};
 
 use crate::calendar::{Instant, Span};
-use crate::catalog::Aggregate;
 use crate::money::{Exact, OutOfRange};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, DefaultHasher};
 
 /// Hash maps without random state: the core is a function of its arguments.
@@ -309,14 +308,6 @@ impl Metering {
             }
         }
         if in_force { Ok(found) } else { Err(Problem::NoSubscription) }
-    }
-
-    /// The attributes that meters in force at a moment sum up of events of a type.
-    pub fn measured(&self, account: &str, kind: &str, at: Instant) -> BTreeSet<String> {
-        let lanes = self.lanes_of(account).map(Lane::spec);
-        let sums = lanes.filter(|spec| spec.meter.event == kind && spec.valid.contains(at));
-        let sums = sums.filter(|spec| spec.meter.aggregate == Aggregate::Sum);
-        sums.filter_map(|spec| spec.meter.of.clone()).collect()
     }
 
     /// Where an event is counted: the lanes, with the segment and the scope it falls in.

@@ -4,7 +4,7 @@ use super::{group_and_split, scope_value};
 use crate::account::View;
 use crate::bill::ChargeKey;
 use crate::calendar::{Instant, Span};
-use crate::catalog::{Charge, Measure, Model};
+use crate::catalog::{Charge, Measure, Meter, Model};
 use crate::engine::{Catalogues, just_after};
 use crate::metering::{LaneKey, Problem, Scope};
 use crate::subscription::Subscription;
@@ -212,6 +212,36 @@ pub(crate) fn route(
         }
     }
     Err(problem)
+}
+
+/// The meters, by catalogue and name, that measure usage of a type for what an account has at any
+/// moment from `since` up to and with `at`. What it orders later, or was refused, is no part of it.
+pub(crate) fn meters_between<'a>(
+    view: &dyn View,
+    catalogues: &'a Catalogues,
+    (account, kind): (&str, &str),
+    since: Instant,
+    at: Instant,
+) -> BTreeMap<(String, String), &'a Meter> {
+    let time = Span { start: since, end: just_after(at) };
+    let mut found = BTreeMap::new();
+    for one in view.subscriptions_since(account, since) {
+        let charged = one.migrated().map_or(one.span(), |start| Span { start, ..one.span() });
+        for (plan, span) in one.plan_spans() {
+            let when = span.intersect(charged).and_then(|span| span.intersect(time));
+            let list = when.and_then(|when| catalogues.in_force(&one.catalogue, when.start));
+            let Some((list, (_, plan))) = list.and_then(|list| Some((list, list.plan(plan)?))) else {
+                continue;
+            };
+            for charge in plan.charges.iter().filter(|charge| charge.modes.contains(&one.mode)) {
+                let Measure::Meter(name) = &charge.measure else { continue };
+                if let Some(meter) = list.meters.get(name).filter(|meter| meter.event == kind) {
+                    found.insert((list.id.clone(), name.clone()), meter);
+                }
+            }
+        }
+    }
+    found
 }
 
 /// A charge that takes a piece of usage.

@@ -169,12 +169,16 @@ impl<'a> Pool<'a> {
         self.order.entry(meter).or_default().insert(bucket.rank(), &bucket.id);
     }
 
-    fn give_back(&mut self, context: &'a Context<'a>, bucket: &str, units: Exact) -> Result<(), OutOfRange> {
+    fn look_at(&mut self, context: &'a Context<'a>, bucket: &str) {
         if !self.by_id.contains_key(bucket)
             && let Some(known) = context.view.bucket(context.account.payer(), bucket)
         {
             self.insert(context, known);
         }
+    }
+
+    fn give_back(&mut self, context: &'a Context<'a>, bucket: &str, units: Exact) -> Result<(), OutOfRange> {
+        self.look_at(context, bucket);
         if let Some(pooled) = self.by_id.get_mut(bucket) {
             pooled.freed = pooled.freed.add(units)?;
         }
@@ -252,6 +256,12 @@ fn allot_for<'a>(
 ) -> Result<Outcome, Refusal> {
     let Some(context) = contexts.first() else { return Ok(Outcome::Done(Allotted::default())) };
     let mut pool = Pool::of(context, tasks);
+    if forced.is_some() {
+        // Charges that wait have no stretch here that asks for their buckets.
+        for bucket in there_again(context).into_keys() {
+            pool.look_at(context, bucket);
+        }
+    }
     let has_drawn = |job: &Job<'_>| job.charged.values().any(|charged| !charged.drawn.is_empty());
     if pool.by_id.is_empty() && !tasks.iter().flat_map(|task| &task.jobs).any(has_drawn) {
         return Ok(Outcome::Done(Allotted::default()));

@@ -6,7 +6,7 @@ use super::price::discounted;
 use super::{Context, Job, Part, Stretch, Task, Units, Work, deck_charges, in_force, key_of, stretches};
 use super::{accumulation, model_charges};
 use crate::bill::ChargeKey;
-use crate::calendar::{Instant, Span};
+use crate::calendar::{Cycle, Instant, Span};
 use crate::catalog::{Measure, Model, PastPackage, Settle};
 use crate::engine::{Desk, Refusal};
 use crate::metering::{DeckCount, WouldCount};
@@ -22,6 +22,7 @@ pub(crate) struct Taking<'a> {
     /// Under which a settlement finds what is drawn for it.
     pub(crate) key: ChargeKey,
     stretch: Stretch<'a>,
+    cycle: Cycle,
     desk: &'a Desk<'a>,
     period: Span,
 }
@@ -33,20 +34,26 @@ impl<'a> Taking<'a> {
         let (list, _, known) = in_force(desk.catalogues, subscription, charge, usage.at)?;
         let Settle::Each(cycle) = known.settle else { return None };
         let period = accumulation(desk.catalogues, subscription, charge, usage.at)?;
-        let cycle = list.zone.cycle(cycle, usage.at);
-        let context = context_at(desk, cycle.end);
-        let part = Part { period, from: cycle.start.max(period.start), before: Units::new() };
+        let around = list.zone.cycle(cycle, usage.at);
+        let context = context_at(desk, around.end);
+        let part = Part { period, from: around.start.max(period.start), before: Units::new() };
         let all = stretches(&context, subscription, charge, &part);
         let stretch = all.into_iter().find(|stretch| stretch.span.contains(usage.at))?;
         let deck = matches!(stretch.charge.pricing.model, Model::Deck(_));
         let (group, split) = group_and_split(&stretch.charge.per, &usage.scope, deck);
         let key = key_of(subscription, &stretch, period, &group, split);
-        Some(Taking { subscription, key, stretch, desk, period })
+        Some(Taking { subscription, key, stretch, cycle, desk, period })
     }
 
-    /// When its usage is charged.
-    pub(crate) fn settles(&self) -> Instant {
+    /// The end of the cycle that its usage belongs to.
+    fn settles(&self) -> Instant {
         self.stretch.cycle.end
+    }
+
+    /// When usage that is told at a moment is charged: late, where its cycle has ended.
+    pub(crate) fn charged(&self, told: Instant) -> Instant {
+        let late = self.stretch.catalogue.zone.cycle(self.cycle, told).end;
+        if self.settles() > told { self.settles() } else { late }
     }
 
     /// What each session takes one of.

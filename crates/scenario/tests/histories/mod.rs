@@ -8,6 +8,7 @@ pub mod dice;
 pub mod life;
 pub mod orders;
 pub mod packages;
+pub mod sessions;
 pub mod show;
 pub mod story;
 pub mod usage;

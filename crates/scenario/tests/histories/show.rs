@@ -108,6 +108,13 @@ pub fn words(world: &World, line: &Line) -> String {
                 named(attributes)
             )
         }
+        What::Hold { id, kind, units, until: end, attributes } => {
+            format!("hold {account}/{id} {kind} {units}{} until {}", named(attributes), show(*end))
+        }
+        What::Extend { id, units, used, until: end } => {
+            format!("extend {account}/{id} {units} used {used} until {}", show(*end))
+        }
+        What::Release { id, used } => format!("release {account}/{id} {used}"),
         What::Void { id } => format!("void book/{id}"),
     };
     format!("{} {words}", show(line.at))

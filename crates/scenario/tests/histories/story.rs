@@ -4,11 +4,12 @@ use super::dice::Dice;
 use super::life::{self, Life};
 use super::orders::{self, Order};
 use super::packages;
+use super::sessions::{self, Session};
 use super::usage::{self, Made};
 use super::wallet;
 use super::world::World;
 use farebox_oracle::calendar;
-use farebox_oracle::catalogue::{Catalogue, Plan};
+use farebox_oracle::catalogue::{Catalogue, Measure, Plan};
 use farebox_oracle::history::{Line, What};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -24,6 +25,8 @@ pub struct Writer<'w> {
     /// Usage so far.
     said: Vec<Line>,
     pub life: Life,
+    /// Sessions so far.
+    pub sessions: Vec<Session>,
     /// Coupons so far.
     pub coupons: u32,
     /// Moments at which there is a level already.
@@ -56,6 +59,15 @@ pub fn write(world: &World, dice: &mut Dice) -> Vec<Line> {
     let count = 30 + dice.place(171);
     let mut times: Vec<Timestamp> = (lines.len()..count).map(|_| dice.moment(&zone, first, last)).collect();
     times.sort();
+    // Now and then much happens within an hour: sessions at once.
+    if dice.once_in(4) {
+        for index in 1..times.len() {
+            if !dice.once_in(3) {
+                let soon = SignedDuration::from_secs(i64::try_from(dice.below(1500)).unwrap());
+                times[index] = (times[index - 1] + soon).min(times[index]);
+            }
+        }
+    }
     let mut writer = Writer {
         world,
         zone,
@@ -63,6 +75,7 @@ pub fn write(world: &World, dice: &mut Dice) -> Vec<Line> {
         ticking: 0,
         said: Vec::new(),
         life: Life { by_invoice: dice.once_in(3), ..Life::default() },
+        sessions: Vec::new(),
         coupons: 0,
         levels: BTreeSet::new(),
     };
@@ -140,6 +153,13 @@ impl Writer<'_> {
                 });
             }
             60..65 if accounts.len() > 1 => packages::sharing(self, dice, account, accounts)?,
+            65..82 => {
+                let line = sessions::event(self, dice, at, account)?;
+                if let What::Usage { .. } = &line.what {
+                    self.said.push(line.clone());
+                }
+                return Some(line);
+            }
             _ => self.usage(dice, index, at, account, first),
         };
         let line = Line { at, account: account.to_owned(), what };
@@ -157,8 +177,16 @@ impl Writer<'_> {
         }
     }
 
+    /// Whether something that the account has ordered measures usage.
+    pub fn uses(&self, account: &str) -> bool {
+        let plans = self.world.plans();
+        let ordered = self.orders.iter().filter(|one| one.account == account && !one.over);
+        let mut plans = ordered.filter_map(|one| plans.iter().find(|(_, name, _)| *name == one.plan));
+        plans.any(|(.., plan)| plan.charges.iter().any(|one| matches!(one.measure, Measure::Meter(_))))
+    }
+
     /// Usage that fits what the account has ordered.
-    fn made(&self, dice: &mut Dice, account: &str) -> Made {
+    pub fn made(&self, dice: &mut Dice, account: &str) -> Made {
         let plans = self.world.plans();
         let ordered = self.orders.iter().filter(|one| one.account == account && !one.over);
         let ordered: Vec<(&Catalogue, &Plan)> = ordered

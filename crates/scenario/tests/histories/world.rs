@@ -100,6 +100,15 @@ const SMALL: &[(&str, &[(&str, &str)])] = &[
             ("retention-days = 15", "retention-days = 6"),
         ],
     ),
+    // Few units, and lines that settle by the day beside others by the hour.
+    (
+        "hold/lines",
+        &[
+            ("units = 60,", "units = 20,"),
+            ("units = 30,", "units = 7,"),
+            ("settle = \"hour\"\nprice", "settle = \"day\"\nprice"),
+        ],
+    ),
     ("lines", &[("grace-days = 15", "grace-days = 4"), ("retention-days = 15", "retention-days = 3")]),
     ("tencent-ccc", &[("units = 8000", "units = 15"), ("minimum-quantity = 5000", "minimum-quantity = 3")]),
     (
@@ -151,7 +160,7 @@ tiers = [
 
 /// Lists that get it.
 const WITH_ARREARS: &[&str] =
-    &["harbour-api", "line-2026", "workers", "full-month", "last-day-charged", "plans"];
+    &["hold/lines", "harbour-api", "line-2026", "workers", "full-month", "last-day-charged", "plans"];
 
 /// Later versions of shipped lists.
 const LATER: &[(&str, &[(&str, &str)])] = &[
@@ -191,7 +200,7 @@ const LATER: &[(&str, &[(&str, &str)])] = &[
 
 /// All worlds, their files written to a folder of `name`. Every shipped list is in one of them.
 pub fn worlds(name: &str) -> Vec<World> {
-    let all: [(&str, &str, &str, &[&str]); 8] = [
+    let all: [(&str, &str, &str, &[&str]); 9] = [
         ("meters and decks", "Europe/Berlin", "2026-01-10", &["catalogs/harbour-api"]),
         ("seats and phones", "+08:00", "2026-01-04", &["catalogs/huawei-ykf", "catalogs/huawei-koophone"]),
         (
@@ -243,6 +252,7 @@ pub fn worlds(name: &str) -> Vec<World> {
             "2026-01-12",
             &["scenarios/terms/plans", "scenarios/terms/plans-at-term-end"],
         ),
+        ("sessions", "+08:00", "2026-01-20", &["scenarios/hold/lines"]),
     ];
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap();
     let shipped: BTreeSet<String> = std::fs::read_dir(root.join("catalogs"))
@@ -271,9 +281,12 @@ fn write(
     for path in lists {
         let file = path.rsplit('/').next().unwrap();
         let text = std::fs::read_to_string(root.join(format!("{path}.toml"))).unwrap();
-        let of = |one: &&(&str, &'static [(&str, &str)])| file.starts_with(one.0);
+        let of = |one: &&(&str, &'static [(&str, &str)])| match one.0.contains('/') {
+            true => path.ends_with(one.0),
+            false => file.starts_with(one.0),
+        };
         let text = SMALL.iter().find(of).map_or(text.clone(), |(_, changes)| later(&text, changes));
-        let owing = WITH_ARREARS.iter().any(|name| file.starts_with(name));
+        let owing = WITH_ARREARS.iter().any(|name| file.starts_with(name) || path.ends_with(name));
         let text = if owing { format!("{text}\n{ARREARS}") } else { text };
         if let Some((_, changes)) = LATER.iter().find(of) {
             files.push((format!("{file}-2.toml"), later(&text, changes)));

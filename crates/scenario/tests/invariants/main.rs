@@ -2,11 +2,13 @@
 //!
 //! A history is made twice or more: with usage on time, late, repeated, shuffled. What must not
 //! depend on that is compared. Here on usage of one price list; on whole histories over all price
-//! lists in `whole`, and on what they draw from packages in `packages`.
+//! lists in `whole`, on what they draw from packages in `packages`, on what
+//! sessions hold in `sessions`.
 
 #[path = "../histories/mod.rs"]
 mod histories;
 mod packages;
+mod sessions;
 mod whole;
 
 use farebox_core::account::{Account, Group};

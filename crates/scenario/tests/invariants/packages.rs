@@ -4,6 +4,7 @@ use crate::histories::check::Wrong;
 use crate::histories::dice::Dice;
 use crate::histories::show::words;
 use crate::histories::world::World;
+use crate::sessions::{packages_decide, without_sessions};
 use crate::whole::{dated, far, hold, play, play_until, said_once, same, without_arrears};
 use farebox_core::account::{Account, Group};
 use farebox_core::ledger::{LedgerAccount, QuotaSide, Unit};
@@ -21,16 +22,23 @@ pub(crate) fn without_packages(world: &World, lines: &[Line], which: &dyn Fn(&Pl
     let brings =
         |plan: &str| plans.iter().any(|(_, name, one)| *name == plan && !one.grants.is_empty() && which(one));
     // Subscriptions as the lines of a book name them: `subscribe ACCOUNT PLAN … as NAME …`.
-    let mut gone = BTreeSet::new();
-    for line in lines {
+    // A name that is in use already is another one's, and such an order is refused.
+    let (mut gone, mut used, mut refused) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    for (index, line) in lines.iter().enumerate() {
         let words = words(world, line);
         let words: Vec<&str> = words.split_whitespace().collect();
         let name = words.iter().position(|word| *word == "as").and_then(|place| words.get(place + 1));
-        if let (true, Some(name)) = (words.iter().any(|word| brings(word)), name) {
-            gone.insert((line.account.clone(), (*name).to_owned()));
+        let Some(name) = name.map(|name| (line.account.clone(), (*name).to_owned())) else { continue };
+        match words.iter().any(|word| brings(word)) {
+            true if used.contains(&name) => drop(refused.insert(index)),
+            true => drop(gone.insert(name)),
+            false => drop(used.insert(name)),
         }
     }
-    let about = |line: &&Line| {
+    let about = |(index, line): &(usize, &Line)| {
+        if refused.contains(index) {
+            return true;
+        }
         let words = words(world, line);
         let words: Vec<&str> = words.split_whitespace().collect();
         gone.iter().filter(|(account, _)| *account == line.account).any(|(account, name)| {
@@ -38,7 +46,7 @@ pub(crate) fn without_packages(world: &World, lines: &[Line], which: &dyn Fn(&Pl
             words.iter().any(|word| *word == full) || words.windows(2).any(|two| two == ["as", name.as_str()])
         })
     };
-    lines.iter().filter(|line| !about(line)).cloned().collect()
+    lines.iter().enumerate().filter(|line| !about(line)).map(|(_, line)| line.clone()).collect()
 }
 
 fn sum(of: impl IntoIterator<Item = Exact>) -> Exact {
@@ -132,6 +140,7 @@ fn what_is_drawn_and_charged_is_what_was_measured() {
     let brings_alone = |plan: &Plan| !plan.charges.iter().any(|one| matches!(one.measure, Measure::Meter(_)));
     hold("measured", &|world, lines| {
         let lines = without_arrears(lines);
+        let lines = if packages_decide(world) { without_sessions(&lines) } else { lines };
         let without = without_packages(world, &lines, &brings_alone);
         let until = far(&lines);
         let look = |run: &mut Run<'_>| measured(world, run, |_| true);

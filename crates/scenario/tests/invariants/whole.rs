@@ -241,7 +241,13 @@ fn taking_everything_back_gives_everything_back() {
                     account: String::new(),
                     what: What::Void { id: id.clone() },
                 }),
-                What::Void { .. } => {}
+                // What sessions used is theirs, too.
+                What::Hold { id, .. } => taken_back.push(Line {
+                    at: last,
+                    account: String::new(),
+                    what: What::Void { id: id.clone() },
+                }),
+                What::Void { .. } | What::Extend { .. } | What::Release { .. } => {}
                 _ => without.push(line.clone()),
             }
         }

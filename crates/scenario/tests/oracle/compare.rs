@@ -3,7 +3,7 @@
 use crate::histories::check::Wrong;
 use crate::histories::show;
 use crate::histories::world::World;
-use crate::packages;
+use crate::{packages, sessions};
 use farebox_core::account::Account;
 use farebox_core::bill::LineKind;
 use farebox_core::ledger::LedgerAccount;
@@ -244,6 +244,20 @@ fn both(world: &World, lines: &[Line], tally: &mut Tally) -> Result<(), Wrong> {
                 u64::try_from(auto.renewals).unwrap_or_default();
         }
     }
+    for session in play.sessions.values() {
+        let ended = session.ended.as_ref();
+        let seen = [
+            ("sessions", true),
+            ("sessions that expired", ended.is_some_and(|ended| ended.expired)),
+            ("sessions with their last units", session.granted < session.asked),
+            ("sessions that outlive their bucket", session.valid_until < session.until),
+            ("sessions with a place", !session.places.is_empty()),
+            ("sessions that used something", session.used.is_positive()),
+        ];
+        for (what, _) in seen.into_iter().filter(|(_, there)| *there) {
+            *tally.steps.entry(what.to_owned()).or_default() += 1;
+        }
+    }
     for bill in play.accounts.values().flat_map(|account| account.money.bills.values()) {
         let coupons = || bill.coupons.iter().map(|(_, part)| part);
         let seen = [
@@ -280,6 +294,7 @@ fn both(world: &World, lines: &[Line], tally: &mut Tally) -> Result<(), Wrong> {
         compare_money(&mut report, account, other, until);
         compare_life(&mut report, account, other);
         packages::compare(&mut report, account, &play);
+        sessions::compare(&mut report, account, &play);
         for one in &other.subscriptions {
             let there = account.subscriptions.get(&one.name).and_then(|one| one.end);
             if there != one.end {
@@ -289,10 +304,13 @@ fn both(world: &World, lines: &[Line], tally: &mut Tally) -> Result<(), Wrong> {
     }
     let quarantine = run.quarantine().map_err(|wrong| Wrong::Broken(wrong.found))?;
     let frozen = quarantine.listed.iter().filter(|one| one.code == "frozen");
-    let ours: BTreeSet<&str> = frozen.map(|one| one.what.trim_start_matches("book/")).collect();
+    // What a session used of what is only counted has numbers: `c1.1`, `c1.2`.
+    let id =
+        |what: &'_ str| what.trim_start_matches("book/").split('.').next().unwrap_or_default().to_owned();
+    let ours: BTreeSet<String> = frozen.map(|one| id(&one.what)).collect();
     let theirs = play.frozen_usage();
     *tally.steps.entry("usage while frozen".to_owned()).or_default() += theirs.len() as u64;
-    let theirs: BTreeSet<&str> = theirs.iter().map(String::as_str).collect();
+    let theirs: BTreeSet<String> = theirs.into_iter().collect();
     if ours != theirs {
         let _ = writeln!(report, "usage while frozen\n  engine {ours:?}\n  oracle {theirs:?}");
     }

@@ -31,14 +31,14 @@ fn compare_buckets(report: &mut String, ours: &Account, play: &Play<'_>) {
         };
         let open = |at: Timestamp| if at == Timestamp::MAX { "ever".to_owned() } else { at.to_string() };
         let units = Units::of(&ours.ledger, id);
-        let show = |from: Timestamp, times: [Timestamp; 2], units: [&Number; 4], alerted: Vec<usize>| {
-            let [granted, available, drawn, expired] = units.map(decimal);
+        let show = |from: Timestamp, times: [Timestamp; 2], units: [&Number; 5], alerted: Vec<usize>| {
+            let [granted, available, held, drawn, expired] = units.map(decimal);
             let [until, expires] = times.map(open);
             format!(
-                "from {from} until {until}, expires {expires}, granted {granted} available {available} drawn {drawn} expired {expired} alerts {alerted:?}"
+                "from {from} until {until}, expires {expires}, granted {granted} available {available} held {held} drawn {drawn} expired {expired} alerts {alerted:?}"
             )
         };
-        let figures = [units.granted, units.available, units.drawn, units.expired].map(exact);
+        let figures = [units.granted, units.available, units.held, units.drawn, units.expired].map(exact);
         let alerted = (0..one.alerts.len()).filter(|alert| ours.packages.is_alerted(id, *alert));
         let end = |at: farebox_core::calendar::Instant| at.min(Timestamp::MAX);
         let engine = show(
@@ -50,7 +50,7 @@ fn compare_buckets(report: &mut String, ours: &Account, play: &Play<'_>) {
         let oracle = show(
             other.from,
             [other.until, other.expires],
-            [&other.granted, &other.available, &other.drawn, &other.expired],
+            [&other.granted, &other.available, &other.held, &other.drawn, &other.expired],
             other.alerted.iter().copied().collect(),
         );
         if engine != oracle {

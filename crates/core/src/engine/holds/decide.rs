@@ -1,15 +1,15 @@
 //! Deciding about sessions: what is granted, what is held for it, what becomes of it in the end.
 
-use super::super::{self as engine, Desk, OrderRefusal, lifecycle, packages};
+use super::super::{self as engine, Desk, OrderRefusal, lifecycle, money, packages};
 use super::{Action, Fact, Refusal};
 use crate::calendar::Instant;
 use crate::catalog::{Aggregate, Rounding};
 use crate::hold::{Ended, Hold, Part, Place};
 use crate::ledger::{LedgerAccount, Posting, QuotaSide};
-use crate::metering::{DeckCount, NANO, Problem};
+use crate::metering::{DeckCount, LaneKey, NANO, Problem};
 use crate::money::{Amount, Currency, Exact, OutOfRange};
 use crate::package::{Bucket, Draw, Draws, Share};
-use crate::quantity::who_takes;
+use crate::quantity::{meters_between, who_takes};
 use crate::settlement::{Allotted, Taking, alerts};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,6 +27,8 @@ pub(in super::super) fn decide(desk: &Desk<'_>, action: &Action) -> Decided {
         freed.note(desk, &more)?;
         facts.extend(more);
     }
+    // What is let go pays what is owed before anything else.
+    freed.money = freed.money.sub(owed(desk)?)?.max(Amount::ZERO);
     let known = |id: &str| desk.view.hold(&desk.payer.id, &desk.account.id, id);
     let open = |id: &str| -> Result<&Hold, Refusal> {
         let account = desk.account.id.clone();
@@ -57,7 +59,7 @@ pub(in super::super) fn decide(desk: &Desk<'_>, action: &Action) -> Decided {
                 source: source.clone(),
                 kind: kind.clone(),
                 attributes: attributes.clone(),
-                measured: desk.metering.measured(&desk.account.id, kind, desk.at),
+                measured: summed(desk, kind),
                 since: desk.at,
                 until: *until,
                 asked: *units,
@@ -92,13 +94,47 @@ pub(in super::super) fn decide(desk: &Desk<'_>, action: &Action) -> Decided {
             }
         }
     }
+    facts.extend(pays(desk, &facts)?);
     Ok(facts)
+}
+
+/// What the payer owes.
+fn owed(desk: &Desk<'_>) -> Result<Amount, OutOfRange> {
+    desk.view.unpaid(&desk.payer.id).into_iter().try_fold(Amount::ZERO, |sum, (_, due)| sum.add(due))
+}
+
+/// What is held no longer pays what is owed, the oldest first (R-OCR-8).
+fn pays(desk: &Desk<'_>, facts: &[engine::Fact]) -> Result<Option<engine::Fact>, engine::Refusal> {
+    let mut available = desk.view.prepaid(&desk.payer.id);
+    for fact in facts {
+        let postings = match fact {
+            engine::Fact::Holds(
+                Fact::Created { postings, .. }
+                | Fact::Updated { postings, .. }
+                | Fact::Ended { postings, .. }
+                | Fact::LetGo { postings, .. },
+            ) => postings,
+            _ => continue,
+        };
+        let entries = postings.iter().flat_map(|posting| &posting.entries);
+        for entry in entries.filter(|entry| entry.account == LedgerAccount::Balance) {
+            available = available.sub(Amount::quantise(entry.value)?)?;
+        }
+    }
+    let owed = desk.view.unpaid(&desk.payer.id);
+    let (paid, postings) = money::pay_oldest(desk.payer, owed, available, desk.at)?;
+    let payer = desk.payer.id.clone();
+    Ok((!paid.is_empty()).then(|| Fact::Paid { payer, paid, postings }.into()))
 }
 
 /// Ends the first hold of a payer and its members whose deadline has come.
 pub(in super::super) fn expire(desk: &Desk<'_>) -> Decided {
     match desk.view.holds_past(&desk.payer.id, desk.at).first() {
-        Some(hold) => expired(desk, hold, &Freed::default()),
+        Some(hold) => {
+            let mut facts = expired(desk, hold, &Freed::default())?;
+            facts.extend(pays(desk, &facts)?);
+            Ok(facts)
+        }
         None => Ok(Vec::new()),
     }
 }
@@ -116,16 +152,24 @@ pub(in super::super) fn let_go(desk: &Desk<'_>) -> Decided {
     let mut facts = Vec::new();
     for hold in desk.view.holds_settling(payer, desk.at) {
         let memo = format!("let go of {}", hold.id);
-        let postings = money(desk, memo, hold.money().negated()).into_iter().collect();
+        let postings = keeps(desk, memo, hold.money().negated()).into_iter().collect();
         let (account, id) = (hold.account.clone(), hold.id.clone());
         facts.push(Fact::LetGo { payer: payer.clone(), account, id, postings }.into());
     }
+    facts.extend(pays(desk, &facts)?);
     Ok(facts)
 }
 
 fn is_units(units: Exact, zero: bool) -> Result<(), Refusal> {
     let least = if zero { units >= Exact::ZERO } else { units > Exact::ZERO };
     if least && units <= Exact::whole(UNITS_MAX) { Ok(()) } else { Err(Refusal::BadUnits(units)) }
+}
+
+/// The attributes that the meters of what the account has sum up of events of a type.
+fn summed(desk: &Desk<'_>, kind: &str) -> BTreeSet<String> {
+    let account = (desk.account.id.as_str(), kind);
+    let meters = meters_between(desk.view, desk.catalogues, account, desk.at, desk.at).into_values();
+    meters.filter(|meter| meter.aggregate == Aggregate::Sum).filter_map(|meter| meter.of.clone()).collect()
 }
 
 /// What there is besides what the view says.
@@ -243,6 +287,14 @@ impl Needs<'_> {
     ) -> Result<Needs<'a>, engine::Refusal> {
         let (event, times) = hold.event(units, at);
         let counted = desk.metering.would_count(&event).map_err(Refusal::NothingTakes)?;
+        // The lanes are also for what is ordered later in a book.
+        let account = (hold.account.as_str(), hold.kind.as_str());
+        let meters = meters_between(desk.view, desk.catalogues, account, hold.since, at);
+        if meters.is_empty() {
+            return Err(Refusal::NothingTakes(Problem::NoSubscription).into());
+        }
+        let is_had = |lane: &LaneKey| meters.contains_key(&(lane.catalogue.clone(), lane.meter.clone()));
+        let counted: Vec<_> = counted.into_iter().filter(|usage| is_had(&usage.lane.key)).collect();
         let (mut needs, mut taken) = (Needs { all: Vec::new(), step: Exact::ONE }, counted.is_empty());
         for usage in &counted {
             let meter = &usage.lane.meter;
@@ -446,7 +498,7 @@ fn held(desk: &Desk<'_>, before: Option<&Hold>, now: &Hold) -> Result<Vec<Postin
         });
     }
     let amount = now.money().sub(before.map(Hold::money).unwrap_or_default())?;
-    postings.extend(money(desk, format!("held for {}", now.id), amount));
+    postings.extend(keeps(desk, format!("held for {}", now.id), amount));
     Ok(postings)
 }
 
@@ -460,7 +512,7 @@ fn back(desk: &Desk<'_>, bucket: &Bucket, id: &str, units: Exact) -> Option<Post
 }
 
 /// Money is held; below zero: held no longer.
-fn money(desk: &Desk<'_>, memo: String, amount: Amount) -> Option<Posting> {
+fn keeps(desk: &Desk<'_>, memo: String, amount: Amount) -> Option<Posting> {
     if amount.is_zero() {
         return None;
     }
@@ -494,7 +546,7 @@ fn end(desk: &Desk<'_>, hold: &Hold, used: Exact, expired: bool, freed: &Freed) 
             let cost = need.taking.cost(rest, covered, need.deck.as_ref())?;
             money = whole_minor(cost, desk.payer.currency)?.min(purse);
             purse = purse.sub(money)?;
-            settles = settles.max(Some(need.taking.settles()).filter(|_| money > Amount::ZERO));
+            settles = settles.max(Some(need.taking.charged(desk.at)).filter(|_| money > Amount::ZERO));
         }
         let (subscription, charge) = (need.taking.key.subscription, need.taking.key.charge);
         parts.push(Part { subscription, charge, units: Draws::new(), money });
@@ -517,7 +569,7 @@ fn end(desk: &Desk<'_>, hold: &Hold, used: Exact, expired: bool, freed: &Freed) 
             allotted.alerts.extend(alerts(desk.view, &desk.payer.id, bucket, left, known.granted)?);
         }
     }
-    postings.extend(money(desk, format!("let go of {}", hold.id), purse.negated()));
+    postings.extend(keeps(desk, format!("let go of {}", hold.id), purse.negated()));
     let ended = Ended { at: desk.at, expired, settles };
     let hold = Hold { used, parts, ended: Some(ended), ..hold.clone() };
     let fact = Fact::Ended { payer: desk.payer.id.clone(), hold: Box::new(hold), postings };
