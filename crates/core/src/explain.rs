@@ -272,13 +272,8 @@ fn formula(line: &Line, stretch: &Stretch<'_>, wording: &Wording, currency: Curr
     // A share of what has one price is its own quantity at that price.
     let share = wording.share.filter(|_| !by_unit || !adjusted.is_zero());
     let quantity = if share.is_some() { wording.increment.charged } else { line.quantity };
-    let mut text = model_formula(quantity, line, stretch, wording, currency);
-    if adjusted > Exact::ZERO {
-        text.push_str(&format!(" + {} to the minimum", show_price(adjusted, currency)));
-    } else if adjusted.is_negative() {
-        let over = Exact::ZERO.sub(adjusted).unwrap_or(Exact::ZERO);
-        text.push_str(&format!(" − {} over the maximum", show_price(over, currency)));
-    }
+    let text = model_formula(quantity, line, stretch, wording, currency);
+    let text = bounded(text, adjusted, currency);
     match share {
         Some((part, whole)) => {
             let ratio = part.div(whole).unwrap_or(Exact::ZERO);
@@ -286,6 +281,18 @@ fn formula(line: &Line, stretch: &Stretch<'_>, wording: &Wording, currency: Curr
             format!("{}/{} × {inner}", ratio.numerator(), ratio.denominator())
         }
         None => text,
+    }
+}
+
+/// A formula, with what the minimum added to it or the maximum took off.
+pub(crate) fn bounded(formula: String, adjusted: Exact, currency: Currency) -> String {
+    if adjusted > Exact::ZERO {
+        format!("{formula} + {} to the minimum", show_price(adjusted, currency))
+    } else if adjusted.is_negative() {
+        let over = Exact::ZERO.sub(adjusted).unwrap_or(Exact::ZERO);
+        format!("{formula} − {} over the maximum", show_price(over, currency))
+    } else {
+        formula
     }
 }
 

@@ -406,6 +406,15 @@ mod tests {
         let huge = Exact::whole(i128::MAX / 2);
         assert_eq!(huge.mul(Exact::whole(3)), Err(OutOfRange));
         assert_eq!(Exact::ONE.div(Exact::ZERO), Err(OutOfRange));
+        for (numerator, denominator) in [(1, 0), (i128::MIN, 1), (1, i128::MIN)] {
+            assert_eq!(Exact::ratio(numerator, denominator), None);
+        }
+    }
+
+    #[test]
+    fn what_is_too_large_for_decimals_shows_its_whole_part() {
+        let third = Exact::ratio(i128::MAX, 3).unwrap();
+        assert_eq!(third.decimal(2), "56713727820156410577229101238628035242");
     }
 
     proptest! {

@@ -511,6 +511,33 @@ mod tests {
     }
 
     #[test]
+    fn what_runs_again_is_charged_until_it_ends() {
+        let mut seats = seats(&[("2020-01-01T00:00", 10)], Some("2020-01-25T00:00"));
+        let frozen = |start, end| vec![Span { start: at(start), end: at(end) }];
+        seats.frozen = frozen("2020-01-10T00:00", "2020-01-15T00:00");
+        check(&seats, "2020-01-01T00:00", "2020-01-01–2020-01-10: 10, 2020-01-15–2020-01-25: 10", 190);
+        seats.frozen = frozen("2020-01-10T00:00", "2020-01-25T00:00");
+        check(&seats, "2020-01-01T00:00", "2020-01-01–2020-01-10: 10", 90);
+    }
+
+    #[test]
+    fn what_is_stopped_is_held_and_runs_again_when_it_is_started() {
+        let mut phone = seats(&[("2020-01-01T10:00", 1)], Some("2020-01-01T11:00"));
+        phone.stops = vec![
+            (at("2020-01-01T10:10"), true),
+            (at("2020-01-01T10:20"), false),
+            (at("2020-01-01T10:50"), true),
+        ];
+        let hour = Span { start: at("2020-01-01T10:00"), end: at("2020-01-01T11:00") };
+        let seconds = |while_stopped| {
+            let runs = phone.held_seconds(hour, while_stopped);
+            runs.iter().map(|run| run.until.duration_since(run.from).as_secs() * run.units).sum::<i64>()
+        };
+        assert_eq!(seconds(true), 3600);
+        assert_eq!(seconds(false), 2400);
+    }
+
+    #[test]
     fn a_frozen_day_is_charged_like_one_of_a_removal() {
         let frozen = |from: &str, until: &str| Span { start: at(from), end: at(until) };
         let mut one = seats(&[("2020-01-02T09:00", 2), ("2020-01-10T09:00", 1)], None);

@@ -226,6 +226,14 @@ mod tests {
         assert_eq!(months("2026-01-16T00:00", "2026-02-01T00:00"), "16/31");
     }
 
+    #[test]
+    fn a_day_that_has_begun_counts() {
+        let days = |start, end| days_until(&zone(), at(start), at(end));
+        assert_eq!(days("2026-01-10T15:00", "2026-01-12T00:00"), 2);
+        assert_eq!(days("2026-01-10T15:00", "2026-01-12T00:00:01"), 3);
+        assert_eq!(days("2026-01-10T15:00", "2026-01-10T16:00"), 1);
+    }
+
     /// Whatever the period and the price: month by month, what is recognised sums to what was paid,
     /// and never goes back.
     #[test]

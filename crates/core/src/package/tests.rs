@@ -75,6 +75,14 @@ fn a_bucket_serves_its_span_its_members_and_its_scope() {
     assert_eq!(bucket.cuts(&shares, "sales"), [start, end]);
     assert!(bucket.in_scope(|name| (name == "project").then_some("apollo")));
     assert!(!bucket.in_scope(|_| None));
+    // A gap takes out each moment from its start on, and all usage that reaches into it.
+    let gap = hour("2026-01-20T10:00", "2026-01-20T12:00");
+    let frozen = Bucket { gaps: vec![gap], ..bucket };
+    let serves = |from, until| frozen.serves(&[], "acme", hour(from, until));
+    assert!(serves("2026-01-20T09:00", "2026-01-20T10:00") && serves("2026-01-20T12:00", "2026-01-20T12:00"));
+    assert!(
+        !serves("2026-01-20T10:00", "2026-01-20T10:00") && !serves("2026-01-20T09:00", "2026-01-20T11:00")
+    );
 }
 
 #[test]
@@ -90,6 +98,8 @@ fn what_ended_is_not_looked_at_and_what_expired_is_done() {
     let within = Span { start: at("2026-02-01T00:00"), end: at("2026-02-02T00:00") };
     let ids = |found: Vec<&Bucket>| found.iter().map(|bucket| bucket.id.clone()).collect::<Vec<_>>();
     assert_eq!(ids(packages.serving("test", "minutes", within)), ["b"]);
+    let january = Span { start: at("2026-01-31T00:00"), end: at("2026-02-01T00:00") };
+    assert_eq!(ids(packages.serving("test", "minutes", january)), ["a"]);
     assert_eq!(packages.latest("acme", "package", "minutes").map(|(number, _)| number), Some(2));
     assert_eq!(packages.first_to_expire().map(|bucket| bucket.id.as_str()), Some("a"));
     packages.expire("a");

@@ -46,8 +46,9 @@ pub(crate) fn best_net(
     if let Some(percent) = percent {
         let hundred = Exact::whole(100);
         let amount = list.mul(hundred.sub(percent)?)?.div(hundred)?;
+        // A tier that reprices takes back what was charged: reduced as well, and not by more than that.
         let better = if list.is_negative() { amount > best.amount } else { amount < best.amount };
-        if better || (!best.is_agreed && amount != best.amount) {
+        if better {
             best = Net { amount, is_agreed: false, reason: Some(format!("{percent} % commercial discount")) };
         }
     }

@@ -7,7 +7,7 @@ use crate::engine::{Desk, Fact, Refusal, money};
 use crate::explain;
 use crate::money::{Amount, Exact, OutOfRange};
 use crate::quantity;
-use crate::rating::{self, Step};
+use crate::rating::{self, Increment, Step};
 use crate::settlement;
 use crate::subscription::Subscription;
 use std::collections::BTreeMap;
@@ -44,8 +44,8 @@ pub(super) struct Item<'a> {
 
 /// What a purchased charge costs.
 struct Cost {
-    units: Exact,
-    free: Exact,
+    /// What it comes to at list prices: units, free ones, minimum and maximum.
+    rated: Increment,
     list: Amount,
     amount: Amount,
     /// The discount's name, empty when there is none.
@@ -126,7 +126,7 @@ impl Desk<'_> {
         let net = settlement::best_net(list.amount, agreed, percent)?;
         let (list_amount, amount) = (Amount::quantise(list.amount)?, Amount::quantise(net.amount)?);
         let reason = net.reason.unwrap_or_default();
-        Ok(Cost { units, free: list.free, list: list_amount, amount, reason })
+        Ok(Cost { rated: list, list: list_amount, amount, reason })
     }
 
     fn purchase_line(&self, item: &Item<'_>, id: String) -> Result<Line, Refusal> {
@@ -148,14 +148,21 @@ impl Desk<'_> {
         };
         let list = cost.list.decimal(currency);
         let formula = match unit_price {
-            Some(price) => format!("{} × {}", cost.units, explain::show_price(price, currency)),
+            Some(price) => {
+                let units = format!("{} × {}", cost.rated.charged, explain::show_price(price, currency));
+                explain::bounded(units, cost.rated.adjusted, currency)
+            }
             None => list.clone(),
         };
         let sum = if formula == list { list } else { format!("{formula} = {list}") };
+        let free = match cost.rated.free {
+            free if free.is_zero() => String::new(),
+            free => format!(", {free} free"),
+        };
         let mut line = Line {
-            quantity: cost.units,
+            quantity: cost.rated.charged,
             unit,
-            free: cost.free,
+            free: cost.rated.free,
             unit_price,
             basis: PriceBasis {
                 per,
@@ -167,7 +174,7 @@ impl Desk<'_> {
             amount: cost.amount,
             rules: charge.rules.clone(),
             formula,
-            explanation: format!("{what}, paid at purchase: {sum}."),
+            explanation: format!("{what}, paid at purchase{free}: {sum}."),
             ..self.line(item, LineKind::Purchase, bought.span, id)
         };
         if !line.discount.is_zero() {
