@@ -401,6 +401,7 @@ impl<'f> Touched<'f> {
                 | holds::Fact::Ended { payer, postings, .. }
                 | holds::Fact::LetGo { payer, postings, .. },
             ) => self.money(payer, postings, &[]),
+            Fact::Holds(holds::Fact::Paid { payer, paid, postings }) => self.money(payer, postings, paid),
             Fact::Lifecycle(fact) => self.note_lifecycle(fact),
             Fact::Wallet(fact) => self.note_wallet(fact),
             Fact::Budgets(

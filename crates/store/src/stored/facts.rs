@@ -53,6 +53,7 @@ choice! { holds::Fact {
     1 = Updated { payer, hold, postings },
     2 = Ended { payer, hold, postings },
     3 = LetGo { payer, account, id, postings },
+    4 = Paid { payer, paid, postings },
 } }
 
 choice! { licences::Fact {

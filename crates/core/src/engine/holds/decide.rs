@@ -286,13 +286,13 @@ impl Needs<'_> {
         at: Instant,
     ) -> Result<Needs<'a>, engine::Refusal> {
         let (event, times) = hold.event(units, at);
-        let counted = desk.metering.would_count(&event).map_err(Refusal::NothingTakes)?;
         // The lanes are also for what is ordered later in a book.
         let account = (hold.account.as_str(), hold.kind.as_str());
         let meters = meters_between(desk.view, desk.catalogues, account, hold.since, at);
         if meters.is_empty() {
             return Err(Refusal::NothingTakes(Problem::NoSubscription).into());
         }
+        let counted = desk.metering.would_count(&event).map_err(Refusal::NothingTakes)?;
         let is_had = |lane: &LaneKey| meters.contains_key(&(lane.catalogue.clone(), lane.meter.clone()));
         let counted: Vec<_> = counted.into_iter().filter(|usage| is_had(&usage.lane.key)).collect();
         let (mut needs, mut taken) = (Needs { all: Vec::new(), step: Exact::ONE }, counted.is_empty());
