@@ -290,7 +290,12 @@ impl Needs<'_> {
         let account = (hold.account.as_str(), hold.kind.as_str());
         let meters = meters_between(desk.view, desk.catalogues, account, hold.since, at);
         if meters.is_empty() {
-            return Err(Refusal::NothingTakes(Problem::NoSubscription).into());
+            let ever = meters_between(desk.view, desk.catalogues, account, Instant::MIN, at);
+            let problem = match ever.is_empty() {
+                true => Problem::NothingMeasures(hold.kind.clone()),
+                false => Problem::NoSubscription,
+            };
+            return Err(Refusal::NothingTakes(problem).into());
         }
         let counted = desk.metering.would_count(&event).map_err(Refusal::NothingTakes)?;
         let is_had = |lane: &LaneKey| meters.contains_key(&(lane.catalogue.clone(), lane.meter.clone()));
