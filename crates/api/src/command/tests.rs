@@ -320,7 +320,7 @@ fn the_schema_of_a_command_has_its_word_and_no_other_fields() {
     assert_eq!(remove["additionalProperties"], false);
     assert_eq!(remove["properties"]["effective"]["$ref"], "#/components/schemas/Moment");
     for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
-        if name.ends_with("Command") {
+        if name.ends_with("Command") && name != "Command" {
             assert_eq!(schema["additionalProperties"], false, "{name}");
             for (field, schema) in schema["properties"].as_object().unwrap() {
                 let own = [&schema["description"], &schema["oneOf"][0]["description"]];
