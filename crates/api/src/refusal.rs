@@ -221,7 +221,7 @@ mod tests {
         let one = FieldMistake::new("/amount", "12", "a decimal");
         let problem = Problem::mistaken(vec![one.clone()]);
         assert_eq!((problem.status, &*problem.detail), (422, "/amount: 12; expected a decimal"));
-        assert_eq!(problem.mistakes, [one.clone()]);
+        assert_eq!(problem.mistakes, std::slice::from_ref(&one));
         assert_eq!(Problem::mistaken(vec![one.clone(), one]).detail, "the body has 2 mistakes");
         let unreadable = crate::body::parse(b"{").unwrap_err();
         assert_eq!(Problem::mistaken(vec![unreadable]).status, 400);

@@ -260,7 +260,9 @@ pub struct Moment(pub Instant);
 
 impl Written for Moment {
     const EXPECTED: &'static str = "a moment of the years 1970 to 2199 as in RFC 3339, such as \"2020-01-04T13:23:56+08:00\" or \"2020-01-04T05:23:56Z\"";
-    const PATTERN: Option<&'static str> = None;
+    const PATTERN: Option<&'static str> = Some(
+        r"^(19[7-9][0-9]|2[01][0-9]{2})-[0-9]{2}-[0-9]{2}[Tt ][0-9:]{8}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})$",
+    );
     const FORMAT: Option<&'static str> = Some("date-time");
     const EXAMPLE: &'static str = "2020-01-04T05:23:56Z";
 

@@ -1,4 +1,6 @@
 use super::*;
+use proptest::prelude::*;
+use serde_json::json;
 use std::collections::BTreeSet;
 use utoipa::openapi::{ComponentsBuilder, OpenApi, OpenApiBuilder};
 use utoipa::{PartialSchema, ToSchema};
@@ -332,4 +334,113 @@ fn the_schema_of_a_command_has_its_word_and_no_other_fields() {
     assert_eq!(problem["required"], serde_json::json!(["type", "title", "status", "detail", "code"]));
     let suspend = &document["components"]["schemas"]["SuspendCommand"];
     assert_eq!(suspend["properties"].as_object().unwrap().len(), 1);
+}
+
+/// A value of a form that is accepted.
+fn good(form: &str) -> Value {
+    match form {
+        "AlertPercent" | "Quantity" | "Months" | "RenewalLimit" | "Seconds" => json!(12),
+        "AttributeName" | "Name" | "Text" | "SessionId" | "Holder" | "PlanName" => json!("north-1"),
+        "Attributes" => json!({"tag:team": "night shift"}),
+        "CurrencyCode" => json!("JPY"),
+        "LicenceChange" => json!("failed"),
+        "LineId" => json!("acme-2020-01-1"),
+        "Moment" => json!("2026-10-25T02:30:00+01:00"),
+        "Month" => json!("2026-02"),
+        "NonNegativeDecimal" | "NonZeroDecimal" | "PositiveDecimal" | "Percent" => json!("0.0125"),
+        "PaymentMode" => json!("prepaid"),
+        "UsedUnits" => json!({"package": null, "units": "3"}),
+        "ZoneName" => json!("Europe/Berlin"),
+        "`true` or `false`" => json!(true),
+        other => match other.strip_prefix("array of ") {
+            Some(of) => json!([good(of)]),
+            None => panic!("no value of {other}"),
+        },
+    }
+}
+
+/// Values that most fields do not accept.
+fn odd() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        "\\PC{0,80}".prop_map(Value::from),
+        "[0-9.:TZ+-]{0,30}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 20, 5, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+            prop::collection::btree_map("[a-z~/:]{0,8}", inner, 0..5)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+/// A body of some command: most fields good, some odd, some missing, perhaps one too many.
+fn bodies() -> impl Strategy<Value = Value> {
+    let (commands, _) = described();
+    let odds = prop::collection::vec((0..12u8, odd()), 10);
+    (prop::sample::select(commands), odds, prop::option::weighted(0.05, odd())).prop_map(
+        |(command, odds, more)| {
+            let mut body = json!({ "command": command.word });
+            for (field, (dice, odd)) in command.fields.iter().zip(odds) {
+                match dice {
+                    0 => body[&field.name] = odd,
+                    1 => {}
+                    _ if !field.required && dice < 6 => {}
+                    _ => body[&field.name] = good(&field.form),
+                }
+            }
+            if let Some(more) = more {
+                body["more"] = more;
+            }
+            body
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    /// The derived reader, which stops at the first mistake, accepts the same bodies.
+    #[test]
+    fn what_is_accepted_is_what_the_derived_reader_accepts(body in bodies()) {
+        let read = Wish::read(body.to_string().as_bytes());
+        let mut fields = body.clone();
+        fields.as_object_mut().unwrap().remove("effective");
+        let derived = serde_json::from_value::<WireCommand>(fields);
+        match (read, derived) {
+            (Ok(wish), Ok(command)) => {
+                prop_assert_eq!(&wish.command, &command);
+                let again = Wish::read(serde_json::to_string(&wish).unwrap().as_bytes());
+                prop_assert_eq!(again, Ok(wish.clone()));
+                // What the core takes comes back as it was, written out.
+                if let Ok(core) = wish.to_core("acme".into(), now()) {
+                    let wire = WireCommand::of(&core.action).unwrap();
+                    let at = core.effective_at;
+                    prop_assert_eq!(wire.to_core("acme".into(), at), Ok(core));
+                }
+            }
+            (Err(wrong), derived) => {
+                let elsewhere = wrong.iter().all(|one| one.field == "/effective");
+                prop_assert!(derived.is_err() || elsewhere, "{:?}", wrong);
+                prop_assert!((1..=body::MISTAKES_MAX).contains(&wrong.len()));
+                let places: BTreeSet<&str> = wrong.iter().map(|one| one.field.as_str()).collect();
+                prop_assert_eq!(places.len(), wrong.len(), "one mistake for each place: {:?}", wrong);
+                for one in &wrong {
+                    let there = body.pointer(&one.field).is_some();
+                    prop_assert_eq!(there, one.found != "nothing", "{:?}", one);
+                }
+            }
+            (Ok(wish), Err(error)) => prop_assert!(false, "{wish:?}: {error}"),
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        prop_assert!(Wish::read(&bytes).is_err());
+    }
 }
