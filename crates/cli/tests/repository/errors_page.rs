@@ -289,13 +289,15 @@ A *mistake in a file* (a book, a catalogue) is neither: it is reported with file
 
 A command that breaks a rule is refused, and nothing has happened then. In a book, a line `! CODE: SENTENCE` below the command says that this is expected; `farebox bill` reports any other refusal as a mistake of the book. The names in the sentences below are examples.
 
-| Code | Such as |
-|---|---|
+Over HTTP a refusal is [a problem](commands.md#problems) with the status of its row: 404 where the account, subscription, session, bill, line or budget is not there; 402 where a payment would help; 403 where what the account has does not include it, or the operator has suspended it; 409 where it cannot be as things stand now; 422 where the wish itself is wrong; 500 where usage must be counted again.
+
+| Code | HTTP | Such as |
+|---|---|---|
 "
     .to_owned();
     for code in REFUSAL_CODES.iter().copied().flatten() {
         let sentence = sentences.get(code).unwrap_or_else(|| panic!("refusals() lacks {code}"));
-        page.push_str(&format!("| `{code}` | {sentence} |\n"));
+        page.push_str(&format!("| `{code}` | {} | {sentence} |\n", farebox_api::status(code)));
     }
     page.push_str(
         "

@@ -7,9 +7,11 @@
 mod common;
 
 mod architecture;
+mod commands_page;
 mod documents;
 mod errors_page;
 mod scenarios;
 mod sources;
 mod store_page;
 mod stored_format;
+mod wire;

@@ -1,0 +1,44 @@
+//! What is wrong with what was given: in a file, or in the body of a request.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A mistake in a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Mistake {
+    /// The file as the user named it.
+    pub file: String,
+    /// Line, from 1; `null` for the file as a whole.
+    pub line: Option<usize>,
+    /// Column in characters, from 1.
+    pub column: Option<usize>,
+    /// What was found.
+    pub found: String,
+    /// What is expected.
+    pub expected: String,
+    /// What was probably meant.
+    pub suggestion: Option<String>,
+}
+
+/// A mistake in the body of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct FieldMistake {
+    /// Where, as a JSON pointer (RFC 6901): `/attributes/number`. Empty: the body as a whole.
+    /// `account`, without a slash: the account that the address names.
+    pub field: String,
+    /// What was found.
+    pub found: String,
+    /// What is expected.
+    pub expected: String,
+}
+
+impl FieldMistake {
+    /// A mistake at a field.
+    pub(crate) fn new(
+        field: impl Into<String>,
+        found: impl Into<String>,
+        expected: impl Into<String>,
+    ) -> FieldMistake {
+        FieldMistake { field: field.into(), found: found.into(), expected: expected.into() }
+    }
+}
