@@ -138,10 +138,13 @@ pub(crate) fn allot(
             period.measured(&play.usage, &mut measured);
         }
     }
-    let settles = play.settles(accounts, now);
+    let goes_on = play.settles(accounts, now);
     let packages = &mut play.packages;
     let order = packages.order();
     let mut takers = std::mem::take(&mut packages.takers);
+    // Late usage of what has ended settles, too.
+    let before = |key| takers.get(key).map_or_else(zero, |taker| taker.drawn_units() + &taker.charged);
+    let settles = goes_on || measured.iter().any(|(key, (_, units))| before(key) != *units);
     for (key, (taker, _)) in &measured {
         // A stretch of which a session drew may have been cut short since.
         takers.entry(key.clone()).or_insert_with(|| taker.clone()).end = taker.end;

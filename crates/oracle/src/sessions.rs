@@ -277,7 +277,7 @@ fn say(play: &mut Play<'_>, name: &Name, at: Timestamp) {
 }
 
 /// Sessions of a payer and its members whose deadline has come end with what they said last. Answers
-/// whose they were.
+/// whose used something.
 pub(crate) fn expire(play: &mut Play<'_>, payer: &str, at: Timestamp) -> BTreeSet<String> {
     let past = |one: &&Session| one.ended.is_none() && one.until <= at && play.payer(&one.account) == payer;
     let mut past: Vec<(Timestamp, Name)> = play
@@ -291,6 +291,7 @@ pub(crate) fn expire(play: &mut Play<'_>, payer: &str, at: Timestamp) -> BTreeSe
         let used = play.sessions[name].used.clone();
         end(play, name, used, (*until, true));
     }
+    past.retain(|(_, name)| play.sessions[name].used.is_positive());
     past.into_iter().map(|(_, (account, _))| account).collect()
 }
 

@@ -245,7 +245,8 @@ impl Writer<'_> {
         *revision = highest.max().unwrap_or(0) + 1 + dice.below(2);
         *start = None;
         let mut level = true;
-        if dice.once_in(2) {
+        // A record in quarantine takes no session's place.
+        if dice.once_in(2) && !id.starts_with('c') {
             level = made.level;
             *kind = made.kind;
             *attributes = made.attributes;
