@@ -154,6 +154,8 @@ fn what_is_drawn_and_charged_is_what_was_measured() {
 fn lateness_changes_nothing_of_what_was_measured() {
     hold("measured late", &|world, lines| -> Result<(), Wrong> {
         let lines = said_once(&without_arrears(lines));
+        // What is left of packages when usage is late decides how much sessions may use.
+        let lines = if packages_decide(world) { without_sessions(&lines) } else { lines };
         let mut dice = Dice::new(lines.len() as u64);
         let on_time = dated(&lines, |_, time| time);
         let late = dated(&lines, |_, time| {
