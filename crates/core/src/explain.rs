@@ -2,7 +2,7 @@
 
 use crate::bill::{Charged, Line, LineKind};
 use crate::calendar::{Instant, Span, Zone, show_local};
-use crate::catalog::{Catalogue, Charge, DeckRate, DeckRow, Model, PastPackage, Tier};
+use crate::catalog::{Catalogue, Charge, DeckRate, DeckRow, Model, PastPackage, Pricing, Tier};
 use crate::metering::{DeckCount, DeckSeconds};
 use crate::money::{Amount, Currency, Exact};
 use crate::quantity::PREFIX;
@@ -273,7 +273,7 @@ fn formula(line: &Line, stretch: &Stretch<'_>, wording: &Wording, currency: Curr
     let share = wording.share.filter(|_| !by_unit || !adjusted.is_zero());
     let quantity = if share.is_some() { wording.increment.charged } else { line.quantity };
     let text = model_formula(quantity, line, stretch, wording, currency);
-    let text = bounded(text, adjusted, currency);
+    let text = bounded(text, adjusted, &stretch.charge.pricing, currency);
     match share {
         Some((part, whole)) => {
             let ratio = part.div(whole).unwrap_or(Exact::ZERO);
@@ -284,10 +284,12 @@ fn formula(line: &Line, stretch: &Stretch<'_>, wording: &Wording, currency: Curr
     }
 }
 
-/// A formula, with what the minimum added to it or the maximum took off.
-pub(crate) fn bounded(formula: String, adjusted: Exact, currency: Currency) -> String {
+/// A formula, with what the minimum added to it or the maximum took off. A price list that raises the
+/// maximum charges some of what the one before took off.
+pub(crate) fn bounded(formula: String, adjusted: Exact, pricing: &Pricing, currency: Currency) -> String {
     if adjusted > Exact::ZERO {
-        format!("{formula} + {} to the minimum", show_price(adjusted, currency))
+        let bound = if pricing.minimum.is_some() { "to the minimum" } else { "up to the new maximum" };
+        format!("{formula} + {} {bound}", show_price(adjusted, currency))
     } else if adjusted.is_negative() {
         let over = Exact::ZERO.sub(adjusted).unwrap_or(Exact::ZERO);
         format!("{formula} − {} over the maximum", show_price(over, currency))

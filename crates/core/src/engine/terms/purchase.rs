@@ -150,7 +150,7 @@ impl Desk<'_> {
         let formula = match unit_price {
             Some(price) => {
                 let units = format!("{} × {}", cost.rated.charged, explain::show_price(price, currency));
-                explain::bounded(units, cost.rated.adjusted, currency)
+                explain::bounded(units, cost.rated.adjusted, &charge.pricing, currency)
             }
             None => list.clone(),
         };
