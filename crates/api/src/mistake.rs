@@ -34,7 +34,7 @@ pub struct FieldMistake {
 
 impl FieldMistake {
     /// A mistake at a field.
-    pub(crate) fn new(
+    pub fn new(
         field: impl Into<String>,
         found: impl Into<String>,
         expected: impl Into<String>,

@@ -7,6 +7,7 @@ mod explain;
 mod export;
 mod output;
 mod quote;
+mod serve;
 mod test;
 
 use clap::{Parser, Subcommand};
@@ -38,6 +39,8 @@ enum Command {
         #[command(subcommand)]
         command: catalog::Command,
     },
+    /// Serve the API on a store in a folder.
+    Serve(serve::Args),
     /// Export what was booked, for other programs.
     Export {
         #[command(subcommand)]
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         Command::Quote(args) => quote::run(&args, cli.json),
         Command::Test(args) => test::run(&args, cli.json),
         Command::Catalog { command } => catalog::run(&command, cli.json),
+        Command::Serve(args) => serve::run(&args),
         Command::Export { command } => export::run(&command),
         Command::Bench { command } => bench::run(&command),
     };

@@ -180,7 +180,7 @@ impl<'a> Run<'a> {
     fn step(&mut self, step: &Step) -> Result<Outcome, Diagnostic> {
         match &step.action {
             StepAction::Command(command) => {
-                let wish = format!("{}:{}", self.prepared.book.file, step.line);
+                let wish = format!("line {}", step.line);
                 let decided = Decided { actor: "book", command: &wish, at: step.at.unwrap_or(self.clock) };
                 match self.execute(command, decided) {
                     Ok(()) => Ok(Outcome::Accepted),
@@ -409,7 +409,7 @@ impl<'a> Run<'a> {
         }
         let Run { groups, schedule, prepared, clock, .. } = self;
         let due = |payer: &str, group: &Group| schedule.due_of(payer, group, &prepared.catalogues, *clock);
-        groups.commit(BTreeSet::new(), due).map_err(|error| in_store(self.prepared, &error))
+        groups.commit(BTreeSet::new(), *clock, due).map_err(|error| in_store(self.prepared, &error))
     }
 
     /// Whether a store keeps the groups or not, a question is answered from what it has.

@@ -229,7 +229,7 @@ impl Groups {
 
     /// Whether something waits to be committed.
     pub fn is_pending(&self) -> bool {
-        let Batch { appends, blocks, catalogues, due: _, answers } = &self.pending;
+        let Batch { appends, blocks, catalogues, due: _, answers, clock: _ } = &self.pending;
         !(appends.is_empty() && blocks.is_empty() && catalogues.is_empty() && answers.is_empty())
     }
 
@@ -241,6 +241,7 @@ impl Groups {
     pub fn commit(
         &mut self,
         touched: BTreeSet<String>,
+        clock: Instant,
         due: impl Fn(&str, &Group) -> Option<(Instant, Duty)>,
     ) -> Result<(), StoreError> {
         if !self.is_pending() {
@@ -251,6 +252,7 @@ impl Groups {
         let mut changed = std::mem::take(&mut self.changed);
         changed.extend(touched);
         let next = |name: &String| Some((name.clone(), due(name, &self.open.get(name)?.state)));
+        batch.clock = Some(clock);
         batch.due = changed.iter().filter_map(next).collect();
         let committed = store.commit(&batch);
         if committed.is_err() {

@@ -9,11 +9,12 @@ use crate::schedule::Schedule;
 use crate::usage::{Counters, When};
 use farebox_core::account::Group;
 use farebox_core::calendar::Instant;
-use farebox_core::engine::{Action, Catalogues, Command, Duty, Fact, holds};
+use farebox_core::catalog::Catalogue;
+use farebox_core::engine::{Action, CatalogueConflict, Catalogues, Command, Duty, Fact, holds};
 use farebox_core::hold::Hold;
 use farebox_core::money::Exact;
 use farebox_store::usage::Usage;
-use farebox_store::{Answer, Store, StoreError};
+use farebox_store::{Answer, CatalogueText, Store, StoreError};
 
 /// A store in use.
 pub struct Service {
@@ -26,7 +27,8 @@ pub struct Service {
 }
 
 impl Service {
-    /// Opens a store, with the price lists that are published in it.
+    /// Opens a store, with the price lists that are published in it. `clock`: what time it is; where the store has
+    /// seen a later time, that one, so that time never goes back.
     ///
     /// # Errors
     /// When the store fails.
@@ -38,6 +40,7 @@ impl Service {
         let heads = store.groups()?;
         let due = heads.iter().filter_map(|head| Some((head.group.as_str(), head.due?)));
         let schedule = Schedule::of(due);
+        let clock = store.clock()?.map_or(clock, |known| known.max(clock));
         let (counters, inbox) = (Counters::of(&*store)?, Inbox::of(&*store)?);
         Ok(Service { catalogues, groups: Groups::of(store)?, counters, inbox, schedule, clock })
     }
@@ -50,6 +53,18 @@ impl Service {
     /// The price lists.
     pub fn catalogues(&self) -> &Catalogues {
         &self.catalogues
+    }
+
+    /// Publishes a price list, or a version of one, with the next commit.
+    ///
+    /// # Errors
+    /// [`CatalogueConflict`]; nothing is published then.
+    pub fn publish(&mut self, list: Catalogue, text: CatalogueText) -> Result<(), CatalogueConflict> {
+        let id = list.id.clone();
+        self.catalogues.add(list)?;
+        self.counters.note_catalogue(&id);
+        self.groups.add_catalogue(text);
+        Ok(())
     }
 
     /// The answer that was given under a key.
@@ -197,7 +212,7 @@ impl Service {
         let Service { groups, schedule, catalogues, clock, .. } = self;
         let touched = schedule.take_unsaved();
         let committed =
-            groups.commit(touched, |payer, group| schedule.due_of(payer, group, catalogues, *clock));
+            groups.commit(touched, *clock, |payer, group| schedule.due_of(payer, group, catalogues, *clock));
         if committed.is_err() {
             self.forget()?;
         }

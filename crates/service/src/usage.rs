@@ -197,6 +197,13 @@ impl Counters {
         self.groups.entry(payer.to_owned()).or_default().note(group, facts, when);
     }
 
+    /// Notes that a price list has another version: who counts by it counts anew.
+    pub fn note_catalogue(&mut self, id: &str) {
+        for counting in self.groups.values_mut() {
+            counting.is_outdated |= counting.plans.iter().any(|plan| plan.catalogue == id);
+        }
+    }
+
     /// Notes that the charges of a group were settled with all that is counted by now, which ends with a block.
     pub fn note_settlement(&mut self, payer: &str) {
         let settled = self.blocks;

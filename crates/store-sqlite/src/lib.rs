@@ -7,6 +7,7 @@ mod rows;
 mod schema;
 mod value;
 
+use farebox_core::calendar::Instant;
 use farebox_core::engine::Duty;
 use farebox_store::{
     Answer, Append, Batch, Block, CatalogueText, GroupHead, Hash, Head, Kept, Rows, Store, StoreError,
@@ -165,6 +166,10 @@ fn write(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), Stopped> {
         let sql = "UPDATE billing_group SET due_at = ?, due_duty = ? WHERE name = ?";
         let (at, duty) = (due.map(|(at, _)| At(at)), due.and_then(|(_, duty)| duty_number(duty)));
         transaction.prepare_cached(sql)?.execute(params![at, duty, group])?;
+    }
+    if let Some(at) = batch.clock {
+        let sql = "INSERT OR REPLACE INTO clock VALUES (1, ?)";
+        transaction.prepare_cached(sql)?.execute([At(at)])?;
     }
     for answer in &batch.answers {
         let sql = "INSERT INTO answer VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING";
@@ -340,6 +345,12 @@ impl Store for Sqlite {
         let read =
             || self.connection.prepare_cached(sql)?.query_row(params![partition, number], row).optional();
         read().map_err(|error| self.failed(error))
+    }
+
+    fn clock(&self) -> Result<Option<Instant>, StoreError> {
+        let row = |row: &Row<'_>| row.get::<_, At>(0);
+        let read = || self.connection.prepare_cached("SELECT at FROM clock")?.query_row([], row).optional();
+        Ok(read().map_err(|error| self.failed(error))?.map(|At(at)| at))
     }
 
     fn answer(&self, key: &str) -> Result<Option<Answer>, StoreError> {

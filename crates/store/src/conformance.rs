@@ -153,6 +153,7 @@ fn empty(subject: &mut dyn Subject) -> Result<(), String> {
     same("the members", store.members().map_err(text)?.len(), 0)?;
     same("the entries", read(&*store, "acme", 0)?.len(), 0)?;
     same("the log", store.log_blocks(3).map_err(text)?, 0)?;
+    same("the clock", store.clock().map_err(text)?, None)?;
     same("the price lists", store.catalogues().map_err(text)?.len(), 0)?;
     same("the rows", store.rows("acme").map_err(text)?, Default::default())?;
     store.commit(&Batch::default()).map_err(text)
@@ -169,10 +170,12 @@ fn entries(subject: &mut dyn Subject) -> Result<(), String> {
     let batch = Batch {
         appends: vec![acme.write(2, second.clone())?],
         due: vec![("acme".to_owned(), due)],
+        clock: Some(at(2)),
         ..Batch::default()
     };
     store.commit(&batch).map_err(text)?;
     let mut store = subject.reopen(store);
+    same("the clock", store.clock().map_err(text)?, Some(at(2)))?;
     same("what was kept", read(&*store, "acme", 0)?, vec![entry(1, first), entry(2, second.clone())])?;
     same("what was kept after version 1", read(&*store, "acme", 1)?, vec![entry(2, second)])?;
     let heads = store.groups().map_err(text)?;

@@ -15,6 +15,7 @@ pub struct Memory {
     catalogues: Vec<CatalogueText>,
     rows: Rows,
     answers: BTreeMap<String, Answer>,
+    clock: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -101,6 +102,7 @@ impl Store for Memory {
         batch.appends.iter().for_each(|append| self.append(append));
         self.catalogues.extend(batch.catalogues.iter().cloned());
         self.answers.extend(batch.answers.iter().map(|answer| (answer.key.clone(), answer.clone())));
+        self.clock = batch.clock.or(self.clock);
         for (name, due) in &batch.due {
             if let Some(group) = self.groups.get_mut(name) {
                 group.due = *due;
@@ -155,6 +157,10 @@ impl Store for Memory {
     fn block(&self, partition: u16, number: u64) -> Result<Option<Block>, StoreError> {
         let log = self.logs.get(&partition);
         Ok(log.and_then(|log| log.get(usize::try_from(number).ok()?)).cloned())
+    }
+
+    fn clock(&self) -> Result<Option<Instant>, StoreError> {
+        Ok(self.clock)
     }
 
     fn answer(&self, key: &str) -> Result<Option<Answer>, StoreError> {

@@ -23,6 +23,8 @@ pub struct Batch {
     pub due: Vec<(String, Option<(Instant, Duty)>)>,
     /// Answers that were given.
     pub answers: Vec<Answer>,
+    /// The moment that everything due has been done up to.
+    pub clock: Option<Instant>,
 }
 
 /// An entry of a group.
@@ -316,6 +318,12 @@ pub trait Store: Send {
     /// # Errors
     /// When the store fails.
     fn block(&self, partition: u16, number: u64) -> Result<Option<Block>, StoreError>;
+
+    /// The moment that everything due has been done up to; `None` before the first commit that says one.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn clock(&self) -> Result<Option<Instant>, StoreError>;
 
     /// The answer that was given under a key.
     ///

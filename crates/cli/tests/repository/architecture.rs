@@ -13,8 +13,20 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("farebox-store", &["farebox-core"]),
     ("farebox-store-sqlite", &["farebox-core", "farebox-store"]),
     ("farebox-service", &["farebox-core", "farebox-store"]),
+    ("farebox-server", &["farebox-api", "farebox-core", "farebox-service", "farebox-store", "farebox-text"]),
     ("farebox-scenario", &["farebox-core", "farebox-service", "farebox-store", "farebox-text"]),
-    ("farebox", &["farebox-api", "farebox-core", "farebox-scenario", "farebox-text"]),
+    (
+        "farebox",
+        &[
+            "farebox-api",
+            "farebox-core",
+            "farebox-scenario",
+            "farebox-server",
+            "farebox-service",
+            "farebox-store-sqlite",
+            "farebox-text",
+        ],
+    ),
 ];
 
 /// What the core may depend on besides: exact numbers and the calendar.

@@ -164,6 +164,10 @@ impl Store for Shared {
         self.0.lock().unwrap().block(partition, number)
     }
 
+    fn clock(&self) -> Result<Option<Instant>, StoreError> {
+        self.0.lock().unwrap().clock()
+    }
+
     fn answer(&self, key: &str) -> Result<Option<Answer>, StoreError> {
         self.0.lock().unwrap().answer(key)
     }

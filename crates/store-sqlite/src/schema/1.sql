@@ -43,6 +43,11 @@ CREATE TABLE catalogue_part (
   PRIMARY KEY (catalogue, name)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE clock (
+  number INTEGER PRIMARY KEY CHECK (number = 1),
+  at     TEXT NOT NULL              -- everything due has been done up to here
+) STRICT;
+
 CREATE TABLE answer (
   key    TEXT PRIMARY KEY,
   wish   INTEGER NOT NULL,          -- a hash of what was wished

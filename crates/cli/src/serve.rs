@@ -1,0 +1,70 @@
+//! `farebox serve`: the server on the embedded store.
+
+use crate::output::Failure;
+use farebox_server::engine::Engine;
+use farebox_server::{Clock, parse_all, router};
+use farebox_service::Service;
+use farebox_store_sqlite::Sqlite;
+use jiff::Timestamp;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// The folder of the store; made where it is not there.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Where to listen. There are no access keys yet: keep it on this machine.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// A clock that stands at this moment until it is told to advance (POST /v1/clock/advance).
+    #[arg(long, value_name = "MOMENT")]
+    test_clock: Option<Timestamp>,
+}
+
+pub fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let store = Sqlite::open(&args.data).map_err(|error| Failure::Other(error.to_string()))?;
+    let catalogues = parse_all(&store).map_err(|error| Failure::Other(error.to_string()))?;
+    let (clock, now) = match args.test_clock {
+        Some(at) => (Clock::Test, at),
+        None => (Clock::System, Timestamp::now()),
+    };
+    let service = Service::open(Box::new(store), catalogues, now);
+    let service = service.map_err(|error| Failure::Other(error.to_string()))?;
+    let (engine, thread) = Engine::start(service, clock)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind(args.listen).await?;
+        // Whoever starts it with port 0 learns the port here.
+        println!("listening on http://{}", listener.local_addr()?);
+        axum::serve(listener, router(engine)).with_graceful_shutdown(stopped()).await
+    })?;
+    // The engine was handed to the router, which is gone: its thread commits and ends.
+    drop(runtime);
+    if thread.join().is_err() {
+        return Err(Failure::Other("the engine has failed; what was answered is kept".to_owned()));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Resolves when the process is asked to stop.
+async fn stopped() {
+    let interrupted = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let Ok(mut terminated) = signal(SignalKind::terminate()) else {
+            let _ = interrupted.await;
+            return;
+        };
+        tokio::select! {
+            _ = interrupted => {}
+            _ = terminated.recv() => {}
+        }
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = interrupted.await;
+    }
+}

@@ -1,0 +1,212 @@
+//! The server: a real process on a test clock, asked over HTTP, comes to what the book comes to.
+
+use crate::common::{farebox, root, text};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+struct Server {
+    child: Child,
+    address: String,
+}
+
+impl Server {
+    fn start(folder: &Path) -> Server {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_farebox"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--test-clock", "2026-01-01T00:00:00+08:00", "--data"])
+            .arg(folder)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address =
+            line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("{line}")).to_owned();
+        Server { child, address }
+    }
+
+    fn get(&self, path: &str) -> (u16, Value) {
+        answer(agent().get(format!("{}{path}", self.address)).call())
+    }
+
+    fn post(&self, path: &str, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> (u16, Value) {
+        let mut request = agent().post(format!("{}{path}", self.address));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        answer(request.send(body.as_ref()))
+    }
+
+    fn command(&self, account: &str, body: &Value) -> (u16, Value) {
+        self.post(&format!("/v1/accounts/{account}/commands"), &[], body.to_string())
+    }
+
+    fn advance(&self, until: &str) {
+        let (status, body) = self.post("/v1/clock/advance", &[], json!({ "until": until }).to_string());
+        assert_eq!(status, 200, "{body}");
+    }
+
+    /// SIGKILL: it has no time for anything.
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM: it answers what it has begun, and ends by itself.
+    fn stop(mut self) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+/// A test that fails leaves no process behind.
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn agent() -> ureq::Agent {
+    ureq::Agent::config_builder().http_status_as_error(false).build().into()
+}
+
+fn answer(response: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> (u16, Value) {
+    let mut response = response.unwrap();
+    let status = response.status().as_u16();
+    let text = response.body_mut().read_to_string().unwrap();
+    (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+}
+
+const BOOK: &str = "\
+catalog \"{CATALOGS}/huawei-ykf.toml\"
+2026-01-01 open acme \"Acme Trading\"
+2026-01-05 10:00 subscribe acme basic-seat 3 as seats
+2026-01-05 10:00 subscribe acme fixed-line-calls 1 as line number=057187654321
+2026-01-20 09:00 usage acme call source=pbx id=c1 direction=outbound number=057187654321 seconds=125
+2026-01-21 09:00 usage acme call source=pbx id=c2 direction=outbound number=057187654321 seconds=61
+2026-01-22 add acme/seats 2
+$ bill acme 2026-01
+";
+
+fn event(id: &str, time: &str, seconds: u32) -> Value {
+    json!({
+        "specversion": "1.0", "source": "pbx", "id": id, "type": "call", "subject": "acme", "time": time,
+        "data": { "direction": "outbound", "number": "057187654321", "seconds": seconds },
+    })
+}
+
+fn catalogue() -> String {
+    text("catalogs/huawei-ykf.toml")
+}
+
+#[test]
+fn a_server_comes_to_what_its_book_comes_to_also_when_it_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    assert_eq!(server.get("/readyz"), (200, Value::String("ready\n".to_owned())));
+    assert_eq!(server.post("/v1/catalogues", &[], catalogue()).0, 201);
+    let (status, body) = server.post("/v1/catalogues", &[], catalogue());
+    assert_eq!((status, &body["code"]), (409, &json!("catalogue-exists")), "{body}");
+
+    let open = json!({"command": "open", "title": "Acme Trading", "currency": "CNY", "zone": "+08:00"});
+    assert_eq!(server.command("acme", &open).0, 200);
+    let (status, body) = server.command("acme", &open);
+    assert_eq!((status, &body["code"]), (409, &json!("account-exists")), "{body}");
+
+    server.advance("2026-01-05T10:00:00+08:00");
+    let seats = json!({"command": "subscribe", "plan": "basic-seat", "quantity": 3, "name": "seats"});
+    let key = [("Idempotency-Key", "order-1")];
+    let commands = "/v1/accounts/acme/commands";
+    let first = server.post(commands, &key, seats.to_string());
+    assert_eq!(first.0, 200, "{}", first.1);
+    assert_eq!(server.post(commands, &key, seats.to_string()), first, "the first answer is given again");
+    let other = json!({"command": "subscribe", "plan": "basic-seat", "quantity": 4, "name": "more"});
+    let (status, body) = server.post(commands, &key, other.to_string());
+    assert_eq!((status, &body["code"]), (422, &json!("idempotency-key-reused")), "{body}");
+    let line = json!({
+        "command": "subscribe", "plan": "fixed-line-calls", "quantity": 1, "name": "line",
+        "attributes": {"number": "057187654321"},
+    });
+    assert_eq!(server.command("acme", &line).0, 200);
+
+    server.advance("2026-01-20T09:00:00+08:00");
+    let c1 = event("c1", "2026-01-20T09:00:00+08:00", 125);
+    let (status, body) = server.post("/v1/usage", &[], c1.to_string());
+    assert_eq!((status, &body["accepted"]), (200, &json!(1)), "{body}");
+    // Nothing that was answered is lost, and nothing of it is done twice.
+    server.kill();
+    let server = Server::start(folder.path());
+    let (_, clock) = server.get("/v1/clock");
+    assert_eq!(clock, json!({"at": "2026-01-20T01:00:00Z", "kind": "test"}), "it never goes back");
+    assert_eq!(server.post(commands, &key, seats.to_string()), first, "after a crash too");
+    server.advance("2026-01-21T09:00:00+08:00");
+    let changed = event("c1", "2026-01-20T09:00:00+08:00", 126);
+    let batch =
+        json!([c1, event("c2", "2026-01-21T09:00:00+08:00", 61), changed, event("c3", "yesterday", 1)]);
+    let (status, body) = server.post("/v1/usage", &[], batch.to_string());
+    assert_eq!(status, 200);
+    let counts =
+        ["accepted", "duplicates", "quarantined", "rejected"].map(|name| body[name].as_u64().unwrap());
+    assert_eq!(counts.iter().sum::<u64>(), 4, "each is in one count: {body}");
+    assert_eq!((counts[0], counts[1]), (1, 1), "{body}");
+    let unknown = json!({
+        "specversion": "1.0", "source": "pbx", "id": "x", "type": "call", "subject": "nobody",
+        "time": "2026-01-21T09:00:00+08:00", "data": {"seconds": 5},
+    });
+    let (_, body) = server.post("/v1/usage", &[], unknown.to_string());
+    assert_eq!(
+        (&body["quarantined"], &body["reasons"][0]["code"]),
+        (&json!(1), &json!("unknown-account")),
+        "{body}"
+    );
+
+    server.advance("2026-01-22T00:00:00+08:00");
+    let add = json!({"command": "add", "subscription": "seats", "quantity": 2});
+    let (status, body) = server.command("acme", &add);
+    assert_eq!(status, 200, "{body}");
+    server.advance("2026-02-01T00:00:00+08:00");
+    let (status, bill) = server.get("/v1/bills/acme-2026-01");
+    assert_eq!(status, 200, "{bill}");
+    assert_eq!(server.get("/v1/accounts/acme/bills").1[0], bill);
+    assert_eq!(server.get("/v1/accounts/acme").1["subscriptions"][1]["quantity"], json!(5));
+    server.stop();
+
+    let book = folder.path().join("acme.book");
+    let catalogs = root().join("catalogs").display().to_string();
+    std::fs::write(&book, BOOK.replace("{CATALOGS}", &catalogs)).unwrap();
+    let output = farebox(&["--json", "bill", &book.display().to_string()]);
+    let bills: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let printed = bills["bills"].as_array().or(bills.as_array()).unwrap();
+    let printed = printed.iter().find(|one| one["id"] == "acme-2026-01").unwrap();
+    assert_eq!(&bill, printed);
+}
+
+#[test]
+fn what_is_wrong_is_said_where() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let (status, body) = server.command("acme", &json!({"command": "open", "currency": "cny", "zone": 8}));
+    assert_eq!((status, &body["code"]), (422, &json!("mistakes")), "{body}");
+    assert!(body["mistakes"].as_array().unwrap().len() >= 2, "{body}");
+    let (status, body) = server.post("/v1/catalogues", &[], catalogue().replace("\"+08:00\"", "\"Mars\""));
+    assert_eq!((status, &body["code"]), (422, &json!("mistakes")), "{body}");
+    assert!(body["mistakes"][0]["field"].as_str().unwrap().starts_with("line "), "{body}");
+    assert_eq!(server.get("/v1/accounts/nobody").0, 404);
+    assert_eq!(server.get("/v1/bills/nonsense").0, 404);
+    assert_eq!(server.get("/v1/bills/人人人").0, 404);
+    assert_eq!(server.get("/v2").0, 404);
+    assert_eq!(server.post("/v1/clock", &[], "").0, 405);
+    assert_eq!(server.post("/v1/clock/advance", &[], "{\"until\": \"soon\"}").0, 422);
+    assert_eq!(server.post("/v1/clock/advance", &[], "{\"until\": \"2020-01-01T00:00:00Z\"}").0, 409);
+    assert_eq!(server.post("/v1/usage", &[], vec![b'x'; 17 << 20]).0, 413);
+    let second = Command::new(env!("CARGO_BIN_EXE_farebox"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    assert!(!second.status.success(), "one server at a time");
+    assert!(String::from_utf8_lossy(&second.stderr).contains("is in use"), "{second:?}");
+}

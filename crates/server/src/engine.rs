@@ -1,0 +1,110 @@
+//! The one thread that owns the service.
+
+use crate::Clock;
+use farebox_service::Service;
+use farebox_store::StoreError;
+use std::fmt;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use tokio::sync::{mpsc, oneshot};
+
+/// What waits to be done; more is turned away.
+const WAITING_MAX: usize = 4_096;
+/// What shares a commit at most.
+const TOGETHER_MAX: usize = 512;
+
+/// Tells who asked, once what was done for him is durable, or why it is not.
+type Tell = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+/// Does something with the service, unless that failed before.
+type Job = Box<dyn FnOnce(Result<&mut Service, StoreError>) -> Tell + Send>;
+
+/// Why nothing was done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Unavailable {
+    /// Too much waits already.
+    Busy,
+    /// The server is stopping.
+    Stopping,
+    /// It could not be made durable; nothing has happened.
+    Store(StoreError),
+}
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unavailable::Busy => f.write_str("too much waits already; try again"),
+            Unavailable::Stopping => f.write_str("the server is stopping"),
+            Unavailable::Store(error) => error.fmt(f),
+        }
+    }
+}
+
+/// Hands work to the thread that owns the service.
+#[derive(Clone)]
+pub struct Engine {
+    jobs: mpsc::Sender<Job>,
+    clock: Arc<Clock>,
+}
+
+impl Engine {
+    /// Starts the thread. It ends, with everything committed, when every `Engine` is gone.
+    ///
+    /// # Errors
+    /// When the system has no thread for it.
+    pub fn start(service: Service, clock: Clock) -> std::io::Result<(Engine, JoinHandle<()>)> {
+        let (jobs, waiting) = mpsc::channel(WAITING_MAX);
+        let clock = Arc::new(clock);
+        let own = clock.clone();
+        let thread = std::thread::Builder::new().name("engine".to_owned());
+        let thread = thread.spawn(move || work(service, &own, waiting))?;
+        Ok((Engine { jobs, clock }, thread))
+    }
+
+    /// What time it is.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Does something with the service, and answers when it is durable.
+    ///
+    /// # Errors
+    /// [`Unavailable`]; nothing has happened then.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Service) -> T + Send + 'static,
+    ) -> Result<T, Unavailable> {
+        let (tell, told) = oneshot::channel();
+        // Whoever does not wait any more needs no answer.
+        let job: Job = Box::new(move |service| match service {
+            Ok(service) => {
+                let done = work(service);
+                Box::new(move |committed| drop(tell.send(committed.map(|()| done))))
+            }
+            Err(error) => Box::new(move |_| drop(tell.send(Err(error)))),
+        });
+        self.jobs.try_send(job).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Unavailable::Busy,
+            mpsc::error::TrySendError::Closed(_) => Unavailable::Stopping,
+        })?;
+        match told.await {
+            Ok(done) => done.map_err(Unavailable::Store),
+            Err(_) => Err(Unavailable::Stopping),
+        }
+    }
+}
+
+fn work(mut service: Service, clock: &Clock, mut waiting: mpsc::Receiver<Job>) {
+    let mut tell = Vec::new();
+    while let Some(job) = waiting.blocking_recv() {
+        let due = clock.catch_up(&mut service);
+        let mut next = Some(job);
+        while let Some(job) = next {
+            tell.push(job(due.clone().map(|()| &mut service)));
+            next = if tell.len() < TOGETHER_MAX { waiting.try_recv().ok() } else { None };
+        }
+        // One commit for all: none is told before all are durable.
+        let committed = service.commit();
+        tell.drain(..).for_each(|tell| tell(committed.clone()));
+    }
+    // What is left is durable already: every job was committed.
+}
