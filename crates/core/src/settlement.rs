@@ -9,7 +9,7 @@ use crate::account::{AccountHead, AgreedPrice, View};
 use crate::bill::{ChargeKey, Charged, Line, PriceBasis, Split};
 use crate::calendar::{Instant, Span};
 use crate::catalog::{Catalogue, Charge, Measure, Model, Plan, Pricing, Settle};
-use crate::engine::{Catalogues, Refusal};
+use crate::engine::{Catalogues, Refusal, just_before};
 use crate::explain::{self, Wording};
 use crate::metering::Metering;
 use crate::money::{Amount, Currency, Exact, OutOfRange};
@@ -405,7 +405,14 @@ fn stretches<'a>(
         .filter_map(|version| version.effective)
         .collect();
     cuts.extend(draw::cuts(context, subscription, charge_id, active));
-    cuts.extend(agreed.clone().flat_map(|price| [price.valid.start, price.valid.end]));
+    // A price for a plan that is not had at the time divides nothing.
+    cuts.extend(agreed.clone().flat_map(|price| {
+        let Span { start, end } = price.valid;
+        let is_had = |at| subscription.plan_at(at) == price.plan;
+        [(start, is_had(start)), (end, is_had(just_before(end)))]
+            .into_iter()
+            .filter_map(|(cut, matters)| matters.then_some(cut))
+    }));
     cuts.extend(subscription.earlier.iter().map(|(_, until)| *until));
     // Usage is charged up to a freeze and from its end on. Of units held, the days are the cut.
     if !subscription.frozen.is_empty() && metered(active.start) {

@@ -28,7 +28,7 @@ pub use due::{Duty, Late, Moment, next_due};
 pub use fact::{ApplyError, Fact};
 pub use refusal::{OrderRefusal, REFUSAL_CODES, Refusal};
 
-pub(crate) use due::just_after;
+pub(crate) use due::{just_after, just_before};
 pub(crate) use orders::Desk;
 
 use crate::account::{AccountHead, View};
