@@ -117,6 +117,18 @@ impl Packages {
         self.takers.iter().any(|(key, taker)| accounts.contains(&key.account) && !taker.displaced.is_empty())
     }
 
+    /// Whether units are there again for usage of a subscription that sessions displaced.
+    pub(crate) fn credits(&self, account: &str, subscription: &str) -> bool {
+        self.takers.iter().any(|(key, taker)| {
+            key.account == account
+                && key.subscription == subscription
+                && taker.displaced.iter().any(|id| {
+                    let bucket = &self.buckets[id];
+                    !bucket.is_expired && bucket.available.is_positive()
+                })
+        })
+    }
+
     /// The buckets in the order of R-PKG-1.
     pub(crate) fn order(&self) -> Vec<String> {
         let mut ids: Vec<&String> = self.buckets.keys().collect();

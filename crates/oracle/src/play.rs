@@ -185,14 +185,20 @@ impl<'c> Play<'c> {
     }
 
     /// Whether something of some accounts of a payer settles at a moment: a cycle of a charge that may
-    /// go on ends then, or a month.
+    /// go on ends then, or that sessions displaced and have let go for, or a month.
     pub(crate) fn settles(&self, accounts: &[String], now: Timestamp) -> bool {
         let before = now.checked_sub(jiff::SignedDuration::from_nanos(1)).expect("in range");
+        let credits = |one: &Subscription| {
+            accounts.iter().any(|name| {
+                let is_own = self.accounts[name].subscriptions.iter().any(|own| std::ptr::eq(own, one));
+                is_own && self.packages.credits(name, &one.name)
+            })
+        };
         let ends = |one: &Subscription| {
             charges(self.lists, one).any(|(list, _, settle)| {
                 let goes_on =
                     one.end.is_none_or(|end| calendar::cycle_start(&list.zone, settle, before) < end);
-                goes_on && calendar::cycle_start(&list.zone, settle, now) == now
+                (goes_on || credits(one)) && calendar::cycle_start(&list.zone, settle, now) == now
             })
         };
         let all = accounts.iter().flat_map(|name| &self.accounts[name].subscriptions);

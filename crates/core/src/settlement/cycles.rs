@@ -1,5 +1,6 @@
 //! When charges settle.
 
+use super::draw::there_again;
 use crate::account::{AccountHead, View};
 use crate::calendar::{Cycle, Instant, Zone};
 use crate::catalog::Settle;
@@ -19,7 +20,11 @@ pub(crate) fn next_due(
 ) -> Option<Instant> {
     // Late usage of what is settled to its end is settled at the next boundary too.
     let late = late_from.map(|late| view.settled_since(&account.id, late)).unwrap_or_default();
-    let late: BTreeSet<Rhythm> = late.into_iter().map(Rhythm::of).collect();
+    // So is what sessions displaced, when they have let go of units.
+    let displaced = there_again(view, account.payer()).into_values().flat_map(|charges| charges.keys());
+    let displaced = displaced.filter(|(whose, ..)| *whose == account.id);
+    let displaced = displaced.filter_map(|(whose, name, _)| view.subscription(whose, name));
+    let late: BTreeSet<Rhythm> = late.into_iter().chain(displaced).map(Rhythm::of).collect();
     let rhythms = view.rhythms(&account.id).into_iter().chain(&late);
     // What starts on a boundary, or is settled there, is due at the one after.
     let boundaries = rhythms.flat_map(|rhythm| charges_of(catalogues, rhythm));

@@ -258,7 +258,7 @@ fn allot_for<'a>(
     let mut pool = Pool::of(context, tasks);
     if forced.is_some() {
         // Charges that wait have no stretch here that asks for their buckets.
-        for bucket in there_again(context).into_keys() {
+        for bucket in there_again(context.view, context.account.payer()).into_keys() {
             pool.look_at(context, bucket);
         }
     }
@@ -462,7 +462,7 @@ fn first_charged_past(
 /// Units given back now, or let go by sessions that held them, first credit usage that was charged
 /// past their bucket, the earliest first.
 fn credit(context: &Context<'_>, pool: &mut Pool<'_>, items: &mut [Item]) -> Result<(), OutOfRange> {
-    let again = there_again(context);
+    let again = there_again(context.view, context.account.payer());
     let was_displaced = |bucket: &str, item: &Item| {
         let charge = (item.account.clone(), item.key.subscription.clone(), item.key.charge.clone());
         let from = again.get(bucket).and_then(|missed| missed.get(&charge));
@@ -537,7 +537,7 @@ fn draw(pool: &mut Pool<'_>, items: &mut [Item]) -> Result<(), OutOfRange> {
 pub(super) fn missed_before(contexts: &[Context<'_>]) -> Forced {
     let mut forced = Forced::new();
     let Some(context) = contexts.first() else { return forced };
-    for charges in there_again(context).into_values() {
+    for charges in there_again(context.view, context.account.payer()).into_values() {
         for (charge, from) in charges {
             let earliest = forced.entry(charge.clone()).or_insert(*from);
             *earliest = (*earliest).min(*from);
@@ -547,8 +547,7 @@ pub(super) fn missed_before(contexts: &[Context<'_>]) -> Forced {
 }
 
 /// The charges that went past each bucket that has units again.
-fn there_again<'a>(context: &'a Context<'_>) -> BTreeMap<&'a str, &'a Missed> {
-    let (view, payer) = (context.view, context.account.payer());
+pub(super) fn there_again<'a>(view: &'a dyn View, payer: &str) -> BTreeMap<&'a str, &'a Missed> {
     let again = |bucket: &str| {
         let known = view.bucket(payer, bucket).filter(|bucket| !view.is_expired(payer, bucket));
         known.is_some() && view.units(payer, bucket).available > Exact::ZERO
@@ -564,7 +563,7 @@ fn missed_now(
     items: &[Item],
 ) -> Result<BTreeMap<String, Missed>, OutOfRange> {
     let (view, payer) = (context.view, context.account.payer());
-    let again = there_again(context);
+    let again = there_again(context.view, context.account.payer());
     let mut missed: BTreeMap<String, Missed> =
         again.keys().map(|bucket| ((*bucket).to_owned(), Missed::new())).collect();
     let is_held =
