@@ -8,7 +8,7 @@ use crate::hold::{Ended, Hold, Part, Place};
 use crate::ledger::{LedgerAccount, Posting, QuotaSide};
 use crate::metering::{DeckCount, LaneKey, NANO, Problem};
 use crate::money::{Amount, Currency, Exact, OutOfRange};
-use crate::package::{Bucket, Draw, Draws, Share};
+use crate::package::{Bucket, Draw, Draws};
 use crate::quantity::{meters_between, who_takes};
 use crate::settlement::{Allotted, Taking, alerts};
 use std::collections::{BTreeMap, BTreeSet};
@@ -264,7 +264,8 @@ impl Need<'_> {
                 all.rest = all.rest.sub(part)?;
                 add(taken, &bucket.id, part)?;
                 add(&mut all.units, &bucket.id, part)?;
-                all.until = all.until.min(end_of(desk, bucket));
+                // What is shared is so until further notice.
+                all.until = all.until.min(bucket.span.end);
             }
         }
         Ok(all)
@@ -368,15 +369,6 @@ fn cover(
         cover.parts.push(Part { subscription, charge, units, money });
     }
     Ok(Ok(cover))
-}
-
-/// The end of the time in which an account may draw from a bucket.
-fn end_of(desk: &Desk<'_>, bucket: &Bucket) -> Instant {
-    let shares = desk.view.shares(&desk.payer.id, &bucket.account, &bucket.subscription);
-    let own = bucket.account == desk.account.id;
-    let valid = |share: &&Share| share.member == desk.account.id && share.valid.contains(desk.at);
-    let shared = shares.iter().filter(valid).map(|share| share.valid.end).max();
-    if own { bucket.span.end } else { bucket.span.end.min(shared.unwrap_or(bucket.span.end)) }
 }
 
 /// An amount as the fewest whole minor units that are no less; zero for what costs nothing.
@@ -582,3 +574,6 @@ fn end(desk: &Desk<'_>, hold: &Hold, used: Exact, expired: bool, freed: &Freed) 
     facts.extend(packages::drawn(desk, allotted)?);
     Ok(facts)
 }
+
+#[cfg(test)]
+mod tests;
