@@ -342,9 +342,9 @@ fn cover(
     let payer = &desk.payer.id;
     // Who pays by invoice has no balance to hold anything of.
     let prepays = desk.view.lifecycle(payer).is_some_and(|life| life.tier.is_some());
-    let mut there = desk.view.prepaid(payer).add(freed.money)?.max(Amount::ZERO);
+    let there = desk.view.prepaid(payer).add(freed.money)?.max(Amount::ZERO);
     let mut cover = Cover { parts: Vec::new(), until: Instant::MAX };
-    let mut taken = Draws::new();
+    let (mut taken, mut needed) = (Draws::new(), Amount::ZERO);
     for need in &needs.all {
         let Taken { units, rest, left, until } = need.take(desk, freed, &mut taken)?;
         cover.until = cover.until.min(until);
@@ -357,16 +357,15 @@ fn cover(
                 let covered = need.units.sub(rest)?;
                 let cost = need.taking.cost(rest, covered, need.deck.as_ref())?;
                 money = whole_minor(cost, desk.payer.currency)?;
-                if money > there {
-                    let currency = desk.payer.currency;
-                    return Ok(Err(Refusal::NotCovered { needed: money, there, currency }));
-                }
-                there = there.sub(money)?;
+                needed = needed.add(money)?;
             }
         }
         let key = &need.taking.key;
         let (subscription, charge) = (key.subscription.clone(), key.charge.clone());
         cover.parts.push(Part { subscription, charge, units, money });
+    }
+    if needed > there {
+        return Ok(Err(Refusal::NotCovered { needed, there, currency: desk.payer.currency }));
     }
     Ok(Ok(cover))
 }
