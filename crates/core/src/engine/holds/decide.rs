@@ -8,7 +8,7 @@ use crate::hold::{Ended, Hold, Part, Place};
 use crate::ledger::{LedgerAccount, Posting, QuotaSide};
 use crate::metering::{DeckCount, LaneKey, NANO, Problem};
 use crate::money::{Amount, Currency, Exact, OutOfRange};
-use crate::package::{Bucket, Draw, Draws, Share};
+use crate::package::{Bucket, Draw, Draws};
 use crate::quantity::{meters_between, who_takes};
 use crate::settlement::{Allotted, Taking, alerts};
 use std::collections::{BTreeMap, BTreeSet};
@@ -264,7 +264,8 @@ impl Need<'_> {
                 all.rest = all.rest.sub(part)?;
                 add(taken, &bucket.id, part)?;
                 add(&mut all.units, &bucket.id, part)?;
-                all.until = all.until.min(end_of(desk, bucket));
+                // What is shared is so until further notice.
+                all.until = all.until.min(bucket.span.end);
             }
         }
         Ok(all)
@@ -341,9 +342,9 @@ fn cover(
     let payer = &desk.payer.id;
     // Who pays by invoice has no balance to hold anything of.
     let prepays = desk.view.lifecycle(payer).is_some_and(|life| life.tier.is_some());
-    let mut there = desk.view.prepaid(payer).add(freed.money)?.max(Amount::ZERO);
+    let there = desk.view.prepaid(payer).add(freed.money)?.max(Amount::ZERO);
     let mut cover = Cover { parts: Vec::new(), until: Instant::MAX };
-    let mut taken = Draws::new();
+    let (mut taken, mut needed) = (Draws::new(), Amount::ZERO);
     for need in &needs.all {
         let Taken { units, rest, left, until } = need.take(desk, freed, &mut taken)?;
         cover.until = cover.until.min(until);
@@ -356,27 +357,17 @@ fn cover(
                 let covered = need.units.sub(rest)?;
                 let cost = need.taking.cost(rest, covered, need.deck.as_ref())?;
                 money = whole_minor(cost, desk.payer.currency)?;
-                if money > there {
-                    let currency = desk.payer.currency;
-                    return Ok(Err(Refusal::NotCovered { needed: money, there, currency }));
-                }
-                there = there.sub(money)?;
+                needed = needed.add(money)?;
             }
         }
         let key = &need.taking.key;
         let (subscription, charge) = (key.subscription.clone(), key.charge.clone());
         cover.parts.push(Part { subscription, charge, units, money });
     }
+    if needed > there {
+        return Ok(Err(Refusal::NotCovered { needed, there, currency: desk.payer.currency }));
+    }
     Ok(Ok(cover))
-}
-
-/// The end of the time in which an account may draw from a bucket.
-fn end_of(desk: &Desk<'_>, bucket: &Bucket) -> Instant {
-    let shares = desk.view.shares(&desk.payer.id, &bucket.account, &bucket.subscription);
-    let own = bucket.account == desk.account.id;
-    let valid = |share: &&Share| share.member == desk.account.id && share.valid.contains(desk.at);
-    let shared = shares.iter().filter(valid).map(|share| share.valid.end).max();
-    if own { bucket.span.end } else { bucket.span.end.min(shared.unwrap_or(bucket.span.end)) }
 }
 
 /// An amount as the fewest whole minor units that are no less; zero for what costs nothing.
@@ -582,3 +573,6 @@ fn end(desk: &Desk<'_>, hold: &Hold, used: Exact, expired: bool, freed: &Freed) 
     facts.extend(packages::drawn(desk, allotted)?);
     Ok(facts)
 }
+
+#[cfg(test)]
+mod tests;
