@@ -21,11 +21,6 @@ impl Subscription {
         begun.map_or(&self.plan, |(_, plan)| plan)
     }
 
-    /// Whether it has or has had a plan, or will have it.
-    pub(crate) fn has_had(&self, plan: &str) -> bool {
-        self.plan == plan || self.later_plans.iter().any(|(_, later)| later == plan)
-    }
-
     /// Has another plan from a moment on, and no other one after it.
     fn turn(&mut self, from: Timestamp, plan: &str) {
         self.later_plans.retain(|(earlier, _)| *earlier < from);

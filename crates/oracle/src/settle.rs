@@ -12,8 +12,8 @@ use crate::number::{Number, round, whole, zero};
 use crate::packages::{self, Packages};
 use crate::usage::Usage;
 use crate::{metered, plans, price, units};
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A part of a settlement cycle in which one price holds.
@@ -137,10 +137,16 @@ impl Period<'_> {
         let versions = self.lists.iter().filter(|list| list.id == self.one.catalogue);
         let mut cuts: Vec<Timestamp> = versions.filter_map(|list| list.effective).collect();
         for price in &self.account.prices {
-            if self.one.has_had(&price.plan) && price.charge == self.charge.id {
-                cuts.push(price.from);
-                cuts.extend(price.until);
+            if price.charge != self.charge.id {
+                continue;
             }
+            // A price for a plan that is not had at the time changes nothing.
+            let last =
+                |until: &Timestamp| until.checked_sub(SignedDuration::from_nanos(1)).expect("in range");
+            if self.one.plan_at(price.from) == price.plan {
+                cuts.push(price.from);
+            }
+            cuts.extend(price.until.filter(|until| self.one.plan_at(last(until)) == price.plan));
         }
         if matches!(self.charge.measure, Measure::Meter(_)) {
             // Usage is charged up to a freeze, and from its end on.
