@@ -151,6 +151,10 @@ impl Service {
     pub fn receive(&mut self, usage: Usage) -> Result<Received, StoreError> {
         let payer = self.groups.payer_of(&usage.account).to_owned();
         self.load(&payer)?;
+        // What was just ordered measures from now on.
+        if self.counters.is_outdated(&payer) {
+            self.refresh(&payer)?;
+        }
         let Some(store) = self.groups.store() else { return Ok(Received::Void) };
         let received = self.inbox.receive(&mut self.counters, store, &payer, usage)?;
         self.note_usage(&payer);

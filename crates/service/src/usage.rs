@@ -212,6 +212,11 @@ impl Counters {
         }
     }
 
+    /// Whether a group has ordered something that its counters were not made for.
+    pub fn is_outdated(&self, payer: &str) -> bool {
+        self.groups.get(payer).is_some_and(|counting| counting.is_outdated)
+    }
+
     /// Whether a group's counters must be made anew before it is decided on.
     pub fn is_stale(&self, payer: &str) -> bool {
         self.groups.get(payer).is_some_and(|counting| counting.is_outdated || counting.metering.is_stale())

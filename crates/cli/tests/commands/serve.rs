@@ -131,6 +131,14 @@ fn a_server_comes_to_what_its_book_comes_to_also_when_it_is_killed() {
         "attributes": {"number": "057187654321"},
     });
     assert_eq!(server.command("acme", &line).0, 200);
+    // What was ordered a moment ago measures; what is void is on no bill.
+    let c0 = event("c0", "2026-01-05T10:00:00+08:00", 600);
+    let (_, body) = server.post("/v1/usage", &[], c0.to_string());
+    assert_eq!(body["accepted"], json!(1), "{body}");
+    let identity = json!({"source": "pbx", "id": "c0"}).to_string();
+    assert_eq!(server.post("/v1/usage/void", &[], &identity), (200, json!({"found": true})));
+    assert_eq!(server.post("/v1/usage/void", &[], &identity), (200, json!({"found": false})));
+    assert_eq!(server.post("/v1/usage", &[], c0.to_string()).1["duplicates"], json!(1), "void for good");
 
     server.advance("2026-01-20T09:00:00+08:00");
     let c1 = event("c1", "2026-01-20T09:00:00+08:00", 125);
