@@ -241,14 +241,10 @@ impl<'a> Run<'a> {
     /// The refusal; nothing has happened then.
     pub fn execute(&mut self, command: &Command, decided: Decided<'_>) -> Result<(), Failed> {
         let catalogues = &self.prepared.catalogues;
-        let payer = self.payer_to_be(command);
+        let payer = self.groups.payer_to_be(command).to_owned();
+        self.count_heard();
         let (metering, counted) = match (&mut self.live, self.groups.store()) {
             (Some(live), Some(store)) => {
-                for (usage, change) in self.usage.take_heard() {
-                    // What cannot be billed is in quarantine by the book's own count.
-                    let payer = self.groups.payer_of(&usage.account).to_owned();
-                    let _ = live.count(&payer, usage, change);
-                }
                 if matches!(command.action, Action::Due { duty: Duty::Charges, .. }) {
                     live.close_block(decided.at)?;
                 }
@@ -284,12 +280,13 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// The group that a command is about: where it opens an account, the group that this is to be in.
-    fn payer_to_be(&self, command: &Command) -> String {
-        let is_new = self.account(&command.account).is_none();
-        match &command.action {
-            Action::Open { payer: Some(payer), .. } if is_new => self.payer_of(payer).to_owned(),
-            _ => self.payer_of(&command.account).to_owned(),
+    /// Hands the service what the book has counted since: it is counted there too.
+    fn count_heard(&mut self) {
+        let Some(live) = &mut self.live else { return };
+        for (usage, change) in self.usage.take_heard() {
+            let payer = self.groups.payer_of(&usage.account).to_owned();
+            // What cannot be billed is in quarantine by the book's own count.
+            let _ = live.count(&payer, usage, change);
         }
     }
 
@@ -398,11 +395,8 @@ impl<'a> Run<'a> {
 
     /// Commits what was decided, where the groups are kept.
     fn commit(&mut self) -> Result<(), Diagnostic> {
+        self.count_heard();
         if let Some(live) = &mut self.live {
-            for (usage, change) in self.usage.take_heard() {
-                let payer = self.groups.payer_of(&usage.account).to_owned();
-                let _ = live.count(&payer, usage, change);
-            }
             let blocks = live.take_blocks(self.clock);
             let blocks = blocks.map_err(|error| in_store(self.prepared, &error))?;
             blocks.into_iter().for_each(|block| self.groups.add_block(block));

@@ -114,6 +114,18 @@ impl Groups {
         self.payers.get(account).map_or(account, String::as_str)
     }
 
+    /// The group that a command is about: where it opens an account, the one that this is to be in. The account's
+    /// own group must have been loaded, if there is one.
+    pub fn payer_to_be<'n>(&'n self, command: &'n Command) -> &'n str {
+        match &command.action {
+            // An account that is open already is in the group that it was opened in.
+            Action::Open { payer: Some(payer), .. } if self.account(&command.account).is_none() => {
+                self.payer_of(payer)
+            }
+            _ => self.payer_of(&command.account),
+        }
+    }
+
     /// A group that is in memory, by the account that pays.
     pub fn get(&self, payer: &str) -> Option<&Group> {
         self.open.get(payer).map(|open| &open.state)
@@ -153,13 +165,9 @@ impl Groups {
         command: &Command,
         decided: Decided<'_>,
     ) -> Result<Vec<Fact>, Failed> {
-        // An account that is open already is in the group that it was opened in.
         let payer = self.payer_of(&command.account).to_owned();
-        let is_new = self.load(&payer)?.is_none_or(|group| group.get(&command.account).is_none());
-        let payer = match &command.action {
-            Action::Open { payer: Some(payer), .. } if is_new => self.payer_of(payer).to_owned(),
-            _ => payer,
-        };
+        self.load(&payer)?;
+        let payer = self.payer_to_be(command).to_owned();
         self.load(&payer)?;
         let none = Group::default();
         let known = self.open.get(&payer);

@@ -95,13 +95,10 @@ impl Service {
     /// # Errors
     /// [`Failed`]; nothing has happened then.
     pub fn execute(&mut self, command: &Command, decided: Decided<'_>) -> Result<Vec<Fact>, Failed> {
-        let mut payer = self.groups.payer_of(&command.account).to_owned();
+        let payer = self.groups.payer_of(&command.account).to_owned();
         self.load(&payer)?;
-        let is_new = self.groups.account(&command.account).is_none();
-        if let (Action::Open { payer: Some(master), .. }, true) = (&command.action, is_new) {
-            payer = self.groups.payer_of(master).to_owned();
-            self.load(&payer)?;
-        }
+        let payer = self.groups.payer_to_be(command).to_owned();
+        self.load(&payer)?;
         if matches!(command.action, Action::Due { duty: Duty::Charges, .. }) {
             self.counters.close_block(decided.at)?;
         }

@@ -15,6 +15,18 @@ pub fn text(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
+/// Asserts that a page that is made from the code is as the code makes it; `FAREBOX_UPDATE=1` writes it anew.
+pub fn is_that_of_the_code(path: &str, page: &str) {
+    if std::env::var_os("FAREBOX_UPDATE").is_some() {
+        std::fs::write(root().join(path), page).unwrap();
+    }
+    assert_eq!(
+        text(path),
+        page,
+        "{path} differs; write it anew with: FAREBOX_UPDATE=1 cargo test -p farebox --test repository"
+    );
+}
+
 /// Every file of the repository, relative to its root, in order.
 pub fn files() -> Vec<String> {
     let mut found = Vec::new();

@@ -1,6 +1,6 @@
 //! docs/commands.md is made from the code: every command with its fields, every form of a value.
 
-use crate::common::{root, text};
+use crate::common::is_that_of_the_code;
 use farebox_api::command::{CommandPart, described};
 use farebox_text::book::VERBS;
 
@@ -98,15 +98,7 @@ What is not done is answered as `application/problem+json` (RFC 9457).
 
 #[test]
 fn the_page_of_commands_is_that_of_the_code() {
-    let page = page();
-    if std::env::var_os("FAREBOX_UPDATE").is_some() {
-        std::fs::write(root().join(PAGE), &page).unwrap();
-    }
-    assert_eq!(
-        text(PAGE),
-        page,
-        "{PAGE} differs; write it anew with: FAREBOX_UPDATE=1 cargo test -p farebox --test repository"
-    );
+    is_that_of_the_code(PAGE, &page());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! docs/errors.md is made from the code: every refusal with its sentence, every reason for
 //! quarantine.
 
-use crate::common::{files_below, root, text};
+use crate::common::{files_below, is_that_of_the_code, text};
 use farebox_core::calendar::{Instant, Zone};
 use farebox_core::catalog::Mode;
 use farebox_core::engine::{
@@ -325,15 +325,7 @@ What a row says is understood, but no price list can take it:
 
 #[test]
 fn the_page_of_errors_is_that_of_the_code() {
-    let page = page();
-    if std::env::var_os("FAREBOX_UPDATE").is_some() {
-        std::fs::write(root().join(PAGE), &page).unwrap();
-    }
-    assert_eq!(
-        text(PAGE),
-        page,
-        "{PAGE} differs; write it anew with: FAREBOX_UPDATE=1 cargo test -p farebox --test repository"
-    );
+    is_that_of_the_code(PAGE, &page());
 }
 
 /// The codes in the sources of the readers: the first text in a call that makes a reason.

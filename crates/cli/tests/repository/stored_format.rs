@@ -9,12 +9,10 @@ use farebox_core::calendar::Instant;
 use farebox_core::engine::Fact;
 use farebox_scenario::golden;
 use farebox_service::Groups;
-use farebox_store::{
-    Answer, Batch, Block, CatalogueText, Entry, GroupHead, Kept, Memory, Position, Rows, Store, StoreError,
-};
+use farebox_store::{Entry, Position, Store};
+use farebox_store_sqlite::Sqlite;
 use std::collections::BTreeSet;
 use std::fmt::Write;
-use std::sync::{Arc, Mutex};
 
 const CORPUS: &str = "crates/store/tests/format-1.txt";
 
@@ -92,9 +90,10 @@ fn add_what_is_missing() {
     let mut kinds: BTreeSet<String> = known.flat_map(|entry| entry.facts).map(|fact| kind(&fact)).collect();
     let mut records = Vec::new();
     for file in files_below("scenarios", "test") {
-        let shared = Shared::default();
-        golden::check_kept(&root().join(&file), Groups::of(Box::new(shared.clone())).unwrap()).unwrap();
-        let store = shared.0.lock().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let open = || Sqlite::open(folder.path()).unwrap();
+        golden::check_kept(&root().join(&file), Groups::of(Box::new(open())).unwrap()).unwrap();
+        let store = open();
         for group in store.groups().unwrap() {
             store
                 .entries(&group.group, 0, &mut |kept| {
@@ -115,70 +114,6 @@ fn add_what_is_missing() {
     }
     std::fs::create_dir_all(root().join(CORPUS).parent().unwrap()).unwrap();
     std::fs::write(root().join(CORPUS), corpus).unwrap();
-}
-
-/// A store in memory that can be looked at after the run.
-#[derive(Clone, Default)]
-struct Shared(Arc<Mutex<Memory>>);
-
-impl Store for Shared {
-    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
-        self.0.lock().unwrap().commit(batch)
-    }
-
-    fn groups(&self) -> Result<Vec<GroupHead>, StoreError> {
-        self.0.lock().unwrap().groups()
-    }
-
-    fn group(&self, group: &str) -> Result<Option<GroupHead>, StoreError> {
-        self.0.lock().unwrap().group(group)
-    }
-
-    fn members(&self) -> Result<Vec<(String, String)>, StoreError> {
-        self.0.lock().unwrap().members()
-    }
-
-    fn entries(
-        &self,
-        group: &str,
-        after: u64,
-        each: &mut dyn FnMut(Kept) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        self.0.lock().unwrap().entries(group, after, each)
-    }
-
-    fn log_blocks(&self, partition: u16) -> Result<u64, StoreError> {
-        self.0.lock().unwrap().log_blocks(partition)
-    }
-
-    fn blocks(
-        &self,
-        partition: u16,
-        from: u64,
-        each: &mut dyn FnMut(Block) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        self.0.lock().unwrap().blocks(partition, from, each)
-    }
-
-    fn block(&self, partition: u16, number: u64) -> Result<Option<Block>, StoreError> {
-        self.0.lock().unwrap().block(partition, number)
-    }
-
-    fn clock(&self) -> Result<Option<Instant>, StoreError> {
-        self.0.lock().unwrap().clock()
-    }
-
-    fn answer(&self, key: &str) -> Result<Option<Answer>, StoreError> {
-        self.0.lock().unwrap().answer(key)
-    }
-
-    fn catalogues(&self) -> Result<Vec<CatalogueText>, StoreError> {
-        self.0.lock().unwrap().catalogues()
-    }
-
-    fn rows(&self, account: &str) -> Result<Rows, StoreError> {
-        self.0.lock().unwrap().rows(account)
-    }
 }
 
 #[test]

@@ -5,8 +5,8 @@ use crate::histories::dice::Dice;
 use crate::histories::show::words;
 use crate::histories::world::World;
 use crate::sessions::{packages_decide, without_sessions};
-use crate::whole::{dated, far, hold, play, play_until, said_once, same, without_arrears};
-use farebox_core::account::{Account, Group};
+use crate::whole::{dated, far, hold, play, play_until, replays, said_once, same, without_arrears};
+use farebox_core::account::Account;
 use farebox_core::ledger::{LedgerAccount, QuotaSide, Unit};
 use farebox_core::money::Exact;
 use farebox_core::package::Units;
@@ -122,14 +122,7 @@ fn quota_is_balanced_never_below_zero_and_replays() {
                 }
             }
             assert!(drawn.is_empty(), "drawn from no bucket: {drawn:?}");
-            let mut replayed = Group::default();
-            for fact in &run.facts {
-                replayed.apply(fact).unwrap();
-            }
-            for account in run.accounts() {
-                same("as it went and replayed", &Some(account), &replayed.get(&account.head.id))?;
-            }
-            Ok(())
+            replays(run)
         })?
     });
 }

@@ -68,6 +68,18 @@ pub(crate) fn same<T: PartialEq + std::fmt::Debug>(what: &str, one: &T, other: &
     if one == other { Ok(()) } else { Err(Wrong::Fails(format!("{what}:\n  {one:?}\n  {other:?}\n"))) }
 }
 
+/// That the facts of a run give its accounts again. Groups do not touch one another: all facts in one group do.
+pub(crate) fn replays(run: &Run<'_>) -> Result<(), Wrong> {
+    let mut replayed = Group::default();
+    for fact in &run.facts {
+        replayed.apply(fact).unwrap();
+    }
+    for account in run.accounts() {
+        same("as it went and replayed", &Some(account), &replayed.get(&account.head.id))?;
+    }
+    Ok(())
+}
+
 /// What every bill came to, and the money after all.
 fn totals(run: &mut Run<'_>) -> BTreeMap<String, (Vec<(String, Amount)>, Amount)> {
     let of = |account: &Account| {
@@ -150,15 +162,7 @@ fn bills_add_up_explain_themselves_and_replay() {
                     assert!(explained, "{} does not explain itself: {line:?}", line.id);
                 }
             }
-            // Groups do not touch one another: all facts in one group give the same accounts.
-            let mut replayed = Group::default();
-            for fact in &run.facts {
-                replayed.apply(fact).unwrap();
-            }
-            for account in run.accounts() {
-                same("as it went and replayed", &Some(account), &replayed.get(&account.head.id))?;
-            }
-            Ok(())
+            replays(run)
         })?
     });
 }
