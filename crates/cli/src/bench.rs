@@ -1,4 +1,9 @@
-//! `farebox bench generate`: usage files for measuring. `scripts/bench` measures with them.
+//! `farebox bench`: what the server does in a second; and usage files for measuring, which `scripts/bench` uses.
+
+mod client;
+mod events;
+mod ingest;
+mod process;
 
 use crate::output::Failure;
 use farebox_text::import::generate;
@@ -23,10 +28,18 @@ pub enum Command {
         #[arg(long)]
         utf8: bool,
     },
+    /// Load a server of its own with usage over HTTP.
+    Ingest(ingest::Args),
 }
 
 pub fn run(command: &Command) -> Result<ExitCode, Failure> {
-    let Command::Generate { file, rows, seed, utf8 } = command;
+    let (file, rows, seed, utf8) = match command {
+        Command::Generate { file, rows, seed, utf8 } => (file, rows, seed, utf8),
+        Command::Ingest(args) => {
+            ingest::run(args)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
     let out = BufWriter::with_capacity(1 << 20, File::create(file)?);
     if *utf8 {
         let mut out = Latin1ToUtf8(out);

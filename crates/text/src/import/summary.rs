@@ -147,6 +147,11 @@ impl Tally {
         self.keep(ByOffset(Quarantined { line, offset, rows, reason, excerpt: String::new() }));
     }
 
+    /// Takes a row that was kept.
+    pub(super) fn take_first(&mut self) -> Option<Quarantined> {
+        self.first.pop().map(|held| held.0)
+    }
+
     /// Counts the row of an event by what became of it; `talk`: it is a call, connected or not,
     /// of so many seconds.
     pub(super) fn became(&mut self, outcome: Outcome, place: (u64, u64), talk: Option<(bool, u32)>) {

@@ -1,0 +1,79 @@
+//! A lean HTTP/1.1 client for load: it takes as little of the machine from the server as it can.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+
+/// One connection that stays open.
+pub struct Connection {
+    stream: BufReader<TcpStream>,
+    head: Vec<u8>,
+    body: Vec<u8>,
+    token: Option<String>,
+}
+
+impl Connection {
+    /// Connects to `127.0.0.1:8080` and the like. `token`: the access key, if the server wants one.
+    pub fn open(address: &str, token: Option<&str>) -> io::Result<Connection> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        let token = token.map(str::to_owned);
+        Ok(Connection { stream: BufReader::new(stream), head: Vec::new(), body: Vec::new(), token })
+    }
+
+    /// Posts a body; the status and the answer.
+    pub fn post(&mut self, path: &str, body: &[u8]) -> io::Result<(u16, &[u8])> {
+        self.send("POST", path, Some(body))
+    }
+
+    /// Gets; the status and the answer.
+    pub fn get(&mut self, path: &str) -> io::Result<(u16, &[u8])> {
+        self.send("GET", path, None)
+    }
+
+    fn send(&mut self, method: &str, path: &str, body: Option<&[u8]>) -> io::Result<(u16, &[u8])> {
+        self.head.clear();
+        write!(self.head, "{method} {path} HTTP/1.1\r\nHost: bench\r\n")?;
+        if let Some(token) = &self.token {
+            write!(self.head, "Authorization: Bearer {token}\r\n")?;
+        }
+        if let Some(body) = body {
+            write!(self.head, "Content-Type: application/json\r\nContent-Length: {}\r\n", body.len())?;
+        }
+        self.head.extend_from_slice(b"\r\n");
+        // What is short goes in one packet.
+        match body {
+            Some(body) if body.len() < 4_096 => {
+                self.head.extend_from_slice(body);
+                self.stream.get_mut().write_all(&self.head)?;
+            }
+            Some(body) => {
+                self.stream.get_mut().write_all(&self.head)?;
+                self.stream.get_mut().write_all(body)?;
+            }
+            None => self.stream.get_mut().write_all(&self.head)?,
+        }
+        self.receive()
+    }
+
+    fn receive(&mut self) -> io::Result<(u16, &[u8])> {
+        let wrong = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
+        let mut line = String::new();
+        self.stream.read_line(&mut line)?;
+        let status = line.split(' ').nth(1).and_then(|word| word.parse().ok());
+        let status = status.ok_or_else(|| wrong("no status line"))?;
+        let mut length = 0;
+        loop {
+            line.clear();
+            if self.stream.read_line(&mut line)? == 0 {
+                return Err(wrong("the head never ends"));
+            }
+            let Some((name, value)) = line.trim_end().split_once(':') else { break };
+            if name.eq_ignore_ascii_case("content-length") {
+                length = value.trim().parse().map_err(|_| wrong("a length that is no number"))?;
+            }
+        }
+        self.body.resize(length, 0);
+        self.stream.read_exact(&mut self.body)?;
+        Ok((status, &self.body))
+    }
+}

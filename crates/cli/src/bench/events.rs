@@ -1,0 +1,81 @@
+//! Usage to load a server with: CloudEvents of about 210 bytes, each with a random id.
+
+/// Random numbers that are quick to make: xorshift with a multiplication.
+pub struct Random(u64);
+
+impl Random {
+    /// Another seed gives other numbers.
+    pub fn new(seed: u64) -> Random {
+        Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    /// The next one.
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    }
+
+    /// One below `end`.
+    pub fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+}
+
+/// A body of events, one a line, whose ids are made anew for each request.
+pub struct Body {
+    bytes: Vec<u8>,
+    ids: Vec<usize>,
+    random: Random,
+}
+
+/// Characters of an id: those of a UUID without its hyphens.
+const ID_CHARS: usize = 32;
+
+impl Body {
+    /// A body of `events` of `accounts` accounts `a0`, `a1`, ….
+    pub fn new(events: usize, accounts: u32, seed: u64) -> Body {
+        let mut random = Random::new(seed);
+        let (mut bytes, mut ids) = (Vec::new(), Vec::new());
+        for _ in 0..events {
+            bytes.extend_from_slice(br#"{"specversion":"1.0","id":""#);
+            ids.push(bytes.len());
+            bytes.extend_from_slice(&[b'0'; ID_CHARS]);
+            let (account, second) = (random.below(u64::from(accounts)), random.below(28 * 86_400));
+            let (day, rest) = (second / 86_400 + 1, second % 86_400);
+            let time =
+                format!("2026-01-{day:02}T{:02}:{:02}:{:02}Z", rest / 3_600, rest / 60 % 60, rest % 60);
+            let seconds = random.below(600);
+            let connected = if seconds > 0 { "yes" } else { "no" };
+            let number = random.below(10_000);
+            let rest = format!(
+                "\",\"source\":\"switch-7\",\"type\":\"call\",\"subject\":\"a{account}\",\"time\":\"{time}\",\
+                 \"data\":{{\"seconds\":{seconds},\"connected\":\"{connected}\",\"to\":\"+861380000{number:04}\"}}}}\n"
+            );
+            bytes.extend_from_slice(rest.as_bytes());
+        }
+        Body { bytes, ids, random }
+    }
+
+    /// The same events under new ids.
+    pub fn next(&mut self) -> &[u8] {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        for at in &self.ids {
+            for half in 0..2 {
+                let mut number = self.random.next();
+                let from = at + half * ID_CHARS / 2;
+                for byte in &mut self.bytes[from..from + ID_CHARS / 2] {
+                    *byte = HEX[(number & 15) as usize];
+                    number >>= 4;
+                }
+            }
+        }
+        &self.bytes
+    }
+
+    /// Its size in bytes.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+}

@@ -1,0 +1,121 @@
+//! A server process of this same program, on a store of its own, and what it takes of the machine.
+
+use super::client::Connection;
+use std::io::{self, BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// The price list that everything is measured with.
+const CATALOGUE: &str = include_str!("../../../../bench/calls.toml");
+/// When the test clock begins.
+pub const BEGIN: &str = "2026-01-01T00:00:00Z";
+
+/// A running server; it is killed when this goes.
+pub struct Server {
+    child: Child,
+    /// Where it listens.
+    pub address: String,
+    /// How long it took from its start to its first answer.
+    pub ready_after: Duration,
+}
+
+/// What is wrong with a server that is being measured.
+pub fn wrong(what: impl Into<String>) -> io::Error {
+    io::Error::other(what.into())
+}
+
+impl Server {
+    /// Starts it on the store of a folder.
+    pub fn start(folder: &Path) -> io::Result<Server> {
+        let begun = Instant::now();
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(["serve", "--listen", "127.0.0.1:0", "--test-clock", BEGIN, "--data"])
+            .arg(folder)
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let out = child.stdout.take().ok_or_else(|| wrong("the server says nothing"))?;
+        let mut lines = BufReader::new(out).lines();
+        let listening = lines.find_map(|line| {
+            let line = line.ok()?;
+            line.strip_prefix("listening on http://").map(str::to_owned)
+        });
+        let address = listening.ok_or_else(|| wrong("the server does not listen"))?;
+        let mut server = Server { child, address, ready_after: Duration::ZERO };
+        let status = server.connect()?.get("/readyz")?.0;
+        if status != 200 {
+            return Err(wrong(format!("the server is not ready: {status}")));
+        }
+        server.ready_after = begun.elapsed();
+        Ok(server)
+    }
+
+    /// A connection to it.
+    pub fn connect(&self) -> io::Result<Connection> {
+        Connection::open(&self.address, None)
+    }
+
+    /// Publishes the price list and opens accounts `a0`, `a1`, …, each with an order.
+    pub fn furnish(&self, accounts: u32) -> io::Result<()> {
+        let mut connection = self.connect()?;
+        let mut must = |path: &str, body: &str| -> io::Result<()> {
+            match connection.post(path, body.as_bytes())? {
+                (200 | 201, _) => Ok(()),
+                (status, answer) => {
+                    Err(wrong(format!("{path}: {status} {}", String::from_utf8_lossy(answer))))
+                }
+            }
+        };
+        must("/v1/catalogues", CATALOGUE)?;
+        for account in 0..accounts {
+            let path = format!("/v1/accounts/a{account}/commands");
+            must(&path, r#"{"command":"open","title":"An account","currency":"EUR","zone":"UTC"}"#)?;
+            must(&path, r#"{"command":"subscribe","plan":"calls","quantity":1}"#)?;
+        }
+        Ok(())
+    }
+
+    /// Resident memory, in bytes.
+    pub fn resident_bytes(&self) -> io::Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
+        Ok(kib.ok_or_else(|| wrong("the system does not say how much memory it takes"))? * 1_024)
+    }
+
+    /// SIGKILL: it has no time for anything.
+    pub fn kill(mut self) -> io::Result<()> {
+        self.child.kill()?;
+        self.child.wait().map(drop)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A folder that is removed when this goes.
+pub struct Folder(pub PathBuf);
+
+impl Folder {
+    /// A new folder below `within`.
+    pub fn new(within: &Path) -> io::Result<Folder> {
+        let path = within.join(format!("farebox-bench-{}", std::process::id()));
+        std::fs::create_dir_all(&path)?;
+        Ok(Folder(path))
+    }
+
+    /// All bytes of its files.
+    pub fn bytes(&self) -> io::Result<u64> {
+        std::fs::read_dir(&self.0)?.map(|entry| Ok(entry?.metadata()?.len())).sum()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
