@@ -417,10 +417,10 @@ impl<'a> Run<'a> {
     /// Forgets what the service has counted: it is made anew from the store when it is asked for.
     fn count_anew(&mut self) -> Result<(), StoreError> {
         let (Some(live), Some(store)) = (&mut self.live, self.groups.store()) else { return Ok(()) };
-        *live = Counters::of(store)?;
+        *live = Counters::of(store, |account| self.groups.payer_of(account).to_owned())?;
         for group in self.groups.iter() {
             let payer = group.iter().next().map(|account| account.head.payer());
-            payer.map_or(Ok(()), |payer| live.load(store, payer, group))?;
+            payer.map_or(Ok(()), |payer| live.load(store, &self.prepared.catalogues, payer, group))?;
         }
         Ok(())
     }

@@ -7,9 +7,8 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use farebox_api::FieldMistake;
 use farebox_core::metering::Event;
-use farebox_service::Received;
-use farebox_store::usage::Usage;
-use farebox_text::import::{Change, ImportSpec, Importer, Input, Origin, Preset, Sink, Verdict};
+use farebox_service::{Parcel, Received};
+use farebox_text::import::{EventRow, read_events};
 use serde::{Deserialize, Serialize};
 
 /// The most pieces of usage that are named in an answer.
@@ -41,77 +40,66 @@ struct Reason {
     sentence: String,
 }
 
-/// Gathers the events of a body.
-#[derive(Default)]
-struct Gather(Vec<Usage>);
-
-impl Sink for Gather {
-    fn usage(&mut self, event: &Event<'_>, change: Change, _: Origin) -> Verdict {
-        match change {
-            Change::Add => self.0.push(Usage::of(event)),
-            // A body that revises itself: the service sees each revision.
-            Change::Remove => {}
+/// The events of a body, ready to be counted, and what became of those that are none.
+fn read(body: &Bytes) -> (Parcel, Summary) {
+    let (mut parcel, mut summary) = (Parcel::default(), Summary::default());
+    read_events(body, &mut |row| match row {
+        EventRow::Event(event) => parcel.push(&event),
+        EventRow::Wrong(row) => {
+            summary.rejected += 1;
+            summary.give(|| Reason {
+                row: Some(row.line),
+                what: row.excerpt.clone(),
+                code: row.reason.code.to_owned(),
+                sentence: row.reason.sentence.to_string(),
+            });
         }
-        Verdict::Counted
-    }
+    });
+    (parcel, summary)
 }
 
-fn read(body: &Bytes) -> Result<(Vec<Usage>, Summary), Answer> {
-    let spec = ImportSpec::new(Preset::CloudEvents, "body".to_owned());
-    let mut sinks = [Gather::default()];
-    let read = Importer::new(1).import(&spec, Input::bytes(body), &mut sinks, &|_| {});
-    let read = read.map_err(|wrong| {
-        let expected = "CloudEvents: an object, an array of them, or one a line";
-        Answer::mistaken(vec![FieldMistake::new("", wrong.found, expected)])
-    })?;
-    let [Gather(events)] = sinks;
-    let listed = read.listed.iter().take(LISTED_MAX).map(|row| Reason {
-        row: Some(row.line),
-        what: row.excerpt.clone(),
-        code: row.reason.code.to_owned(),
-        sentence: row.reason.sentence.to_string(),
-    });
-    let summary = Summary {
-        duplicates: read.duplicates,
-        rejected: read.quarantined,
-        reasons: listed.collect(),
-        ..Summary::default()
-    };
-    Ok((events, summary))
+impl Summary {
+    fn give(&mut self, reason: impl FnOnce() -> Reason) {
+        if self.reasons.len() < LISTED_MAX {
+            self.reasons.push(reason());
+        }
+    }
+
+    fn note(&mut self, event: &Event<'_>, received: Received) {
+        let (code, sentence) = match received {
+            Received::Counted | Received::NotBillable => {
+                self.accepted += 1;
+                return;
+            }
+            Received::Duplicate | Received::Void => {
+                self.duplicates += 1;
+                return;
+            }
+            Received::Conflict => {
+                self.rejected += 1;
+                let sentence = "the same source, id and revision were said before with other content";
+                ("conflict", sentence.to_owned())
+            }
+            Received::Quarantined(problem) => {
+                self.quarantined += 1;
+                (problem.code(), problem.sentence())
+            }
+        };
+        let what = || format!("{}/{}", event.source, event.id);
+        self.give(|| Reason { row: None, what: what(), code: code.to_owned(), sentence });
+    }
 }
 
 /// Receives usage. The answer comes when it is durable.
 pub(crate) async fn receive(State(engine): State<Engine>, body: Bytes) -> Response {
-    let (events, mut summary) = match read(&body) {
-        Ok(read) => read,
-        Err(answer) => return answer.into_response(),
-    };
+    let (parcel, mut summary) = read(&body);
+    if parcel.is_empty() && summary.rejected == 0 {
+        let expected = "CloudEvents: an object, an array of them, or one a line";
+        let mistakes = vec![FieldMistake::new("", "an empty body", expected)];
+        return Answer::mistaken(mistakes).into_response();
+    }
     let received = engine.ask(move |service| {
-        for usage in events {
-            let what = format!("{}/{}", usage.source, usage.id);
-            let (code, sentence) = match service.receive(usage)? {
-                Received::Counted | Received::NotBillable => {
-                    summary.accepted += 1;
-                    continue;
-                }
-                Received::Duplicate | Received::Void => {
-                    summary.duplicates += 1;
-                    continue;
-                }
-                Received::Conflict => {
-                    summary.rejected += 1;
-                    let sentence = "the same source, id and revision were said before with other content";
-                    ("conflict", sentence.to_owned())
-                }
-                Received::Quarantined(problem) => {
-                    summary.quarantined += 1;
-                    (problem.code(), problem.sentence())
-                }
-            };
-            if summary.reasons.len() < LISTED_MAX {
-                summary.reasons.push(Reason { row: None, what, code: code.to_owned(), sentence });
-            }
-        }
+        service.receive_all(&parcel, &mut |event, received| summary.note(event, received))?;
         Ok(summary)
     });
     match received.await {

@@ -9,7 +9,7 @@ use farebox_core::calendar::Instant;
 use farebox_core::engine::{Action, Catalogues, Command, Duty, Fact, Refusal, decide};
 use farebox_core::metering::Metering;
 use farebox_store::{
-    Answer, Append, Batch, Block, CatalogueText, Entry, Head, Position, Store, StoreError, rows_of,
+    Answer, Append, Batch, Block, CatalogueText, Derived, Entry, Head, Position, Store, StoreError, rows_of,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -235,10 +235,16 @@ impl Groups {
         self.pending.blocks.push(block);
     }
 
+    /// Keeps what follows from entries and blocks with the next commit.
+    pub fn add_derived(&mut self, derived: Vec<Derived>) {
+        self.pending.derived.extend(derived);
+    }
+
     /// Whether something waits to be committed.
     pub fn is_pending(&self) -> bool {
-        let Batch { appends, blocks, catalogues, due: _, answers, clock: _ } = &self.pending;
-        !(appends.is_empty() && blocks.is_empty() && catalogues.is_empty() && answers.is_empty())
+        let Batch { appends, blocks, catalogues, due: _, answers, clock: _, derived } = &self.pending;
+        let is_empty = appends.is_empty() && blocks.is_empty() && catalogues.is_empty() && answers.is_empty();
+        !(is_empty && derived.is_empty())
     }
 
     /// Commits what was decided since the last commit, with what is due next for each group, and for those in
@@ -270,11 +276,13 @@ impl Groups {
         committed
     }
 
-    /// Forgets the groups in memory: the store has them. Nothing happens where there is no store, or something
-    /// waits to be committed.
+    /// Forgets the groups in memory, and what waits to be committed: the store has all that counts. Nothing happens
+    /// where there is no store.
     pub fn forget(&mut self) {
-        if self.store.is_some() && !self.is_pending() {
+        if self.store.is_some() {
             self.open.clear();
+            self.changed.clear();
+            self.pending = Batch::default();
         }
     }
 

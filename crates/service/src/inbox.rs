@@ -1,13 +1,13 @@
 //! Usage as it comes in: each identity counts once, however often and late it is said.
 
-use crate::usage::{Counters, Place, replay};
-use farebox_core::metering::{Change, Counted, Problem};
-use farebox_store::codec::Stored;
-use farebox_store::usage::{Record, Usage};
-use farebox_store::{Store, StoreError};
-use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasherDefault, Hasher};
-use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+use crate::identities::{ByIdentity, Identities};
+use crate::log::Place;
+use crate::parcel::{Packed, Parcel, identity};
+use crate::usage::{Counters, Payer};
+use farebox_core::metering::{Change, Counted, Event, Problem};
+use farebox_store::codec::{Reader, Stored};
+use farebox_store::usage::{Usage, added};
+use farebox_store::{Derived, Seen, Store, StoreError};
 
 /// What became of a piece of usage.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,42 +26,31 @@ pub enum Received {
     Quarantined(Problem),
 }
 
-/// Identities are hashes already.
-#[derive(Clone, Copy, Debug, Default)]
-struct AsItIs(u64);
+/// Identities that are void.
+const VOID: u8 = 5;
+/// What sessions said that they used.
+const SESSIONS: u8 = 6;
+/// Events whose identities are looked up together.
+const TOGETHER: usize = 64;
 
-impl Hasher for AsItIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.0 ^= u64::from_le_bytes(word);
-        }
-    }
-}
-
-type ByIdentity<V> = HashMap<u128, V, BuildHasherDefault<AsItIs>>;
-
-/// What is known of an identity.
-#[derive(Clone, Copy, Debug)]
+/// What was said last under an identity.
 struct Known {
-    revision: u64,
-    /// Of the content.
-    digest: u64,
-    place: Place,
+    usage: Usage,
+    record: Vec<u8>,
 }
 
 /// Every identity that was received.
 #[derive(Default)]
 pub struct Inbox {
-    known: ByIdentity<Known>,
-    void: HashSet<u128, BuildHasherDefault<AsItIs>>,
+    identities: Identities,
+    void: ByIdentity<()>,
     /// What sessions said that they used, each until its record comes.
     sessions: ByIdentity<(String, Vec<Usage>)>,
+    /// What changed of the two, and is not in the store yet.
+    changed: Vec<Derived>,
+    /// Events since the last commit.
+    events: u64,
+    candidates: Vec<Place>,
 }
 
 impl Inbox {
@@ -69,64 +58,110 @@ impl Inbox {
     ///
     /// # Errors
     /// When the store fails.
-    pub fn of(store: &dyn Store) -> Result<Inbox, StoreError> {
-        let mut inbox = Inbox::default();
-        replay(store, &mut |place, record| match record {
-            Record::Added(usage) => inbox.note(&usage, place),
-            Record::Removed(_) => {}
-            Record::SessionOver { id, usage } => drop(inbox.sessions.remove(&identity(&usage.source, &id))),
-            Record::Voided { source, id } => drop(inbox.void.insert(identity(&source, &id))),
-            Record::Session { id, usage } => {
-                let name = identity(&usage.source, &id);
-                inbox.sessions.entry(name).or_insert_with(|| (id, Vec::new())).1.push(usage);
-            }
+    pub fn of(store: &dyn Store, counters: &Counters) -> Result<Inbox, StoreError> {
+        let mut inbox = Inbox { identities: Identities::of(store, counters.log())?, ..Inbox::default() };
+        let name = |key: &[u8]| key.try_into().map(u128::from_be_bytes).unwrap_or_default();
+        store.derived_from(VOID, &[], &mut |key, _| {
+            inbox.void.insert(name(key), ());
+            Ok(Seen::More)
+        })?;
+        store.derived_from(SESSIONS, &[], &mut |key, value| {
+            let said = Stored::from_bytes(value).map_err(|error| StoreError::Corrupt {
+                place: "what a session said".to_owned(),
+                found: error.to_string(),
+            })?;
+            inbox.sessions.insert(name(key), said);
+            Ok(Seen::More)
         })?;
         Ok(inbox)
     }
 
-    fn note(&mut self, usage: &Usage, place: Place) {
-        let known = Known { revision: usage.revision, digest: digest(usage), place };
-        let replaces = |old: &Known| old.revision <= usage.revision;
-        let identity = identity(&usage.source, &usage.id);
-        if self.known.get(&identity).is_none_or(replaces) {
-            self.known.insert(identity, known);
-        }
-    }
-
-    /// Receives a piece of usage.
+    /// Receives usage, in order, and tells of each piece what became of it. `payers`: who pays for each account of the
+    /// parcel; their groups have been loaded.
     ///
     /// # Errors
-    /// When the store fails; nothing has happened then.
+    /// When the store fails; what was received before is then to be forgotten.
     pub fn receive(
         &mut self,
         counters: &mut Counters,
         store: &dyn Store,
-        payer: &str,
-        usage: Usage,
+        parcel: &Parcel,
+        payers: &[Payer],
+        told: &mut dyn FnMut(&Event<'_>, Received),
+    ) -> Result<(), StoreError> {
+        let mut some = Vec::with_capacity(TOGETHER);
+        let mut rest = parcel.iter();
+        loop {
+            some.clear();
+            some.extend(rest.by_ref().take(TOGETHER));
+            if some.is_empty() {
+                return Ok(());
+            }
+            // What is asked for here comes to the processor while the first are looked at.
+            let touch = |sum, packed: &Packed<'_>| sum ^ self.identities.touch(packed.identity);
+            std::hint::black_box(some.iter().fold(0, touch));
+            for packed in &some {
+                let Some(payer) = payers.get(packed.account) else { continue };
+                let received = self.one(counters, store, payer, packed)?;
+                told(&packed.event, received);
+            }
+        }
+    }
+
+    fn one(
+        &mut self,
+        counters: &mut Counters,
+        store: &dyn Store,
+        payer: &Payer,
+        packed: &Packed<'_>,
     ) -> Result<Received, StoreError> {
-        let name = identity(&usage.source, &usage.id);
-        if self.void.contains(&name) {
+        let Packed { identity: name, record, event, .. } = packed;
+        let name = *name;
+        if !self.void.is_empty() && self.void.contains_key(&name) {
             return Ok(Received::Void);
         }
-        if let Some(known) = self.known.get(&name) {
-            if usage.revision < known.revision {
+        if let Some(known) = self.known(counters, store, name, event.source, event.id)? {
+            if event.revision < known.usage.revision {
                 return Ok(Received::Duplicate);
             }
-            if usage.revision == known.revision {
-                let is_same = digest(&usage) == known.digest;
+            if event.revision == known.usage.revision {
+                let is_same = known.record == *record;
                 return Ok(if is_same { Received::Duplicate } else { Received::Conflict });
             }
-            let replaced = counters.added_at(store, known.place)?;
             // What was in quarantine cannot be taken back, and need not be.
-            let _ = counters.count(payer, replaced, Change::Remove);
+            let _ = counters.count(&payer.name, known.usage, Change::Remove);
         }
-        self.take_back_session(counters, payer, name);
-        self.note(&usage, counters.next_place());
-        Ok(match counters.count(payer, usage, Change::Add) {
+        if !self.sessions.is_empty() {
+            self.take_back_session(counters, &payer.name, name);
+        }
+        let (place, counted) = counters.count_added(payer, record, event);
+        self.identities.insert(name, place);
+        self.events += 1;
+        Ok(match counted {
             Ok(Counted::Counted) => Received::Counted,
             Ok(Counted::NotBillable) => Received::NotBillable,
             Err(problem) => Received::Quarantined(problem),
         })
+    }
+
+    /// What was said last under an identity.
+    fn known(
+        &mut self,
+        counters: &Counters,
+        store: &dyn Store,
+        name: u128,
+        source: &str,
+        id: &str,
+    ) -> Result<Option<Known>, StoreError> {
+        self.identities.find(store, name, &mut self.candidates)?;
+        for place in self.candidates.iter().copied() {
+            let Some(record) = counters.log().at(store, place)? else { continue };
+            let Ok(event) = added(&mut Reader::new(&record)) else { continue };
+            if (event.source, event.id) == (source, id) {
+                return Ok(Some(Known { usage: Usage::of(&event), record }));
+            }
+        }
+        Ok(None)
     }
 
     /// What was received under an identity, or said by its session, and counts: `None` when nothing does.
@@ -134,18 +169,18 @@ impl Inbox {
     /// # Errors
     /// When the store fails.
     pub fn whose(
-        &self,
+        &mut self,
         counters: &Counters,
         store: &dyn Store,
         source: &str,
         id: &str,
     ) -> Result<Option<Usage>, StoreError> {
         let name = identity(source, id);
-        if self.void.contains(&name) {
+        if self.void.contains_key(&name) {
             return Ok(None);
         }
-        match self.known.get(&name) {
-            Some(known) => counters.added_at(store, known.place).map(Some),
+        match self.known(counters, store, name, source, id)? {
+            Some(known) => Ok(Some(known.usage)),
             None => Ok(self.sessions.get(&name).and_then(|(_, usage)| usage.first()).cloned()),
         }
     }
@@ -160,23 +195,34 @@ impl Inbox {
         id: &str,
     ) {
         let name = identity(source, id);
-        if !self.void.insert(name) {
+        if self.void.insert(name, ()).is_some() {
             return;
         }
+        self.changed.push(Derived { space: VOID, key: name.to_be_bytes().to_vec(), value: Some(Vec::new()) });
         counters.void(source, id);
-        self.take_back_session(counters, payer, name);
-        if let Some(usage) = usage.filter(|_| self.known.contains_key(&name)) {
+        let of_session = self.take_back_session(counters, payer, name);
+        if let Some(usage) = usage.filter(|_| !of_session) {
             // What was in quarantine cannot be taken back, and need not be.
             let _ = counters.count(payer, usage, Change::Remove);
         }
     }
 
     /// Counts what a session used, unless its record is there or it is void.
-    pub fn end_session(&mut self, counters: &mut Counters, payer: &str, id: &str, usage: Vec<Usage>) {
-        let Some(first) = usage.first() else { return };
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn end_session(
+        &mut self,
+        counters: &mut Counters,
+        store: &dyn Store,
+        payer: &str,
+        id: &str,
+        usage: Vec<Usage>,
+    ) -> Result<(), StoreError> {
+        let Some(first) = usage.first() else { return Ok(()) };
         let name = identity(&first.source, id);
-        if self.known.contains_key(&name) || self.void.contains(&name) {
-            return;
+        if self.void.contains_key(&name) || self.known(counters, store, name, &first.source, id)?.is_some() {
+            return Ok(());
         }
         // What an expired session said before, if it says more now.
         self.take_back_session(counters, payer, name);
@@ -184,35 +230,40 @@ impl Inbox {
             // What cannot be billed is in quarantine.
             let _ = counters.count_session(payer, id, one.clone(), Change::Add);
         }
-        self.sessions.insert(name, (id.to_owned(), usage));
+        let said = (id.to_owned(), usage);
+        let (key, value) = (name.to_be_bytes().to_vec(), Some(said.to_bytes()));
+        self.changed.push(Derived { space: SESSIONS, key, value });
+        self.sessions.insert(name, said);
+        Ok(())
     }
 
-    fn take_back_session(&mut self, counters: &mut Counters, payer: &str, name: u128) {
-        let Some((id, usage)) = self.sessions.remove(&name) else { return };
+    /// Answers whether there was one.
+    fn take_back_session(&mut self, counters: &mut Counters, payer: &str, name: u128) -> bool {
+        let Some((id, usage)) = self.sessions.remove(&name) else { return false };
         for one in usage {
             let _ = counters.count_session(payer, &id, one, Change::Remove);
         }
+        self.changed.push(Derived { space: SESSIONS, key: name.to_be_bytes().to_vec(), value: None });
+        true
     }
 
-    /// How many identities are known.
-    pub fn len(&self) -> usize {
-        self.known.len()
+    /// What is to be kept with a commit, after which the log has so many blocks.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn keep(&mut self, store: &dyn Store, blocks: u64) -> Result<Vec<Derived>, StoreError> {
+        let mut rows = std::mem::take(&mut self.changed);
+        rows.extend(self.identities.keep(store, blocks, std::mem::take(&mut self.events))?);
+        Ok(rows)
     }
 
-    /// Whether none is.
-    pub fn is_empty(&self) -> bool {
-        self.known.is_empty()
+    /// Sets how many identities are in memory before they make a run in the store.
+    pub(crate) fn set_recent_max(&mut self, most: usize) {
+        self.identities.set_recent_max(most);
     }
-}
 
-fn identity(source: &str, id: &str) -> u128 {
-    let mut bytes = Vec::with_capacity(source.len() + id.len() + 8);
-    bytes.extend((source.len() as u64).to_le_bytes());
-    bytes.extend(source.as_bytes());
-    bytes.extend(id.as_bytes());
-    xxh3_128(&bytes)
-}
-
-fn digest(usage: &Usage) -> u64 {
-    xxh3_64(&usage.to_bytes())
+    /// The index of identities.
+    pub fn identities(&self) -> &Identities {
+        &self.identities
+    }
 }

@@ -1,17 +1,24 @@
 //! Between the pure core and a store.
 //!
 //! [`Groups`] loads billing groups, decides commands on them and commits what follows; [`Schedule`] knows what time
-//! does next. [`Inbox`] sees that each
-//! piece of usage counts once, [`Counters`] count it. [`Service`] is all of them over one store. None reads a clock: the caller says what time it is, so that a test clock can run a year in a second.
+//! does next. Usage comes in [`Parcel`]s; [`Inbox`] sees that each piece of it counts once, [`Counters`] count it, and
+//! [`UsageLog`] has it for good. [`Service`] is all of them over one store. None reads a clock: the caller says what
+//! time it is, so that a test clock can run a year in a second.
 
 mod groups;
+mod identities;
 mod inbox;
+mod log;
+mod parcel;
 mod schedule;
 mod service;
 mod usage;
 
 pub use groups::{CLOCK, Decided, Failed, Groups, World};
+pub use identities::Identities;
 pub use inbox::{Inbox, Received};
+pub use log::{Place, UsageLog};
+pub use parcel::Parcel;
 pub use schedule::{Due, Schedule};
-pub use service::Service;
-pub use usage::{Counters, Place, When};
+pub use service::{Pace, Service};
+pub use usage::{Counters, When};

@@ -54,11 +54,18 @@ impl Schedule {
         }
     }
 
-    /// Notes that usage of an account was counted, or taken back, from a moment on.
+    /// Notes that usage of an account was counted, or taken back, from a moment on. What is due may change only where
+    /// that is earlier than all that was noted before.
     pub fn note_usage(&mut self, payer: &str, account: &str, from: Instant) {
-        let late = self.late.entry(payer.to_owned()).or_default();
-        let earliest = late.entry(account.to_owned()).or_insert(from);
-        *earliest = from.min(*earliest);
+        if !self.late.contains_key(payer) {
+            self.late.insert(payer.to_owned(), Late::new());
+        }
+        let Some(late) = self.late.get_mut(payer) else { return };
+        match late.get_mut(account) {
+            Some(earliest) if *earliest <= from => return,
+            Some(earliest) => *earliest = from,
+            None => drop(late.insert(account.to_owned(), from)),
+        }
         self.touch(payer);
     }
 

@@ -5,6 +5,7 @@
 
 use crate::groups::{CLOCK, Decided, Failed, Groups, World};
 use crate::inbox::{Inbox, Received};
+use crate::parcel::Parcel;
 use crate::schedule::Schedule;
 use crate::usage::{Counters, When};
 use farebox_core::account::Group;
@@ -12,12 +13,32 @@ use farebox_core::calendar::Instant;
 use farebox_core::catalog::Catalogue;
 use farebox_core::engine::{Action, CatalogueConflict, Catalogues, Command, Duty, Fact, holds};
 use farebox_core::hold::Hold;
+use farebox_core::metering::Event;
 use farebox_core::money::Exact;
 use farebox_store::usage::Usage;
 use farebox_store::{Answer, CatalogueText, Store, StoreError};
 
+/// How often what follows from the usage log is kept. Less often costs less while usage comes in, and more when a store
+/// is opened: the log is read from where it was last kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// Identities that are in memory, before they make a run in the store; at most 48 bytes each.
+    pub identities: usize,
+    /// Records after which counters are kept, at least.
+    pub records: u64,
+}
+
+impl Default for Pace {
+    fn default() -> Pace {
+        Pace { identities: 1 << 18, records: 1 << 18 }
+    }
+}
+
 /// A store in use.
 pub struct Service {
+    pace: Pace,
+    /// The store failed in the middle of something since the last commit: none of it may be kept.
+    failed: Option<StoreError>,
     catalogues: Catalogues,
     groups: Groups,
     counters: Counters,
@@ -41,8 +62,25 @@ impl Service {
         let due = heads.iter().filter_map(|head| Some((head.group.as_str(), head.due?)));
         let schedule = Schedule::of(due);
         let clock = store.clock()?.map_or(clock, |known| known.max(clock));
-        let (counters, inbox) = (Counters::of(&*store)?, Inbox::of(&*store)?);
-        Ok(Service { catalogues, groups: Groups::of(store)?, counters, inbox, schedule, clock })
+        let groups = Groups::of(store)?;
+        let (counters, inbox) = usage_of(&groups)?;
+        Ok(Service {
+            pace: Pace::default(),
+            failed: None,
+            catalogues,
+            groups,
+            counters,
+            inbox,
+            schedule,
+            clock,
+        })
+    }
+
+    /// Sets how often what follows from the usage log is kept.
+    pub fn set_pace(&mut self, pace: Pace) {
+        self.pace = pace;
+        self.inbox.set_recent_max(pace.identities);
+        self.counters.set_records_min(pace.records);
     }
 
     /// The moment that everything due has been done up to.
@@ -116,7 +154,9 @@ impl Service {
         }
         for fact in &facts {
             if let Fact::Holds(holds::Fact::Ended { hold, .. }) = fact {
-                self.end_session(&payer, hold);
+                let ended = self.end_session(&payer, hold);
+                self.note_failure(&ended);
+                ended?;
             }
         }
         // Who uses a licence makes nothing due.
@@ -127,8 +167,8 @@ impl Service {
     }
 
     /// What a session used is usage from now on, unless its record says it.
-    fn end_session(&mut self, payer: &str, hold: &Hold) {
-        let Some(ended) = hold.ended.filter(|_| !hold.used.is_zero()) else { return };
+    fn end_session(&mut self, payer: &str, hold: &Hold) -> Result<(), StoreError> {
+        let Some(ended) = hold.ended.filter(|_| !hold.used.is_zero()) else { return Ok(()) };
         let (event, times) = hold.event(hold.used, ended.at);
         let one = Usage::of(&event);
         let usage = if times == Exact::ONE {
@@ -137,25 +177,65 @@ impl Service {
             let times = u32::try_from(times.ceil().numerator()).unwrap_or(u32::MAX);
             (1..=times).map(|number| Usage { id: format!("{}.{number}", hold.id), ..one.clone() }).collect()
         };
-        self.inbox.end_session(&mut self.counters, payer, &hold.id, usage);
+        let Some(store) = self.groups.store() else { return Ok(()) };
+        self.inbox.end_session(&mut self.counters, store, payer, &hold.id, usage)?;
         self.note_usage(payer);
+        Ok(())
     }
 
     /// Receives a piece of usage.
     ///
     /// # Errors
     /// When the store fails.
-    pub fn receive(&mut self, usage: Usage) -> Result<Received, StoreError> {
-        let payer = self.groups.payer_of(&usage.account).to_owned();
-        self.load(&payer)?;
-        // What was just ordered measures from now on.
-        if self.counters.is_outdated(&payer) {
-            self.refresh(&payer)?;
-        }
-        let Some(store) = self.groups.store() else { return Ok(Received::Void) };
-        let received = self.inbox.receive(&mut self.counters, store, &payer, usage)?;
-        self.note_usage(&payer);
+    pub fn receive(&mut self, usage: &Usage) -> Result<Received, StoreError> {
+        let mut received = Received::Void;
+        self.receive_all(&Parcel::of(usage), &mut |_, became| received = became)?;
         Ok(received)
+    }
+
+    /// Receives usage, in order, and tells of each piece what became of it.
+    ///
+    /// # Errors
+    /// When the store fails. Nothing since the last commit is kept then.
+    pub fn receive_all(
+        &mut self,
+        parcel: &Parcel,
+        told: &mut dyn FnMut(&Event<'_>, Received),
+    ) -> Result<(), StoreError> {
+        let received = self.receive_some(parcel, told);
+        self.note_failure(&received);
+        received
+    }
+
+    fn receive_some(
+        &mut self,
+        parcel: &Parcel,
+        told: &mut dyn FnMut(&Event<'_>, Received),
+    ) -> Result<(), StoreError> {
+        let mut payers = Vec::with_capacity(parcel.accounts().len());
+        for account in parcel.accounts() {
+            let payer = self.groups.payer_of(account);
+            if let Some(ready) = self.counters.ready(payer) {
+                payers.push(ready);
+                continue;
+            }
+            let payer = payer.to_owned();
+            self.load(&payer)?;
+            // What was just ordered measures from now on.
+            if self.counters.is_outdated(&payer) {
+                self.refresh(&payer)?;
+            }
+            payers.push(self.counters.payer(&payer));
+        }
+        let Some(store) = self.groups.store() else { return Ok(()) };
+        self.inbox.receive(&mut self.counters, store, parcel, &payers, told)
+    }
+
+    /// Tells the schedule what usage was counted since it was told last.
+    fn tell_schedule(&mut self) {
+        for payer in self.counters.take_noted() {
+            self.note_usage(&payer);
+        }
     }
 
     /// Takes usage back, and what comes later under its identity. Answers whether there was any.
@@ -182,6 +262,7 @@ impl Service {
     /// [`Failed::Refused`] when a settlement does not fit: a number is too large.
     pub fn advance(&mut self, until: Instant) -> Result<(), Failed> {
         let mut since_commit = 0;
+        self.tell_schedule();
         self.schedule.look_again(&self.groups, &self.catalogues, self.clock);
         while let Some(due) = self.schedule.next(until) {
             self.load(&due.payer)?;
@@ -208,8 +289,12 @@ impl Service {
     /// # Errors
     /// When the store fails. All since the last commit is forgotten then, as if it had never been asked for.
     pub fn commit(&mut self) -> Result<(), StoreError> {
-        let blocks = self.counters.take_blocks(self.clock)?;
-        blocks.into_iter().for_each(|block| self.groups.add_block(block));
+        self.tell_schedule();
+        let kept = self.failed.take().map_or(Ok(()), Err).and_then(|()| self.keep());
+        if kept.is_err() {
+            self.forget()?;
+        }
+        kept?;
         let Service { groups, schedule, catalogues, clock, .. } = self;
         let touched = schedule.take_unsaved();
         let committed =
@@ -220,15 +305,35 @@ impl Service {
         committed
     }
 
-    /// Reads everything from the store anew.
-    fn forget(&mut self) -> Result<(), StoreError> {
+    /// Adds the blocks of the log to the next commit, and what follows from them.
+    fn keep(&mut self) -> Result<(), StoreError> {
+        let blocks = self.counters.take_blocks(self.clock)?;
+        blocks.into_iter().for_each(|block| self.groups.add_block(block));
+        let Some(store) = self.groups.store() else { return Ok(()) };
+        let mut rows = self.inbox.keep(store, self.counters.log().blocks())?;
+        rows.extend(self.counters.keep(|payer| self.schedule.late_of(payer)));
+        self.groups.add_derived(rows);
+        Ok(())
+    }
+
+    /// Forgets all since the last commit, as if it had never been asked for, and reads everything from the store anew.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn forget(&mut self) -> Result<(), StoreError> {
         self.groups.forget();
         let Some(store) = self.groups.store() else { return Ok(()) };
         let heads = store.groups()?;
-        self.counters = Counters::of(store)?;
-        self.inbox = Inbox::of(store)?;
+        (self.counters, self.inbox) = usage_of(&self.groups)?;
+        self.set_pace(self.pace);
         self.schedule = Schedule::of(heads.iter().filter_map(|head| Some((head.group.as_str(), head.due?))));
         Ok(())
+    }
+
+    fn note_failure<T>(&mut self, done: &Result<T, StoreError>) {
+        if let Err(error) = done {
+            self.failed = Some(error.clone());
+        }
     }
 
     fn load(&mut self, payer: &str) -> Result<(), StoreError> {
@@ -237,10 +342,12 @@ impl Service {
             return Ok(());
         }
         if let (Some(store), Some(group)) = (self.groups.store(), self.groups.get(payer)) {
-            self.counters.load(store, payer, group)?;
+            self.counters.load(store, &self.catalogues, payer, group)?;
         }
-        // What came since its last settlement is told apart by counting.
-        self.refresh(payer)
+        // Where no counters are kept that fit, all is counted anew.
+        self.refresh(payer)?;
+        self.note_usage(payer);
+        Ok(())
     }
 
     fn refresh(&mut self, payer: &str) -> Result<(), StoreError> {
@@ -256,6 +363,14 @@ impl Service {
             self.schedule.note_usage(payer, &account, from);
         }
     }
+}
+
+/// The counters and the inbox of the store that groups are of.
+fn usage_of(groups: &Groups) -> Result<(Counters, Inbox), StoreError> {
+    let Some(store) = groups.store() else { return Ok((Counters::default(), Inbox::default())) };
+    let counters = Counters::of(store, |account| groups.payer_of(account).to_owned())?;
+    let inbox = Inbox::of(store, &counters)?;
+    Ok((counters, inbox))
 }
 
 /// So many things that time does share a commit.

@@ -5,17 +5,21 @@
 //! a moment turns out to matter that lies within what a counter has counted.
 
 use crate::groups::CLOCK;
+use crate::log::{Place, UsageLog};
 use farebox_core::account::Group;
 use farebox_core::calendar::Instant;
 use farebox_core::engine::counting::{Counts, cuts, plans_had, plans_of};
 use farebox_core::engine::{Catalogues, Duty, Fact, lanes};
-use farebox_core::metering::{Change, Counted, Event, Metering, Problem};
-use farebox_store::usage::{Record, Usage, pack, unpack};
-use farebox_store::{Block, Entry, Position, Store, StoreError};
-use std::collections::{BTreeMap, BTreeSet};
+use farebox_core::metering::{Change, Counted, Event, Metering, MonthNumber, Problem};
+use farebox_store::codec::{Reader, Stored};
+use farebox_store::usage::{Record, Usage, added};
+use farebox_store::{Block, Derived, Entry, Position, Store, StoreError};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use xxhash_rust::xxh3::Xxh3Builder;
 
-/// The one partition of a store that one process owns.
-const PARTITION: u16 = 0;
+mod kept;
+
+use kept::Kept;
 
 /// How the usage of a group is counted.
 #[derive(Default)]
@@ -31,6 +35,26 @@ struct Counting {
     is_outdated: bool,
     /// Blocks of the log that the last settlement knew. What came later is late, where its time is settled.
     settled: u64,
+    /// Tells its lanes from others ([`Metering::fingerprint`]).
+    fingerprint: u64,
+    /// Blocks with its usage since its counters were last kept.
+    blocks: Vec<u64>,
+    /// The earliest time of usage that was late already when its counters were kept.
+    late: BTreeMap<String, Instant>,
+    /// Months of which counters are kept.
+    kept: BTreeSet<MonthNumber>,
+    /// Whether its counters were made anew since they were kept.
+    is_new: bool,
+    /// Whether usage was counted since the last [`Counters::take_noted`].
+    is_noted: bool,
+}
+
+/// Who pays, and where his counters are.
+#[derive(Clone, Debug)]
+pub struct Payer {
+    /// The account that pays.
+    pub name: String,
+    place: Option<usize>,
 }
 
 impl Counting {
@@ -43,6 +67,13 @@ impl Counting {
         }
         let specs = by_account.iter().flat_map(|(account, plans)| lanes(catalogues, account, plans, &cuts));
         Metering::new(self.accounts.iter().cloned(), specs)
+    }
+
+    /// Notes that a block has usage of it.
+    fn note_block(&mut self, block: u64) {
+        if self.blocks.last() != Some(&block) {
+            self.blocks.push(block);
+        }
     }
 
     fn note(&mut self, group: Option<&Group>, facts: &[Fact], when: When) {
@@ -76,60 +107,157 @@ pub struct When {
     pub recorded_at: Instant,
 }
 
-/// Where a record of the log is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The block.
-    pub block: u64,
-    /// Its place in the block, from 0.
-    pub index: u32,
-}
-
 /// Counted usage of all groups.
 #[derive(Default)]
 pub struct Counters {
-    groups: BTreeMap<String, Counting>,
+    /// In the order in which they were loaded.
+    countings: Vec<Counting>,
+    /// Their places, by payer.
+    groups: HashMap<String, usize, Xxh3Builder>,
+    /// Payers whose usage was counted since the last [`Counters::take_noted`].
+    noted: Vec<String>,
+    /// Blocks with usage of accounts and groups that are not in memory, since counters were last kept.
+    strangers: BTreeMap<String, Vec<u64>>,
     none: Metering,
-    /// What is not in the store yet.
-    pending: Vec<Record>,
-    /// Blocks that are closed, and not in the store yet.
-    closed: Vec<Block>,
-    /// Blocks of the log, those that are not in the store yet too.
-    blocks: u64,
+    log: UsageLog,
+    /// Records since counters were last kept.
+    since_kept: u64,
+    /// Records after which they are kept, at least.
+    records_min: u64,
 }
 
 impl Counters {
-    /// The counters of a store's log, from which they are made when they are asked for.
+    /// The counters of a store's log, from which they are made when they are asked for. `payer_of`: who pays for an
+    /// account.
     ///
     /// # Errors
     /// When the store fails.
-    pub fn of(store: &dyn Store) -> Result<Counters, StoreError> {
-        Ok(Counters { blocks: store.log_blocks(PARTITION)?, ..Counters::default() })
+    pub fn of(store: &dyn Store, payer_of: impl Fn(&str) -> String) -> Result<Counters, StoreError> {
+        let mut all = Counters { log: UsageLog::of(store)?, records_min: RECORDS_MIN, ..Counters::default() };
+        let (mut strangers, mut since_kept) = (BTreeMap::<String, Vec<u64>>::new(), 0);
+        let mut payers: HashMap<String, String, Xxh3Builder> = HashMap::default();
+        all.log.replay(store, kept::position(store)?, &mut |place, record| {
+            since_kept += 1;
+            let mut note = |account: &str| {
+                if !payers.contains_key(account) {
+                    payers.insert(account.to_owned(), payer_of(account));
+                }
+                let Some(payer) = payers.get(account) else { return };
+                match strangers.get_mut(payer) {
+                    Some(blocks) if blocks.last() == Some(&place.block) => {}
+                    Some(blocks) => blocks.push(place.block),
+                    None => drop(strangers.insert(payer.clone(), vec![place.block])),
+                }
+            };
+            match added(&mut Reader::new(record)) {
+                Ok(event) => note(event.account),
+                Err(_) => {
+                    if let Ok(Some(usage)) = Record::from_bytes(record).as_ref().map(Record::usage) {
+                        note(&usage.account);
+                    }
+                }
+            }
+        })?;
+        (all.strangers, all.since_kept) = (strangers, since_kept);
+        Ok(all)
     }
 
     /// The counters of a group.
     pub fn of_group(&self, payer: &str) -> &Metering {
-        self.groups.get(payer).map_or(&self.none, |counting| &counting.metering)
+        self.get(payer).map_or(&self.none, |counting| &counting.metering)
+    }
+
+    fn get(&self, payer: &str) -> Option<&Counting> {
+        self.countings.get(*self.groups.get(payer)?)
+    }
+
+    fn get_mut(&mut self, payer: &str) -> Option<&mut Counting> {
+        self.countings.get_mut(*self.groups.get(payer)?)
+    }
+
+    fn insert(&mut self, payer: &str, counting: Counting) {
+        self.groups.insert(payer.to_owned(), self.countings.len());
+        self.countings.push(counting);
+    }
+
+    /// A payer whose counters are in memory, and count all that he has ordered.
+    pub(crate) fn ready(&self, payer: &str) -> Option<Payer> {
+        let place = *self.groups.get(payer)?;
+        let is_outdated = self.countings.get(place)?.is_outdated;
+        (!is_outdated).then(|| Payer { name: payer.to_owned(), place: Some(place) })
+    }
+
+    /// A payer, whether anything is counted for him or not.
+    pub(crate) fn payer(&self, payer: &str) -> Payer {
+        Payer { name: payer.to_owned(), place: self.groups.get(payer).copied() }
+    }
+
+    /// Payers whose usage was counted since the last call.
+    pub(crate) fn take_noted(&mut self) -> Vec<String> {
+        for payer in &self.noted {
+            if let Some(counting) = self.groups.get(payer).and_then(|place| self.countings.get_mut(*place)) {
+                counting.is_noted = false;
+            }
+        }
+        std::mem::take(&mut self.noted)
+    }
+
+    /// Sets after how many records counters are kept, at least.
+    pub(crate) fn set_records_min(&mut self, records_min: u64) {
+        self.records_min = records_min;
+    }
+
+    /// The log.
+    pub fn log(&self) -> &UsageLog {
+        &self.log
     }
 
     /// How much of the log is counted.
     pub fn position(&self) -> Position {
-        let blocks = self.blocks + u64::from(!self.pending.is_empty());
-        Position { partition: PARTITION, blocks, epoch: 0 }
+        let blocks = self.log.blocks() + u64::from(!self.log.is_between_blocks());
+        Position { partition: crate::log::PARTITION, blocks, epoch: 0 }
     }
 
-    /// Writes usage to the log and counts it, or takes back what was counted.
+    /// Writes usage to the log and counts it, or takes back what was counted. Answers where it is, and what became of
+    /// it.
     ///
     /// # Errors
     /// A [`Problem`] when it cannot be billed as it is. It is in the log all the same, and is looked at again with
     /// the next change that concerns its group.
     pub fn count(&mut self, payer: &str, usage: Usage, change: Change) -> Result<Counted, Problem> {
         let counted = self.count_only(payer, &usage.event(), change);
-        self.pending.push(match change {
-            Change::Add => Record::Added(usage),
-            Change::Remove => Record::Removed(usage),
-        });
+        self.push(
+            payer,
+            &match change {
+                Change::Add => Record::Added(usage),
+                Change::Remove => Record::Removed(usage),
+            },
+        );
         counted
+    }
+
+    /// The same for an event that is written as a record already. Answers where it is, besides.
+    pub(crate) fn count_added(
+        &mut self,
+        payer: &Payer,
+        record: &[u8],
+        event: &Event<'_>,
+    ) -> (Place, Result<Counted, Problem>) {
+        let place = self.log.append(record);
+        self.since_kept += 1;
+        match payer.place.and_then(|place| self.countings.get_mut(place)) {
+            Some(counting) => {
+                counting.note_block(place.block);
+                if !std::mem::replace(&mut counting.is_noted, true) {
+                    self.noted.push(payer.name.clone());
+                }
+                (place, counting.metering.count(event, Change::Add))
+            }
+            None => {
+                self.note_stranger(&payer.name, place.block);
+                (place, Err(Problem::UnknownAccount(event.account.to_owned())))
+            }
+        }
     }
 
     /// The same for what a session used, until its record comes.
@@ -145,81 +273,79 @@ impl Counters {
     ) -> Result<Counted, Problem> {
         let counted = self.count_only(payer, &usage.event(), change);
         let id = id.to_owned();
-        self.pending.push(match change {
-            Change::Add => Record::Session { id, usage },
-            Change::Remove => Record::SessionOver { id, usage },
-        });
+        self.push(
+            payer,
+            &match change {
+                Change::Add => Record::Session { id, usage },
+                Change::Remove => Record::SessionOver { id, usage },
+            },
+        );
         counted
     }
 
     /// Writes to the log that an identity is void.
     pub fn void(&mut self, source: &str, id: &str) {
-        self.pending.push(Record::Voided { source: source.to_owned(), id: id.to_owned() });
+        self.log.push(&Record::Voided { source: source.to_owned(), id: id.to_owned() });
+        self.since_kept += 1;
+    }
+
+    fn push(&mut self, payer: &str, record: &Record) {
+        let place = self.log.push(record);
+        self.since_kept += 1;
+        match self.get_mut(payer) {
+            Some(counting) => counting.note_block(place.block),
+            None => self.note_stranger(payer, place.block),
+        }
+    }
+
+    fn note_stranger(&mut self, payer: &str, block: u64) {
+        match self.strangers.get_mut(payer) {
+            Some(blocks) if blocks.last() == Some(&block) => {}
+            Some(blocks) => blocks.push(block),
+            None => drop(self.strangers.insert(payer.to_owned(), vec![block])),
+        }
     }
 
     fn count_only(&mut self, payer: &str, event: &Event<'_>, change: Change) -> Result<Counted, Problem> {
-        match self.groups.get_mut(payer) {
+        match self.get_mut(payer) {
             Some(counting) => counting.metering.count(event, change),
             None => Err(Problem::UnknownAccount(event.account.to_owned())),
         }
     }
 
-    /// Where the next record will be.
-    pub fn next_place(&self) -> Place {
-        Place { block: self.blocks, index: u32::try_from(self.pending.len()).unwrap_or(u32::MAX) }
-    }
-
-    /// The usage that was added at a place of the log.
-    ///
-    /// # Errors
-    /// [`StoreError::Corrupt`] when it is not there.
-    pub fn added_at(&self, store: &dyn Store, place: Place) -> Result<Usage, StoreError> {
-        let in_block = |records: &[Record]| match records.get(place.index as usize) {
-            Some(Record::Added(usage)) => Some(usage.clone()),
-            _ => None,
-        };
-        let found = match self.closed.iter().find(|block| block.number == place.block) {
-            _ if place.block == self.blocks => in_block(&self.pending),
-            Some(block) => in_block(&read(block)?),
-            None => match store.block(PARTITION, place.block)? {
-                Some(block) => in_block(&read(&block)?),
-                None => None,
-            },
-        };
-        found.ok_or_else(|| StoreError::Corrupt {
-            place: format!("block {} of partition {PARTITION}", place.block),
-            found: format!("record {} is no usage", place.index),
-        })
-    }
-
     /// Notes what facts mean for counting.
     pub fn note(&mut self, payer: &str, group: Option<&Group>, facts: &[Fact], when: When) {
-        self.groups.entry(payer.to_owned()).or_default().note(group, facts, when);
+        if !self.groups.contains_key(payer) {
+            self.insert(payer, Counting::default());
+        }
+        if let Some(counting) = self.get_mut(payer) {
+            counting.note(group, facts, when);
+        }
     }
 
     /// Notes that a price list has another version: who counts by it counts anew.
     pub fn note_catalogue(&mut self, id: &str) {
-        for counting in self.groups.values_mut() {
+        for counting in &mut self.countings {
             counting.is_outdated |= counting.plans.iter().any(|plan| plan.catalogue == id);
         }
     }
 
     /// Notes that the charges of a group were settled with all that is counted by now, which ends with a block.
     pub fn note_settlement(&mut self, payer: &str) {
-        let settled = self.blocks;
-        if let Some(counting) = self.groups.get_mut(payer) {
+        let settled = self.log.blocks();
+        if let Some(counting) = self.get_mut(payer) {
             counting.settled = settled;
         }
     }
 
     /// Whether a group has ordered something that its counters were not made for.
     pub fn is_outdated(&self, payer: &str) -> bool {
-        self.groups.get(payer).is_some_and(|counting| counting.is_outdated)
+        self.get(payer).is_some_and(|counting| counting.is_outdated)
     }
 
     /// Whether a group's counters must be made anew before it is decided on.
     pub fn is_stale(&self, payer: &str) -> bool {
-        self.groups.get(payer).is_some_and(|counting| counting.is_outdated || counting.metering.is_stale())
+        self.get(payer).is_some_and(|counting| counting.is_outdated || counting.metering.is_stale())
     }
 
     /// Makes a group's counters anew from the log, if they are stale.
@@ -235,65 +361,82 @@ impl Counters {
         if !self.is_stale(payer) {
             return Ok(());
         }
-        let Some(counting) = self.groups.get_mut(payer) else { return Ok(()) };
+        let Some(counting) = self.get(payer) else { return Ok(()) };
+        let names = [payer].into_iter().chain(counting.accounts.iter().map(String::as_str));
+        let (mut blocks, mut kept) = (BTreeSet::new(), BTreeSet::new());
+        for name in names {
+            kept.extend(kept::blocks_of(store, name, 0)?);
+            blocks.extend(self.strangers.get(name).into_iter().flatten());
+        }
+        blocks.extend(&counting.blocks);
+        blocks.extend(&kept);
+        let blocks: Vec<u64> = blocks.into_iter().collect();
         let mut metering = counting.metering_of(catalogues);
         // What was taken back is not counted in the first place: no counter has to take any back.
         let mut removed: BTreeMap<(String, String, u64), u32> = BTreeMap::new();
         let accounts = &counting.accounts;
-        let pending = &self.pending;
-        let (closed, open) = (&self.closed, self.blocks);
-        let records = |each: &mut dyn FnMut(u64, &Record)| -> Result<(), StoreError> {
-            let is_own =
-                |record: &&Record| record.usage().is_some_and(|usage| accounts.contains(&usage.account));
-            store.blocks(PARTITION, 0, &mut |block| {
-                read(&block)?.iter().filter(is_own).for_each(|record| each(block.number, record));
-                Ok(())
-            })?;
-            for block in closed {
-                read(block)?.iter().filter(is_own).for_each(|record| each(block.number, record));
-            }
-            pending.iter().filter(is_own).for_each(|record| each(open, record));
-            Ok(())
-        };
-        records(&mut |_, record| {
-            if let Record::Removed(usage) | Record::SessionOver { usage, .. } = record {
-                *removed.entry(key(usage)).or_default() += 1;
+        self.log.replay_some(store, &blocks, &mut |_, record| {
+            if let Some(usage) = taken_back(record).filter(|usage| accounts.contains(&usage.account)) {
+                *removed.entry(key(&usage.event())).or_default() += 1;
             }
         })?;
         let mut is_late = false;
-        records(&mut |block, record| {
-            if block >= counting.settled && !is_late {
+        let settled = counting.settled;
+        self.log.replay_some(store, &blocks, &mut |place, record| {
+            if place.block >= settled && !is_late {
                 // What the last settlement knew is nothing new.
                 is_late = true;
                 forget_touched(&mut metering, accounts);
             }
-            match record {
-                Record::Added(usage) | Record::Session { usage, .. } => match removed.get_mut(&key(usage)) {
-                    Some(left) if *left > 0 => *left -= 1,
-                    // What cannot be billed is known to be in quarantine.
-                    _ => drop(metering.count(&usage.event(), Change::Add)),
-                },
-                Record::Removed(usage) | Record::SessionOver { usage, .. } => {
-                    if is_late {
+            let mut add = |event: &Event<'_>| {
+                if !accounts.contains(event.account) {
+                    return;
+                }
+                if !removed.is_empty()
+                    && let Some(left) = removed.get_mut(&key(event)).filter(|left| **left > 0)
+                {
+                    *left -= 1;
+                    return;
+                }
+                // What cannot be billed is known to be in quarantine.
+                let _ = metering.count(event, Change::Add);
+            };
+            if let Ok(event) = added(&mut Reader::new(record)) {
+                return add(&event);
+            }
+            match Record::from_bytes(record) {
+                Ok(Record::Added(usage) | Record::Session { usage, .. }) => add(&usage.event()),
+                Ok(Record::Removed(usage) | Record::SessionOver { usage, .. }) => {
+                    if is_late && accounts.contains(&usage.account) {
                         metering.touch(&usage.event());
                     }
                 }
-                Record::Voided { .. } => {}
+                Ok(Record::Voided { .. }) | Err(_) => {}
             }
         })?;
         if !is_late {
             forget_touched(&mut metering, accounts);
         }
-        counting.metering = metering;
-        counting.is_outdated = false;
+        let fresh: Vec<u64> = blocks.into_iter().filter(|block| !kept.contains(block)).collect();
+        if let Some(counting) = self.get_mut(payer) {
+            counting.adopt(metering, fresh);
+            counting.is_new = true;
+        }
         Ok(())
     }
 
-    /// Prepares to count for a group that was loaded.
+    /// Prepares to count for a group that was loaded: with the counters that were kept, where they fit what it has
+    /// ordered, and what came since.
     ///
     /// # Errors
     /// When the store fails.
-    pub fn load(&mut self, store: &dyn Store, payer: &str, group: &Group) -> Result<(), StoreError> {
+    pub fn load(
+        &mut self,
+        store: &dyn Store,
+        catalogues: &Catalogues,
+        payer: &str,
+        group: &Group,
+    ) -> Result<(), StoreError> {
         if self.groups.contains_key(payer) {
             return Ok(());
         }
@@ -314,15 +457,82 @@ impl Counters {
             }
             Ok(())
         })?;
-        self.groups.insert(payer.to_owned(), counting);
+        if let Some(kept) = Kept::read(store, payer)? {
+            self.go_on_from(store, catalogues, payer, &mut counting, kept)?;
+        }
+        self.insert(payer, counting);
+        Ok(())
+    }
+
+    /// Takes the counters that were kept, and counts what came since. Where they do not fit, the group stays outdated.
+    fn go_on_from(
+        &self,
+        store: &dyn Store,
+        catalogues: &Catalogues,
+        payer: &str,
+        counting: &mut Counting,
+        kept: Kept,
+    ) -> Result<(), StoreError> {
+        let mut metering = counting.metering_of(catalogues);
+        counting.kept = kept.months;
+        if metering.fingerprint() != kept.fingerprint || kept.position > self.log.blocks() {
+            return Ok(());
+        }
+        let mut counted = kept.counted.into_iter();
+        if !counted.all(|segment| metering.put_back(segment)) {
+            return Ok(());
+        }
+        let mut since = BTreeSet::new();
+        let mut fresh = BTreeSet::new();
+        for name in [payer].into_iter().chain(counting.accounts.iter().map(String::as_str)) {
+            since.extend(kept::blocks_of(store, name, kept.position)?);
+            fresh.extend(self.strangers.get(name).into_iter().flatten());
+        }
+        since.extend(&fresh);
+        let blocks: Vec<u64> = since.into_iter().filter(|block| *block >= kept.position).collect();
+        let (accounts, settled) = (&counting.accounts, counting.settled);
+        let mut is_late = false;
+        self.log.replay_some(store, &blocks, &mut |place, record| {
+            if place.block >= settled && !is_late {
+                is_late = true;
+                forget_touched(&mut metering, accounts);
+            }
+            if let Ok(event) = added(&mut Reader::new(record)) {
+                if accounts.contains(event.account) {
+                    let _ = metering.count(&event, Change::Add);
+                }
+                return;
+            }
+            let Ok(record) = Record::from_bytes(record) else { return };
+            let change = match &record {
+                Record::Removed(_) | Record::SessionOver { .. } => Change::Remove,
+                _ => Change::Add,
+            };
+            if let Some(usage) = record.usage().filter(|usage| accounts.contains(&usage.account)) {
+                let _ = metering.count(&usage.event(), change);
+            }
+        })?;
+        if !is_late {
+            forget_touched(&mut metering, accounts);
+        }
+        if kept.settled == counting.settled {
+            counting.late = kept.late;
+        }
+        counting.adopt(metering, fresh.into_iter().collect());
         Ok(())
     }
 
     /// The earliest time of each account's usage that was counted or taken back since the last call.
     pub fn take_touched(&mut self, payer: &str) -> Vec<(String, Instant)> {
-        let Some(counting) = self.groups.get_mut(payer) else { return Vec::new() };
-        let touched = |account: &String| Some((account.clone(), counting.metering.take_touched(account)?));
-        counting.accounts.iter().filter_map(touched).collect()
+        let Some(counting) = self.get_mut(payer) else { return Vec::new() };
+        let mut all = std::mem::take(&mut counting.late);
+        for account in &counting.accounts {
+            if let Some(at) = counting.metering.take_touched(account) {
+                let earliest = all.entry(account.clone()).or_insert(at);
+                *earliest = at.min(*earliest);
+            }
+        }
+        all.into_iter().collect()
     }
 
     /// Closes the block in the making, if anything is in it: before a settlement, so that the log's position says
@@ -331,20 +541,7 @@ impl Counters {
     /// # Errors
     /// When it cannot be compressed.
     pub fn close_block(&mut self, recorded_at: Instant) -> Result<(), StoreError> {
-        if self.pending.is_empty() {
-            return Ok(());
-        }
-        let failed = |error: std::io::Error| StoreError::System {
-            place: "a block of usage".to_owned(),
-            found: error.to_string(),
-        };
-        let bytes = pack(&self.pending).map_err(failed)?;
-        let events = u32::try_from(self.pending.len()).unwrap_or(u32::MAX);
-        let block = Block { partition: PARTITION, number: self.blocks, events, recorded_at, bytes };
-        self.pending.clear();
-        self.blocks += 1;
-        self.closed.push(block);
-        Ok(())
+        self.log.close(recorded_at)
     }
 
     /// The blocks to be committed: all that are not in the store yet.
@@ -352,22 +549,91 @@ impl Counters {
     /// # Errors
     /// When one cannot be compressed.
     pub fn take_blocks(&mut self, recorded_at: Instant) -> Result<Vec<Block>, StoreError> {
-        self.close_block(recorded_at)?;
-        Ok(std::mem::take(&mut self.closed))
+        self.log.take(recorded_at)
+    }
+
+    /// What is to be kept of the counters with a commit that takes all blocks: nothing most times, and now and then all
+    /// that changed, so that never much of the log is to be counted again. `late_of`: the usage of a group that no
+    /// settlement has looked at.
+    pub fn keep(&mut self, late_of: impl Fn(&str) -> BTreeMap<String, Instant>) -> Vec<Derived> {
+        let changed = self.countings.iter().filter(|counting| !counting.blocks.is_empty()).count();
+        let rows = (changed + self.strangers.len()) as u64;
+        let least = self
+            .records_min
+            .max(rows.saturating_mul(ROWS_EACH).min(self.records_min.saturating_mul(ROWS_MAX)));
+        if self.since_kept < least { Vec::new() } else { self.keep_all(late_of) }
+    }
+
+    /// The same, at once.
+    pub fn keep_all(&mut self, late_of: impl Fn(&str) -> BTreeMap<String, Instant>) -> Vec<Derived> {
+        let position = self.log.blocks();
+        let mut rows = Vec::new();
+        for (name, blocks) in std::mem::take(&mut self.strangers) {
+            // Of a group in memory they are among its own.
+            if !self.groups.contains_key(&name) {
+                rows.push(kept::blocks_row(&name, position, &blocks));
+            }
+        }
+        for (payer, place) in &self.groups {
+            let Some(counting) = self.countings.get_mut(*place).filter(|one| !one.blocks.is_empty()) else {
+                continue;
+            };
+            rows.push(kept::blocks_row(payer, position, &counting.blocks));
+            counting.blocks.clear();
+            // Counters that are to be made anew are none to go on from.
+            if !counting.is_outdated && !counting.metering.is_stale() {
+                let mut late = late_of(payer);
+                for (account, at) in &counting.late {
+                    let earliest = late.entry(account.clone()).or_insert(*at);
+                    *earliest = (*at).min(*earliest);
+                }
+                let head = kept::Head {
+                    position,
+                    fingerprint: counting.fingerprint,
+                    settled: counting.settled,
+                    late,
+                };
+                let mut months = counting.metering.take_changed();
+                if std::mem::take(&mut counting.is_new) {
+                    months.extend(&counting.kept);
+                }
+                rows.push(head.row(payer));
+                rows.extend(months.iter().map(|month| kept::month_row(payer, *month, &counting.metering)));
+                counting.kept.extend(months);
+            }
+        }
+        rows.push(kept::position_row(position));
+        self.since_kept = 0;
+        rows
     }
 }
 
-/// Shows every record of the log, in order, with its place.
-///
-/// # Errors
-/// When the store fails, or a block is not what was written.
-pub fn replay(store: &dyn Store, each: &mut dyn FnMut(Place, Record)) -> Result<(), StoreError> {
-    store.blocks(PARTITION, 0, &mut |block| {
-        for (index, record) in (0..).zip(read(&block)?) {
-            each(Place { block: block.number, index }, record);
-        }
-        Ok(())
-    })
+/// Records after which counters are kept, at least.
+const RECORDS_MIN: u64 = 1 << 18;
+/// Records for each row that is kept.
+const ROWS_EACH: u64 = 10;
+/// However many rows they are, counters are kept after so many times the least records.
+const ROWS_MAX: u64 = 8;
+
+impl Counting {
+    /// Takes counters of its lanes as they are now.
+    fn adopt(&mut self, metering: Metering, blocks: Vec<u64>) {
+        self.fingerprint = metering.fingerprint();
+        self.metering = metering;
+        self.is_outdated = false;
+        self.blocks = blocks;
+    }
+}
+
+fn taken_back(record: &[u8]) -> Option<Usage> {
+    // What was added is told by its first byte, and is nearly all there is.
+    match record.first() {
+        Some(0) | None => None,
+        Some(_) => match Record::from_bytes(record) {
+            Ok(Record::Removed(usage) | Record::SessionOver { usage, .. }) => Some(usage),
+            _ => None,
+        },
+    }
 }
 
 fn forget_touched(metering: &mut Metering, accounts: &BTreeSet<String>) {
@@ -376,13 +642,6 @@ fn forget_touched(metering: &mut Metering, accounts: &BTreeSet<String>) {
     }
 }
 
-fn key(usage: &Usage) -> (String, String, u64) {
-    (usage.source.clone(), usage.id.clone(), usage.revision)
-}
-
-fn read(block: &Block) -> Result<Vec<Record>, StoreError> {
-    unpack(&block.bytes).map_err(|error| StoreError::Corrupt {
-        place: format!("block {} of partition {}", block.number, block.partition),
-        found: error.to_string(),
-    })
+fn key(event: &Event<'_>) -> (String, String, u64) {
+    (event.source.to_owned(), event.id.to_owned(), event.revision)
 }

@@ -10,7 +10,7 @@ mod value;
 use farebox_core::calendar::Instant;
 use farebox_core::engine::Duty;
 use farebox_store::{
-    Answer, Append, Batch, Block, CatalogueText, GroupHead, Hash, Head, Kept, Rows, Store, StoreError,
+    Answer, Append, Batch, Block, CatalogueText, GroupHead, Hash, Head, Kept, Rows, Seen, Store, StoreError,
 };
 use rusqlite::{
     Connection, ErrorCode, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior, params,
@@ -25,6 +25,10 @@ pub use schema::latest as format_version;
 /// The name of the file in its folder.
 pub const FILE: &str = "farebox.db";
 const LOCK: &str = "farebox.lock";
+/// Pages of the log of writes after which it is transferred to the file: 32 MiB.
+const WAL_PAGES: u32 = 8_192;
+/// The most memory that pages of the file take.
+const CACHE_KIB: i64 = 32 << 10;
 
 /// A store in a SQLite file.
 pub struct Sqlite {
@@ -62,6 +66,9 @@ impl Sqlite {
         // A reader with plain SQL holds nothing up for long.
         connection.busy_timeout(Duration::from_secs(10))?;
         connection.pragma_update(None, "journal_mode", "wal")?;
+        // Fewer and longer transfers from the log of writes to the file; pages of the indexes stay in memory.
+        connection.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
+        connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
         // An acknowledgement means that the disk has it.
         connection.pragma_update(None, "synchronous", "full")?;
         connection.pragma_update(None, "foreign_keys", true)
@@ -151,13 +158,27 @@ fn write(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), Stopped> {
             let (partition, number) = (block.partition, block.number);
             return Err(StoreError::NotNext { partition, number, next }.into());
         }
-        transaction.prepare_cached("INSERT INTO usage_block VALUES (?, ?, ?, ?, ?)")?.execute(params![
+        transaction.prepare_cached("INSERT INTO usage_block VALUES (?, ?, ?, ?, ?, ?)")?.execute(params![
             block.partition,
             block.number,
             block.events,
             At(block.recorded_at),
+            block.hash.0,
             block.bytes,
         ])?;
+    }
+    for one in &batch.derived {
+        match &one.value {
+            Some(value) => {
+                let sql = "INSERT INTO derived VALUES (?, ?, ?) \
+                           ON CONFLICT (space, key) DO UPDATE SET value = excluded.value";
+                transaction.prepare_cached(sql)?.execute(params![one.space, one.key, value])?;
+            }
+            None => {
+                let sql = "DELETE FROM derived WHERE space = ? AND key = ?";
+                transaction.prepare_cached(sql)?.execute(params![one.space, one.key])?;
+            }
+        }
     }
     for append in &batch.appends {
         write_entry(transaction, append)?;
@@ -245,7 +266,8 @@ fn block(partition: u16, row: &Row<'_>) -> rusqlite::Result<Block> {
         number: row.get(0)?,
         events: row.get(1)?,
         recorded_at: row.get::<_, At>(2)?.0,
-        bytes: row.get(3)?,
+        hash: Hash(row.get(3)?),
+        bytes: row.get(4)?,
     })
 }
 
@@ -317,8 +339,39 @@ impl Store for Sqlite {
         Ok(())
     }
 
-    fn log_blocks(&self, partition: u16) -> Result<u64, StoreError> {
-        log_blocks(&self.connection, partition).map_err(|error| self.failed(error))
+    fn log_head(&self, partition: u16) -> Result<(u64, Hash), StoreError> {
+        let sql = "SELECT number + 1, hash FROM usage_block WHERE partition = ? ORDER BY number DESC LIMIT 1";
+        let row = |row: &Row<'_>| Ok((row.get(0)?, Hash(row.get(1)?)));
+        let read = || self.connection.prepare_cached(sql)?.query_row([partition], row).optional();
+        let found = read().map_err(|error| self.failed(error))?;
+        Ok(found.unwrap_or_else(|| (0, Block::chain(partition))))
+    }
+
+    fn derived(&self, space: u8, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let sql = "SELECT value FROM derived WHERE space = ? AND key = ?";
+        let read = || {
+            self.connection.prepare_cached(sql)?.query_row(params![space, key], |row| row.get(0)).optional()
+        };
+        read().map_err(|error| self.failed(error))
+    }
+
+    fn derived_from(
+        &self,
+        space: u8,
+        from: &[u8],
+        each: &mut dyn FnMut(&[u8], &[u8]) -> Result<Seen, StoreError>,
+    ) -> Result<(), StoreError> {
+        let sql = "SELECT key, value FROM derived WHERE space = ? AND key >= ? ORDER BY key";
+        let failed = |error| self.failed(error);
+        let mut statement = self.connection.prepare_cached(sql).map_err(failed)?;
+        let mut found = statement.query(params![space, from]).map_err(failed)?;
+        while let Some(row) = found.next().map_err(failed)? {
+            let blob = |column: usize| -> rusqlite::Result<&[u8]> { Ok(row.get_ref(column)?.as_blob()?) };
+            if each(blob(0).map_err(failed)?, blob(1).map_err(failed)?)? == Seen::Enough {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn blocks(
@@ -327,7 +380,7 @@ impl Store for Sqlite {
         from: u64,
         each: &mut dyn FnMut(Block) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let sql = "SELECT number, events, recorded_at, bytes FROM usage_block \
+        let sql = "SELECT number, events, recorded_at, hash, bytes FROM usage_block \
                    WHERE partition = ? AND number >= ? ORDER BY number";
         let failed = |error| self.failed(error);
         let mut statement = self.connection.prepare_cached(sql).map_err(failed)?;
@@ -339,8 +392,7 @@ impl Store for Sqlite {
     }
 
     fn block(&self, partition: u16, number: u64) -> Result<Option<Block>, StoreError> {
-        let sql =
-            "SELECT number, events, recorded_at, bytes FROM usage_block WHERE partition = ? AND number = ?";
+        let sql = "SELECT number, events, recorded_at, hash, bytes FROM usage_block WHERE partition = ? AND number = ?";
         let row = |row: &Row<'_>| block(partition, row);
         let read =
             || self.connection.prepare_cached(sql)?.query_row(params![partition, number], row).optional();

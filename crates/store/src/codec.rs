@@ -36,6 +36,21 @@ pub struct Writer {
 }
 
 impl Writer {
+    /// Goes on after some bytes.
+    pub fn after(bytes: Vec<u8>) -> Writer {
+        Writer { bytes }
+    }
+
+    /// How many bytes so far.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
     /// The bytes so far.
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
@@ -48,6 +63,12 @@ impl Writer {
 
     /// A whole number, seven bits a byte, the lowest first.
     pub fn number(&mut self, mut number: u128) {
+        while number > u128::from(u64::MAX) {
+            self.bytes.push(number as u8 | 0x80);
+            number >>= 7;
+        }
+        // Nearly all numbers are short, and short ones are quicker to shift.
+        let mut number = number as u64;
         while number >= 0x80 {
             self.bytes.push(number as u8 | 0x80);
             number >>= 7;
@@ -99,6 +120,12 @@ impl<'a> Reader<'a> {
 
     /// What [`Writer::number`] wrote.
     pub fn number(&mut self) -> Result<u128, Corrupt> {
+        if let Some(&byte) = self.all.get(self.at)
+            && byte < 0x80
+        {
+            self.at += 1;
+            return Ok(u128::from(byte));
+        }
         let mut number = 0u128;
         for shift in (0..).step_by(7) {
             let byte = self.byte()?;
@@ -128,6 +155,16 @@ impl<'a> Reader<'a> {
         let slice = &self.all[self.at..end];
         self.at = end;
         Ok(slice)
+    }
+
+    /// A text that [`Writer::slice`] wrote.
+    pub fn text(&mut self) -> Result<&'a str, Corrupt> {
+        std::str::from_utf8(self.slice()?).map_err(|_| self.corrupt("a text"))
+    }
+
+    /// How many bytes were read.
+    pub fn at(&self) -> usize {
+        self.at
     }
 }
 
@@ -175,7 +212,7 @@ macro_rules! whole {
     )* };
 }
 
-whole!(u8: number u128, u16: number u128, u32: number u128, u64: number u128, usize: number u128);
+whole!(u8: number u128, u16: number u128, u32: number u128, u64: number u128, u128: number u128, usize: number u128);
 whole!(i32: signed i128, i64: signed i128, i128: signed i128);
 
 impl Stored for bool {

@@ -1,7 +1,7 @@
 //! What every store must show. A store's own tests call [`run`] with a way to make one and to open it again.
 
 use crate::entry::{Entry, Head, Position};
-use crate::port::{Answer, Append, Batch, Block, CatalogueText, Store, StoreError};
+use crate::port::{Answer, Append, Batch, Block, CatalogueText, Derived, Seen, Store, StoreError};
 use crate::rows::rows_of;
 use farebox_core::account::{AccountHead, Group};
 use farebox_core::calendar::{Instant, Zone};
@@ -25,7 +25,7 @@ pub trait Subject {
 /// The name of the test that failed, and how.
 pub fn run(subject: &mut dyn Subject) -> Result<(), String> {
     type Test = fn(&mut dyn Subject) -> Result<(), String>;
-    let tests: [(&str, Test); 9] = [
+    let tests: [(&str, Test); 10] = [
         ("an empty store is empty", empty),
         ("entries come back as they were, in order", entries),
         ("a conflict keeps nothing of the batch", conflict),
@@ -35,6 +35,7 @@ pub fn run(subject: &mut dyn Subject) -> Result<(), String> {
         ("a price list's date is taken once", catalogues),
         ("an answer is given once", answers),
         ("rows are replaced by their key", rows),
+        ("what is derived is replaced and found by its key", derived),
     ];
     for (name, test) in tests {
         test(subject).map_err(|failed| format!("{name}: {failed}"))?;
@@ -152,7 +153,7 @@ fn empty(subject: &mut dyn Subject) -> Result<(), String> {
     same("a group", store.group("acme").map_err(text)?, None)?;
     same("the members", store.members().map_err(text)?.len(), 0)?;
     same("the entries", read(&*store, "acme", 0)?.len(), 0)?;
-    same("the log", store.log_blocks(3).map_err(text)?, 0)?;
+    same("the log", store.log_head(3).map_err(text)?.0, 0)?;
     same("the clock", store.clock().map_err(text)?, None)?;
     same("the price lists", store.catalogues().map_err(text)?.len(), 0)?;
     same("the rows", store.rows("acme").map_err(text)?, Default::default())?;
@@ -194,7 +195,7 @@ fn conflict(subject: &mut dyn Subject) -> Result<(), String> {
     let (mut acme, mut zeta) = (Writer::new("acme"), Writer::new("zeta"));
     let opening = acme.write(1, vec![opened("acme", None)?])?;
     commit(&mut *store, vec![opening.clone()]).map_err(text)?;
-    let block = Block { partition: 0, number: 0, events: 1, recorded_at: at(0), bytes: vec![1] };
+    let block = block(0, 0);
     let batch = Batch {
         appends: vec![zeta.write(1, vec![opened("zeta", None)?])?, opening],
         blocks: vec![block],
@@ -211,7 +212,7 @@ fn conflict(subject: &mut dyn Subject) -> Result<(), String> {
     let store = subject.reopen(store);
     same("the entries of acme", read(&*store, "acme", 0)?.len(), 1)?;
     same("the entries of zeta", read(&*store, "zeta", 0)?.len(), 0)?;
-    same("the log", store.log_blocks(0).map_err(text)?, 0)?;
+    same("the log", store.log_head(0).map_err(text)?.0, 0)?;
     same("the price lists", store.catalogues().map_err(text)?.len(), 0)?;
     same("the rows", store.rows("zeta").map_err(text)?, Default::default())
 }
@@ -228,7 +229,9 @@ fn two_of_a_group(subject: &mut dyn Subject) -> Result<(), String> {
 }
 
 fn block(partition: u16, number: u64) -> Block {
-    Block { partition, number, events: 7, recorded_at: at(number as i64), bytes: vec![number as u8; 300] }
+    let hash = Block::chain(partition).then(&number.to_le_bytes());
+    let (recorded_at, bytes) = (at(number as i64), vec![number as u8; 300]);
+    Block { partition, number, events: 7, recorded_at, bytes, hash }
 }
 
 fn blocks(subject: &mut dyn Subject) -> Result<(), String> {
@@ -252,8 +255,10 @@ fn blocks(subject: &mut dyn Subject) -> Result<(), String> {
     same("the blocks from 1 on", found, vec![block(0, 1), block(0, 2)])?;
     same("a block alone", store.block(0, 1).map_err(text)?, Some(block(0, 1)))?;
     same("a block that is not there", store.block(0, 3).map_err(text)?, None)?;
-    same("the log", store.log_blocks(0).map_err(text)?, 3)?;
-    same("another log", store.log_blocks(2).map_err(text)?, 1)
+    same("the log", store.log_head(0).map_err(text)?.0, 3)?;
+    same("the end of its chain", store.log_head(0).map_err(text)?.1, block(0, 2).hash)?;
+    same("the chain of an empty log", store.log_head(9).map_err(text)?, (0, Block::chain(9)))?;
+    same("another log", store.log_head(2).map_err(text)?.0, 1)
 }
 
 fn ahead_of_log(subject: &mut dyn Subject) -> Result<(), String> {
@@ -325,4 +330,37 @@ fn rows(subject: &mut dyn Subject) -> Result<(), String> {
     commit(&mut *store, appends).map_err(text)?;
     let store = subject.reopen(store);
     same("the rows", store.rows("acme").map_err(text)?, should)
+}
+
+fn derived(subject: &mut dyn Subject) -> Result<(), String> {
+    let mut store = subject.create();
+    let one = |space: u8, key: &[u8], value: Option<&[u8]>| Derived {
+        space,
+        key: key.to_vec(),
+        value: value.map(<[u8]>::to_vec),
+    };
+    let write =
+        |store: &mut dyn Store, derived: Vec<Derived>| store.commit(&Batch { derived, ..Batch::default() });
+    let long = vec![7; 20_000];
+    let first = vec![
+        one(1, b"b", Some(b"2")),
+        one(1, b"a", Some(b"1")),
+        one(2, b"a", Some(b"other")),
+        one(1, b"b\0", Some(&long)),
+        one(1, b"c", Some(b"")),
+    ];
+    write(&mut *store, first).map_err(text)?;
+    let second = [one(1, b"a", None), one(1, b"c", Some(b"3")), one(1, b"c", Some(b"4")), one(3, b"x", None)];
+    write(&mut *store, second.to_vec()).map_err(text)?;
+    let store = subject.reopen(store);
+    same("what is gone", store.derived(1, b"a").map_err(text)?, None)?;
+    same("its name in another kind", store.derived(2, b"a").map_err(text)?, Some(b"other".to_vec()))?;
+    same("what was replaced", store.derived(1, b"c").map_err(text)?, Some(b"4".to_vec()))?;
+    let mut found = Vec::new();
+    let mut show = |key: &[u8], value: &[u8]| {
+        found.push((key.to_vec(), value.len()));
+        Ok(if found.len() < 2 { Seen::More } else { Seen::Enough })
+    };
+    store.derived_from(1, b"a", &mut show).map_err(text)?;
+    same("the first two", found, vec![(b"b".to_vec(), 1), (b"b\0".to_vec(), long.len())])
 }

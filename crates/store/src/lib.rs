@@ -14,5 +14,7 @@ pub mod usage;
 
 pub use entry::{Entry, FORMAT, Hash, Head, Position};
 pub use memory::Memory;
-pub use port::{Answer, Append, Batch, Block, CatalogueText, GroupHead, Kept, Store, StoreError};
+pub use port::{
+    Answer, Append, Batch, Block, CatalogueText, Derived, GroupHead, Kept, Seen, Store, StoreError,
+};
 pub use rows::{Rows, rows_of};

@@ -1,7 +1,7 @@
 //! The twin of every store, in memory. It keeps nothing when the process ends.
 
-use crate::entry::Head;
-use crate::port::{Answer, Append, Batch, Block, CatalogueText, GroupHead, Kept, Store, StoreError};
+use crate::entry::{Hash, Head};
+use crate::port::{Answer, Append, Batch, Block, CatalogueText, GroupHead, Kept, Seen, Store, StoreError};
 use crate::rows::Rows;
 use farebox_core::calendar::Instant;
 use farebox_core::engine::Duty;
@@ -16,6 +16,7 @@ pub struct Memory {
     rows: Rows,
     answers: BTreeMap<String, Answer>,
     clock: Option<Instant>,
+    derived: BTreeMap<(u8, Vec<u8>), Vec<u8>>,
 }
 
 #[derive(Debug)]
@@ -103,6 +104,13 @@ impl Store for Memory {
         self.catalogues.extend(batch.catalogues.iter().cloned());
         self.answers.extend(batch.answers.iter().map(|answer| (answer.key.clone(), answer.clone())));
         self.clock = batch.clock.or(self.clock);
+        for one in &batch.derived {
+            let key = (one.space, one.key.clone());
+            match &one.value {
+                Some(value) => drop(self.derived.insert(key, value.clone())),
+                None => drop(self.derived.remove(&key)),
+            }
+        }
         for (name, due) in &batch.due {
             if let Some(group) = self.groups.get_mut(name) {
                 group.due = *due;
@@ -140,8 +148,28 @@ impl Store for Memory {
         entries.iter().filter(|entry| entry.version > after).try_for_each(|entry| each(entry.clone()))
     }
 
-    fn log_blocks(&self, partition: u16) -> Result<u64, StoreError> {
-        Ok(self.logs.get(&partition).map_or(0, |log| log.len() as u64))
+    fn log_head(&self, partition: u16) -> Result<(u64, Hash), StoreError> {
+        let log = self.logs.get(&partition).map(Vec::as_slice).unwrap_or_default();
+        Ok((log.len() as u64, log.last().map_or_else(|| Block::chain(partition), |block| block.hash)))
+    }
+
+    fn derived(&self, space: u8, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.derived.get(&(space, key.to_vec())).cloned())
+    }
+
+    fn derived_from(
+        &self,
+        space: u8,
+        from: &[u8],
+        each: &mut dyn FnMut(&[u8], &[u8]) -> Result<Seen, StoreError>,
+    ) -> Result<(), StoreError> {
+        let all = self.derived.range((space, from.to_vec())..);
+        for ((_, key), value) in all.take_while(|((kind, _), _)| *kind == space) {
+            if each(key, value)? == Seen::Enough {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn blocks(

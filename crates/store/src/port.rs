@@ -25,6 +25,20 @@ pub struct Batch {
     pub answers: Vec<Answer>,
     /// The moment that everything due has been done up to.
     pub clock: Option<Instant>,
+    /// What follows from all that: written in this order.
+    pub derived: Vec<Derived>,
+}
+
+/// Something that follows from entries and blocks, kept so that it need not be worked out again. All of it can be
+/// thrown away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Derived {
+    /// What kind of thing it is; who writes it knows.
+    pub space: u8,
+    /// Its name among its kind.
+    pub key: Vec<u8>,
+    /// What it is now; `None`: it is gone.
+    pub value: Option<Vec<u8>>,
 }
 
 /// An entry of a group.
@@ -68,6 +82,15 @@ pub struct Block {
     pub recorded_at: Instant,
     /// The events, compressed.
     pub bytes: Vec<u8>,
+    /// The end of the chain of all blocks of the partition with this one.
+    pub hash: Hash,
+}
+
+impl Block {
+    /// The hash of a partition's chain before its first block.
+    pub fn chain(partition: u16) -> Hash {
+        Hash::start("usage", &partition.to_string())
+    }
 }
 
 /// A price list as it was published.
@@ -96,6 +119,15 @@ pub struct Answer {
     pub at: Instant,
     /// The answer.
     pub bytes: Vec<u8>,
+}
+
+/// Whether more is to be shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// Go on.
+    More,
+    /// That is enough.
+    Enough,
 }
 
 /// A group as a store knows it without reading its entries.
@@ -296,11 +328,29 @@ pub trait Store: Send {
         each: &mut dyn FnMut(Kept) -> Result<(), StoreError>,
     ) -> Result<(), StoreError>;
 
-    /// How many blocks a partition's log has.
+    /// How many blocks a partition's log has, and the end of their chain.
     ///
     /// # Errors
     /// When the store fails.
-    fn log_blocks(&self, partition: u16) -> Result<u64, StoreError>;
+    fn log_head(&self, partition: u16) -> Result<(u64, Hash), StoreError>;
+
+    /// What is derived, by its kind and name.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn derived(&self, space: u8, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Shows what is derived of a kind, with its name, in the order of names from one on, until `each` answers that it
+    /// has seen enough.
+    ///
+    /// # Errors
+    /// What `each` answers; others when the store fails.
+    fn derived_from(
+        &self,
+        space: u8,
+        from: &[u8],
+        each: &mut dyn FnMut(&[u8], &[u8]) -> Result<Seen, StoreError>,
+    ) -> Result<(), StoreError>;
 
     /// Shows the blocks of a partition from a number on, in order, until `each` answers an error.
     ///

@@ -140,19 +140,150 @@ impl Record {
     }
 }
 
+/// Writes an event as [`Record::Added`] has it.
+pub fn put_added(event: &Event<'_>, to: &mut Writer) {
+    to.byte(0);
+    for text in [event.source, event.id] {
+        to.slice(text.as_bytes());
+    }
+    event.revision.put(to);
+    for text in [event.kind, event.account] {
+        to.slice(text.as_bytes());
+    }
+    event.time.put(to);
+    event.start.put(to);
+    event.attributes.len().put(to);
+    for (name, value) in &event.attributes {
+        to.slice(name.as_bytes());
+        match value {
+            Value::Text(text) => {
+                to.byte(0);
+                to.slice(text.as_bytes());
+            }
+            Value::Number(number) => {
+                to.byte(1);
+                number.put(to);
+            }
+        }
+    }
+}
+
+/// The event of a record that was added, without a copy of its texts.
+///
+/// # Errors
+/// [`Corrupt`] when the bytes are no such record.
+pub fn added<'a>(from: &mut Reader<'a>) -> Result<Event<'a>, Corrupt> {
+    if from.byte()? != 0 {
+        return Err(from.corrupt("a record that was added"));
+    }
+    let (source, id, revision) = (from.text()?, from.text()?, u64::get(from)?);
+    let (kind, account) = (from.text()?, from.text()?);
+    let (time, start) = (Instant::get(from)?, Option::get(from)?);
+    let length = usize::get(from)?;
+    // A wrong length ends with the bytes, before it can take any memory.
+    let mut attributes = Vec::with_capacity(length.min(32));
+    for _ in 0..length {
+        let name = from.text()?;
+        let value = match from.byte()? {
+            0 => Value::Text(from.text()?),
+            1 => Value::Number(Exact::get(from)?),
+            _ => return Err(from.corrupt("an attribute")),
+        };
+        attributes.push((name, value));
+    }
+    Ok(Event { source, id, revision, kind, account, time, start, attributes })
+}
+
+/// Makes blocks of records.
+pub struct Packer {
+    compressor: zstd::bulk::Compressor<'static>,
+}
+
+impl Packer {
+    /// A packer; it can be used for any number of blocks.
+    ///
+    /// # Errors
+    /// What the compressor says; it runs out of memory only.
+    pub fn new() -> std::io::Result<Packer> {
+        let mut compressor = zstd::bulk::Compressor::new(LEVEL)?;
+        // A damaged block is told from a whole one without looking at any other.
+        compressor.include_checksum(true)?;
+        Ok(Packer { compressor })
+    }
+
+    /// The bytes of a block of so many records, which were written one after another.
+    ///
+    /// # Errors
+    /// What the compressor says; it runs out of memory only.
+    pub fn pack(&mut self, records: &[u8], count: u32) -> std::io::Result<Vec<u8>> {
+        let mut to = Writer::after(Vec::with_capacity(records.len() / 2 + 64));
+        to.byte(FORMAT);
+        count.put(&mut to);
+        records.len().put(&mut to);
+        let mut bytes = to.into_bytes();
+        let compressed = self.compressor.compress(records)?;
+        bytes.extend_from_slice(&compressed);
+        Ok(bytes)
+    }
+}
+
+/// A block that was read.
+#[derive(Clone, Debug)]
+pub struct Unpacked {
+    count: u32,
+    records: Vec<u8>,
+}
+
+impl Unpacked {
+    /// The block of these bytes.
+    ///
+    /// # Errors
+    /// [`Corrupt`] when they are none.
+    pub fn of(bytes: &[u8]) -> Result<Unpacked, Corrupt> {
+        let mut from = Reader::new(bytes);
+        if from.byte()? != FORMAT {
+            return Err(Corrupt { at: 0, expected: "a format that this version reads" });
+        }
+        let (count, length) = (u32::get(&mut from)?, usize::get(&mut from)?);
+        let damaged = from.corrupt("a compressed block");
+        if length > BLOCK_BYTES_MAX {
+            return Err(damaged);
+        }
+        let compressed = bytes.get(from.at()..).unwrap_or_default();
+        let records = zstd::bulk::decompress(compressed, length).map_err(|_| damaged.clone())?;
+        if records.len() == length { Ok(Unpacked { count, records }) } else { Err(damaged) }
+    }
+
+    /// Its records, in order.
+    ///
+    /// # Errors
+    /// [`Corrupt`] when they are not as many as it says.
+    pub fn records(&self) -> Result<Vec<Record>, Corrupt> {
+        let mut from = Reader::new(&self.records);
+        let records: Result<Vec<Record>, Corrupt> = (0..self.count).map(|_| Record::get(&mut from)).collect();
+        if from.is_done() { records } else { Err(from.corrupt("the end")) }
+    }
+
+    /// Its bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.records
+    }
+
+    /// How many records it has.
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+}
+
 /// Records as the bytes of a block.
 ///
 /// # Errors
 /// What the compressor says; it runs out of memory only.
 pub fn pack(records: &[Record]) -> std::io::Result<Vec<u8>> {
     let mut to = Writer::default();
-    to.byte(FORMAT);
-    to.number(records.len() as u128);
     records.iter().for_each(|record| record.put(&mut to));
-    let plain = to.into_bytes();
-    let mut bytes = (plain.len() as u64).to_le_bytes().to_vec();
-    bytes.extend(zstd::bulk::compress(&plain, LEVEL)?);
-    Ok(bytes)
+    let count = u32::try_from(records.len()).unwrap_or(u32::MAX);
+    Packer::new()?.pack(&to.into_bytes(), count)
 }
 
 /// The records of a block's bytes.
@@ -160,15 +291,35 @@ pub fn pack(records: &[Record]) -> std::io::Result<Vec<u8>> {
 /// # Errors
 /// [`Corrupt`] when they are none.
 pub fn unpack(bytes: &[u8]) -> Result<Vec<Record>, Corrupt> {
-    let damaged = Corrupt { at: 0, expected: "a compressed block" };
-    let (length, compressed) = bytes.split_first_chunk().ok_or(damaged.clone())?;
-    let length = usize::try_from(u64::from_le_bytes(*length)).ok();
-    let length = length.filter(|length| *length <= BLOCK_BYTES_MAX).ok_or(damaged.clone())?;
-    let plain = zstd::bulk::decompress(compressed, length).map_err(|_| damaged)?;
-    let mut from = Reader::new(&plain);
-    if from.byte()? != FORMAT {
-        return Err(Corrupt { at: 0, expected: "a format that this version reads" });
+    Unpacked::of(bytes)?.records()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_written_as_its_copy_is() {
+        let (time, start) = (Instant::from_second(1_767_607_200), Instant::from_second(1_767_607_100));
+        let event = Event {
+            source: "pbx",
+            id: "c1",
+            revision: 300,
+            kind: "call",
+            account: "acme",
+            time: time.unwrap_or_default(),
+            start: start.ok(),
+            attributes: vec![
+                ("to", Value::Text("+49")),
+                ("seconds", Value::Number(Exact::ratio(-1, 3).unwrap_or(Exact::ONE))),
+                ("big", Value::Number(Exact::whole(1 << 70))),
+            ],
+        };
+        let mut to = Writer::default();
+        put_added(&event, &mut to);
+        let bytes = to.into_bytes();
+        assert_eq!(bytes, Record::Added(Usage::of(&event)).to_bytes());
+        assert_eq!(added(&mut Reader::new(&bytes)), Ok(event));
+        assert!(added(&mut Reader::new(&bytes[..bytes.len() - 1])).is_err());
     }
-    let records = Vec::get(&mut from)?;
-    if from.is_done() { Ok(records) } else { Err(from.corrupt("the end")) }
 }

@@ -64,8 +64,10 @@ pub struct SegmentCounts {
     /// The segment.
     pub span: Span,
     /// The latest moment that anything was counted at, or taken back.
-    last: Instant,
-    counters: HashMap<u32, Counter, BuildHasherDefault<IdHasher>>,
+    pub(super) last: Instant,
+    pub(super) counters: HashMap<u32, Counter, BuildHasherDefault<IdHasher>>,
+    /// Whether anything was counted since it was last kept.
+    pub(super) is_changed: bool,
 }
 
 /// Spreads the small numbers that scopes are known by. They are given in order, so that nobody can
@@ -105,16 +107,18 @@ impl Place {
 /// One meter's counters for one account.
 #[derive(Clone, Debug)]
 pub struct Lane {
-    spec: LaneSpec,
-    scopes: Vec<Scope>,
-    scope_ids: HashMap<Box<[u8]>, u32, FixedState>,
+    pub(super) spec: LaneSpec,
+    pub(super) scopes: Vec<Scope>,
+    pub(super) scope_ids: HashMap<Box<[u8]>, u32, FixedState>,
     /// The scopes with a value of a dimension, in their order, by the dimension's place.
     by_value: HashMap<(usize, Box<str>), Vec<u32>, FixedState>,
     /// Sorted by time, never overlapping.
-    segments: Vec<SegmentCounts>,
+    pub(super) segments: Vec<SegmentCounts>,
     /// The segment hit last: events mostly come in runs.
-    latest: usize,
+    pub(super) latest: usize,
     key_buffer: Vec<u8>,
+    /// The scope of events that say nothing about whose they are within the account.
+    plain: Option<u32>,
     prefixes: Prefixes,
     /// Step of rounding each event up, in 10⁻⁹ units; 0: none.
     step: i128,
@@ -137,6 +141,7 @@ impl Lane {
             segments: Vec::new(),
             latest: 0,
             key_buffer: Vec::new(),
+            plain: None,
             prefixes,
             step,
             touched: None,
@@ -233,11 +238,27 @@ impl Lane {
     pub(super) fn counter(&mut self, place: Place, at: Instant) -> &mut Counter {
         let segment = &mut self.segments[place.segment];
         segment.last = segment.last.max(at);
+        segment.is_changed = true;
         let (aggregate, deck) = (self.spec.meter.aggregate, self.spec.deck.is_some());
         segment.counters.entry(place.scope).or_insert_with(|| Counter::new(aggregate, deck))
     }
 
     fn scope_of(&mut self, event: &Event<'_>, row: Option<usize>) -> u32 {
+        let tells = |name: &str| matches!(name, "application" | "project") || name.starts_with("tag:");
+        let is_plain = row.is_none()
+            && self.spec.dimensions.is_empty()
+            && !event.attributes.iter().any(|(name, _)| tells(name));
+        if is_plain && let Some(plain) = self.plain {
+            return plain;
+        }
+        let scope = self.scope_by_key(event, row);
+        if is_plain {
+            self.plain = Some(scope);
+        }
+        scope
+    }
+
+    fn scope_by_key(&mut self, event: &Event<'_>, row: Option<usize>) -> u32 {
         let mut key = std::mem::take(&mut self.key_buffer);
         key.clear();
         if let Some(row) = row {
@@ -272,7 +293,7 @@ impl Lane {
         id
     }
 
-    fn push_scope(&mut self, scope: Scope) -> u32 {
+    pub(super) fn push_scope(&mut self, scope: Scope) -> u32 {
         let id = self.scopes.len() as u32;
         let named = self.spec.dimensions.iter().map(|name| scope.dimensions.get(name));
         for (place, value) in [scope.application.as_ref()].into_iter().chain(named).enumerate() {
@@ -332,7 +353,8 @@ impl Lane {
         if let Some(cut) = next_cut.checked_sub(1).map(|index| self.spec.cuts[index]) {
             span.start = span.start.max(cut);
         }
-        self.segments.insert(after, SegmentCounts { span, last: span.start, counters: HashMap::default() });
+        let (last, counters) = (span.start, HashMap::default());
+        self.segments.insert(after, SegmentCounts { span, last, counters, is_changed: true });
         self.latest = after;
         Ok(after)
     }
@@ -357,6 +379,7 @@ impl Lane {
         if segment.last < at {
             // All that was counted lies before; what comes makes a segment of its own.
             segment.span.end = at;
+            segment.is_changed = true;
             return false;
         }
         true
@@ -518,7 +541,7 @@ fn text_of(value: Value<'_>) -> String {
 }
 
 /// A key's part: its length and bytes; a missing value differs from an empty one.
-fn push_text(key: &mut Vec<u8>, value: Option<Value<'_>>) {
+pub(super) fn push_text(key: &mut Vec<u8>, value: Option<Value<'_>>) {
     match value {
         None => key.extend_from_slice(&u32::MAX.to_le_bytes()),
         Some(Value::Text(text)) => {

@@ -13,13 +13,16 @@
 mod counter;
 mod deck;
 mod forecast;
+mod kept;
 mod lane;
 
 pub use counter::{Aggregated, CountAgain, Counter, DeckCount, DeckSeconds, NANO, Share};
+pub use kept::{CountedSegment, MonthNumber};
 pub use lane::{Lane, LaneKey, LaneSpec, Scope, SegmentCounts};
 
 use crate::calendar::{Instant, Span};
 use crate::money::{Exact, OutOfRange};
+use lane::push_text;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, DefaultHasher};
 

@@ -11,7 +11,7 @@ use super::player::play_step;
 use super::{far, same_accounts};
 use farebox_scenario::prepare;
 use farebox_scenario::run::{Options, Run};
-use farebox_service::Service;
+use farebox_service::{Pace, Service};
 use farebox_store_sqlite::Sqlite;
 use jiff::Timestamp;
 use std::io::{BufRead, BufReader, Write};
@@ -26,7 +26,11 @@ const FROM: &str = "FAREBOX_CRASH_FROM";
 
 fn open(folder: &Path, prepared: &prepare::Prepared) -> Service {
     let store = Sqlite::open(&folder.join("store")).unwrap();
-    Service::open(Box::new(store), prepared.catalogues.clone(), Timestamp::MIN).unwrap()
+    let opened = Service::open(Box::new(store), prepared.catalogues.clone(), Timestamp::MIN);
+    let mut service = opened.unwrap();
+    // What follows from the log is kept often, so that the process is killed around that, too.
+    service.set_pace(Pace { identities: 9, records: 5 });
+    service
 }
 
 /// Plays the history from a step on, and says of each step that it is durable.

@@ -10,7 +10,7 @@ use farebox_core::account::Account;
 use farebox_core::roster::Roster;
 use farebox_scenario::prepare;
 use farebox_scenario::run::{Options, Outcome, Run};
-use farebox_service::Service;
+use farebox_service::{Pace, Service};
 use farebox_store::Memory;
 use histories::check::{self, Wrong, number_of};
 use histories::show;
@@ -73,8 +73,12 @@ fn a_service_comes_to_what_its_book_comes_to() {
         let store = Box::new(Memory::new());
         let opened = Service::open(store, prepared.catalogues.clone(), Timestamp::MIN);
         let mut service = opened.map_err(|error| fails(error.to_string()))?;
+        service.set_pace(Pace { identities: 7, records: 3 });
         for (index, step) in prepared.steps.iter().enumerate() {
             let played = play_step(&mut service, index, step).map_err(fails)?;
+            if index % 9 == 8 {
+                service.commit().and_then(|()| service.forget()).map_err(|error| fails(error.to_string()))?;
+            }
             if played != said[index] {
                 return Err(fails(format!(
                     "line {}: the book says {}, the service {played}",
@@ -82,6 +86,8 @@ fn a_service_comes_to_what_its_book_comes_to() {
                 )));
             }
         }
+        // What was counted is read back from the store, now and then.
+        service.commit().and_then(|()| service.forget()).map_err(|error| fails(error.to_string()))?;
         service.advance(far(lines)).map_err(|failed| fails(failed.to_string()))?;
         same_accounts(&run, &mut service).map_err(fails)
     });

@@ -39,7 +39,7 @@ pub fn play_step(service: &mut Service, index: usize, step: &Step) -> Result<Str
         }
         StepAction::Usage(line) => {
             for usage in each(line) {
-                service.receive(usage).map_err(|error| error.to_string())?;
+                service.receive(&usage).map_err(|error| error.to_string())?;
             }
             "ok".to_owned()
         }

@@ -23,9 +23,19 @@ CREATE TABLE usage_block (
   number      INTEGER NOT NULL,
   events      INTEGER NOT NULL,
   recorded_at TEXT NOT NULL,
+  hash        BLOB NOT NULL,        -- the end of the partition's chain
   bytes       BLOB NOT NULL,
   PRIMARY KEY (partition, number)
 ) STRICT;
+
+-- What follows from entries and blocks, and need not be worked out again: counters, the index of identities. All of it
+-- can be thrown away.
+CREATE TABLE derived (
+  space INTEGER NOT NULL,
+  key   BLOB NOT NULL,
+  value BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX derived_by_key ON derived (space, key);
 
 CREATE TABLE catalogue (
   number    INTEGER PRIMARY KEY,

@@ -4,6 +4,7 @@
 //! changes with a new one.
 
 mod billing;
+mod counters;
 mod facts;
 mod orders;
 mod packages;

@@ -1,0 +1,88 @@
+//! A filter: tells of nearly every identity that a run does not have, without reading the run.
+
+/// Bits for each identity: some 0.5 % of those that a run does not have pass all the same.
+const BITS_EACH: u64 = 12;
+/// Bits that one identity sets.
+const PROBES: u64 = 7;
+/// Words of one line of memory, in which all bits of an identity are.
+const LINE: usize = 8;
+
+/// A Bloom filter, each of whose identities lies in one line of memory.
+#[derive(Clone, Debug)]
+pub(super) struct Filter {
+    words: Vec<u64>,
+}
+
+impl Filter {
+    /// A filter for so many identities.
+    pub fn new(count: u64) -> Filter {
+        let lines = (count * BITS_EACH).div_ceil(LINE as u64 * 64).max(1) as usize;
+        Filter { words: vec![0; lines * LINE] }
+    }
+
+    /// Where its line begins, and what decides the bits.
+    fn line(&self, key: u64) -> (usize, u64) {
+        let lines = (self.words.len() / LINE) as u64;
+        let mixed = key.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let line = (u128::from(mixed) * u128::from(lines) >> 64) as usize;
+        (line * LINE, (mixed ^ mixed >> 29).wrapping_mul(0xBF58_476D_1CE4_E5B9))
+    }
+
+    pub fn insert(&mut self, key: u64) {
+        let (line, bits) = self.line(key);
+        for probe in 0..PROBES {
+            let bit = bits >> (probe * 9) & 511;
+            self.words[line + (bit / 64) as usize] |= 1 << (bit % 64);
+        }
+    }
+
+    pub fn may_have(&self, key: u64) -> bool {
+        let (line, bits) = self.line(key);
+        (0..PROBES).all(|probe| {
+            let bit = bits >> (probe * 9) & 511;
+            self.words[line + (bit / 64) as usize] >> (bit % 64) & 1 == 1
+        })
+    }
+
+    /// A word of an identity's line: asked for early, it is there when it is needed.
+    pub fn touch(&self, key: u64) -> u64 {
+        self.words[self.line(key).0]
+    }
+
+    /// Its bytes.
+    pub fn bytes(&self) -> Vec<u8> {
+        self.words.iter().flat_map(|word| word.to_le_bytes()).collect()
+    }
+
+    /// The filter of such bytes; `None` when they are none.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Filter> {
+        let (chunks, rest) = bytes.as_chunks::<8>();
+        let is_whole = rest.is_empty() && !chunks.is_empty() && chunks.len() % LINE == 0;
+        is_whole.then(|| Filter { words: chunks.iter().map(|word| u64::from_le_bytes(*word)).collect() })
+    }
+
+    /// How much memory it takes, in bytes.
+    pub fn len_bytes(&self) -> usize {
+        self.words.len() * 8
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(n: u64) -> u64 {
+        n.wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 8
+    }
+
+    #[test]
+    fn what_is_in_it_passes_and_little_else_does() {
+        let mut filter = Filter::new(10_000);
+        (0..10_000).for_each(|n| filter.insert(key(n)));
+        let filter = Filter::from_bytes(&filter.bytes()).unwrap();
+        assert!((0..10_000).all(|n| filter.may_have(key(n))));
+        let wrong = (10_000..110_000).filter(|n| filter.may_have(key(*n))).count();
+        assert!(wrong < 1_500, "{wrong} of 100,000 pass");
+        assert!(filter.len_bytes() <= 15_100);
+    }
+}

@@ -1,0 +1,393 @@
+//! The index of identities: where in the log each was said, however long ago.
+//!
+//! ```text
+//! recent, in memory ──► runs of 256 Ki ──eight──► 2 Mi ──eight──► 16 Mi ──► …
+//! ```
+//!
+//! What was said lately is in memory. Full, it becomes a run: sorted pages in the store, and a filter in memory that
+//! tells of nearly every identity that it is not in the run (12 bits each). Eight runs of a size are merged to one, a
+//! little with each commit, so that no commit takes long and there are never many runs. All of it follows from the
+//! log: what is in memory is read from the end of the log when a store is opened.
+
+mod filter;
+mod run;
+
+use crate::log::{Place, UsageLog};
+use crate::parcel::identity;
+use farebox_store::codec::{Reader, Stored};
+use farebox_store::usage::{Record, added};
+use farebox_store::{Derived, Seen, Store, StoreError};
+use filter::Filter;
+use run::{Builder, DIRECTORY, Entry, Head, State, key_of, rows_to_remove};
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
+
+/// How much of the log is in runs.
+const FLUSHED: u8 = 4;
+/// Identities that make a run.
+pub const RECENT_MAX: usize = 1 << 18;
+/// Runs of a level that are merged.
+const FAN: usize = 8;
+/// Rows of a run that is gone that are removed in one commit.
+const REMOVED_EACH: usize = 4_096;
+
+/// Identities are hashes already.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.0 ^= u64::from_le_bytes(word);
+        }
+    }
+
+    fn write_u128(&mut self, identity: u128) {
+        self.0 = identity as u64 ^ (identity >> 64) as u64;
+    }
+}
+
+/// A map by identity.
+pub(crate) type ByIdentity<V> = HashMap<u128, V, BuildHasherDefault<AsItIs>>;
+
+struct Run {
+    head: Head,
+    filter: Filter,
+}
+
+/// Runs that are being made one.
+struct Merge {
+    /// Their numbers.
+    inputs: Vec<u32>,
+    builder: Builder,
+    /// Leading bits of an identity that choose a step.
+    bits: u32,
+    /// The next step.
+    step: u64,
+}
+
+/// Where every identity was said.
+#[derive(Default)]
+pub struct Identities {
+    recent: ByIdentity<Place>,
+    /// By level, the highest first, and by number.
+    runs: Vec<Run>,
+    merge: Option<Merge>,
+    /// Runs whose rows are to be removed.
+    gone: VecDeque<u32>,
+    next_run: u32,
+    /// Blocks whose identities are in runs.
+    flushed: u64,
+    recent_max: usize,
+}
+
+impl Identities {
+    /// The identities of a store's log.
+    ///
+    /// # Errors
+    /// When the store fails, or is damaged.
+    pub fn of(store: &dyn Store, log: &UsageLog) -> Result<Identities, StoreError> {
+        let mut all = Identities { recent_max: RECENT_MAX, ..Identities::default() };
+        let mut heads = Vec::new();
+        store.derived_from(DIRECTORY, &[], &mut |key, value| {
+            let head = Head::read(key, value).ok_or_else(|| StoreError::Corrupt {
+                place: "the index of identities".to_owned(),
+                found: "a run is none".to_owned(),
+            })?;
+            heads.push(head);
+            Ok(Seen::More)
+        })?;
+        all.next_run = heads.iter().map(|head| head.number + 1).max().unwrap_or(0);
+        for head in heads {
+            match head.state {
+                State::Whole => all.runs.push(Run { head, filter: head.read_filter(store)? }),
+                // What it was to be made of is still there.
+                State::Partial => all.gone.push_back(head.number),
+            }
+        }
+        all.sort();
+        let flushed = store.derived(FLUSHED, &[])?;
+        all.flushed = flushed.and_then(|bytes| u64::from_bytes(&bytes).ok()).unwrap_or(0);
+        log.replay(store, all.flushed, &mut |place, record| {
+            if let Some(name) = identity_of(record) {
+                all.recent.insert(name, place);
+            }
+        })?;
+        Ok(all)
+    }
+
+    /// Sets how many identities make a run.
+    pub(crate) fn set_recent_max(&mut self, recent_max: usize) {
+        self.recent_max = recent_max;
+    }
+
+    fn sort(&mut self) {
+        self.runs.sort_by_key(|run| (std::cmp::Reverse(run.head.level), run.head.number));
+    }
+
+    /// Notes where an identity was said.
+    pub fn insert(&mut self, identity: u128, place: Place) {
+        self.recent.insert(identity, place);
+    }
+
+    /// Asks early for what [`Identities::find`] will look at. The answer means nothing.
+    pub fn touch(&self, identity: u128) -> u64 {
+        let key = key_of(identity);
+        self.runs.iter().fold(0, |sum, run| sum ^ run.filter.touch(key))
+    }
+
+    /// Where an identity may have been said, the latest first. Whether it was, the log tells.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn find(&self, store: &dyn Store, identity: u128, into: &mut Vec<Place>) -> Result<(), StoreError> {
+        into.clear();
+        into.extend(self.recent.get(&identity));
+        let key = key_of(identity);
+        for run in self.runs.iter().rev().filter(|run| run.filter.may_have(key)) {
+            let before = into.len();
+            run.head.find(store, key, into)?;
+            into[before..].reverse();
+        }
+        Ok(())
+    }
+
+    /// Memory that filters take, in bytes.
+    pub fn filter_bytes(&self) -> usize {
+        self.runs.iter().map(|run| run.filter.len_bytes()).sum()
+    }
+
+    /// What is to be kept of the index with a commit, after which the log has so many blocks. `events`: how many came
+    /// since the last; merging keeps pace with them.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn keep(&mut self, store: &dyn Store, blocks: u64, events: u64) -> Result<Vec<Derived>, StoreError> {
+        let mut rows = Vec::new();
+        if self.recent.len() >= self.recent_max {
+            self.flush(blocks, &mut rows);
+        }
+        // Each identity is merged once a level: so much work keeps the levels below eight runs.
+        self.merge_some(store, events.saturating_mul(4) + 1_000, &mut rows)?;
+        if let Some(run) = self.gone.front().copied() {
+            let removed = rows_to_remove(store, run, REMOVED_EACH)?;
+            if removed.len() < REMOVED_EACH {
+                self.gone.pop_front();
+                rows.push(Derived { space: DIRECTORY, key: run.to_be_bytes().to_vec(), value: None });
+            }
+            rows.extend(removed);
+        }
+        Ok(rows)
+    }
+
+    /// Makes a run of what is in memory.
+    fn flush(&mut self, blocks: u64, rows: &mut Vec<Derived>) {
+        let mut entries: Vec<Entry> =
+            self.recent.drain().map(|(identity, place)| (key_of(identity), place)).collect();
+        entries.sort_unstable();
+        let base = entries.iter().map(|(_, place)| place.block).min().unwrap_or(blocks);
+        let head = Head::new(self.next_run, 0, entries.len() as u64, base);
+        self.next_run += 1;
+        let mut builder = Builder::new(head);
+        entries.into_iter().for_each(|entry| builder.push(entry, rows));
+        let (head, filter) = builder.finish(rows);
+        self.runs.push(Run { head, filter });
+        self.flushed = blocks;
+        rows.push(Derived { space: FLUSHED, key: Vec::new(), value: Some(blocks.to_bytes()) });
+    }
+
+    fn merge_some(
+        &mut self,
+        store: &dyn Store,
+        most: u64,
+        rows: &mut Vec<Derived>,
+    ) -> Result<(), StoreError> {
+        let Some(mut merge) = self.merge.take() else {
+            self.begin_merge(rows);
+            return Ok(());
+        };
+        let inputs: Vec<Head> =
+            self.runs.iter().map(|run| run.head).filter(|head| merge.inputs.contains(&head.number)).collect();
+        let mut done = 0;
+        while merge.step < 1 << merge.bits && done < most {
+            let mut entries = Vec::new();
+            for head in &inputs {
+                let each = 1u64 << (head.bits - merge.bits);
+                entries.extend(head.read_pages(store, merge.step * each..(merge.step + 1) * each)?);
+            }
+            entries.sort_unstable();
+            done += entries.len() as u64;
+            entries.into_iter().for_each(|entry| merge.builder.push(entry, rows));
+            merge.step += 1;
+        }
+        if merge.step < 1 << merge.bits {
+            self.merge = Some(merge);
+            return Ok(());
+        }
+        let (head, filter) = merge.builder.finish(rows);
+        self.runs.retain(|run| !merge.inputs.contains(&run.head.number));
+        for input in inputs {
+            rows.push(Head { state: State::Partial, ..input }.row());
+            self.gone.push_back(input.number);
+        }
+        self.runs.push(Run { head, filter });
+        self.sort();
+        Ok(())
+    }
+
+    /// Begins to merge the eight oldest runs of a level, where there are so many. It goes on with the next commit.
+    fn begin_merge(&mut self, rows: &mut Vec<Derived>) {
+        let top = self.runs.iter().map(|run| run.head.level).max().unwrap_or(0);
+        let of_level = |level: u8| -> Vec<Head> {
+            self.runs.iter().map(|run| run.head).filter(|head| head.level == level).take(FAN).collect()
+        };
+        let Some(inputs) = (0..=top).map(of_level).find(|heads| heads.len() == FAN) else { return };
+        let count = inputs.iter().map(|head| head.count).sum();
+        let base = inputs.iter().map(|head| head.base).min().unwrap_or(0);
+        let head = Head::new(self.next_run, inputs[0].level + 1, count, base);
+        self.next_run += 1;
+        rows.push(Head { state: State::Partial, ..head }.row());
+        let bits = inputs.iter().map(|head| head.bits).min().unwrap_or(0);
+        let inputs = inputs.iter().map(|head| head.number).collect();
+        self.merge = Some(Merge { inputs, builder: Builder::new(head), bits, step: 0 });
+    }
+}
+
+/// The identity of an event that was added.
+fn identity_of(record: &[u8]) -> Option<u128> {
+    match added(&mut Reader::new(record)) {
+        Ok(event) => Some(identity(event.source, event.id)),
+        Err(_) => match Record::from_bytes(record) {
+            Ok(Record::Added(usage)) => Some(identity(&usage.source, &usage.id)),
+            _ => None,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use farebox_core::calendar::Instant;
+    use farebox_core::metering::Event;
+    use farebox_store::usage::Usage;
+    use farebox_store::{Batch, Memory};
+
+    fn usage(number: u64) -> Usage {
+        let id = number.to_string();
+        Usage::of(&Event {
+            source: "s",
+            id: &id,
+            revision: 0,
+            kind: "call",
+            account: "acme",
+            time: Instant::UNIX_EPOCH,
+            start: None,
+            attributes: Vec::new(),
+        })
+    }
+
+    fn name(number: u64) -> u128 {
+        identity("s", &number.to_string())
+    }
+
+    struct World {
+        store: Memory,
+        log: UsageLog,
+        all: Identities,
+        said: Vec<Place>,
+    }
+
+    impl World {
+        fn say(&mut self, count: u64) {
+            for _ in 0..count {
+                let number = self.said.len() as u64;
+                let place = self.log.push(&Record::Added(usage(number)));
+                self.all.insert(name(number), place);
+                self.said.push(place);
+            }
+            let blocks = self.log.take(Instant::UNIX_EPOCH).unwrap();
+            let derived = self.all.keep(&self.store, self.log.blocks(), count).unwrap();
+            use farebox_store::Store as _;
+            self.store.commit(&Batch { blocks, derived, ..Batch::default() }).unwrap();
+        }
+
+        fn check(&self) {
+            let mut found = Vec::new();
+            for (number, place) in (0..).zip(&self.said) {
+                self.all.find(&self.store, name(number), &mut found).unwrap();
+                assert_eq!(found, [*place], "{number} of {}", self.said.len());
+            }
+            let mut wrong = 0;
+            for number in 1_000_000..1_001_000 {
+                self.all.find(&self.store, name(number), &mut found).unwrap();
+                wrong += found.len();
+            }
+            assert_eq!(wrong, 0);
+        }
+    }
+
+    #[test]
+    fn every_identity_is_found_through_flushes_merges_and_restarts() {
+        let mut world = World {
+            store: Memory::new(),
+            log: UsageLog::default(),
+            all: Identities::default(),
+            said: Vec::new(),
+        };
+        world.all.recent_max = 50;
+        for round in 0..400u64 {
+            world.say(1 + round * 7 % 40);
+            if round % 37 == 0 {
+                world.check();
+                // What is in the middle of a merge begins anew.
+                world.all = Identities::of(&world.store, &world.log).unwrap();
+                world.all.set_recent_max(50);
+                world.check();
+            }
+        }
+        world.check();
+        assert!(world.all.runs.iter().any(|run| run.head.level >= 2), "two levels of merging");
+        assert!(world.all.runs.len() < 3 * FAN, "{} runs", world.all.runs.len());
+        (0..200).for_each(|_| world.say(0));
+        let mut rows = 0;
+        use farebox_store::Store as _;
+        world
+            .store
+            .derived_from(run::PAGES, &[], &mut |_, value| {
+                rows += value.len();
+                Ok(Seen::More)
+            })
+            .unwrap();
+        let in_runs: u64 = world.all.runs.iter().map(|run| run.head.count).sum();
+        assert_eq!(rows as u64, in_runs * 14, "nothing is left of what was merged");
+    }
+
+    #[test]
+    fn an_identity_said_twice_is_found_the_latest_first() {
+        let mut world = World {
+            store: Memory::new(),
+            log: UsageLog::default(),
+            all: Identities::default(),
+            said: Vec::new(),
+        };
+        world.all.recent_max = 3;
+        let mut places = Vec::new();
+        for _ in 0..40 {
+            let place = world.log.push(&Record::Added(usage(7)));
+            world.all.insert(name(7), place);
+            places.insert(0, place);
+            world.say(5);
+        }
+        let mut found = Vec::new();
+        world.all.find(&world.store, name(7), &mut found).unwrap();
+        // Its own number among those that were said once, too.
+        assert_eq!(found[0], places[0]);
+        assert!(found.is_sorted_by(|a, b| a > b), "{found:?}");
+    }
+}

@@ -1,0 +1,122 @@
+//! Usage on its way in: made ready by whoever received it, so that the one who counts has little to do.
+
+use farebox_core::metering::Event;
+use farebox_store::codec::{Reader, Writer};
+use farebox_store::usage::{Usage, added, put_added};
+use std::collections::HashMap;
+use xxhash_rust::xxh3::{Xxh3, Xxh3Builder, xxh3_128};
+
+/// Events as they are written to the log, each with what tells it from all others.
+#[derive(Clone, Debug, Default)]
+pub struct Parcel {
+    records: Vec<u8>,
+    items: Vec<Item>,
+    /// The accounts whose usage it is, each once.
+    accounts: Vec<String>,
+    /// Their places.
+    places: HashMap<String, u32, Xxh3Builder>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Item {
+    identity: u128,
+    /// Where its record ends.
+    end: u32,
+    /// The place of its account.
+    account: u32,
+}
+
+/// An event of a parcel.
+pub(crate) struct Packed<'p> {
+    pub identity: u128,
+    pub record: &'p [u8],
+    pub event: Event<'p>,
+    /// The place of its account.
+    pub account: usize,
+}
+
+impl Parcel {
+    /// Adds an event.
+    pub fn push(&mut self, event: &Event<'_>) {
+        let mut to = Writer::after(std::mem::take(&mut self.records));
+        put_added(event, &mut to);
+        self.records = to.into_bytes();
+        // A request has some megabytes at most.
+        let end = u32::try_from(self.records.len()).unwrap_or(u32::MAX);
+        let account = self.place_of(event.account);
+        self.items.push(Item { identity: identity(event.source, event.id), end, account });
+    }
+
+    fn place_of(&mut self, account: &str) -> u32 {
+        if let Some(place) = self.places.get(account) {
+            return *place;
+        }
+        let place = self.accounts.len() as u32;
+        self.accounts.push(account.to_owned());
+        self.places.insert(account.to_owned(), place);
+        place
+    }
+
+    /// One piece of usage.
+    pub fn of(usage: &Usage) -> Parcel {
+        let mut parcel = Parcel::default();
+        parcel.push(&usage.event());
+        parcel
+    }
+
+    /// How many events.
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// The accounts whose usage it is, each once.
+    pub(crate) fn accounts(&self) -> &[String] {
+        &self.accounts
+    }
+
+    /// The events, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Packed<'_>> {
+        let mut from = 0;
+        self.items.iter().filter_map(move |item| {
+            let record = self.records.get(from..item.end as usize)?;
+            from = item.end as usize;
+            let event = added(&mut Reader::new(record)).ok()?;
+            Some(Packed { identity: item.identity, record, event, account: item.account as usize })
+        })
+    }
+}
+
+/// What tells an event from all others.
+pub(crate) fn identity(source: &str, id: &str) -> u128 {
+    let length = (source.len() as u64).to_le_bytes();
+    let (all, mut bytes) = (8 + source.len() + id.len(), [0; 120]);
+    if all <= bytes.len() {
+        bytes[..8].copy_from_slice(&length);
+        bytes[8..8 + source.len()].copy_from_slice(source.as_bytes());
+        bytes[8 + source.len()..all].copy_from_slice(id.as_bytes());
+        return xxh3_128(&bytes[..all]);
+    }
+    let mut hash = Xxh3::new();
+    [&length, source.as_bytes(), id.as_bytes()].into_iter().for_each(|part| hash.update(part));
+    hash.digest128()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_identity_is_hashed_as_a_short_one_is() {
+        for length in [0, 1, 100, 111, 112, 113, 500] {
+            let id = "x".repeat(length);
+            let mut bytes = 1u64.to_le_bytes().to_vec();
+            bytes.extend(format!("s{id}").as_bytes());
+            assert_eq!(identity("s", &id), xxh3_128(&bytes), "{length}");
+        }
+    }
+}
