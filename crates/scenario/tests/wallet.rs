@@ -76,6 +76,19 @@ fn check(account: &Account, clock: Instant, text: &str) {
         assert!(!bill.due().is_negative(), "{}: what is settled too much goes back\n{text}", bill.id);
         assert!(bill.credited() <= bill.posted.max(Amount::ZERO), "{}\n{text}", bill.id);
     }
+    for (month, bill) in &account.bills {
+        // A coupon never becomes money (DECISIONS 34): what came back of it as money had been paid with
+        // money, or is still owed.
+        let corrected = account.wallet.corrected(*month);
+        let paid = bill.paid.add(bill.due()).unwrap().add(corrected.gave.money).unwrap();
+        let back = corrected.returned;
+        assert!(back.money <= paid.max(Amount::ZERO), "{}: {back:?} of {paid:?}\n{text}", bill.id);
+        let paid = account.wallet.paid(*month).iter();
+        let paid = paid.fold(Amount::ZERO, |sum, (_, paid)| sum.add(*paid).unwrap());
+        assert!(back.coupons <= paid, "{}: {back:?} of coupons' {paid:?}\n{text}", bill.id);
+    }
+    let paid_in = ledger.balance(&LedgerAccount::Bank);
+    assert!(ledger.prepaid() <= paid_in, "no one has more money than was paid in\n{text}");
     assert!(!ledger.prepaid().is_negative(), "a balance is never below zero\n{text}");
     if !ledger.prepaid().is_zero() {
         assert!(due.is_zero(), "money pays what is owed\n{text}");
