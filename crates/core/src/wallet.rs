@@ -71,6 +71,11 @@ pub struct Returned {
 }
 
 impl Returned {
+    /// All of it.
+    pub(crate) fn total(&self) -> Result<Amount, OutOfRange> {
+        self.written_off.add(self.money)?.add(self.coupons)
+    }
+
     pub(crate) fn add(self, more: Returned) -> Result<Returned, OutOfRange> {
         Ok(Returned {
             written_off: self.written_off.add(more.written_off)?,

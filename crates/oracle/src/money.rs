@@ -103,6 +103,7 @@ struct GivenBack {
 /// What a coupon paid of a bill; below zero: what of that it was given back, on the same or a later one.
 #[derive(Clone, Debug)]
 struct Moved {
+    on: Timestamp,
     of: Timestamp,
     id: String,
     amount: Number,
@@ -313,7 +314,7 @@ impl Money {
             let part = part(coupon);
             self.coupons.get_mut(id).expect("there").left -= &part;
             self.bills.get_mut(&month).expect("there").coupon(id, &part);
-            self.moved.push(Moved { of: month, id: id.clone(), amount: part });
+            self.moved.push(Moved { on: month, of: month, id: id.clone(), amount: part });
         }
     }
 
@@ -325,8 +326,30 @@ impl Money {
                 coupon.left += &amount;
             }
             self.bills.get_mut(&month).expect("there").coupon(&id, &-amount.clone());
-            self.moved.push(Moved { of, id, amount: -amount });
+            self.moved.push(Moved { on: month, of, id, amount: -amount });
         }
+    }
+
+    /// What can be credited of a bill: its total less credit notes, and less what later bills took off
+    /// it, unless it took that off earlier ones itself.
+    pub(crate) fn creditable(&self, month: Timestamp) -> Option<Number> {
+        let bill = self.bills.get(&month)?;
+        let mut taken = zero();
+        let mut count = |on: Timestamp, of: Timestamp, amount: Number| {
+            if on != of && of == month {
+                taken += &amount;
+            }
+            if on != of && on == month {
+                taken -= amount;
+            }
+        };
+        for given in &self.given_back {
+            count(given.on, given.of, &given.written_off + &given.money);
+        }
+        for moved in &self.moved {
+            count(moved.on, moved.of, -&moved.amount);
+        }
+        Some(&bill.total - &bill.credited - taken.max(zero()))
     }
 
     /// A credit note against an issued bill. What is then settled too much comes back: what was written

@@ -185,7 +185,7 @@ pub enum Refusal {
         /// Of what.
         currency: Currency,
     },
-    /// More credit notes than the bill comes to.
+    /// More credit notes than the bill comes to, less what later bills took off it.
     MoreThanBilled {
         /// The bill.
         bill: String,
@@ -287,7 +287,7 @@ impl fmt::Display for Refusal {
             Refusal::MoreThanBilled { bill, left, currency } => {
                 write!(
                     f,
-                    "{bill} comes to {} {currency} after its credit notes; no more can be credited",
+                    "{bill} comes to {} {currency} after its credit notes and what later bills took off it; no more can be credited",
                     left.decimal(*currency)
                 )
             }
