@@ -69,12 +69,10 @@ impl Part {
 /// whether those were charged or drawn from packages.
 fn is_by_place(charge: &Charge, known: &Charge) -> bool {
     let Pricing { model, minimum, maximum, .. } = &charge.pricing;
-    let alike = charge.measure == known.measure
-        && charge.settle == known.settle
-        && charge.accumulate == known.accumulate
-        && charge.tiers_count_all == known.tiers_count_all
-        && charge.pricing.free == known.pricing.free;
-    alike
+    let counted = |one: &Charge| {
+        (one.measure.clone(), one.settle, one.accumulate, one.tiers_count_all, one.pricing.free)
+    };
+    counted(charge) == counted(known)
         && matches!(model, Model::PerUnit(_) | Model::Graduated(_))
         && minimum.is_none()
         && maximum.is_none()
