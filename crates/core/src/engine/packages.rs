@@ -462,13 +462,10 @@ pub(super) fn next_due(
             continue;
         }
         for subscription in view.subscriptions_since(&account, due::just_before(from)) {
-            let runs = subscription.span();
-            if from < runs.start {
-                at_most(runs.start);
-            }
+            let ends = subscription.span().end;
             for bucket in view.latest_buckets(payer, &account, &subscription.name) {
                 // The next period, as far as the subscription goes on.
-                if from <= bucket.span.end && bucket.span.end < runs.end {
+                if from <= bucket.span.end && bucket.span.end < ends {
                     at_most(bucket.span.end);
                 }
             }
