@@ -16,7 +16,7 @@ use crate::package::{Bucket, Missed, Packages, Share, Units};
 use crate::roster::{Rhythm, Roster};
 use crate::subscription::Subscription;
 use crate::term::{Agenda, Deferral, DeferralKey};
-use crate::wallet::{Coupon, Returned, Wallet};
+use crate::wallet::{Corrected, Coupon, Wallet};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What every decision about an account needs.
@@ -148,10 +148,10 @@ pub trait View {
     fn coupons_ended(&self, account: &str, at: Instant) -> Vec<&Coupon>;
     /// When the next coupon ends.
     fn next_coupon_end(&self, account: &str) -> Option<Instant>;
-    /// What each coupon paid of the bill of a month.
+    /// What each coupon paid of what the bill of a month charges itself: [`Wallet::paid`].
     fn paid_by_coupons(&self, account: &str, month: Instant) -> Vec<(String, Amount)>;
-    /// What later bills have given back of the bill of a month.
-    fn returned(&self, account: &str, month: Instant) -> Returned;
+    /// What corrections made of the bill of a month.
+    fn corrected(&self, account: &str, month: Instant) -> Corrected;
     /// A line of the bill of a month, by its number from 1.
     fn line(&self, account: &str, month: Instant, number: usize) -> Option<&Line>;
     /// What adjustments have added to a line, and credit notes about it have taken off.
@@ -409,12 +409,11 @@ impl View for Group {
     }
 
     fn paid_by_coupons(&self, account: &str, month: Instant) -> Vec<(String, Amount)> {
-        let bill = self.accounts.get(account).and_then(|account| account.bills.get(&month));
-        bill.map(|bill| bill.coupons.clone()).unwrap_or_default()
+        self.accounts.get(account).map(|account| account.wallet.paid(month).to_vec()).unwrap_or_default()
     }
 
-    fn returned(&self, account: &str, month: Instant) -> Returned {
-        self.accounts.get(account).map(|account| account.wallet.returned(month)).unwrap_or_default()
+    fn corrected(&self, account: &str, month: Instant) -> Corrected {
+        self.accounts.get(account).map(|account| account.wallet.corrected(month)).unwrap_or_default()
     }
 
     fn line(&self, account: &str, month: Instant, number: usize) -> Option<&Line> {

@@ -572,7 +572,6 @@ fn parts(meter: &Meter, events: i64, measured: Exact, carried: bool) -> Vec<Stri
         vec![format!("{events}, {what}rounded up to a multiple of {step} {of}: {measured} {of}")]
     };
     let how = match (meter.aggregate, &meter.of) {
-        (Aggregate::Count, _) => return vec![events],
         (Aggregate::Sum, Some(of)) => match meter.rounding {
             Rounding::EachUp(step) => return rounded(each, step, of),
             Rounding::SumUp(step) => return rounded("their sum ", step, of),

@@ -1,5 +1,4 @@
-//! What an account has besides its balance: coupons, and what was given back of bills that coupons
-//! or a write-off had settled.
+//! What an account has besides its balance: coupons, and what corrections made of its bills.
 
 use crate::calendar::Instant;
 use crate::ledger::{LedgerAccount, Posting};
@@ -46,6 +45,8 @@ pub struct Draw {
     pub amount: Amount,
     /// The coupon has ended: what is given back is worth nothing any more.
     pub lapsed: bool,
+    /// It is given back for an earlier bill, and says nothing about how this one is paid.
+    pub earlier: bool,
 }
 
 impl Draw {
@@ -58,7 +59,7 @@ impl Draw {
     }
 }
 
-/// What later bills have given back of an issued one.
+/// Parts of what settled a bill, as they were given back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Returned {
     /// Of what was written off.
@@ -69,6 +70,64 @@ pub struct Returned {
     pub coupons: Amount,
 }
 
+impl Returned {
+    /// All of it.
+    pub(crate) fn total(&self) -> Result<Amount, OutOfRange> {
+        self.written_off.add(self.money)?.add(self.coupons)
+    }
+
+    pub(crate) fn add(self, more: Returned) -> Result<Returned, OutOfRange> {
+        Ok(Returned {
+            written_off: self.written_off.add(more.written_off)?,
+            money: self.money.add(more.money)?,
+            coupons: self.coupons.add(more.coupons)?,
+        })
+    }
+}
+
+/// What corrections made of a bill. Its own charges and what settled them stay apart from what it gives
+/// back for others, so that no part comes back twice, or as something else.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Corrected {
+    /// What later bills gave back of it.
+    pub returned: Returned,
+    /// What it gave back itself, of earlier bills.
+    pub gave: Returned,
+    /// What later bills charge again, or more, of its lines and has not come back: the month of the
+    /// bill and how much, above zero; the latest is the last.
+    pub again: Vec<(Instant, Amount)>,
+}
+
+impl Corrected {
+    /// The bill of a month charges more of its lines.
+    pub(crate) fn charge_again(&mut self, month: Instant, amount: Amount) -> Result<(), OutOfRange> {
+        match self.again.last_mut().filter(|(last, _)| *last == month) {
+            Some((_, sum)) => *sum = sum.add(amount)?,
+            None => self.again.push((month, amount)),
+        }
+        Ok(())
+    }
+
+    /// So much is not charged any more: what was charged last comes back first. Answers of which
+    /// bills it comes back, and what is of this bill itself.
+    pub(crate) fn take_back(
+        &mut self,
+        amount: Amount,
+    ) -> Result<(Vec<(Instant, Amount)>, Amount), OutOfRange> {
+        let (mut parts, mut rest) = (Vec::new(), amount);
+        while let Some((month, sum)) = self.again.last_mut().filter(|_| !rest.is_zero()) {
+            let part = rest.min(*sum);
+            parts.push((*month, part));
+            rest = rest.sub(part)?;
+            *sum = sum.sub(part)?;
+            if sum.is_zero() {
+                self.again.pop();
+            }
+        }
+        Ok((parts, rest))
+    }
+}
+
 /// What coupons and write-offs have to do with charges that were posted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Effects {
@@ -76,8 +135,8 @@ pub struct Effects {
     pub draws: Vec<Draw>,
     /// What was written off of earlier bills and is given back by this one.
     pub written_back: Amount,
-    /// Earlier bills of which something was given back, and how much now in all.
-    pub returned: Vec<(Instant, Returned)>,
+    /// Bills of which something was corrected, and this one: what it comes to now.
+    pub corrected: Vec<(Instant, Corrected)>,
 }
 
 /// Coupons and the like of an account that pays.
@@ -86,7 +145,9 @@ pub struct Wallet {
     coupons: BTreeMap<String, Coupon>,
     /// Coupons with something left that have not ended, by their end.
     live: BTreeSet<(Instant, String)>,
-    returned: BTreeMap<Instant, Returned>,
+    /// What coupons paid of the charges of a month's bill itself, in the order of their first use.
+    paid: BTreeMap<Instant, Vec<(String, Amount)>>,
+    corrected: BTreeMap<Instant, Corrected>,
     /// What adjustments added to lines, by the line's id.
     adjusted: BTreeMap<String, Amount>,
 }
@@ -116,9 +177,15 @@ impl Wallet {
         ended.filter_map(|(_, id)| self.coupons.get(id)).filter(|coupon| !coupon.is_valid(at)).collect()
     }
 
-    /// What later bills have given back of the bill of a month.
-    pub fn returned(&self, month: Instant) -> Returned {
-        self.returned.get(&month).copied().unwrap_or_default()
+    /// What each coupon paid of what the bill of a month charges itself, in the order of their first
+    /// use; what they were given back for earlier bills is not among it.
+    pub fn paid(&self, month: Instant) -> &[(String, Amount)] {
+        self.paid.get(&month).map_or(&[], Vec::as_slice)
+    }
+
+    /// What corrections made of the bill of a month.
+    pub fn corrected(&self, month: Instant) -> Corrected {
+        self.corrected.get(&month).cloned().unwrap_or_default()
     }
 
     /// What adjustments have added to a line.
@@ -131,8 +198,11 @@ impl Wallet {
         self.coupons.insert(coupon.id.clone(), coupon);
     }
 
-    /// Takes from a coupon what it paid, or puts back what it was given back.
-    pub(crate) fn draw(&mut self, draw: &Draw) -> Result<(), OutOfRange> {
+    /// Takes from a coupon what it paid on the bill of a month, or puts back what it was given back.
+    pub(crate) fn draw(&mut self, month: Instant, draw: &Draw) -> Result<(), OutOfRange> {
+        if !draw.earlier {
+            add_draw(self.paid.entry(month).or_default(), draw)?;
+        }
         let Some(coupon) = self.coupons.get_mut(&draw.coupon).filter(|_| !draw.lapsed) else { return Ok(()) };
         coupon.left = coupon.left.sub(draw.amount)?;
         let key = (end(coupon), coupon.id.clone());
@@ -151,8 +221,8 @@ impl Wallet {
         }
     }
 
-    pub(crate) fn set_returned(&mut self, month: Instant, returned: Returned) {
-        self.returned.insert(month, returned);
+    pub(crate) fn set_corrected(&mut self, month: Instant, corrected: Corrected) {
+        self.corrected.insert(month, corrected);
     }
 
     pub(crate) fn adjust(&mut self, line: &str, amount: Amount) -> Result<(), OutOfRange> {
@@ -160,6 +230,16 @@ impl Wallet {
         *adjusted = adjusted.add(amount)?;
         Ok(())
     }
+}
+
+/// Adds to what coupons paid; who comes to nothing is not among them.
+pub(crate) fn add_draw(paid: &mut Vec<(String, Amount)>, draw: &Draw) -> Result<(), OutOfRange> {
+    match paid.iter_mut().find(|(coupon, _)| *coupon == draw.coupon) {
+        Some((_, sum)) => *sum = sum.add(draw.amount)?,
+        None => paid.push((draw.coupon.clone(), draw.amount)),
+    }
+    paid.retain(|(_, sum)| !sum.is_zero());
+    Ok(())
 }
 
 fn end(coupon: &Coupon) -> Instant {

@@ -33,8 +33,6 @@ pub struct Bill {
     pub credited: Number,
     /// What was given up; below zero: what of it was taken back by this bill.
     pub written_off: Number,
-    /// What later bills gave back of what was written off, of money, and of coupons.
-    back: [Number; 3],
 }
 
 impl Bill {
@@ -46,7 +44,6 @@ impl Bill {
             coupons: Vec::new(),
             credited: zero(),
             written_off: zero(),
-            back: [zero(), zero(), zero()],
         }
     }
 
@@ -66,42 +63,58 @@ impl Bill {
         }
         self.coupons.retain(|(_, amount)| !amount.is_zero());
     }
-
-    /// How an amount that is not charged any more comes back (DECISIONS 34): first what was written
-    /// off, then so much money, then coupons, the last used first; what is more than all is money. What
-    /// came back before does not come back again.
-    fn give_back(&mut self, amount: &Number, written_off: &Number, money: &Number) -> Back {
-        let mut rest = amount.clone();
-        let mut part = |all: &Number, gone: &mut Number| {
-            let part = (all - &*gone).max(zero()).min(rest.clone());
-            rest -= &part;
-            *gone += &part;
-            part
-        };
-        let [gone_off, gone_money, gone_coupons] = &mut self.back;
-        let mut back = Back { written_off: part(written_off, gone_off), ..Back::default() };
-        back.money = part(money, gone_money);
-        let mut before = gone_coupons.clone();
-        for (id, paid) in self.coupons.iter().rev().filter(|(_, paid)| paid.is_positive()) {
-            let mut gone = before.clone().min(paid.clone());
-            before -= &gone;
-            let given = part(paid, &mut gone);
-            if given.is_positive() {
-                *gone_coupons += &given;
-                back.coupons.push((id.clone(), given));
-            }
-        }
-        back.money += rest;
-        back
-    }
 }
 
-/// What comes back, and as what.
+/// What of a bill's own charges was written off, paid with money, and paid by coupons, in the order in
+/// which they were used.
 #[derive(Default)]
-struct Back {
+struct Parts {
     written_off: Number,
     money: Number,
     coupons: Vec<(String, Number)>,
+}
+
+impl Parts {
+    /// What of them comes back of an amount that is not charged any more (DECISIONS 34): first what was
+    /// written off, then money, then coupons, the last used first; what is more than all is money.
+    fn back(&self, amount: &Number) -> Parts {
+        let mut rest = amount.clone();
+        let mut part = |all: &Number| {
+            let part = all.clone().max(zero()).min(rest.clone());
+            rest -= &part;
+            part
+        };
+        let (written_off, money) = (part(&self.written_off), part(&self.money));
+        let coupons = self.coupons.iter().rev().map(|(id, paid)| (id.clone(), part(paid)));
+        let coupons = coupons.filter(|(_, given)| given.is_positive()).collect();
+        Parts { written_off, money: money + rest, coupons }
+    }
+}
+
+/// What one bill gave back of another.
+#[derive(Clone, Debug)]
+struct GivenBack {
+    on: Timestamp,
+    of: Timestamp,
+    written_off: Number,
+    money: Number,
+}
+
+/// What a coupon paid of a bill; below zero: what of that it was given back, on the same or a later one.
+#[derive(Clone, Debug)]
+struct Moved {
+    on: Timestamp,
+    of: Timestamp,
+    id: String,
+    amount: Number,
+}
+
+/// What a bill charges more of the lines of an earlier one, as far as it has not come back.
+#[derive(Clone, Debug)]
+struct Again {
+    on: Timestamp,
+    of: Timestamp,
+    amount: Number,
 }
 
 /// A means of payment for what is charged while it is valid (R-MON-2).
@@ -137,6 +150,9 @@ pub struct Money {
     pub coupons: BTreeMap<String, Coupon>,
     /// What it had less what it owed, after each movement.
     pub statement: Vec<(Timestamp, Number)>,
+    given_back: Vec<GivenBack>,
+    moved: Vec<Moved>,
+    again: Vec<Again>,
 }
 
 impl Money {
@@ -184,8 +200,8 @@ impl Money {
         let before = std::mem::replace(&mut bill.total, round(&bill.sum, 2));
         let charged = &bill.total - before;
 
-        // Of this bill by itself, nothing has come back by a later one.
-        let mut own = Bill { back: [zero(), zero(), zero()], ..bill.clone() };
+        let paid = bill.paid.clone();
+        let own = self.left(month, &paid);
         let coupons_before = self.coupons.clone();
         let mut as_money = zero();
         // What corrects earlier bills gives their coupons and write-offs their part back.
@@ -196,25 +212,29 @@ impl Money {
             }
         }
         for (corrected, amount) in earlier {
-            let Some(other) = self.bills.get_mut(&corrected) else { continue };
+            if !self.bills.contains_key(&corrected) {
+                continue;
+            }
             let amount = round(&amount, 2);
-            if other.written_off.is_zero() && other.coupons.is_empty() {
-                as_money += amount.max(zero());
-                continue;
-            }
             if amount.is_negative() {
-                // Charged anew: what money paid goes again first.
-                let again = other.back[1].clone().min(-amount);
-                other.back[1] -= again;
+                self.again.push(Again { on: month, of: corrected, amount: -amount });
                 continue;
             }
-            // What is still owed of it counts as money: it comes back as what will pay it.
-            let money = &other.total - other.by_coupons() - &other.credited - &other.written_off;
-            let written_off = other.written_off.clone();
-            let back = other.give_back(&amount, &written_off, &money);
-            as_money += back.money;
-            self.bills.get_mut(&month).expect("there").written_off -= back.written_off;
-            self.refill(month, back.coupons, at);
+            for (of, part) in self.charged_last(corrected, &amount) {
+                if of == month {
+                    // This bill itself becomes less by it.
+                    continue;
+                }
+                // What is still owed of it counts as money: it comes back as what will pay it.
+                let other = &self.bills[&of];
+                let money = other.due() + &other.paid;
+                let back = self.left(of, &money).back(&part);
+                self.bills.get_mut(&month).expect("there").written_off -= &back.written_off;
+                as_money += &back.money;
+                self.refill(month, of, back.coupons, at);
+                let (written_off, money) = (back.written_off, back.money);
+                self.given_back.push(GivenBack { on: month, of, written_off, money });
+            }
         }
 
         let bill = self.bills.get_mut(&month).expect("there");
@@ -223,13 +243,52 @@ impl Money {
             // What does not come back of earlier bills as money: the bill itself has become less than was
             // paid of it. That is money first, then coupons.
             let surplus = (-due - as_money).max(zero());
-            let rest = &surplus - bill.paid.clone().max(zero()).min(surplus.clone());
-            let back = own.give_back(&rest, &zero(), &zero());
-            self.refill(month, back.coupons, at);
+            let back = Parts { written_off: zero(), ..own }.back(&surplus);
+            self.refill(month, month, back.coupons, at);
         } else {
             self.draw(month, items, &charged.min(due), &coupons_before, at);
         }
         self.pay_debts(at);
+    }
+
+    /// What settled a bill's own charges and has not come back, `money` having paid so much of it. What
+    /// the bill gave back of earlier ones is not its own.
+    fn left(&self, month: Timestamp, money: &Number) -> Parts {
+        let (mut written_off, mut money) = (self.bills[&month].written_off.clone(), money.clone());
+        for given in &self.given_back {
+            if given.on == month {
+                written_off += &given.written_off;
+                money += &given.money;
+            }
+            if given.of == month {
+                written_off -= &given.written_off;
+                money -= &given.money;
+            }
+        }
+        let mut coupons: Vec<(String, Number)> = Vec::new();
+        for moved in self.moved.iter().filter(|moved| moved.of == month) {
+            match coupons.iter_mut().find(|(id, _)| *id == moved.id) {
+                Some((_, sum)) => *sum += &moved.amount,
+                None => coupons.push((moved.id.clone(), moved.amount.clone())),
+            }
+            coupons.retain(|(_, sum)| !sum.is_zero());
+        }
+        Parts { written_off, money, coupons }
+    }
+
+    /// Of which bills an amount comes back that a bill's lines are charged less: what later bills charged
+    /// more of them comes first, the latest first, and the rest is the bill's own.
+    fn charged_last(&mut self, corrected: Timestamp, amount: &Number) -> Vec<(Timestamp, Number)> {
+        let (mut parts, mut rest) = (Vec::new(), amount.clone());
+        for again in self.again.iter_mut().rev().filter(|again| again.of == corrected) {
+            let part = again.amount.clone().min(rest.clone());
+            again.amount -= &part;
+            rest -= &part;
+            parts.push((again.on, part));
+        }
+        parts.push((corrected, rest));
+        parts.retain(|(_, part)| part.is_positive());
+        parts
     }
 
     /// One coupon pays: of those for something charged now the soonest to end, then the smallest, then
@@ -255,18 +314,42 @@ impl Money {
             let part = part(coupon);
             self.coupons.get_mut(id).expect("there").left -= &part;
             self.bills.get_mut(&month).expect("there").coupon(id, &part);
+            self.moved.push(Moved { on: month, of: month, id: id.clone(), amount: part });
         }
     }
 
-    /// Gives coupons back what they paid, on the bill of a month. Those that have ended lose it.
-    fn refill(&mut self, month: Timestamp, given: Vec<(String, Number)>, at: Timestamp) {
+    /// Gives coupons back what they paid of a bill, on the bill of a month. Those that have ended lose it.
+    fn refill(&mut self, month: Timestamp, of: Timestamp, given: Vec<(String, Number)>, at: Timestamp) {
         for (id, amount) in given {
             let coupon = self.coupons.get_mut(&id).expect("granted");
             if coupon.is_valid(at) {
                 coupon.left += &amount;
             }
-            self.bills.get_mut(&month).expect("there").coupon(&id, &-amount);
+            self.bills.get_mut(&month).expect("there").coupon(&id, &-amount.clone());
+            self.moved.push(Moved { on: month, of, id, amount: -amount });
         }
+    }
+
+    /// What can be credited of a bill: its total less credit notes, and less what later bills took off
+    /// it, unless it took that off earlier ones itself.
+    pub(crate) fn creditable(&self, month: Timestamp) -> Option<Number> {
+        let bill = self.bills.get(&month)?;
+        let mut taken = zero();
+        let mut count = |on: Timestamp, of: Timestamp, amount: Number| {
+            if on != of && of == month {
+                taken += &amount;
+            }
+            if on != of && on == month {
+                taken -= amount;
+            }
+        };
+        for given in &self.given_back {
+            count(given.on, given.of, &given.written_off + &given.money);
+        }
+        for moved in &self.moved {
+            count(moved.on, moved.of, -&moved.amount);
+        }
+        Some(&bill.total - &bill.credited - taken.max(zero()))
     }
 
     /// A credit note against an issued bill. What is then settled too much comes back: what was written
@@ -276,12 +359,11 @@ impl Money {
         let surplus = amount - bill.due();
         bill.credited += amount;
         if surplus.is_positive() {
-            let (written_off, paid, gone) = (bill.written_off.clone(), bill.paid.clone(), bill.back.clone());
-            let back = bill.give_back(&surplus, &written_off, &paid);
+            let paid = bill.paid.clone();
+            let back = self.left(month, &paid).back(&surplus);
             // What a credit note gives back is off the bill itself.
-            bill.back = gone;
-            bill.written_off -= back.written_off;
-            self.refill(month, back.coupons, at);
+            self.bills.get_mut(&month).expect("there").written_off -= back.written_off;
+            self.refill(month, month, back.coupons, at);
         }
         self.pay_debts(at);
     }

@@ -178,8 +178,8 @@ fn credit(
 ) -> Result<(), Reasons> {
     let (amount, mut reasons) = money(amount);
     let month = issued(play, payer, month, at, &mut reasons);
-    if let Some(bill) = month.and_then(|month| play.accounts[payer].money.bills.get(&month))
-        && amount > &bill.total - &bill.credited
+    if let Some(month) = month
+        && play.accounts[payer].money.creditable(month).is_some_and(|most| amount > most)
     {
         reasons.push("more-than-billed");
     }

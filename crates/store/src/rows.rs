@@ -385,7 +385,7 @@ impl<'f> Touched<'f> {
             Fact::Charged { account, month, lines, postings, paid, effects, .. } => {
                 self.lines.extend(lines.iter().map(|line| (account.as_str(), month.start, line)));
                 self.bills.insert((account, month.start));
-                self.bills.extend(effects.returned.iter().map(|(month, _)| (account.as_str(), *month)));
+                self.bills.extend(effects.corrected.iter().map(|(month, _)| (account.as_str(), *month)));
                 self.money(account, postings, paid);
             }
             Fact::BillIssued { account, month, rounding, .. } => {

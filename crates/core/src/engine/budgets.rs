@@ -236,11 +236,8 @@ fn product_of<'a>(view: &'a dyn View, facts: &'a [super::Fact], line: &Line) -> 
     let name = &line.key.as_ref()?.subscription;
     let ordered = || {
         facts.iter().find_map(|fact| match fact {
-            super::Fact::Subscribed { account, subscription }
-                if *account == line.account && subscription.name == *name =>
-            {
-                Some(&**subscription)
-            }
+            // One decision orders one subscription at most.
+            super::Fact::Subscribed { subscription, .. } => Some(&**subscription),
             _ => None,
         })
     };

@@ -6,7 +6,7 @@ use crate::bill::{Line, line_id};
 use crate::calendar::{Instant, Span};
 use crate::ledger::{LedgerAccount, Posting};
 use crate::money::{Amount, OutOfRange};
-use crate::wallet::{Coupon, Draw, Effects, Returned};
+use crate::wallet::{Corrected, Coupon, Draw, Effects, Returned};
 use std::collections::BTreeMap;
 
 /// A charge that is posted now: what the bill of its month says afterwards.
@@ -23,7 +23,7 @@ pub(super) struct Posted<'a> {
     pub at: Instant,
 }
 
-/// What was written off, credited and paid of a bill, and how much of that has come back.
+/// What of a bill's own charges was written off and paid, and how much of that has come back.
 pub(super) struct Settled {
     written_off: Amount,
     money: Amount,
@@ -33,18 +33,18 @@ pub(super) struct Settled {
 
 impl Settled {
     /// Of an issued bill. What is still owed of it counts as money: it comes back as what pays it.
-    pub fn of(
+    fn of(
         view: &dyn View,
         account: &str,
-        month: Instant,
-        bill: &BillHead,
+        (month, bill): (Instant, &BillHead),
+        corrected: &Corrected,
     ) -> Result<Settled, OutOfRange> {
         let money = bill.posted.sub(bill.coupons)?.sub(bill.credited)?.sub(bill.written_off)?;
         Ok(Settled {
-            written_off: bill.written_off,
-            money,
+            written_off: bill.written_off.add(corrected.gave.written_off)?,
+            money: money.add(corrected.gave.money)?,
             coupons: view.paid_by_coupons(account, month),
-            returned: view.returned(account, month),
+            returned: corrected.returned,
         })
     }
 
@@ -55,7 +55,9 @@ impl Settled {
         month: Instant,
         bill: &BillHead,
     ) -> Result<Settled, OutOfRange> {
-        Ok(Settled { money: bill.paid, ..Settled::of(view, account, month, bill)? })
+        let corrected = view.corrected(account, month);
+        let money = bill.paid.add(corrected.gave.money)?;
+        Ok(Settled { money, ..Settled::of(view, account, (month, bill), &corrected)? })
     }
 
     /// Gives back: first what was written off, then what money paid, then what coupons paid, the
@@ -85,22 +87,29 @@ impl Settled {
             }
         }
         self.returned.coupons = self.returned.coupons.add(back.coupons)?;
+        self.returned.money = self.returned.money.add(rest)?;
         back.money = back.money.add(rest)?;
         Ok((back, draws))
     }
+}
 
-    /// Charged anew: what money paid is the last to have come back, and the first to go again.
-    fn charge_again(&mut self, amount: Amount) -> Result<(), OutOfRange> {
-        let part = self.returned.money.min(amount);
-        self.returned.money = self.returned.money.sub(part)?;
-        Ok(())
+/// Bills, as corrections leave them.
+struct Books<'a> {
+    view: &'a dyn View,
+    account: &'a str,
+    changed: BTreeMap<Instant, Corrected>,
+}
+
+impl Books<'_> {
+    fn of(&mut self, month: Instant) -> &mut Corrected {
+        self.changed.entry(month).or_insert_with(|| self.view.corrected(self.account, month))
     }
 }
 
 /// A coupon that is given value back, if it is still valid.
 pub(super) fn back_to(view: &dyn View, account: &str, id: &str, amount: Amount, at: Instant) -> Draw {
     let lapsed = view.coupon(account, id).is_none_or(|coupon| !coupon.is_valid(at));
-    Draw { coupon: id.to_owned(), amount: amount.negated(), lapsed }
+    Draw { coupon: id.to_owned(), amount: amount.negated(), lapsed, earlier: false }
 }
 
 impl Posted<'_> {
@@ -125,9 +134,47 @@ impl Posted<'_> {
     }
 
     /// A line that takes back what an earlier bill charged gives that bill's coupons and write-off
-    /// their part back. Answers also what comes back as money.
+    /// their part back. What a later bill had charged again comes back before that, as that later bill
+    /// was settled: whoever paid again is given it back. Answers also what comes back as money.
     fn back_of_earlier_bills(&self) -> Result<(Effects, Amount), Refusal> {
-        let (mut effects, mut money) = (Effects::default(), Amount::ZERO);
+        let (mut effects, this) = (Effects::default(), self.month.start);
+        let mut books = Books { view: self.view, account: &self.account.id, changed: BTreeMap::new() };
+        let mut gave = Returned::default();
+        for (corrected, amount) in self.not_charged_any_more()? {
+            if self.view.bill(&self.account.id, corrected).is_none() {
+                continue;
+            }
+            let amount = amount.round_to_minor(self.account.currency);
+            if amount.is_negative() {
+                books.of(corrected).charge_again(this, amount.negated())?;
+                continue;
+            }
+            let (mut parts, rest) = books.of(corrected).take_back(amount)?;
+            parts.push((corrected, rest));
+            // What this bill itself had charged again makes it less: that is not an earlier one's.
+            for (month, part) in parts.into_iter().filter(|(month, part)| *month != this && !part.is_zero()) {
+                let Some(bill) = self.view.bill(&self.account.id, month) else { continue };
+                let mut settled = Settled::of(self.view, &self.account.id, (month, &bill), books.of(month))?;
+                let (back, draws) = settled.give_back(part)?;
+                books.of(month).returned = settled.returned;
+                gave = gave.add(back)?;
+                for (coupon, given) in draws {
+                    let draw = back_to(self.view, &self.account.id, &coupon, given, self.at);
+                    effects.draws.push(Draw { earlier: true, ..draw });
+                }
+            }
+        }
+        if gave != Returned::default() {
+            let own = books.of(this);
+            own.gave = own.gave.add(gave)?;
+        }
+        effects.written_back = gave.written_off;
+        effects.corrected = books.changed.into_iter().collect();
+        Ok((effects, gave.money))
+    }
+
+    /// What the lines take back of earlier bills, by their months; below zero: what they charge again.
+    fn not_charged_any_more(&self) -> Result<BTreeMap<Instant, Amount>, OutOfRange> {
         let mut back: BTreeMap<Instant, Amount> = BTreeMap::new();
         for line in self.lines {
             let corrected = line.corrects.as_deref().and_then(line_id);
@@ -140,41 +187,21 @@ impl Posted<'_> {
                 *sum = sum.sub(line.amount)?;
             }
         }
-        for (month, amount) in back {
-            let Some(bill) = self.view.bill(&self.account.id, month) else { continue };
-            let by_coupons = self.view.paid_by_coupons(&self.account.id, month);
-            let amount = amount.round_to_minor(self.account.currency);
-            if bill.written_off.is_zero() && by_coupons.is_empty() {
-                money = money.add(amount.max(Amount::ZERO))?;
-                continue;
-            }
-            let mut settled = Settled::of(self.view, &self.account.id, month, &bill)?;
-            if amount.is_negative() {
-                settled.charge_again(amount.negated())?;
-            } else {
-                let (parts, draws) = settled.give_back(amount)?;
-                effects.written_back = effects.written_back.add(parts.written_off)?;
-                money = money.add(parts.money)?;
-                for (coupon, given) in draws {
-                    effects.draws.push(back_to(self.view, &self.account.id, &coupon, given, self.at));
-                }
-            }
-            effects.returned.push((month, settled.returned));
-        }
-        Ok((effects, money))
+        Ok(back)
     }
 
     /// The bill itself has become less than was paid of it: money first, then coupons.
     fn back_of_this_bill(&self, surplus: Amount, effects: &mut Effects) -> Result<(), Refusal> {
-        let Some(bill) = self.view.bill(&self.account.id, self.month.start) else { return Ok(()) };
-        let rest = surplus.sub(bill.paid.max(Amount::ZERO).min(surplus))?;
+        let month = self.month.start;
+        let Some(bill) = self.view.bill(&self.account.id, month) else { return Ok(()) };
+        let gave = self.view.corrected(&self.account.id, month).gave;
         let mut settled = Settled {
             written_off: Amount::ZERO,
-            money: Amount::ZERO,
-            coupons: self.view.paid_by_coupons(&self.account.id, self.month.start),
+            money: bill.paid.add(gave.money)?,
+            coupons: self.view.paid_by_coupons(&self.account.id, month),
             returned: Returned::default(),
         };
-        let (_, draws) = settled.give_back(rest)?;
+        let (_, draws) = settled.give_back(surplus)?;
         for (coupon, given) in draws {
             effects.draws.push(back_to(self.view, &self.account.id, &coupon, given, self.at));
         }
@@ -191,7 +218,12 @@ impl Posted<'_> {
         for coupon in self.view.coupons(&self.account.id) {
             let part = most.min(self.covered_by(coupon)?).min(coupon.left);
             if coupon.is_valid(self.at) && part > Amount::ZERO {
-                return Ok(Some(Draw { coupon: coupon.id.clone(), amount: part, lapsed: false }));
+                return Ok(Some(Draw {
+                    coupon: coupon.id.clone(),
+                    amount: part,
+                    lapsed: false,
+                    earlier: false,
+                }));
             }
         }
         Ok(None)

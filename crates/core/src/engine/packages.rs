@@ -403,7 +403,7 @@ fn dues<'a>(desk: &Look<'a>, account: &str, at: Instant, tell: &mut dyn FnMut(Du
                         tell(Due::Move(bucket, period.end, (!gap.is_empty()).then_some(gap)));
                     }
                 }
-                Some((_, bucket)) if bucket.span.end > period.start && bucket.span.contains(at) => {}
+                Some((_, bucket)) if bucket.span.contains(at) => {}
                 latest => {
                     let after = latest.map_or(period.start, |(_, bucket)| bucket.span.end);
                     let start = period.start.max(after).max(ordered);
@@ -462,13 +462,10 @@ pub(super) fn next_due(
             continue;
         }
         for subscription in view.subscriptions_since(&account, due::just_before(from)) {
-            let runs = subscription.span();
-            if from < runs.start {
-                at_most(runs.start);
-            }
+            let ends = subscription.span().end;
             for bucket in view.latest_buckets(payer, &account, &subscription.name) {
                 // The next period, as far as the subscription goes on.
-                if from <= bucket.span.end && bucket.span.end < runs.end {
+                if from <= bucket.span.end && bucket.span.end < ends {
                     at_most(bucket.span.end);
                 }
             }
@@ -494,17 +491,7 @@ pub(super) fn follow(desk: &Desk<'_>) -> Result<Vec<super::Fact>, super::Refusal
             }
         }
     }
-    let moved: Vec<String> = facts
-        .iter()
-        .filter_map(|fact| match fact {
-            super::Fact::Packages(Fact::EndMoved { bucket, .. }) => Some(bucket.clone()),
-            _ => None,
-        })
-        .collect();
     for bucket in desk.view.expiring(payer, desk.at) {
-        if moved.contains(&bucket.id) {
-            continue;
-        }
         let left = desk.view.units(payer, &bucket.id).available;
         let sides = (QuotaSide::Available, QuotaSide::Expired);
         let postings = bucket.posting(desk.at, "expired of", sides, left).into_iter().collect();
@@ -575,7 +562,7 @@ fn moved(desk: &Desk<'_>, bucket: &Bucket, end: Instant, gap: Option<Span>) -> s
     let late_days = grant.map_or(0, |grant| grant.late_days);
     let expires = expiry(desk.catalogues, &bucket.catalogue, &bucket.meter, late_days, end);
     let mut postings = Vec::new();
-    if desk.view.is_expired(payer, bucket) && expires > desk.at {
+    if desk.view.is_expired(payer, bucket) {
         let gone = desk.view.units(payer, &bucket.id).expired;
         let sides = (QuotaSide::Expired, QuotaSide::Available);
         postings.extend(bucket.posting(desk.at, "there again in", sides, gone));

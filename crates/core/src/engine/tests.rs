@@ -109,6 +109,22 @@ fn a_refusal_changes_nothing() {
 }
 
 #[test]
+fn a_discount_is_above_nothing_and_at_most_all() {
+    let mut desk = Desk::new(&[]);
+    let mut discount = |percent: &str| {
+        let percent = exact(percent);
+        let grant = Action::Grant { percent, plan: None, charge: None, until: None };
+        desk.act("2026-01-05T08:00", grant).map_err(|refused| refused.code())
+    };
+    for percent in ["-1", "0", "100.01"] {
+        assert_eq!(discount(percent).unwrap_err(), "bad-percent", "{percent}");
+    }
+    for percent in ["0.01", "100"] {
+        assert!(discount(percent).is_ok(), "{percent}");
+    }
+}
+
+#[test]
 fn codes_are_each_there_once() {
     let codes: BTreeSet<&str> = REFUSAL_CODES.iter().copied().flatten().copied().collect();
     assert_eq!(codes.len(), REFUSAL_CODES.iter().map(|codes| codes.len()).sum::<usize>());

@@ -9,7 +9,7 @@ use crate::bill::CreditNote;
 use crate::calendar::{Instant, Zone, show_local};
 use crate::ledger::Posting;
 use crate::money::{Amount, Currency, Exact};
-use crate::wallet::{Coupon, Draw, Effects, Returned};
+use crate::wallet::{Coupon, Draw, Effects, add_draw};
 use jiff::civil::Date;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -185,7 +185,7 @@ pub enum Refusal {
         /// Of what.
         currency: Currency,
     },
-    /// More credit notes than the bill comes to.
+    /// More credit notes than the bill comes to, less what later bills took off it.
     MoreThanBilled {
         /// The bill.
         bill: String,
@@ -287,7 +287,7 @@ impl fmt::Display for Refusal {
             Refusal::MoreThanBilled { bill, left, currency } => {
                 write!(
                     f,
-                    "{bill} comes to {} {currency} after its credit notes; no more can be credited",
+                    "{bill} comes to {} {currency} after its credit notes and what later bills took off it; no more can be credited",
                     left.decimal(*currency)
                 )
             }
@@ -367,9 +367,8 @@ pub(super) fn book_effects(
     month: Instant,
     effects: &Effects,
 ) -> Result<(), ApplyError> {
-    for (earlier, returned) in &effects.returned {
-        let returned: Returned = *returned;
-        account.wallet.set_returned(*earlier, returned);
+    for (corrected, now) in &effects.corrected {
+        account.wallet.set_corrected(*corrected, now.clone());
     }
     book_draws(account, month, &effects.draws, effects.written_back)
 }
@@ -380,17 +379,11 @@ fn book_draws(
     draws: &[Draw],
     written_back: Amount,
 ) -> Result<(), ApplyError> {
-    for draw in draws {
-        account.wallet.draw(draw)?;
-    }
     let bill = account.bills.get_mut(&month).ok_or_else(no_bill)?;
     for draw in draws {
-        match bill.coupons.iter_mut().find(|(coupon, _)| *coupon == draw.coupon) {
-            Some((_, paid)) => *paid = paid.add(draw.amount)?,
-            None => bill.coupons.push((draw.coupon.clone(), draw.amount)),
-        }
+        account.wallet.draw(month, draw)?;
+        add_draw(&mut bill.coupons, draw)?;
     }
-    bill.coupons.retain(|(_, paid)| !paid.is_zero());
     bill.written_off = bill.written_off.sub(written_back)?;
     account.note_owed(month);
     Ok(())

@@ -52,7 +52,7 @@ impl Part {
         let one_price = !counts_all && !prices.any(|at| inside(&at));
         let by_place = || {
             let mut charges = versions().filter_map(|list| list.plan(&subscription.plan)?.1.charge(charge));
-            known.is_some_and(|(.., known)| charges.all(|one| is_by_place(one, known)))
+            charges.all(is_by_place)
         };
         let changed = subscription.earlier.iter().any(|(_, until)| inside(until));
         // What is frozen to its end still has a minimum, for the time before.
@@ -67,15 +67,7 @@ impl Part {
 
 /// Whether units cost what their place in the accumulation says, whatever those before them cost, and
 /// whether those were charged or drawn from packages.
-fn is_by_place(charge: &Charge, known: &Charge) -> bool {
+fn is_by_place(charge: &Charge) -> bool {
     let Pricing { model, minimum, maximum, .. } = &charge.pricing;
-    let alike = charge.measure == known.measure
-        && charge.settle == known.settle
-        && charge.accumulate == known.accumulate
-        && charge.tiers_count_all == known.tiers_count_all
-        && charge.pricing.free == known.pricing.free;
-    alike
-        && matches!(model, Model::PerUnit(_) | Model::Graduated(_))
-        && minimum.is_none()
-        && maximum.is_none()
+    matches!(model, Model::PerUnit(_) | Model::Graduated(_)) && minimum.is_none() && maximum.is_none()
 }

@@ -27,6 +27,7 @@ choice! { ledger::LedgerAccount {
 } }
 
 record! { wallet::Coupon { id, granted, left, at, on, plans, until } }
-record! { wallet::Draw { coupon, amount, lapsed } }
+record! { wallet::Draw { coupon, amount, lapsed, earlier } }
 record! { wallet::Returned { written_off, money, coupons } }
-record! { wallet::Effects { draws, written_back, returned } }
+record! { wallet::Corrected { returned, gave, again } }
+record! { wallet::Effects { draws, written_back, corrected } }

@@ -164,7 +164,10 @@ impl Desk<'_> {
             }
         };
         let bill = self.issued(first)?;
-        let left = bill.head.posted.sub(bill.head.credited)?;
+        // What later bills took off it, as far as it had not taken that off earlier ones itself.
+        let corrected = self.view.corrected(&payer.id, bill.month.start);
+        let taken = corrected.returned.total()?.sub(corrected.gave.total()?)?.max(Amount::ZERO);
+        let left = bill.head.posted.sub(bill.head.credited)?.sub(taken)?.max(Amount::ZERO);
         if amount > left {
             let (bill, currency) = (bill.id, payer.currency);
             return Err(Refusal::MoreThanBilled { bill, left, currency }.into());
