@@ -14,7 +14,7 @@ use farebox_core::engine::{Action, CatalogueConflict, Catalogues, Command, Duty,
 use farebox_core::hold::Hold;
 use farebox_core::money::Exact;
 use farebox_store::usage::Usage;
-use farebox_store::{Answer, CatalogueText, Store, StoreError};
+use farebox_store::{AccessKey, AccountRow, Answer, CatalogueText, Store, StoreError};
 
 /// A store in use.
 pub struct Service {
@@ -78,6 +78,43 @@ impl Service {
     /// Keeps an answer, with the next commit.
     pub fn keep_answer(&mut self, answer: Answer) {
         self.groups.add_answer(answer);
+    }
+
+    /// The access keys of the store, revoked ones too.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn keys(&self) -> Result<Vec<AccessKey>, StoreError> {
+        self.groups.store().map_or(Ok(Vec::new()), Store::keys)
+    }
+
+    /// The accounts after a name, in the order of their names, at most so many; those that are committed.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn accounts(&self, after: &str, most: usize) -> Result<Vec<AccountRow>, StoreError> {
+        self.groups.store().map_or(Ok(Vec::new()), |store| store.accounts(after, most))
+    }
+
+    /// Keeps an access key as it is now, with the next commit.
+    pub fn keep_key(&mut self, key: AccessKey) {
+        self.groups.add_key(key);
+    }
+
+    /// The account that pays for an account: its master, or itself.
+    pub fn payer_of<'n>(&'n self, account: &'n str) -> &'n str {
+        self.groups.payer_of(account)
+    }
+
+    /// How many entries the group of an account has: it tells one state of the group from another. 0 where there is
+    /// no such group.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn version_of(&mut self, account: &str) -> Result<u64, StoreError> {
+        let payer = self.groups.payer_of(account).to_owned();
+        self.load(&payer)?;
+        Ok(self.groups.version(&payer))
     }
 
     /// The group of an account, loaded where it has to be.

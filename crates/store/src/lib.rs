@@ -14,5 +14,5 @@ pub mod usage;
 
 pub use entry::{Entry, FORMAT, Hash, Head, Position};
 pub use memory::Memory;
-pub use port::{Answer, Append, Batch, Block, CatalogueText, GroupHead, Kept, Store, StoreError};
-pub use rows::{Rows, rows_of};
+pub use port::{AccessKey, Answer, Append, Batch, Block, CatalogueText, GroupHead, Kept, Store, StoreError};
+pub use rows::{AccountRow, Rows, rows_of};

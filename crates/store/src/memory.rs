@@ -1,8 +1,10 @@
 //! The twin of every store, in memory. It keeps nothing when the process ends.
 
 use crate::entry::Head;
-use crate::port::{Answer, Append, Batch, Block, CatalogueText, GroupHead, Kept, Store, StoreError};
-use crate::rows::Rows;
+use crate::port::{
+    AccessKey, Answer, Append, Batch, Block, CatalogueText, GroupHead, Kept, Store, StoreError,
+};
+use crate::rows::{AccountRow, Rows};
 use farebox_core::calendar::Instant;
 use farebox_core::engine::Duty;
 use std::collections::BTreeMap;
@@ -15,6 +17,7 @@ pub struct Memory {
     catalogues: Vec<CatalogueText>,
     rows: Rows,
     answers: BTreeMap<String, Answer>,
+    keys: BTreeMap<String, AccessKey>,
     clock: Option<Instant>,
 }
 
@@ -102,6 +105,7 @@ impl Store for Memory {
         batch.appends.iter().for_each(|append| self.append(append));
         self.catalogues.extend(batch.catalogues.iter().cloned());
         self.answers.extend(batch.answers.iter().map(|answer| (answer.key.clone(), answer.clone())));
+        self.keys.extend(batch.keys.iter().map(|key| (key.id.clone(), key.clone())));
         self.clock = batch.clock.or(self.clock);
         for (name, due) in &batch.due {
             if let Some(group) = self.groups.get_mut(name) {
@@ -128,6 +132,14 @@ impl Store for Memory {
     fn members(&self) -> Result<Vec<(String, String)>, StoreError> {
         let members = self.rows.accounts.iter().filter(|account| account.account != account.payer);
         Ok(members.map(|account| (account.account.clone(), account.payer.clone())).collect())
+    }
+
+    fn accounts(&self, after: &str, most: usize) -> Result<Vec<AccountRow>, StoreError> {
+        let mut rows = self.rows.accounts.clone();
+        rows.retain(|row| row.account.as_str() > after);
+        rows.sort_by(|one, other| one.account.cmp(&other.account));
+        rows.truncate(most);
+        Ok(rows)
     }
 
     fn entries(
@@ -165,6 +177,10 @@ impl Store for Memory {
 
     fn answer(&self, key: &str) -> Result<Option<Answer>, StoreError> {
         Ok(self.answers.get(key).cloned())
+    }
+
+    fn keys(&self) -> Result<Vec<AccessKey>, StoreError> {
+        Ok(self.keys.values().cloned().collect())
     }
 
     fn catalogues(&self) -> Result<Vec<CatalogueText>, StoreError> {

@@ -5,7 +5,7 @@
 //! nothing of it when it answers anything else.
 
 use crate::entry::{Entry, Hash, Head, Position};
-use crate::rows::Rows;
+use crate::rows::{AccountRow, Rows};
 use farebox_core::calendar::Instant;
 use farebox_core::engine::Duty;
 use std::fmt;
@@ -23,6 +23,8 @@ pub struct Batch {
     pub due: Vec<(String, Option<(Instant, Duty)>)>,
     /// Answers that were given.
     pub answers: Vec<Answer>,
+    /// Access keys as they are now: new, used, revoked.
+    pub keys: Vec<AccessKey>,
     /// The moment that everything due has been done up to.
     pub clock: Option<Instant>,
 }
@@ -96,6 +98,31 @@ pub struct Answer {
     pub at: Instant,
     /// The answer.
     pub bytes: Vec<u8>,
+}
+
+/// An access key. The secret itself is nowhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessKey {
+    /// Its public name, for each store once: the actor of what is done with it.
+    pub id: String,
+    /// A hash of the secret.
+    pub hash: Hash,
+    /// What it is for, in words.
+    pub label: String,
+    /// What may be done with it.
+    pub role: String,
+    /// The account whose tree it is for; `None`: every account.
+    pub account: Option<String>,
+    /// When it was made.
+    pub created: Instant,
+    /// The key that made it, or `serve`.
+    pub created_by: String,
+    /// When it was revoked.
+    pub revoked: Option<Instant>,
+    /// The key that revoked it.
+    pub revoked_by: Option<String>,
+    /// When it was last used, to the hour or so.
+    pub used: Option<Instant>,
 }
 
 /// A group as a store knows it without reading its entries.
@@ -285,6 +312,12 @@ pub trait Store: Send {
     /// When the store fails.
     fn members(&self) -> Result<Vec<(String, String)>, StoreError>;
 
+    /// The accounts after a name, in the order of their names, at most so many.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn accounts(&self, after: &str, most: usize) -> Result<Vec<AccountRow>, StoreError>;
+
     /// Shows the entries of a group after a version, in order, until `each` answers an error.
     ///
     /// # Errors
@@ -330,6 +363,12 @@ pub trait Store: Send {
     /// # Errors
     /// When the store fails.
     fn answer(&self, key: &str) -> Result<Option<Answer>, StoreError>;
+
+    /// All access keys, revoked ones too, in the order of their ids.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn keys(&self) -> Result<Vec<AccessKey>, StoreError>;
 
     /// All price lists, in the order of their publication.
     ///
