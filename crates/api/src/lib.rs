@@ -5,16 +5,26 @@
 //! renamed or removed: docs/json.md and docs/commands.md are the contract. Every type describes
 //! itself for OpenAPI ([`utoipa::ToSchema`]).
 
+mod access;
+mod account;
 mod bill;
 mod body;
 pub mod command;
 mod mistake;
+mod price_list;
 mod refusal;
 mod value;
 
-pub use bill::{Bill, Catalogue, Coupon, CreditNote, Line, PackageDraw, Period, PriceBasis, bill, line};
+pub use access::{Caller, Key, MadeKey, NewKey, Role};
+pub use account::{Account, AccountHead, AgreedPrice, Discount, Subscription};
+pub use bill::{
+    Bill, BillHead, Catalogue, Coupon, CreditNote, Line, PackageDraw, Period, PriceBasis, bill, bill_head,
+    line,
+};
+pub use body::read_body;
 pub use command::{WireCommand, Wish};
 pub use mistake::{FieldMistake, Mistake};
+pub use price_list::{PriceList, PriceListChange, PriceListDiff, PriceListText};
 pub use refusal::{Problem, STATUSES, status};
 pub use value::{
     AlertPercent, AttributeName, Attributes, CurrencyCode, Holder, LicenceChange, LineId, Moment, Month,

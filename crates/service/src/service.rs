@@ -88,6 +88,14 @@ impl Service {
         self.groups.store().map_or(Ok(Vec::new()), Store::keys)
     }
 
+    /// The price lists as they were published, in that order; those that are committed.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn catalogue_texts(&self) -> Result<Vec<CatalogueText>, StoreError> {
+        self.groups.store().map_or(Ok(Vec::new()), Store::catalogues)
+    }
+
     /// The accounts after a name, in the order of their names, at most so many; those that are committed.
     ///
     /// # Errors
