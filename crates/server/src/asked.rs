@@ -5,7 +5,7 @@ use crate::answer::{Answer, Reply};
 use crate::operation::PAGE;
 use crate::{App, Clock};
 use axum::body::Bytes;
-use farebox_api::{FieldMistake, Role};
+use farebox_api::{FieldMistake, Role, Wish};
 use farebox_core::account::{Account, Group};
 use farebox_core::bill::first_of;
 use farebox_service::Service;
@@ -114,6 +114,15 @@ impl Asked {
             (Some(_), Some(own)) => account == own || service.payer_of(account) == own,
             (Some(_), None) => true,
         }
+    }
+
+    /// Refuses a customer's wish that counts from another time than now: it could undo what was charged.
+    pub fn check_dated(&self, wish: &Wish) -> Result<(), Answer> {
+        if self.own_tree().is_none() || wish.effective.is_none() {
+            return Ok(());
+        }
+        let detail = "a customer's commands count from now; leave `effective` out";
+        Err(Answer::problem("not-allowed", 403, detail))
     }
 
     /// Refuses, before anything is read, what is about an account that the caller may not see: as if there were no

@@ -27,7 +27,8 @@ impl Clock {
     pub fn catch_up(&self, service: &mut Service) -> Result<(), StoreError> {
         match self {
             Clock::System => advance_to(service, Timestamp::now()),
-            Clock::Test => Ok(()),
+            // What was ordered at this moment may be due at once.
+            Clock::Test => advance_by(service, service.clock()),
         }
     }
 }
@@ -36,6 +37,10 @@ fn advance_to(service: &mut Service, until: Timestamp) -> Result<(), StoreError>
     if until <= service.clock() {
         return Ok(());
     }
+    advance_by(service, until)
+}
+
+fn advance_by(service: &mut Service, until: Timestamp) -> Result<(), StoreError> {
     service.advance(until).map_err(|failed| match failed {
         Failed::Store(error) => error,
         Failed::Refused(refusal) => StoreError::System {

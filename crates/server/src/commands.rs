@@ -5,7 +5,7 @@ use crate::asked::Asked;
 use crate::keys::check_command;
 use crate::operation::{Body, Described, EVERYONE, Operation};
 use farebox_api::command::COMMANDS;
-use farebox_api::{Problem, Role, Wish};
+use farebox_api::{Problem, Wish};
 use farebox_core::calendar::Zone;
 use farebox_service::{Decided, Failed, Service};
 use farebox_store as store;
@@ -52,11 +52,7 @@ pub(crate) struct Done {
 fn execute(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
     let account = asked.path("account");
     let wish = read(asked)?;
-    let is_customer = asked.caller.as_ref().is_some_and(|caller| caller.role() == Role::Customer);
-    if is_customer && wish.effective.is_some() {
-        let detail = "a customer's commands count from now; leave `effective` out";
-        return Err(Answer::problem("not-allowed", 403, detail));
-    }
+    asked.check_dated(&wish)?;
     // Keys of different accounts are different ones, whoever chose them.
     let key = asked.idempotency_key.as_ref().map(|key| format!("{account}/{key}"));
     let hash = xxh3_64(&[account.as_bytes(), b"\n", &asked.body].concat());

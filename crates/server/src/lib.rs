@@ -15,9 +15,12 @@ mod commands;
 pub mod engine;
 mod guard;
 mod keys;
+mod money;
 mod openapi;
 mod operation;
+mod outlook;
 mod page;
+mod standing;
 mod usage;
 
 pub use access::Access;
@@ -74,6 +77,9 @@ static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
         catalogues::operations(),
         accounts::operations(),
         commands::operations(),
+        outlook::operations(),
+        money::operations(),
+        standing::operations(),
         usage_operations(),
         clock::operations(),
     ];

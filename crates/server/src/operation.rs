@@ -134,6 +134,10 @@ impl Parameter {
         Parameter { name, says, required: false, value: ParameterForm::OneOf(words) }
     }
 
+    pub fn required(self) -> Parameter {
+        Parameter { required: true, ..self }
+    }
+
     /// What is expected, unless the text is that.
     pub fn check(&self, text: &str) -> Result<(), String> {
         match &self.value {

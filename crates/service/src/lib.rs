@@ -13,5 +13,5 @@ mod usage;
 pub use groups::{CLOCK, Decided, Failed, Groups, World};
 pub use inbox::{Inbox, Received};
 pub use schedule::{Due, Schedule};
-pub use service::Service;
+pub use service::{Known, Service};
 pub use usage::{Counters, Place, When};

@@ -10,11 +10,26 @@ use crate::usage::{Counters, When};
 use farebox_core::account::Group;
 use farebox_core::calendar::Instant;
 use farebox_core::catalog::Catalogue;
-use farebox_core::engine::{Action, CatalogueConflict, Catalogues, Command, Duty, Fact, holds};
+use farebox_core::engine::{Action, CatalogueConflict, Catalogues, Command, Duty, Fact, Late, holds};
 use farebox_core::hold::Hold;
+use farebox_core::metering::Metering;
 use farebox_core::money::Exact;
 use farebox_store::usage::Usage;
-use farebox_store::{AccessKey, AccountRow, Answer, CatalogueText, Store, StoreError};
+use farebox_store::{AccessKey, AccountRow, Answer, CatalogueText, Entry, Store, StoreError};
+
+/// A group, and what decisions about it know.
+pub struct Known<'s> {
+    /// The group.
+    pub group: &'s Group,
+    /// The price lists.
+    pub catalogues: &'s Catalogues,
+    /// What its accounts have used.
+    pub metering: &'s Metering,
+    /// The earliest time of usage counted since the last settlement.
+    pub late: Late,
+    /// What time it is.
+    pub at: Instant,
+}
 
 /// A store in use.
 pub struct Service {
@@ -133,6 +148,55 @@ impl Service {
         let payer = self.groups.payer_of(account).to_owned();
         self.load(&payer)?;
         Ok(self.groups.get(&payer))
+    }
+
+    /// The group of an account, with what a decision about it now would know.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn known(&mut self, account: &str) -> Result<Option<Known<'_>>, StoreError> {
+        let payer = self.groups.payer_of(account).to_owned();
+        self.load(&payer)?;
+        self.refresh(&payer)?;
+        let Some(group) = self.groups.get(&payer) else { return Ok(None) };
+        Ok(Some(Known {
+            group,
+            catalogues: &self.catalogues,
+            metering: self.counters.of_group(&payer),
+            late: self.schedule.late_of(&payer),
+            at: self.clock,
+        }))
+    }
+
+    /// The committed entries of an account's group after a version, at most so many, each with its version.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] when one of them cannot be read; others when the store fails.
+    pub fn entries(&self, account: &str, after: u64, most: usize) -> Result<Vec<(u64, Entry)>, StoreError> {
+        let Some(store) = self.groups.store() else { return Ok(Vec::new()) };
+        let payer = self.groups.payer_of(account);
+        let (mut found, mut wrong) = (Vec::new(), None);
+        // An error is the only way to stop.
+        let enough = || StoreError::Answered { key: String::new() };
+        let read = store.entries(payer, after, &mut |kept| {
+            if found.len() == most {
+                return Err(enough());
+            }
+            match Entry::from_record(&kept.record) {
+                Ok(entry) => found.push((kept.version, entry)),
+                Err(error) => {
+                    let place = format!("entry {} of group \"{payer}\"", kept.version);
+                    wrong = Some(StoreError::Corrupt { place, found: error.to_string() });
+                    return Err(enough());
+                }
+            }
+            Ok(())
+        });
+        match (read, wrong) {
+            (_, Some(wrong)) => Err(wrong),
+            (Err(error), None) if error != enough() => Err(error),
+            _ => Ok(found),
+        }
     }
 
     /// Decides a command.
