@@ -48,6 +48,27 @@ pub struct Bill {
     pub notes: Vec<String>,
 }
 
+/// A bill as lists show it, without its lines.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct BillHead {
+    /// `ACCOUNT-YYYY-MM`.
+    pub id: String,
+    /// The account.
+    pub account: String,
+    /// The currency.
+    pub currency: String,
+    /// The month, in the account's zone.
+    pub period: Period,
+    /// When it was issued; `null` for a draft.
+    pub issued_at: Option<String>,
+    /// What it comes to, rounded to the minor unit; below zero for a credit note.
+    pub total: String,
+    /// What is still owed.
+    pub due: String,
+    /// How many lines it has.
+    pub line_count: usize,
+}
+
 /// What a coupon paid of a bill.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Coupon {
@@ -172,8 +193,22 @@ fn moment(at: Instant) -> String {
     at.to_string()
 }
 
-fn period(span: Span) -> Period {
+pub(crate) fn period(span: Span) -> Period {
     Period { start: moment(span.start), end: moment(span.end) }
+}
+
+/// A bill of an account on the wire, without its lines.
+pub fn bill_head(head: &AccountHead, bill: &bill::Bill) -> BillHead {
+    BillHead {
+        id: bill.id.clone(),
+        account: head.id.clone(),
+        currency: head.currency.code().to_owned(),
+        period: period(bill.period),
+        issued_at: bill.issued.map(moment),
+        total: bill.posted.decimal(head.currency),
+        due: bill.due().decimal(head.currency),
+        line_count: bill.lines.len(),
+    }
 }
 
 /// A bill of an account on the wire.

@@ -102,6 +102,14 @@ pub(crate) fn shown(value: &Value) -> String {
     }
 }
 
+/// Reads a body, or says everything that is wrong with it, at most 50 mistakes.
+///
+/// # Errors
+/// Its mistakes. A body that is no JSON has one, about the body as a whole.
+pub fn read_body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Vec<FieldMistake>> {
+    read(&parse(bytes).map_err(|mistake| vec![mistake])?)
+}
+
 /// Reads a value, or says everything that is wrong with it, at most [`MISTAKES_MAX`] mistakes.
 pub(crate) fn read<T: DeserializeOwned>(value: &Value) -> Result<T, Vec<FieldMistake>> {
     read_at("", value)

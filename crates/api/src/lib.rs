@@ -5,17 +5,37 @@
 //! renamed or removed: docs/json.md and docs/commands.md are the contract. Every type describes
 //! itself for OpenAPI ([`utoipa::ToSchema`]).
 
+mod access;
+mod account;
+mod audit;
 mod bill;
 mod body;
 pub mod command;
 mod mistake;
+mod money;
+mod outlook;
+mod price_list;
 mod refusal;
+mod standing;
 mod value;
 
-pub use bill::{Bill, Catalogue, Coupon, CreditNote, Line, PackageDraw, Period, PriceBasis, bill, line};
+pub use access::{Caller, Key, MadeKey, NewKey, Role};
+pub use account::{Account, AccountHead, AgreedPrice, Discount, Subscription};
+pub use audit::{AuditEntry, AuditFact};
+pub use bill::{
+    Bill, BillHead, Catalogue, Coupon, CreditNote, Line, PackageDraw, Period, PriceBasis, bill, bill_head,
+    line,
+};
+pub use body::read_body;
 pub use command::{WireCommand, Wish};
 pub use mistake::{FieldMistake, Mistake};
+pub use money::{Balance, CouponLeft, Deferral, Hold, LedgerBalance, Posting, Statement, StatementRow};
+pub use outlook::{Cost, CostBy, CostRow, NewQuote, Quote, Upcoming, UpcomingRow};
+pub use price_list::{PriceList, PriceListChange, PriceListDiff, PriceListText};
 pub use refusal::{Problem, STATUSES, status};
+pub use standing::{
+    Budget, LicenceHolder, LicencePool, Lifecycle, NextState, Notice, Package, Quota, Renewal, Standing, Step,
+};
 pub use value::{
     AlertPercent, AttributeName, Attributes, CurrencyCode, Holder, LicenceChange, LineId, Moment, Month,
     Months, Name, NonNegativeDecimal, NonZeroDecimal, PaymentMode, Percent, PlanName, PositiveDecimal,

@@ -136,6 +136,9 @@ pub struct Problem {
     /// The account that it is about, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
+    /// The request, as `X-Request-Id` says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
     /// Every mistake of the body; empty where the body is well written.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mistakes: Vec<FieldMistake>,
@@ -159,6 +162,7 @@ impl Problem {
             detail: detail.into(),
             code: code.to_owned(),
             account: None,
+            request_id: None,
             mistakes: Vec::new(),
         }
     }

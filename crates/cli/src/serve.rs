@@ -2,7 +2,7 @@
 
 use crate::output::Failure;
 use farebox_server::engine::Engine;
-use farebox_server::{Clock, parse_all, router};
+use farebox_server::{Access, Clock, parse_all, router};
 use farebox_service::Service;
 use farebox_store_sqlite::Sqlite;
 use jiff::Timestamp;
@@ -15,12 +15,18 @@ pub struct Args {
     /// The folder of the store; made where it is not there.
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// Where to listen. There are no access keys yet: keep it on this machine.
+    /// Where to listen. What is sent there is not encrypted: beyond this machine, put a proxy with TLS before it.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
     /// A clock that stands at this moment until it is told to advance (POST /v1/clock/advance).
     #[arg(long, value_name = "MOMENT")]
     test_clock: Option<Timestamp>,
+    /// Make another key of an operator, and print it: where the first one was lost.
+    #[arg(long)]
+    new_operator_key: bool,
+    /// How many requests of a customer's key, and of one of finance or support, are done in a minute.
+    #[arg(long, value_name = "NUMBER", default_value = "1200")]
+    requests_per_minute: u32,
 }
 
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
@@ -31,14 +37,19 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         None => (Clock::System, Timestamp::now()),
     };
     let service = Service::open(Box::new(store), catalogues, now);
-    let service = service.map_err(|error| Failure::Other(error.to_string()))?;
+    let mut service = service.map_err(|error| Failure::Other(error.to_string()))?;
+    let access = Access::open(&mut service, args.requests_per_minute, args.new_operator_key);
+    let (access, made) = access.map_err(|error| Failure::Other(error.to_string()))?;
     let (engine, thread) = Engine::start(service, clock)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind(args.listen).await?;
         // Whoever starts it with port 0 learns the port here.
         println!("listening on http://{}", listener.local_addr()?);
-        axum::serve(listener, router(engine)).with_graceful_shutdown(stopped()).await
+        if let Some(token) = made {
+            println!("operator key (shown this once): {token}");
+        }
+        axum::serve(listener, router(engine, access)).with_graceful_shutdown(stopped()).await
     })?;
     // The engine was handed to the router, which is gone: its thread commits and ends.
     drop(runtime);

@@ -1,127 +1,176 @@
-//! Accounts and their bills.
+//! Accounts, what they have ordered, and their bills.
 
-use crate::answer::{Answer, not_found, problem};
-use crate::engine::{Engine, Unavailable};
-use axum::extract::{Path, State};
-use axum::response::{IntoResponse, Response};
+use crate::answer::{Answer, Reply};
+use crate::asked::{Asked, account_of_bill, account_of_line, bill_of_line, missing};
+use crate::operation::{Operation, Parameter, READERS};
 use farebox_api as wire;
-use farebox_core::account::Account;
-use farebox_core::bill::first_of;
-use serde::Serialize;
+use farebox_core::bill::Bill;
+use farebox_service::Service;
 
-#[derive(Serialize)]
-struct Shown {
-    id: String,
-    title: String,
-    currency: String,
-    zone: String,
-    opened_at: String,
-    /// The account that pays.
-    payer: String,
-    /// Prepaid money that is not held.
-    balance: String,
-    subscriptions: Vec<Subscription>,
+/// Answers that stay the same while the group's version does.
+const VERSIONED: &[&str] = &["If-None-Match"];
+
+pub(crate) fn operations() -> Vec<Operation> {
+    vec![
+        Operation::get("/v1/accounts", "list-accounts", "The accounts, by name; a customer's: its own tree.")
+            .by(READERS)
+            .takes(Parameter::text::<wire::Name>(
+                "payer",
+                "Only those that this account pays for, and itself.",
+            ))
+            .page::<wire::AccountHead>()
+            .asks(list),
+        Operation::get(
+            "/v1/accounts/{account}",
+            "show-account",
+            "An account, its balance and subscriptions.",
+        )
+        .by(READERS)
+        .one::<wire::Account>()
+        .asks(one),
+        Operation::get(
+            "/v1/accounts/{account}/subscriptions",
+            "list-subscriptions",
+            "What it has ordered, by name.",
+        )
+        .by(READERS)
+        .takes(Parameter::one_of("state", STATES, "Only those in this state."))
+        .page::<wire::Subscription>()
+        .asks(subscriptions),
+        Operation::get(
+            "/v1/accounts/{account}/subscriptions/{subscription}",
+            "show-subscription",
+            "One thing that it has ordered.",
+        )
+        .by(READERS)
+        .one::<wire::Subscription>()
+        .asks(subscription),
+        Operation::get("/v1/accounts/{account}/bills", "list-bills", "Its bills, the oldest first.")
+            .by(READERS)
+            .takes(Parameter::one_of(
+                "due",
+                &["true", "false"],
+                "Only those of which something is owed, or nothing.",
+            ))
+            .page::<wire::BillHead>()
+            .asks(bills),
+        Operation::get("/v1/bills/{bill}", "show-bill", "A bill with its lines.")
+            .by(READERS)
+            .headers(VERSIONED)
+            .one::<wire::Bill>()
+            .asks(bill),
+        Operation::get("/v1/bills/{bill}/lines", "list-lines", "The lines of a bill, in its order.")
+            .by(READERS)
+            .takes(Parameter::text::<wire::Name>("subscription", "Only those of this subscription."))
+            .takes(Parameter::text::<wire::Name>("account", "Only those of this account."))
+            .page::<wire::Line>()
+            .asks(lines),
+        Operation::get("/v1/lines/{line}", "show-line", "A line, with its formula and its sentence.")
+            .by(READERS)
+            .headers(VERSIONED)
+            .one::<wire::Line>()
+            .asks(line),
+    ]
 }
 
-#[derive(Serialize)]
-struct Subscription {
-    name: String,
-    catalogue: String,
-    plan: String,
-    mode: &'static str,
-    start: String,
-    end: Option<String>,
-    /// Units after the last change.
-    quantity: i64,
-    state: &'static str,
-}
+const STATES: &[&str] = &["active", "grace", "frozen", "released"];
 
-impl Shown {
-    fn of(account: &Account) -> Shown {
-        let head = &account.head;
-        let subscription = |one: &farebox_core::subscription::Subscription| Subscription {
-            name: one.name.clone(),
-            catalogue: one.catalogue.clone(),
-            plan: one.plan.clone(),
-            mode: one.mode.name(),
-            start: one.start.to_string(),
-            end: one.end.map(|end| end.to_string()),
-            quantity: one.changes.iter().map(|change| change.delta).sum(),
-            state: account.lifecycle.standings.get(&one.name).map_or("active", |one| one.state.name()),
+fn list(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
+    let own = asked.own_tree().map(str::to_owned);
+    let only = asked.query("payer").map(str::to_owned);
+    // A tree is one group, or a part of it.
+    if let Some(root) = own.as_ref().or(only.as_ref()) {
+        let Some(group) = service.group_of(root)? else { return asked.page(none(), |head| head) };
+        let whose = |root: &String, one: &farebox_core::account::Account| {
+            one.head.id == *root || one.head.payer() == root
         };
-        let decimals = head.currency.minor_digits() as usize;
-        Shown {
-            id: head.id.clone(),
-            title: head.title.clone(),
-            currency: head.currency.code().to_owned(),
-            zone: head.zone.name().to_owned(),
-            opened_at: head.opened.to_string(),
-            payer: head.payer().to_owned(),
-            balance: account.ledger.prepaid().exact().decimal(decimals),
-            subscriptions: account.subscriptions.values().map(subscription).collect(),
-        }
+        let tree = group.iter().filter(|one| whose(root, one));
+        let tree = tree.filter(|one| only.as_ref().is_none_or(|only| whose(only, one)));
+        return asked.page(tree.map(|one| (one.head.id.clone(), one)), wire::AccountHead::of);
     }
+    let after: String = asked.after()?.unwrap_or_default();
+    let rows = service.accounts(&after, asked.limit() + 1)?;
+    let head = |row: farebox_store::AccountRow| wire::AccountHead {
+        id: row.account,
+        title: row.title,
+        payer: row.payer,
+        currency: row.currency,
+        zone: row.zone,
+        opened_at: row.opened.to_string(),
+    };
+    asked.page(rows.into_iter().map(|row| (row.account.clone(), row)), head)
 }
 
-/// Looks at an account.
-async fn look<T: Send + 'static>(
-    engine: &Engine,
-    account: String,
-    look: impl FnOnce(&Account) -> T + Send + 'static,
-) -> Result<Option<T>, Response> {
-    let asked = engine.ask(move |service| {
-        let group = service.group_of(&account)?;
-        Ok(group.and_then(|group| group.get(&account)).map(look))
-    });
-    match asked.await {
-        Ok(Ok(found)) => Ok(found),
-        Ok(Err(error)) => Err(Unavailable::Store(error).into_response()),
-        Err(unavailable) => Err(unavailable.into_response()),
-    }
+fn none() -> impl Iterator<Item = (String, wire::AccountHead)> {
+    std::iter::empty()
 }
 
-fn unknown_account(account: &str) -> Response {
-    problem("unknown-account", 404, &format!("there is no account \"{account}\""))
+fn one(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
+    let (version, at) = (service.version_of(asked.path("account"))?, service.clock());
+    let (group, account) = asked.account(service)?;
+    Ok(Reply::json(200, wire::Account::of(group, account, version, at)).of_version(version))
 }
 
-pub(crate) async fn one(State(engine): State<Engine>, Path(account): Path<String>) -> Response {
-    match look(&engine, account.clone(), Shown::of).await {
-        Ok(Some(shown)) => Answer::json(200, &shown).into_response(),
-        Ok(None) => unknown_account(&account),
-        Err(response) => response,
-    }
+fn subscriptions(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
+    let at = service.clock();
+    let (_, account) = asked.account(service)?;
+    let shown = account.subscriptions.values().map(|one| wire::Subscription::of(account, one, at));
+    let shown = shown.filter(|one| asked.query("state").is_none_or(|state| state == one.state));
+    asked.page(shown.map(|one| (one.name.clone(), one)), |one| one)
+}
+
+fn subscription(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
+    let at = service.clock();
+    let (_, account) = asked.account(service)?;
+    let name = asked.path("subscription");
+    let one = account.subscriptions.get(name).ok_or_else(|| missing("subscription", name))?;
+    Ok(Reply::json(200, wire::Subscription::of(account, one, at)))
 }
 
 /// The bills of an account, the oldest first.
-pub(crate) async fn bills(State(engine): State<Engine>, Path(account): Path<String>) -> Response {
-    let all = |account: &Account| -> Vec<wire::Bill> {
-        account.bills.values().map(|bill| wire::bill(&account.head, bill)).collect()
-    };
-    match look(&engine, account.clone(), all).await {
-        Ok(Some(bills)) => Answer::json(200, &bills).into_response(),
-        Ok(None) => unknown_account(&account),
-        Err(response) => response,
-    }
+fn bills(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
+    let (_, account) = asked.account(service)?;
+    let due = asked.query("due").map(|due| due == "true");
+    let bills = account.bills.values().filter(|bill| due.is_none_or(|due| bill.due().is_zero() != due));
+    asked.page(bills.map(|bill| (bill.id.clone(), bill)), |bill| wire::bill_head(&account.head, bill))
 }
 
-/// A bill by its name, `acme-2026-01`.
-pub(crate) async fn bill(State(engine): State<Engine>, Path(name): Path<String>) -> Response {
-    let none = || not_found(&format!("there is no bill \"{name}\"; a bill is named ACCOUNT-YYYY-MM"));
-    let months = name.len().checked_sub("-2026-01".len()).filter(|at| name.is_char_boundary(*at));
-    let Some((account, month)) = months.map(|at| name.split_at(at)) else { return none() };
-    if month.strip_prefix('-').and_then(first_of).is_none() {
-        return none();
-    }
-    let id = name.clone();
-    let one = move |account: &Account| {
-        let bill = account.bills.values().find(|bill| bill.id == id)?;
-        Some(wire::bill(&account.head, bill))
-    };
-    match look(&engine, account.to_owned(), one).await {
-        Ok(found) => match found.flatten() {
-            Some(bill) => Answer::json(200, &bill).into_response(),
-            None => none(),
-        },
-        Err(response) => response,
-    }
+/// A bill by its name, `acme-2026-01`, with the head of its account.
+fn find<'s>(
+    service: &'s mut Service,
+    asked: &Asked,
+    name: &str,
+) -> Option<(&'s farebox_core::account::AccountHead, &'s Bill)> {
+    let (_, account) = asked.named(service, account_of_bill(name)?).ok()?;
+    let bill = account.bills.values().find(|bill| bill.id == name)?;
+    Some((&account.head, bill))
+}
+
+fn bill(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
+    let name = asked.path("bill");
+    let version = service.version_of(account_of_bill(name).unwrap_or_default())?;
+    let (head, bill) = find(service, asked, name).ok_or_else(|| missing("bill", name))?;
+    Ok(Reply::json(200, wire::bill(head, bill)).of_version(version))
+}
+
+fn lines(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
+    let name = asked.path("bill");
+    let (head, bill) = find(service, asked, name).ok_or_else(|| missing("bill", name))?;
+    let of_subscription = asked.query("subscription");
+    let of_account = asked.query("account");
+    let lines = bill.lines.iter().enumerate().filter(|(_, line)| {
+        let own = line.key.as_ref().map(|key| key.subscription.as_str());
+        of_subscription.is_none_or(|wished| own == Some(wished))
+            && of_account.is_none_or(|wished| line.account == wished)
+    });
+    asked.page(lines, |line| wire::line(head.currency, line))
+}
+
+fn line(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
+    let name = asked.path("line");
+    let version = service.version_of(account_of_line(name).unwrap_or_default())?;
+    let found = bill_of_line(name).and_then(|bill| find(service, asked, bill));
+    let (head, bill) = found.ok_or_else(|| missing("line", name))?;
+    let line = bill.lines.iter().find(|line| line.id == name).ok_or_else(|| missing("line", name))?;
+    Ok(Reply::json(200, wire::line(head.currency, line)).of_version(version))
 }

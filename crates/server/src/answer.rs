@@ -1,10 +1,11 @@
 //! Answers: JSON, or a problem (RFC 9457).
 
 use crate::engine::Unavailable;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use farebox_api::{FieldMistake, Problem};
+use farebox_store::StoreError;
 use serde::Serialize;
 
 /// An answer as it can be kept and given again.
@@ -29,6 +30,10 @@ impl Answer {
         Answer { status: problem.status, is_problem: true, body }
     }
 
+    pub fn problem(code: &str, status: u16, detail: &str) -> Answer {
+        Answer::of(&Problem::new(code, status, detail))
+    }
+
     pub fn mistaken(mistakes: Vec<FieldMistake>) -> Answer {
         Answer::of(&Problem::mistaken(mistakes))
     }
@@ -49,13 +54,30 @@ impl Answer {
     }
 }
 
+impl From<StoreError> for Answer {
+    fn from(error: StoreError) -> Answer {
+        Answer::problem(error.code(), 503, &error.to_string())
+    }
+}
+
+/// The body of a problem, which the request's id is still to be put into.
+#[derive(Clone)]
+pub(crate) struct ProblemBody(pub Bytes);
+
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
-        let mut response = Response::new(Body::from(self.body));
+        let body = Bytes::from(self.body);
+        let mut response = Response::new(Body::from(body.clone()));
         *response.status_mut() =
             StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let media = if self.is_problem { Problem::MEDIA_TYPE } else { "application/json" };
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
+        if self.is_problem {
+            response.extensions_mut().insert(ProblemBody(body));
+        }
+        if self.status == 503 {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
         response
     }
 }
@@ -67,16 +89,76 @@ impl IntoResponse for Unavailable {
             Unavailable::Stopping => "stopping",
             Unavailable::Store(error) => error.code(),
         };
-        let mut response = problem(code, 503, &self.to_string());
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        response
+        problem(code, 503, &self.to_string())
     }
 }
 
 pub(crate) fn problem(code: &str, status: u16, detail: &str) -> Response {
-    Answer::of(&Problem::new(code, status, detail)).into_response()
+    Answer::problem(code, status, detail).into_response()
 }
 
 pub(crate) fn not_found(detail: &str) -> Response {
     problem("not-found", 404, detail)
+}
+
+/// Writes a body when the engine has other things to do already.
+type Write = Box<dyn FnOnce() -> serde_json::Result<Vec<u8>> + Send>;
+
+/// What a route answers when all is well.
+pub(crate) struct Reply {
+    status: u16,
+    version: Option<u64>,
+    content: Content,
+}
+
+enum Content {
+    Json(Write),
+    Kept(Answer),
+}
+
+impl Reply {
+    pub fn json(status: u16, value: impl Serialize + Send + 'static) -> Reply {
+        let write = Box::new(move || serde_json::to_vec(&value));
+        Reply { status, version: None, content: Content::Json(write) }
+    }
+
+    /// An answer that may have been given before.
+    pub fn kept(answer: Answer) -> Reply {
+        Reply { status: answer.status, version: None, content: Content::Kept(answer) }
+    }
+
+    /// The answer is the same as long as the group has this version.
+    pub fn of_version(self, version: u64) -> Reply {
+        Reply { version: Some(version), ..self }
+    }
+
+    /// As it is sent. `known`: the version that the client has, as `If-None-Match` says it.
+    pub fn into_response(self, known: Option<&str>) -> Response {
+        let tag = self.version.map(tag);
+        if let (Some(tag), Some(known)) = (&tag, known)
+            && known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag)
+        {
+            return tagged(StatusCode::NOT_MODIFIED.into_response(), Some(tag.clone()));
+        }
+        let response = match self.content {
+            Content::Kept(answer) => answer.into_response(),
+            Content::Json(write) => match write() {
+                Ok(body) => Answer { status: self.status, is_problem: false, body }.into_response(),
+                Err(error) => problem("not-written", 500, &error.to_string()),
+            },
+        };
+        tagged(response, tag)
+    }
+}
+
+/// A version as an entity tag.
+pub(crate) fn tag(version: u64) -> String {
+    format!("\"{version}\"")
+}
+
+fn tagged(mut response: Response, tag: Option<String>) -> Response {
+    if let Some(tag) = tag.and_then(|tag| HeaderValue::from_str(&tag).ok()) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    response
 }

@@ -1,16 +1,14 @@
-//! Price lists: published, listed.
+//! Price lists: checked, compared, published, listed, shown.
 
-use crate::answer::{Answer, problem};
-use crate::engine::Engine;
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use farebox_api::FieldMistake;
+use crate::answer::{Answer, Reply};
+use crate::asked::Asked;
+use crate::operation::{BOOKKEEPERS, Body, Described, Form, OPERATOR, Operation, Parameter, READERS};
+use farebox_api::{FieldMistake, Moment, PriceList, PriceListChange, PriceListDiff, PriceListText};
 use farebox_core::catalog::Catalogue;
 use farebox_core::engine::{CatalogueConflict, Catalogues};
+use farebox_service::Service;
 use farebox_store::{CatalogueText, Store, StoreError};
 use farebox_text::catalog;
-use serde::Serialize;
 
 /// The price lists that are published in a store.
 ///
@@ -30,76 +28,177 @@ pub fn parse_all(store: &dyn Store) -> Result<Catalogues, StoreError> {
     Ok(all)
 }
 
-#[derive(Serialize)]
-struct Listed {
-    id: String,
-    version: String,
-    title: String,
-    /// `null`: since ever.
-    effective: Option<String>,
-    currency: String,
-    zone: String,
-    hash: String,
+const FILE: Body = Body::Text("application/toml", "A catalogue file: docs/catalogue.md.");
+
+pub(crate) fn operations() -> Vec<Operation> {
+    let at = || Parameter::text::<Moment>("at", "The version in force at this moment; now when left out.");
+    vec![
+        Operation::get(
+            "/v1/catalogues",
+            "list-catalogues",
+            "The price lists, each version, by name and date.",
+        )
+        .by(READERS)
+        .page::<PriceList>()
+        .asks(list),
+        Operation::post(
+            "/v1/catalogues",
+            "publish-catalogue",
+            "Publishes a price list, or a version of one.",
+        )
+        .by(OPERATOR)
+        .body(FILE)
+        .refuses(&[(409, "catalogue-exists"), (409, "catalogue-differs")])
+        .answers(201, Form::One(Described::of::<PriceList>()))
+        .asks(publish),
+        Operation::post(
+            "/v1/catalogues/check",
+            "check-catalogue",
+            "Reads a price list, and publishes nothing.",
+        )
+        .by(BOOKKEEPERS)
+        .body(FILE)
+        .one::<PriceList>()
+        .asks(|_, asked| Ok(Reply::json(200, PriceList::of(&read(asked)?)))),
+        Operation::post("/v1/catalogues/diff", "compare-catalogue", "What a price list would change.")
+            .by(BOOKKEEPERS)
+            .body(FILE)
+            .one::<PriceListDiff>()
+            .asks(compare),
+        Operation::get("/v1/catalogues/{catalogue}", "show-catalogue", "A price list, and its text.")
+            .by(READERS)
+            .takes(at())
+            .one::<PriceListText>()
+            .asks(one),
+    ]
 }
 
-impl Listed {
-    fn of(list: &Catalogue) -> Listed {
-        Listed {
-            id: list.id.clone(),
-            version: list.version.clone(),
-            title: list.title.clone(),
-            effective: list.effective.map(|at| at.to_string()),
-            currency: list.currency.code().to_owned(),
-            zone: list.zone.name().to_owned(),
-            hash: list.hash.clone(),
-        }
-    }
-}
-
-/// All price lists, each version, by name and date.
-pub(crate) async fn list(State(engine): State<Engine>) -> Response {
-    let all = engine.ask(|service| service.catalogues().iter().map(Listed::of).collect::<Vec<_>>());
-    match all.await {
-        Ok(all) => Answer::json(200, &all).into_response(),
-        Err(unavailable) => unavailable.into_response(),
-    }
-}
-
-/// Publishes the price list of the body, a catalogue file (docs/catalogue.md).
-pub(crate) async fn publish(State(engine): State<Engine>, body: Bytes) -> Response {
-    let list = match catalog::parse("body", &body) {
-        Ok(list) => list,
-        Err(wrong) => {
-            let mistake = |one: farebox_text::diagnostic::Diagnostic| {
-                FieldMistake::new(format!("line {}", one.line), one.found, one.expected)
-            };
-            return Answer::mistaken(wrong.into_iter().map(mistake).collect()).into_response();
-        }
-    };
-    let text = String::from_utf8_lossy(&body).into_owned();
-    let published = engine.ask(move |service| {
-        let kept = CatalogueText {
-            id: list.id.clone(),
-            effective: list.effective,
-            published: service.clock(),
-            text,
-            parts: Vec::new(),
+/// The price list of a body; every mistake of it with its line.
+fn read(asked: &Asked) -> Result<Catalogue, Answer> {
+    catalog::parse("body", &asked.body).map_err(|wrong| {
+        let mistake = |one: farebox_text::diagnostic::Diagnostic| {
+            FieldMistake::new(format!("line {}", one.line), one.found, one.expected)
         };
-        let listed = Listed::of(&list);
-        service.publish(list, kept).map(|()| listed)
-    });
-    match published.await {
-        Ok(Ok(listed)) => Answer::json(201, &listed).into_response(),
-        Ok(Err(CatalogueConflict::SameDate)) => problem(
+        Answer::mistaken(wrong.into_iter().map(mistake).collect())
+    })
+}
+
+fn list(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
+    let key = |list: &Catalogue| {
+        let from = list.effective.map(|at| at.to_string()).unwrap_or_default();
+        format!("{} {from}", list.id)
+    };
+    let mut all: Vec<(String, &Catalogue)> =
+        service.catalogues().iter().map(|list| (key(list), list)).collect();
+    all.sort_by(|(one, _), (other, _)| one.cmp(other));
+    asked.page(all.into_iter(), PriceList::of)
+}
+
+fn publish(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
+    let list = read(asked)?;
+    let kept = CatalogueText {
+        id: list.id.clone(),
+        effective: list.effective,
+        published: service.clock(),
+        text: String::from_utf8_lossy(&asked.body).into_owned(),
+        parts: Vec::new(),
+    };
+    let shown = PriceList::of(&list);
+    let conflict = |code, detail| Err(Answer::problem(code, 409, detail));
+    match service.publish(list, kept) {
+        Ok(()) => Ok(Reply::json(201, shown)),
+        Err(CatalogueConflict::SameDate) => conflict(
             "catalogue-exists",
-            409,
             "a version with this effective date is published already; give it a later one",
         ),
-        Ok(Err(CatalogueConflict::ZoneOrCurrency)) => problem(
+        Err(CatalogueConflict::ZoneOrCurrency) => conflict(
             "catalogue-differs",
-            409,
             "the versions of a price list have one zone and one currency; publish it under another id",
         ),
-        Err(unavailable) => unavailable.into_response(),
+    }
+}
+
+fn compare(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
+    let list = read(asked)?;
+    let from = list.effective.unwrap_or_else(|| service.clock());
+    let before = service.catalogues().in_force(&list.id, from);
+    let (old, new) = (before.map(catalog::show).unwrap_or_default(), catalog::show(&list));
+    let diff = PriceListDiff {
+        before: before.map(PriceList::of),
+        changes: changes(&old.lines().collect::<Vec<_>>(), &new.lines().collect::<Vec<_>>()),
+        list: PriceList::of(&list),
+    };
+    Ok(Reply::json(200, diff))
+}
+
+fn one(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
+    let id = asked.path("catalogue");
+    let at = asked.parameter::<Moment>("at").map_or(service.clock(), |moment| moment.0);
+    let texts = service.catalogue_texts()?;
+    let Some(list) = service.catalogues().in_force(id, at) else {
+        return Err(Answer::problem("not-found", 404, &format!("there is no price list {id:?} in force")));
+    };
+    let kept = texts.into_iter().find(|kept| kept.id == list.id && kept.effective == list.effective);
+    let text = kept.map(|kept| kept.text).unwrap_or_default();
+    Ok(Reply::json(200, PriceListText { list: PriceList::of(list), shown: catalog::show(list), text }))
+}
+
+/// The most pairs of lines that are compared.
+const TABLE_MAX: usize = 4_000_000;
+
+/// The lines that are not in both, by a longest common sequence.
+fn changes(old: &[&str], new: &[&str]) -> Vec<PriceListChange> {
+    // What is the same at both ends needs no table.
+    let first = old.iter().zip(new).take_while(|(one, other)| one == other).count();
+    let (old, new) = (&old[first..], &new[first..]);
+    let last = old.iter().rev().zip(new.iter().rev()).take_while(|(one, other)| one == other).count();
+    let (old, new) = (&old[..old.len() - last], &new[..new.len() - last]);
+    let change =
+        |change: &str, line: &str| PriceListChange { change: change.to_owned(), line: line.to_owned() };
+    // Price lists that have so little in common are not worth a table of their size.
+    if old.len().saturating_mul(new.len()) > TABLE_MAX {
+        let removed = old.iter().map(|line| change("removed", line));
+        return removed.chain(new.iter().map(|line| change("added", line))).collect();
+    }
+    // How many lines both have in common from here on.
+    let mut common = vec![vec![0u32; new.len() + 1]; old.len() + 1];
+    for at in (0..old.len()).rev() {
+        for to in (0..new.len()).rev() {
+            common[at][to] = match old[at] == new[to] {
+                true => common[at + 1][to + 1] + 1,
+                false => common[at + 1][to].max(common[at][to + 1]),
+            };
+        }
+    }
+    let (mut at, mut to, mut found) = (0, 0, Vec::new());
+    while at < old.len() || to < new.len() {
+        let keeps = at < old.len() && to < new.len() && old[at] == new[to];
+        if keeps {
+            (at, to) = (at + 1, to + 1);
+        } else if to == new.len() || (at < old.len() && common[at + 1][to] >= common[at][to + 1]) {
+            found.push(change("removed", old[at]));
+            at += 1;
+        } else {
+            found.push(change("added", new[to]));
+            to += 1;
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::changes;
+
+    #[test]
+    fn changes_are_the_lines_that_are_not_in_both() {
+        let shown = |old: &[&str], new: &[&str]| -> Vec<String> {
+            let sign = |change: &str| if change == "added" { '+' } else { '-' };
+            changes(old, new).iter().map(|one| format!("{}{}", sign(&one.change), one.line)).collect()
+        };
+        assert_eq!(shown(&["a", "b", "c"], &["a", "x", "c", "d"]), ["-b", "+x", "+d"]);
+        assert_eq!(shown(&["a", "b", "a"], &["b", "a", "b"]), ["-a", "+b"]);
+        assert_eq!(shown(&[], &["a"]), ["+a"]);
+        assert!(shown(&["a"], &["a"]).is_empty());
     }
 }

@@ -1,15 +1,14 @@
 //! What time it is: the system's, or that of a test clock, which stands until it is told to advance.
 
-use crate::answer::{Answer, problem};
-use crate::engine::Engine;
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use farebox_api::FieldMistake;
+use crate::answer::{Answer, Reply};
+use crate::asked::Asked;
+use crate::operation::{Body, Described, EVERYONE, OPERATOR, Operation};
+use farebox_api::{Moment, read_body};
 use farebox_service::{Failed, Service};
 use farebox_store::StoreError;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// What time it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +27,8 @@ impl Clock {
     pub fn catch_up(&self, service: &mut Service) -> Result<(), StoreError> {
         match self {
             Clock::System => advance_to(service, Timestamp::now()),
-            Clock::Test => Ok(()),
+            // What was ordered at this moment may be due at once.
+            Clock::Test => advance_by(service, service.clock()),
         }
     }
 }
@@ -37,6 +37,10 @@ fn advance_to(service: &mut Service, until: Timestamp) -> Result<(), StoreError>
     if until <= service.clock() {
         return Ok(());
     }
+    advance_by(service, until)
+}
+
+fn advance_by(service: &mut Service, until: Timestamp) -> Result<(), StoreError> {
     service.advance(until).map_err(|failed| match failed {
         Failed::Store(error) => error,
         Failed::Refused(refusal) => StoreError::System {
@@ -46,7 +50,24 @@ fn advance_to(service: &mut Service, until: Timestamp) -> Result<(), StoreError>
     })
 }
 
-#[derive(Serialize)]
+pub(crate) fn operations() -> Vec<Operation> {
+    vec![
+        Operation::get("/v1/clock", "show-clock", "The moment that everything due has been done up to.")
+            .by(EVERYONE)
+            .one::<Shown>()
+            .asks(|service, asked| Ok(shown(service, asked))),
+        Operation::post("/v1/clock/advance", "advance-clock", "Moves a test clock, and does what falls due.")
+            .by(OPERATOR)
+            .body(Body::Json(Described::of::<Until>()))
+            .refuses(&[(409, "clock-is-real"), (409, "clock-not-advanced")])
+            .one::<Shown>()
+            .asks(advance),
+    ]
+}
+
+/// What time it is.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Clock)]
 struct Shown {
     /// The moment that everything due has been done up to.
     at: String,
@@ -54,49 +75,33 @@ struct Shown {
     kind: &'static str,
 }
 
-pub(crate) async fn show(State(engine): State<Engine>) -> Response {
-    let kind = match engine.clock() {
+fn shown(service: &Service, asked: &Asked) -> Reply {
+    let kind = match asked.clock {
         Clock::System => "system",
         Clock::Test => "test",
     };
-    match engine.ask(|service| service.clock()).await {
-        Ok(at) => Answer::json(200, &Shown { at: at.to_string(), kind }).into_response(),
-        Err(unavailable) => unavailable.into_response(),
-    }
+    Reply::json(200, Shown { at: service.clock().to_string(), kind })
 }
 
-#[derive(Deserialize)]
+/// How far a test clock goes.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ClockAdvance)]
 struct Until {
-    until: String,
+    /// The moment that it stands at then.
+    until: Moment,
 }
 
-pub(crate) async fn advance(State(engine): State<Engine>, body: Bytes) -> Response {
-    if *engine.clock() == Clock::System {
-        return problem(
-            "clock-is-real",
-            409,
-            "this server has the system's clock; start one with a test clock",
-        );
+fn advance(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
+    if asked.clock == Clock::System {
+        let detail = "this server has the system's clock; start one with a test clock";
+        return Err(Answer::problem("clock-is-real", 409, detail));
     }
-    let wrong = |field: &str, found: String| {
-        let expected = "an object with a moment: {\"until\": \"2026-02-01T00:00:00+08:00\"}";
-        Answer::mistaken(vec![FieldMistake::new(field, found, expected)]).into_response()
-    };
-    let until = match serde_json::from_slice::<Until>(&body) {
-        Ok(Until { until }) => until,
-        Err(error) => return wrong("", error.to_string()),
-    };
-    let Ok(at) = until.parse::<Timestamp>() else { return wrong("/until", format!("\"{until}\"")) };
-    let advanced = engine.ask(move |service| {
-        if at < service.clock() {
-            return Err(format!("the clock stands at {}", service.clock()));
-        }
-        advance_to(service, at).map(|()| service.clock()).map_err(|error| error.to_string())
-    });
-    match advanced.await {
-        Ok(Ok(at)) => Answer::json(200, &Shown { at: at.to_string(), kind: "test" }).into_response(),
-        Ok(Err(found)) => problem("clock-not-advanced", 409, &found),
-        Err(unavailable) => unavailable.into_response(),
+    let Until { until: Moment(at) } = read_body(&asked.body).map_err(Answer::mistaken)?;
+    let not_advanced = |found: &str| Answer::problem("clock-not-advanced", 409, found);
+    if at < service.clock() {
+        return Err(not_advanced(&format!("the clock stands at {}", service.clock())));
     }
+    advance_to(service, at).map_err(|error| not_advanced(&error.to_string()))?;
+    Ok(shown(service, asked))
 }

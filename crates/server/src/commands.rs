@@ -1,91 +1,128 @@
 //! Commands about an account: every verb of the book language (docs/commands.md).
 
-use crate::answer::{Answer, problem};
-use crate::engine::Engine;
-use axum::body::Bytes;
-use axum::extract::{Path, State};
-use axum::http::HeaderMap;
-use axum::response::{IntoResponse, Response};
+use crate::answer::{Answer, Reply, tag};
+use crate::asked::Asked;
+use crate::keys::check_command;
+use crate::operation::{Body, Described, EVERYONE, Operation};
+use farebox_api::command::COMMANDS;
 use farebox_api::{Problem, Wish};
 use farebox_core::calendar::Zone;
 use farebox_service::{Decided, Failed, Service};
 use farebox_store as store;
 use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// The most characters of an Idempotency-Key.
-const KEY_CHARS_MAX: usize = 200;
+/// The statuses of refusals.
+const REFUSALS: &[(u16, &str)] = &[
+    (402, "a refusal of docs/errors.md"),
+    (403, "a refusal of docs/errors.md"),
+    (404, "a refusal of docs/errors.md"),
+    (409, "a refusal of docs/errors.md"),
+    (422, "a refusal of docs/errors.md"),
+    (500, "a refusal of docs/errors.md"),
+];
 
-#[derive(Serialize)]
-struct Done<'a> {
-    account: &'a str,
+pub(crate) fn operations() -> Vec<Operation> {
+    let says = "Decides a command; `open` makes the account. Which roles may send which: docs/access.md.";
+    vec![
+        Operation::post("/v1/accounts/{account}/commands", "send-command", says)
+            .by(EVERYONE)
+            .headers(&["Idempotency-Key", "If-Match"])
+            .body(Body::Json(Described::of::<Wish>()))
+            .refuses(REFUSALS)
+            .one::<Done>()
+            .asks(execute),
+    ]
+}
+
+/// What was decided.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Done {
+    /// The account.
+    account: String,
     /// When it was recorded, and from when it counts unless it says so itself.
     recorded_at: String,
+    /// The version of the account's group with it, as `If-Match` takes it.
+    version: u64,
 }
 
 /// Decides a command. With an `Idempotency-Key`, the first answer is given again.
-pub(crate) async fn execute(
-    State(engine): State<Engine>,
-    Path(account): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let key = match headers.get("idempotency-key").map(|key| key.to_str()) {
-        None => None,
-        Some(Ok(key)) if !key.is_empty() && key.len() <= KEY_CHARS_MAX => Some(key.to_owned()),
-        Some(_) => {
-            let expected = format!("an Idempotency-Key of 1 to {KEY_CHARS_MAX} plain characters");
-            return problem("bad-idempotency-key", 400, &expected);
-        }
-    };
-    let wish = match Wish::read(&body) {
-        Ok(wish) => wish,
-        Err(mistakes) => return Answer::mistaken(mistakes).into_response(),
-    };
-    let hash = xxh3_64(&[account.as_bytes(), b"\n", &body].concat());
-    let written = String::from_utf8_lossy(&body).into_owned();
-    let answered = engine.ask(move |service| {
-        let Some(key) = key else { return decide(service, &account, wish, &written) };
-        match service.answer(&key) {
-            Ok(Some(known)) if known.wish == hash => Answer::from_bytes(&known.bytes).unwrap_or_else(|| {
-                Answer::of(&Problem::new("answer-lost", 500, "the answer cannot be read"))
-            }),
-            Ok(Some(_)) => Answer::of(&Problem::new(
-                "idempotency-key-reused",
-                422,
-                "this Idempotency-Key was used for another command; take a new one",
-            )),
-            Ok(None) => {
-                let answer = decide(service, &account, wish, &written);
-                // What failed may be tried again under the same key.
-                if answer.status < 500 {
-                    let (at, bytes) = (service.clock(), answer.to_bytes());
-                    service.keep_answer(store::Answer { key, wish: hash, at, bytes });
-                }
-                answer
+fn execute(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
+    let account = asked.path("account");
+    let wish = read(asked)?;
+    asked.check_dated(&wish)?;
+    // Keys of different accounts are different ones, whoever chose them.
+    let key = asked.idempotency_key.as_ref().map(|key| format!("{account}/{key}"));
+    let hash = xxh3_64(&[account.as_bytes(), b"\n", &asked.body].concat());
+    if let Some(known) = key.as_ref().map(|key| service.answer(key)).transpose()?.flatten() {
+        return match Answer::from_bytes(&known.bytes) {
+            Some(answer) if known.wish == hash => Ok(Reply::kept(answer)),
+            Some(_) => {
+                let detail = "this Idempotency-Key was used for another command; take a new one";
+                Err(Answer::problem("idempotency-key-reused", 422, detail))
             }
-            Err(error) => Answer::of(&Problem::new(error.code(), 503, error.to_string())),
-        }
-    });
-    match answered.await {
-        Ok(answer) => answer.into_response(),
-        Err(unavailable) => unavailable.into_response(),
+            None => Err(Answer::problem("answer-lost", 500, "the answer cannot be read")),
+        };
     }
+    check_version(service, asked, account)?;
+    let answer = decide(service, asked, account, wish)?;
+    // What failed may be tried again under the same key.
+    if let Some(key) = key.filter(|_| answer.status < 500) {
+        let (at, bytes) = (service.clock(), answer.to_bytes());
+        service.keep_answer(store::Answer { key, wish: hash, at, bytes });
+    }
+    Ok(Reply::kept(answer))
 }
 
-fn decide(service: &mut Service, account: &str, wish: Wish, written: &str) -> Answer {
-    let at = service.clock();
-    let command = match wish.to_core(account.to_owned(), at) {
-        Ok(command) => command,
-        Err(mistakes) => return Answer::mistaken(mistakes),
+/// The wish of a body, if the caller may send it. What he may not send is not looked at further.
+pub(crate) fn read(asked: &Asked) -> Result<Wish, Answer> {
+    let read = Wish::read(&asked.body);
+    let word = match &read {
+        Ok(wish) => Some(wish.command.word().to_owned()),
+        Err(_) => {
+            let body: Option<Value> = serde_json::from_slice(&asked.body).ok();
+            let word = body.as_ref().and_then(|body| body["command"].as_str());
+            word.filter(|word| COMMANDS.contains(word)).map(str::to_owned)
+        }
     };
-    match service.execute(&command, Decided { actor: "api", command: written, at }) {
-        Ok(_) => Answer::json(200, &Done { account, recorded_at: at.to_string() }),
+    if let Some(word) = word {
+        check_command(asked, &word)?;
+    }
+    read.map_err(Answer::mistaken)
+}
+
+/// Refuses when `If-Match` names another version of the group than it has.
+fn check_version(service: &mut Service, asked: &Asked, account: &str) -> Result<(), Answer> {
+    let Some(wished) = &asked.if_match else { return Ok(()) };
+    let version = service.version_of(account)?;
+    let is_there = match wished.trim() {
+        "*" => version > 0,
+        tags => tags.split(',').any(|one| one.trim() == tag(version)),
+    };
+    if is_there {
+        return Ok(());
+    }
+    let detail = format!("the group has version {version}; look again, and decide anew");
+    Err(Answer::problem("version-changed", 412, &detail))
+}
+
+fn decide(service: &mut Service, asked: &Asked, account: &str, wish: Wish) -> Result<Answer, Answer> {
+    let at = service.clock();
+    let command = wish.to_core(account.to_owned(), at).map_err(Answer::mistaken)?;
+    let written = String::from_utf8_lossy(&asked.body);
+    match service.execute(&command, Decided { actor: asked.actor(), command: &written, at }) {
+        Ok(_) => {
+            let version = service.version_of(account)?;
+            let (account, recorded_at) = (account.to_owned(), at.to_string());
+            Ok(Answer::json(200, &Done { account, recorded_at, version }))
+        }
         Err(Failed::Refused(refusal)) => {
             let group = service.group_of(account).ok().flatten();
             let zone = group.and_then(|group| Some(group.get(account)?.head.zone.clone()));
-            Answer::of(&Problem::refused(&refusal, account, &zone.unwrap_or_else(Zone::utc)))
+            Ok(Answer::of(&Problem::refused(&refusal, account, &zone.unwrap_or_else(Zone::utc))))
         }
-        Err(Failed::Store(error)) => Answer::of(&Problem::new(error.code(), 503, error.to_string())),
+        Err(Failed::Store(error)) => Err(error.into()),
     }
 }

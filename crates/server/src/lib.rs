@@ -1,51 +1,163 @@
 //! The HTTP server: what a [`Service`](farebox_service::Service) can do, under `/v1`.
 //!
+//! Every route is an [`operation`]: the router, the OpenAPI document and the tests of roles are made from one list.
 //! One thread owns the service ([`engine`]); handlers hand it closures and wait. It takes what has come in meanwhile,
 //! decides it in order, commits once, and only then lets the answers go.
 
+pub mod access;
 mod accounts;
 mod answer;
+mod asked;
+mod body;
 mod catalogues;
 mod clock;
 mod commands;
 pub mod engine;
+mod guard;
+mod keys;
+mod money;
+mod openapi;
+mod operation;
+mod outlook;
+mod page;
+mod standing;
 mod usage;
 
+pub use access::Access;
 pub use catalogues::parse_all;
 pub use clock::Clock;
+pub use openapi::{Route, document, routes};
 
-use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
-use axum::http::StatusCode;
+use answer::Answer;
+use asked::Asked;
+use axum::extract::{Extension, FromRef, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, delete, get, post};
+use axum::{Router, extract::DefaultBodyLimit};
 use engine::Engine;
+use operation::{Does, Form, Operation};
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
 
 /// The most bytes of a body, except of usage.
 const BODY_BYTES_MAX: usize = 1 << 20;
 /// The most bytes of usage in one request.
 const USAGE_BYTES_MAX: usize = 16 << 20;
 
+/// What handlers work with.
+#[derive(Clone)]
+struct App {
+    engine: Engine,
+    access: Access,
+}
+
+impl FromRef<App> for Engine {
+    fn from_ref(app: &App) -> Engine {
+        app.engine.clone()
+    }
+}
+
+/// Every route.
+static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
+    let open = vec![
+        Operation::get("/healthz", "is-alive", "Alive.")
+            .answers(200, Form::Text("text/plain; charset=utf-8"))
+            .handled(|| get(|| async { "alive\n" })),
+        Operation::get("/readyz", "is-ready", "Ready to answer.")
+            .answers(200, Form::Text("text/plain; charset=utf-8"))
+            .refuses(&[(503, "not-ready")])
+            .handled(|| get(ready)),
+    ];
+    let parts = [
+        open,
+        openapi::operations(),
+        keys::operations(),
+        catalogues::operations(),
+        accounts::operations(),
+        commands::operations(),
+        outlook::operations(),
+        money::operations(),
+        standing::operations(),
+        usage_operations(),
+        clock::operations(),
+    ];
+    parts.into_iter().flatten().collect()
+});
+
+fn usage_operations() -> Vec<Operation> {
+    use farebox_api::Role::{Integrator, Operator};
+    use operation::{Body, Described};
+    let says = "Receives usage as CloudEvents 1.0: an object, an array, or one a line.";
+    let usage = Operation::post("/v1/usage", "send-usage", says)
+        .by(&[Operator, Integrator])
+        .body(Body::Usage)
+        .one::<usage::Summary>()
+        .handled(|| post(usage::receive).layer(DefaultBodyLimit::max(USAGE_BYTES_MAX)));
+    let says = "Takes usage back by its identity, and what comes later under it.";
+    let void = Operation::post("/v1/usage/void", "void-usage", says)
+        .by(&[Operator, Integrator])
+        .body(Body::Json(Described::of::<usage::Identity>()))
+        .one::<usage::Voided>()
+        .handled(|| post(usage::void));
+    vec![Operation { bytes_max: USAGE_BYTES_MAX, ..usage }, void]
+}
+
 /// All routes.
-pub fn router(engine: Engine) -> Router {
-    Router::new()
-        .route("/healthz", get(|| async { "alive\n" }))
-        .route("/readyz", get(ready))
-        .route("/v1/catalogues", get(catalogues::list).post(catalogues::publish))
-        .route("/v1/accounts/{account}", get(accounts::one))
-        .route("/v1/accounts/{account}/bills", get(accounts::bills))
-        .route("/v1/accounts/{account}/commands", post(commands::execute))
-        .route("/v1/bills/{bill}", get(accounts::bill))
-        .route("/v1/usage", post(usage::receive).layer(DefaultBodyLimit::max(USAGE_BYTES_MAX)))
-        .route("/v1/usage/void", post(usage::void))
-        .route("/v1/clock", get(clock::show))
-        .route("/v1/clock/advance", post(clock::advance))
+pub fn router(engine: Engine, access: Access) -> Router {
+    let app = App { engine, access };
+    let mut by_path: BTreeMap<&str, MethodRouter<App>> = BTreeMap::new();
+    for operation in OPERATIONS.iter() {
+        let handler = match operation.does {
+            Does::Handles(handler) => handler(),
+            Does::Asks(_) => match operation.method {
+                Method::POST => post(ask),
+                Method::DELETE => delete(ask),
+                _ => get(ask),
+            },
+        };
+        let guard = from_fn_with_state((app.clone(), operation), guard::guard);
+        let handler = handler.layer(Extension(operation)).layer(guard);
+        let known = by_path.remove(operation.path).unwrap_or_default();
+        by_path.insert(operation.path, known.merge(handler));
+    }
+    let router =
+        by_path.into_iter().fold(Router::new(), |router, (path, handler)| router.route(path, handler));
+    router
         .fallback(|| async { answer::not_found("there is nothing under this address") })
         .method_not_allowed_fallback(|| async {
             answer::problem("method-not-allowed", 405, "this address does not know this method")
         })
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .with_state(engine)
+        .layer(from_fn(guard::identify))
+        .with_state(app)
+}
+
+/// Asks the service what the operation says.
+async fn ask(
+    State(engine): State<Engine>,
+    Extension(operation): Extension<&'static Operation>,
+    Extension(asked): Extension<Arc<Asked>>,
+    headers: HeaderMap,
+) -> Response {
+    let Does::Asks(work) = operation.does else {
+        return Answer::problem("not-found", 404, "there is nothing under this address").into_response();
+    };
+    let own = asked.clone();
+    let reply = engine.ask(move |service| {
+        own.admit(service)?;
+        work(service, &own)
+    });
+    let reply = reply.await;
+    asked.is_durable(reply.is_ok());
+    match reply {
+        Ok(Ok(reply)) => {
+            let known = headers.get(header::IF_NONE_MATCH).filter(|_| operation.is_versioned());
+            reply.into_response(known.and_then(|tags| tags.to_str().ok()))
+        }
+        Ok(Err(answer)) => answer.into_response(),
+        Err(unavailable) => unavailable.into_response(),
+    }
 }
 
 /// Ready when the engine answers.

@@ -10,13 +10,15 @@ use farebox_core::metering::Event;
 use farebox_service::{Parcel, Received};
 use farebox_text::import::{EventRow, read_events};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The most pieces of usage that are named in an answer.
 const LISTED_MAX: usize = 100;
 
 /// What became of the usage of a request. Every row is in exactly one count.
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
-struct Summary {
+#[derive(Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = UsageSummary)]
+pub(crate) struct Summary {
     /// Kept, and counted or free of charge.
     accepted: u64,
     /// Said before, or in a higher revision, or void.
@@ -29,14 +31,18 @@ struct Summary {
     reasons: Vec<Reason>,
 }
 
-#[derive(Debug, PartialEq, Eq, Serialize)]
-struct Reason {
+/// Why a piece of usage is quarantined or rejected.
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = UsageReason)]
+pub(crate) struct Reason {
     /// Row of the body, from 1, where it cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     row: Option<u64>,
     /// `SOURCE/ID`, or how the row begins.
     what: String,
+    /// The stable code: docs/errors.md.
     code: String,
+    /// Why, for people.
     sentence: String,
 }
 
@@ -93,11 +99,6 @@ impl Summary {
 /// Receives usage. The answer comes when it is durable.
 pub(crate) async fn receive(State(engine): State<Engine>, body: Bytes) -> Response {
     let (parcel, mut summary) = read(&body);
-    if parcel.is_empty() && summary.rejected == 0 {
-        let expected = "CloudEvents: an object, an array of them, or one a line";
-        let mistakes = vec![FieldMistake::new("", "an empty body", expected)];
-        return Answer::mistaken(mistakes).into_response();
-    }
     let received = engine.ask(move |service| {
         service.receive_all(&parcel, &mut |event, received| summary.note(event, received))?;
         Ok(summary)
@@ -109,15 +110,21 @@ pub(crate) async fn receive(State(engine): State<Engine>, body: Bytes) -> Respon
     }
 }
 
-#[derive(Deserialize)]
+/// What tells a piece of usage from every other.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Identity {
+#[schema(as = UsageIdentity)]
+pub(crate) struct Identity {
+    /// Who says it.
     source: String,
+    /// Its name there.
     id: String,
 }
 
-#[derive(Serialize)]
-struct Voided {
+/// What became of usage that is taken back.
+#[derive(Serialize, ToSchema)]
+#[schema(as = UsageVoided)]
+pub(crate) struct Voided {
     /// Whether there was any usage to take back; what comes later is void too.
     found: bool,
 }

@@ -9,7 +9,8 @@ use farebox_core::calendar::Instant;
 use farebox_core::engine::{Action, Catalogues, Command, Duty, Fact, Refusal, decide};
 use farebox_core::metering::Metering;
 use farebox_store::{
-    Answer, Append, Batch, Block, CatalogueText, Derived, Entry, Head, Position, Store, StoreError, rows_of,
+    AccessKey, Answer, Append, Batch, Block, CatalogueText, Derived, Entry, Head, Position, Store,
+    StoreError, rows_of,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -131,6 +132,11 @@ impl Groups {
         self.open.get(payer).map(|open| &open.state)
     }
 
+    /// How many entries a group that is in memory has, with those that are not committed yet.
+    pub fn version(&self, payer: &str) -> u64 {
+        self.open.get(payer).map_or(0, |open| open.head.version)
+    }
+
     /// An account of a group that is in memory.
     pub fn account(&self, account: &str) -> Option<&Account> {
         self.get(self.payer_of(account))?.get(account)
@@ -213,6 +219,11 @@ impl Groups {
         self.pending.answers.push(answer);
     }
 
+    /// Keeps an access key as it is now with the next commit.
+    pub fn add_key(&mut self, key: AccessKey) {
+        self.pending.keys.push(key);
+    }
+
     /// Keeps a price list with the next commit.
     pub fn add_catalogue(&mut self, catalogue: CatalogueText) {
         self.pending.catalogues.push(catalogue);
@@ -242,9 +253,9 @@ impl Groups {
 
     /// Whether something waits to be committed.
     pub fn is_pending(&self) -> bool {
-        let Batch { appends, blocks, catalogues, due: _, answers, clock: _, derived } = &self.pending;
+        let Batch { appends, blocks, catalogues, due: _, answers, keys, clock: _, derived } = &self.pending;
         let is_empty = appends.is_empty() && blocks.is_empty() && catalogues.is_empty() && answers.is_empty();
-        !(is_empty && derived.is_empty())
+        !(is_empty && keys.is_empty() && derived.is_empty())
     }
 
     /// Commits what was decided since the last commit, with what is due next for each group, and for those in

@@ -20,5 +20,5 @@ pub use inbox::{Inbox, Received};
 pub use log::{Place, UsageLog};
 pub use parcel::Parcel;
 pub use schedule::{Due, Schedule};
-pub use service::{Pace, Service};
+pub use service::{Known, Pace, Service};
 pub use usage::{Counters, When};

@@ -11,12 +11,26 @@ use crate::usage::{Counters, When};
 use farebox_core::account::Group;
 use farebox_core::calendar::Instant;
 use farebox_core::catalog::Catalogue;
-use farebox_core::engine::{Action, CatalogueConflict, Catalogues, Command, Duty, Fact, holds};
+use farebox_core::engine::{Action, CatalogueConflict, Catalogues, Command, Duty, Fact, Late, holds};
 use farebox_core::hold::Hold;
-use farebox_core::metering::Event;
+use farebox_core::metering::{Event, Metering};
 use farebox_core::money::Exact;
 use farebox_store::usage::Usage;
-use farebox_store::{Answer, CatalogueText, Store, StoreError};
+use farebox_store::{AccessKey, AccountRow, Answer, CatalogueText, Entry, Store, StoreError};
+
+/// A group, and what decisions about it know.
+pub struct Known<'s> {
+    /// The group.
+    pub group: &'s Group,
+    /// The price lists.
+    pub catalogues: &'s Catalogues,
+    /// What its accounts have used.
+    pub metering: &'s Metering,
+    /// The earliest time of usage counted since the last settlement.
+    pub late: Late,
+    /// What time it is.
+    pub at: Instant,
+}
 
 /// How often what follows from the usage log is kept. Less often costs less while usage comes in, and more when a store
 /// is opened: the log is read from where it was last kept.
@@ -118,6 +132,51 @@ impl Service {
         self.groups.add_answer(answer);
     }
 
+    /// The access keys of the store, revoked ones too.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn keys(&self) -> Result<Vec<AccessKey>, StoreError> {
+        self.groups.store().map_or(Ok(Vec::new()), Store::keys)
+    }
+
+    /// The price lists as they were published, in that order; those that are committed.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn catalogue_texts(&self) -> Result<Vec<CatalogueText>, StoreError> {
+        self.groups.store().map_or(Ok(Vec::new()), Store::catalogues)
+    }
+
+    /// The accounts after a name, in the order of their names, at most so many; those that are committed.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn accounts(&self, after: &str, most: usize) -> Result<Vec<AccountRow>, StoreError> {
+        self.groups.store().map_or(Ok(Vec::new()), |store| store.accounts(after, most))
+    }
+
+    /// Keeps an access key as it is now, with the next commit.
+    pub fn keep_key(&mut self, key: AccessKey) {
+        self.groups.add_key(key);
+    }
+
+    /// The account that pays for an account: its master, or itself.
+    pub fn payer_of<'n>(&'n self, account: &'n str) -> &'n str {
+        self.groups.payer_of(account)
+    }
+
+    /// How many entries the group of an account has: it tells one state of the group from another. 0 where there is
+    /// no such group.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn version_of(&mut self, account: &str) -> Result<u64, StoreError> {
+        let payer = self.groups.payer_of(account).to_owned();
+        self.load(&payer)?;
+        Ok(self.groups.version(&payer))
+    }
+
     /// The group of an account, loaded where it has to be.
     ///
     /// # Errors
@@ -126,6 +185,55 @@ impl Service {
         let payer = self.groups.payer_of(account).to_owned();
         self.load(&payer)?;
         Ok(self.groups.get(&payer))
+    }
+
+    /// The group of an account, with what a decision about it now would know.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn known(&mut self, account: &str) -> Result<Option<Known<'_>>, StoreError> {
+        let payer = self.groups.payer_of(account).to_owned();
+        self.load(&payer)?;
+        self.refresh(&payer)?;
+        let Some(group) = self.groups.get(&payer) else { return Ok(None) };
+        Ok(Some(Known {
+            group,
+            catalogues: &self.catalogues,
+            metering: self.counters.of_group(&payer),
+            late: self.schedule.late_of(&payer),
+            at: self.clock,
+        }))
+    }
+
+    /// The committed entries of an account's group after a version, at most so many, each with its version.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] when one of them cannot be read; others when the store fails.
+    pub fn entries(&self, account: &str, after: u64, most: usize) -> Result<Vec<(u64, Entry)>, StoreError> {
+        let Some(store) = self.groups.store() else { return Ok(Vec::new()) };
+        let payer = self.groups.payer_of(account);
+        let (mut found, mut wrong) = (Vec::new(), None);
+        // An error is the only way to stop.
+        let enough = || StoreError::Answered { key: String::new() };
+        let read = store.entries(payer, after, &mut |kept| {
+            if found.len() == most {
+                return Err(enough());
+            }
+            match Entry::from_record(&kept.record) {
+                Ok(entry) => found.push((kept.version, entry)),
+                Err(error) => {
+                    let place = format!("entry {} of group \"{payer}\"", kept.version);
+                    wrong = Some(StoreError::Corrupt { place, found: error.to_string() });
+                    return Err(enough());
+                }
+            }
+            Ok(())
+        });
+        match (read, wrong) {
+            (_, Some(wrong)) => Err(wrong),
+            (Err(error), None) if error != enough() => Err(error),
+            _ => Ok(found),
+        }
     }
 
     /// Decides a command.

@@ -10,7 +10,8 @@ mod value;
 use farebox_core::calendar::Instant;
 use farebox_core::engine::Duty;
 use farebox_store::{
-    Answer, Append, Batch, Block, CatalogueText, GroupHead, Hash, Head, Kept, Rows, Seen, Store, StoreError,
+    AccessKey, AccountRow, Answer, Append, Batch, Block, CatalogueText, GroupHead, Hash, Head, Kept, Rows,
+    Seen, Show, Store, StoreError,
 };
 use rusqlite::{
     Connection, ErrorCode, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior, params,
@@ -200,6 +201,21 @@ fn write(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), Stopped> {
             return Err(StoreError::Answered { key: answer.key.clone() }.into());
         }
     }
+    for key in &batch.keys {
+        let sql = "INSERT OR REPLACE INTO access_key VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        transaction.prepare_cached(sql)?.execute(params![
+            key.id,
+            key.hash.0,
+            key.label,
+            key.role,
+            key.account,
+            At(key.created),
+            key.created_by,
+            key.revoked.map(At),
+            key.revoked_by,
+            key.used.map(At),
+        ])?;
+    }
     for list in &batch.catalogues {
         let effective = list.effective.map(|at| at.to_string()).unwrap_or_default();
         let sql = "INSERT INTO catalogue (id, effective, published, text) VALUES (?, ?, ?, ?) \
@@ -282,6 +298,22 @@ fn group_head(row: &Row<'_>) -> rusqlite::Result<GroupHead> {
     })
 }
 
+fn access_key(row: &Row<'_>) -> rusqlite::Result<AccessKey> {
+    let moment = |at: Option<At>| at.map(|At(at)| at);
+    Ok(AccessKey {
+        id: row.get(0)?,
+        hash: Hash(row.get(1)?),
+        label: row.get(2)?,
+        role: row.get(3)?,
+        account: row.get(4)?,
+        created: row.get::<_, At>(5)?.0,
+        created_by: row.get(6)?,
+        revoked: moment(row.get(7)?),
+        revoked_by: row.get(8)?,
+        used: moment(row.get(9)?),
+    })
+}
+
 impl Store for Sqlite {
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
         let place = self.place.clone();
@@ -316,6 +348,10 @@ impl Store for Sqlite {
             self.connection.prepare_cached(sql)?.query_map([], pair)?.collect()
         };
         read().map_err(|error| self.failed(error))
+    }
+
+    fn accounts(&self, after: &str, most: usize) -> Result<Vec<AccountRow>, StoreError> {
+        rows::accounts(&self.connection, after, most).map_err(|error| self.failed(error))
     }
 
     fn entries(
@@ -355,12 +391,7 @@ impl Store for Sqlite {
         read().map_err(|error| self.failed(error))
     }
 
-    fn derived_from(
-        &self,
-        space: u8,
-        from: &[u8],
-        each: &mut dyn FnMut(&[u8], &[u8]) -> Result<Seen, StoreError>,
-    ) -> Result<(), StoreError> {
+    fn derived_from(&self, space: u8, from: &[u8], each: &mut Show<'_>) -> Result<(), StoreError> {
         let sql = "SELECT key, value FROM derived WHERE space = ? AND key >= ? ORDER BY key";
         let failed = |error| self.failed(error);
         let mut statement = self.connection.prepare_cached(sql).map_err(failed)?;
@@ -412,6 +443,15 @@ impl Store for Sqlite {
         };
         let sql = "SELECT wish, at, answer FROM answer WHERE key = ?";
         let read = || self.connection.prepare_cached(sql)?.query_row([key], row).optional();
+        read().map_err(|error| self.failed(error))
+    }
+
+    fn keys(&self) -> Result<Vec<AccessKey>, StoreError> {
+        let sql = "SELECT id, hash, label, role, account, created, created_by, revoked, revoked_by, used \
+                   FROM access_key ORDER BY id";
+        let read = || -> rusqlite::Result<Vec<AccessKey>> {
+            self.connection.prepare_cached(sql)?.query_map([], access_key)?.collect()
+        };
         read().map_err(|error| self.failed(error))
     }
 

@@ -158,6 +158,13 @@ fn list<R>(
     connection.prepare_cached(sql)?.query_map([account], row)?.collect()
 }
 
+/// The accounts after a name, at most so many.
+pub fn accounts(connection: &Connection, after: &str, most: usize) -> Result<Vec<AccountRow>> {
+    let sql = "SELECT * FROM account WHERE account > ? ORDER BY account LIMIT ?";
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    connection.prepare_cached(sql)?.query_map(params![after, most], account_row)?.collect()
+}
+
 fn account_row(row: &Row<'_>) -> Result<AccountRow> {
     Ok(AccountRow {
         account: row.get("account")?,

@@ -107,6 +107,7 @@ fn damage_in_the_middle_is_found() {
     let path = folder.path().join(FILE);
     let mut bytes = std::fs::read(&path).unwrap();
     let middle = bytes.len() / 2;
+    // So many pages that one of them says where others are.
     bytes[middle..middle + 32_768].fill(0xa5);
     std::fs::write(&path, bytes).unwrap();
     let found = Sqlite::open(folder.path()).and_then(|store| store.blocks(0, 0, &mut |_| Ok(())));

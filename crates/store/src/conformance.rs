@@ -1,7 +1,7 @@
 //! What every store must show. A store's own tests call [`run`] with a way to make one and to open it again.
 
-use crate::entry::{Entry, Head, Position};
-use crate::port::{Answer, Append, Batch, Block, CatalogueText, Derived, Seen, Store, StoreError};
+use crate::entry::{Entry, Hash, Head, Position};
+use crate::port::{AccessKey, Answer, Append, Batch, Block, CatalogueText, Derived, Seen, Store, StoreError};
 use crate::rows::rows_of;
 use farebox_core::account::{AccountHead, Group};
 use farebox_core::calendar::{Instant, Zone};
@@ -25,7 +25,7 @@ pub trait Subject {
 /// The name of the test that failed, and how.
 pub fn run(subject: &mut dyn Subject) -> Result<(), String> {
     type Test = fn(&mut dyn Subject) -> Result<(), String>;
-    let tests: [(&str, Test); 10] = [
+    let tests: [(&str, Test); 11] = [
         ("an empty store is empty", empty),
         ("entries come back as they were, in order", entries),
         ("a conflict keeps nothing of the batch", conflict),
@@ -34,6 +34,7 @@ pub fn run(subject: &mut dyn Subject) -> Result<(), String> {
         ("an entry cannot count what is not in the log", ahead_of_log),
         ("a price list's date is taken once", catalogues),
         ("an answer is given once", answers),
+        ("an access key is kept as it is now", keys),
         ("rows are replaced by their key", rows),
         ("what is derived is replaced and found by its key", derived),
     ];
@@ -156,6 +157,7 @@ fn empty(subject: &mut dyn Subject) -> Result<(), String> {
     same("the log", store.log_head(3).map_err(text)?.0, 0)?;
     same("the clock", store.clock().map_err(text)?, None)?;
     same("the price lists", store.catalogues().map_err(text)?.len(), 0)?;
+    same("the access keys", store.keys().map_err(text)?.len(), 0)?;
     same("the rows", store.rows("acme").map_err(text)?, Default::default())?;
     store.commit(&Batch::default()).map_err(text)
 }
@@ -184,6 +186,12 @@ fn entries(subject: &mut dyn Subject) -> Result<(), String> {
     same("the groups", names, vec!["acme", "zeta"])?;
     same("the head", heads[0].head, acme.head)?;
     same("what is due", heads[0].due, due)?;
+    let named = |after: &str, most: usize| -> Result<Vec<String>, String> {
+        let rows = store.accounts(after, most).map_err(text)?;
+        Ok(rows.into_iter().map(|row| row.account).collect())
+    };
+    same("the accounts", named("", 9)?, vec!["acme".to_owned(), "acme-hk".to_owned(), "zeta".to_owned()])?;
+    same("the accounts after one", named("acme", 1)?, vec!["acme-hk".to_owned()])?;
     same("the group alone", store.group("acme").map_err(text)?.as_ref(), Some(&heads[0]))?;
     same("the members", store.members().map_err(text)?, vec![("acme-hk".to_owned(), "acme".to_owned())])?;
     commit(&mut *store, vec![acme.write(3, vec![topped_up("acme", 3, 1)?])?]).map_err(text)?;
@@ -314,6 +322,33 @@ fn answers(subject: &mut dyn Subject) -> Result<(), String> {
     let store = subject.reopen(store);
     same("what was answered", store.answer("a").map_err(text)?, Some(answer("a", 1)))?;
     same("what was not kept", store.answer("c").map_err(text)?, None)
+}
+
+fn keys(subject: &mut dyn Subject) -> Result<(), String> {
+    let mut store = subject.create();
+    let key = |id: &str, account: Option<&str>| AccessKey {
+        id: id.to_owned(),
+        hash: Hash::start("key", id),
+        label: format!("the key {id}"),
+        role: "customer".to_owned(),
+        account: account.map(str::to_owned),
+        created: at(1),
+        created_by: "serve".to_owned(),
+        revoked: None,
+        revoked_by: None,
+        used: None,
+    };
+    let write =
+        |store: &mut dyn Store, keys: Vec<AccessKey>| store.commit(&Batch { keys, ..Batch::default() });
+    let (first, second) = (key("b7", None), key("a3", Some("acme")));
+    write(&mut *store, vec![first.clone(), second.clone()]).map_err(text)?;
+    let mut store = subject.reopen(store);
+    same("the keys", store.keys().map_err(text)?, vec![second.clone(), first.clone()])?;
+    let revoked =
+        AccessKey { revoked: Some(at(3)), revoked_by: Some("a3".to_owned()), used: Some(at(2)), ..first };
+    write(&mut *store, vec![revoked.clone()]).map_err(text)?;
+    let store = subject.reopen(store);
+    same("the keys after one was revoked", store.keys().map_err(text)?, vec![second, revoked])
 }
 
 fn rows(subject: &mut dyn Subject) -> Result<(), String> {

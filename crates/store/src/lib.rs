@@ -15,6 +15,7 @@ pub mod usage;
 pub use entry::{Entry, FORMAT, Hash, Head, Position};
 pub use memory::Memory;
 pub use port::{
-    Answer, Append, Batch, Block, CatalogueText, Derived, GroupHead, Kept, Seen, Store, StoreError,
+    AccessKey, Answer, Append, Batch, Block, CatalogueText, Derived, GroupHead, Kept, Seen, Show, Store,
+    StoreError,
 };
-pub use rows::{Rows, rows_of};
+pub use rows::{AccountRow, Rows, rows_of};

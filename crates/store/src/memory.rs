@@ -1,8 +1,10 @@
 //! The twin of every store, in memory. It keeps nothing when the process ends.
 
 use crate::entry::{Hash, Head};
-use crate::port::{Answer, Append, Batch, Block, CatalogueText, GroupHead, Kept, Seen, Store, StoreError};
-use crate::rows::Rows;
+use crate::port::{
+    AccessKey, Answer, Append, Batch, Block, CatalogueText, GroupHead, Kept, Seen, Show, Store, StoreError,
+};
+use crate::rows::{AccountRow, Rows};
 use farebox_core::calendar::Instant;
 use farebox_core::engine::Duty;
 use std::collections::BTreeMap;
@@ -15,6 +17,7 @@ pub struct Memory {
     catalogues: Vec<CatalogueText>,
     rows: Rows,
     answers: BTreeMap<String, Answer>,
+    keys: BTreeMap<String, AccessKey>,
     clock: Option<Instant>,
     derived: BTreeMap<(u8, Vec<u8>), Vec<u8>>,
 }
@@ -103,6 +106,7 @@ impl Store for Memory {
         batch.appends.iter().for_each(|append| self.append(append));
         self.catalogues.extend(batch.catalogues.iter().cloned());
         self.answers.extend(batch.answers.iter().map(|answer| (answer.key.clone(), answer.clone())));
+        self.keys.extend(batch.keys.iter().map(|key| (key.id.clone(), key.clone())));
         self.clock = batch.clock.or(self.clock);
         for one in &batch.derived {
             let key = (one.space, one.key.clone());
@@ -138,6 +142,14 @@ impl Store for Memory {
         Ok(members.map(|account| (account.account.clone(), account.payer.clone())).collect())
     }
 
+    fn accounts(&self, after: &str, most: usize) -> Result<Vec<AccountRow>, StoreError> {
+        let mut rows = self.rows.accounts.clone();
+        rows.retain(|row| row.account.as_str() > after);
+        rows.sort_by(|one, other| one.account.cmp(&other.account));
+        rows.truncate(most);
+        Ok(rows)
+    }
+
     fn entries(
         &self,
         group: &str,
@@ -157,12 +169,7 @@ impl Store for Memory {
         Ok(self.derived.get(&(space, key.to_vec())).cloned())
     }
 
-    fn derived_from(
-        &self,
-        space: u8,
-        from: &[u8],
-        each: &mut dyn FnMut(&[u8], &[u8]) -> Result<Seen, StoreError>,
-    ) -> Result<(), StoreError> {
+    fn derived_from(&self, space: u8, from: &[u8], each: &mut Show<'_>) -> Result<(), StoreError> {
         let all = self.derived.range((space, from.to_vec())..);
         for ((_, key), value) in all.take_while(|((kind, _), _)| *kind == space) {
             if each(key, value)? == Seen::Enough {
@@ -193,6 +200,10 @@ impl Store for Memory {
 
     fn answer(&self, key: &str) -> Result<Option<Answer>, StoreError> {
         Ok(self.answers.get(key).cloned())
+    }
+
+    fn keys(&self) -> Result<Vec<AccessKey>, StoreError> {
+        Ok(self.keys.values().cloned().collect())
     }
 
     fn catalogues(&self) -> Result<Vec<CatalogueText>, StoreError> {

@@ -5,7 +5,7 @@
 //! nothing of it when it answers anything else.
 
 use crate::entry::{Entry, Hash, Head, Position};
-use crate::rows::Rows;
+use crate::rows::{AccountRow, Rows};
 use farebox_core::calendar::Instant;
 use farebox_core::engine::Duty;
 use std::fmt;
@@ -23,6 +23,8 @@ pub struct Batch {
     pub due: Vec<(String, Option<(Instant, Duty)>)>,
     /// Answers that were given.
     pub answers: Vec<Answer>,
+    /// Access keys as they are now: new, used, revoked.
+    pub keys: Vec<AccessKey>,
     /// The moment that everything due has been done up to.
     pub clock: Option<Instant>,
     /// What follows from all that: written in this order.
@@ -121,6 +123,9 @@ pub struct Answer {
     pub bytes: Vec<u8>,
 }
 
+/// Is shown a key and its value.
+pub type Show<'s> = dyn FnMut(&[u8], &[u8]) -> Result<Seen, StoreError> + 's;
+
 /// Whether more is to be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seen {
@@ -128,6 +133,31 @@ pub enum Seen {
     More,
     /// That is enough.
     Enough,
+}
+
+/// An access key. The secret itself is nowhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessKey {
+    /// Its public name, for each store once: the actor of what is done with it.
+    pub id: String,
+    /// A hash of the secret.
+    pub hash: Hash,
+    /// What it is for, in words.
+    pub label: String,
+    /// What may be done with it.
+    pub role: String,
+    /// The account whose tree it is for; `None`: every account.
+    pub account: Option<String>,
+    /// When it was made.
+    pub created: Instant,
+    /// The key that made it, or `serve`.
+    pub created_by: String,
+    /// When it was revoked.
+    pub revoked: Option<Instant>,
+    /// The key that revoked it.
+    pub revoked_by: Option<String>,
+    /// When it was last used, to the hour or so.
+    pub used: Option<Instant>,
 }
 
 /// A group as a store knows it without reading its entries.
@@ -317,6 +347,12 @@ pub trait Store: Send {
     /// When the store fails.
     fn members(&self) -> Result<Vec<(String, String)>, StoreError>;
 
+    /// The accounts after a name, in the order of their names, at most so many.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn accounts(&self, after: &str, most: usize) -> Result<Vec<AccountRow>, StoreError>;
+
     /// Shows the entries of a group after a version, in order, until `each` answers an error.
     ///
     /// # Errors
@@ -345,12 +381,7 @@ pub trait Store: Send {
     ///
     /// # Errors
     /// What `each` answers; others when the store fails.
-    fn derived_from(
-        &self,
-        space: u8,
-        from: &[u8],
-        each: &mut dyn FnMut(&[u8], &[u8]) -> Result<Seen, StoreError>,
-    ) -> Result<(), StoreError>;
+    fn derived_from(&self, space: u8, from: &[u8], each: &mut Show<'_>) -> Result<(), StoreError>;
 
     /// Shows the blocks of a partition from a number on, in order, until `each` answers an error.
     ///
@@ -380,6 +411,12 @@ pub trait Store: Send {
     /// # Errors
     /// When the store fails.
     fn answer(&self, key: &str) -> Result<Option<Answer>, StoreError>;
+
+    /// All access keys, revoked ones too, in the order of their ids.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn keys(&self) -> Result<Vec<AccessKey>, StoreError>;
 
     /// All price lists, in the order of their publication.
     ///

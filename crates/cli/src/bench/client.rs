@@ -37,7 +37,8 @@ impl Connection {
             write!(self.head, "Authorization: Bearer {token}\r\n")?;
         }
         if let Some(body) = body {
-            write!(self.head, "Content-Type: application/json\r\nContent-Length: {}\r\n", body.len())?;
+            let media = if path == "/v1/catalogues" { "application/toml" } else { "application/json" };
+            write!(self.head, "Content-Type: {media}\r\nContent-Length: {}\r\n", body.len())?;
         }
         self.head.extend_from_slice(b"\r\n");
         // What is short goes in one packet.

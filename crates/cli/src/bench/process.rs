@@ -16,6 +16,7 @@ pub struct Server {
     child: Child,
     /// Where it listens.
     pub address: String,
+    token: String,
     /// How long it took from its start to its first answer.
     pub ready_after: Duration,
 }
@@ -36,12 +37,23 @@ impl Server {
             .spawn()?;
         let out = child.stdout.take().ok_or_else(|| wrong("the server says nothing"))?;
         let mut lines = BufReader::new(out).lines();
-        let listening = lines.find_map(|line| {
+        let listening = lines.by_ref().find_map(|line| {
             let line = line.ok()?;
             line.strip_prefix("listening on http://").map(str::to_owned)
         });
         let address = listening.ok_or_else(|| wrong("the server does not listen"))?;
-        let mut server = Server { child, address, ready_after: Duration::ZERO };
+        // The first start of a store prints a key; later ones take it from beside the store.
+        let kept = folder.join("key");
+        let token = match std::fs::read_to_string(&kept) {
+            Ok(token) => token,
+            Err(_) => {
+                let line = lines.next().transpose()?.unwrap_or_default();
+                let token = line.rsplit(' ').next().unwrap_or_default().to_owned();
+                std::fs::write(&kept, &token)?;
+                token
+            }
+        };
+        let mut server = Server { child, address, token, ready_after: Duration::ZERO };
         let status = server.connect()?.get("/readyz")?.0;
         if status != 200 {
             return Err(wrong(format!("the server is not ready: {status}")));
@@ -52,7 +64,7 @@ impl Server {
 
     /// A connection to it.
     pub fn connect(&self) -> io::Result<Connection> {
-        Connection::open(&self.address, None)
+        Connection::open(&self.address, Some(&self.token))
     }
 
     /// Publishes the price list and opens accounts `a0`, `a1`, …, each with an order.

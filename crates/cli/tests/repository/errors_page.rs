@@ -38,7 +38,7 @@ const READERS: &[(&str, &str)] = &[
 ];
 
 /// Codes that only a mistake in the program can bring about.
-const INTERNAL: &[&str] = &["too-few-sinks", "not-counted"];
+const INTERNAL: &[&str] = &["too-few-sinks", "not-counted", "no-event"];
 
 /// One refusal of each kind.
 fn refusals() -> Vec<Refusal> {

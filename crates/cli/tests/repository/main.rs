@@ -6,6 +6,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod api_page;
 mod architecture;
 mod commands_page;
 mod documents;

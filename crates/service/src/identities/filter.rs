@@ -24,14 +24,14 @@ impl Filter {
     fn line(&self, key: u64) -> (usize, u64) {
         let lines = (self.words.len() / LINE) as u64;
         let mixed = key.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let line = (u128::from(mixed) * u128::from(lines) >> 64) as usize;
-        (line * LINE, (mixed ^ mixed >> 29).wrapping_mul(0xBF58_476D_1CE4_E5B9))
+        let line = ((u128::from(mixed) * u128::from(lines)) >> 64) as usize;
+        (line * LINE, (mixed ^ (mixed >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9))
     }
 
     pub fn insert(&mut self, key: u64) {
         let (line, bits) = self.line(key);
         for probe in 0..PROBES {
-            let bit = bits >> (probe * 9) & 511;
+            let bit = (bits >> (probe * 9)) & 511;
             self.words[line + (bit / 64) as usize] |= 1 << (bit % 64);
         }
     }
@@ -39,8 +39,8 @@ impl Filter {
     pub fn may_have(&self, key: u64) -> bool {
         let (line, bits) = self.line(key);
         (0..PROBES).all(|probe| {
-            let bit = bits >> (probe * 9) & 511;
-            self.words[line + (bit / 64) as usize] >> (bit % 64) & 1 == 1
+            let bit = (bits >> (probe * 9)) & 511;
+            (self.words[line + (bit / 64) as usize] >> (bit % 64)) & 1 == 1
         })
     }
 

@@ -65,6 +65,19 @@ CREATE TABLE answer (
   answer BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE access_key (
+  id         TEXT PRIMARY KEY,
+  hash       BLOB NOT NULL,         -- of the secret, which is nowhere
+  label      TEXT NOT NULL,
+  role       TEXT NOT NULL,
+  account    TEXT,                  -- whose tree it is for; NULL: every account
+  created    TEXT NOT NULL,
+  created_by TEXT NOT NULL,
+  revoked    TEXT,
+  revoked_by TEXT,
+  used       TEXT                   -- to the hour or so
+) STRICT, WITHOUT ROWID;
+
 -- What people read. Times are UTC; columns that end in _e8 are whole numbers of 0.00000001 of the currency (a text
 -- where one is too large for 64 bits); units are decimals, or fractions such as 16/31.
 

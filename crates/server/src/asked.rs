@@ -1,0 +1,229 @@
+//! What is asked: by whom, about what, with which parameters.
+
+use crate::access::{Access, Holder, lock};
+use crate::answer::{Answer, Reply};
+use crate::operation::PAGE;
+use crate::{App, Clock};
+use axum::body::Bytes;
+use farebox_api::{FieldMistake, Role, Wish};
+use farebox_core::account::{Account, Group};
+use farebox_core::bill::first_of;
+use farebox_service::Service;
+use farebox_store::AccessKey;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::fmt::Display;
+use std::str::FromStr;
+use std::sync::{Arc, Mutex};
+
+/// A request that may be done.
+pub(crate) struct Asked {
+    /// Whose key it bears; `None` where none is needed.
+    pub caller: Option<Arc<Holder>>,
+    /// The parts of the address that have names.
+    pub path: Vec<(String, String)>,
+    /// The parameters after `?`, all of them known and of the right form.
+    pub query: Vec<(String, String)>,
+    pub idempotency_key: Option<String>,
+    pub if_match: Option<String>,
+    pub body: Bytes,
+    pub access: Access,
+    pub clock: Clock,
+    /// Keys that count when they are durable.
+    pub made: Mutex<Vec<AccessKey>>,
+    /// Keys as they were, and are again when what was done cannot be made durable.
+    pub changed: Mutex<Vec<AccessKey>>,
+}
+
+/// A page of a list.
+#[derive(Serialize)]
+struct Page<T> {
+    items: Vec<T>,
+    /// What `after` takes for the next page; `null`: there is none.
+    next: Option<String>,
+}
+
+impl Asked {
+    /// Nothing, of nobody.
+    pub fn of(app: &App) -> Asked {
+        Asked {
+            caller: None,
+            path: Vec::new(),
+            query: Vec::new(),
+            idempotency_key: None,
+            if_match: None,
+            body: Bytes::new(),
+            access: app.access.clone(),
+            clock: *app.engine.clock(),
+            made: Mutex::default(),
+            changed: Mutex::default(),
+        }
+    }
+
+    /// A new key, which counts when it is durable.
+    pub fn makes(&self, key: AccessKey) {
+        lock(&self.made).push(key);
+    }
+
+    /// A key that changes at once, and is what it was when that cannot be made durable.
+    pub fn changes(&self, before: &AccessKey, after: AccessKey) -> Result<(), Answer> {
+        lock(&self.changed).push(before.clone());
+        Ok(self.access.put(after)?)
+    }
+
+    /// Notes whether what was done is durable.
+    pub fn is_durable(&self, durable: bool) {
+        let keys = if durable { &self.made } else { &self.changed };
+        for key in lock(keys).drain(..) {
+            // It was put before, or made just now: its role is one.
+            let _ = self.access.put(key);
+        }
+    }
+
+    /// Who asks, as entries name it.
+    pub fn actor(&self) -> &str {
+        self.caller.as_ref().map_or("", |caller| caller.id())
+    }
+
+    /// A part of the address; empty where the route has none of this name.
+    pub fn path(&self, name: &str) -> &str {
+        self.path.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+    }
+
+    pub fn query(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A parameter as its wire type; `None` where it was not given.
+    pub fn parameter<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
+        let text = self.query(name)?.to_owned();
+        serde_json::from_value(Value::String(text)).ok()
+    }
+
+    /// Of a customer: the account whose tree it sees.
+    pub fn own_tree(&self) -> Option<&str> {
+        let caller = self.caller.as_ref().filter(|caller| caller.role() == Role::Customer)?;
+        Some(caller.account().unwrap_or_default())
+    }
+
+    /// Whether the caller may see an account: its own tree, or every one.
+    pub fn sees(&self, service: &Service, account: &str) -> bool {
+        match (&self.caller, self.own_tree()) {
+            (None, _) => false,
+            (Some(_), Some(own)) => account == own || service.payer_of(account) == own,
+            (Some(_), None) => true,
+        }
+    }
+
+    /// Refuses a customer's wish that counts from another time than now: it could undo what was charged.
+    pub fn check_dated(&self, wish: &Wish) -> Result<(), Answer> {
+        if self.own_tree().is_none() || wish.effective.is_none() {
+            return Ok(());
+        }
+        let detail = "a customer's commands count from now; leave `effective` out";
+        Err(Answer::problem("not-allowed", 403, detail))
+    }
+
+    /// Refuses, before anything is read, what is about an account that the caller may not see: as if there were no
+    /// such account. An account that does not exist is in nobody's tree, and takes the same way.
+    pub fn admit(&self, service: &Service) -> Result<(), Answer> {
+        for (name, value) in &self.path {
+            let account = match name.as_str() {
+                "account" => Some(value.as_str()),
+                "bill" => account_of_bill(value),
+                "line" => account_of_line(value),
+                _ => continue,
+            };
+            if !account.is_some_and(|account| self.sees(service, account)) {
+                return Err(missing(name, value));
+            }
+        }
+        Ok(())
+    }
+
+    /// The account of the address, with its group.
+    pub fn account<'s>(&self, service: &'s mut Service) -> Result<(&'s Group, &'s Account), Answer> {
+        self.named(service, self.path("account"))
+    }
+
+    /// An account that the caller may see, with its group.
+    pub fn named<'s>(
+        &self,
+        service: &'s mut Service,
+        name: &str,
+    ) -> Result<(&'s Group, &'s Account), Answer> {
+        if !self.sees(service, name) {
+            return Err(missing("account", name));
+        }
+        let group = service.group_of(name)?;
+        let found = group.and_then(|group| Some((group, group.get(name)?)));
+        found.ok_or_else(|| missing("account", name))
+    }
+
+    /// A page of a list whose items are in the order of their keys.
+    pub fn page<K: Ord + FromStr + Display, I, T: Serialize + Send + 'static>(
+        &self,
+        items: impl Iterator<Item = (K, I)>,
+        show: impl Fn(I) -> T,
+    ) -> Result<Reply, Answer> {
+        let after: Option<K> = self.after()?;
+        let limit = self.limit();
+        let mut rest = items.skip_while(|(key, _)| after.as_ref().is_some_and(|after| key <= after));
+        let (mut page, mut last) = (Vec::new(), None);
+        for (key, item) in rest.by_ref().take(limit) {
+            page.push(show(item));
+            last = Some(key);
+        }
+        let next = last.filter(|_| rest.next().is_some()).map(|key| key.to_string());
+        Ok(Reply::json(200, Page { items: page, next }))
+    }
+
+    pub fn limit(&self) -> usize {
+        self.query("limit").and_then(|limit| limit.parse().ok()).unwrap_or(PAGE)
+    }
+
+    /// The place after which a page begins.
+    pub fn after<K: FromStr>(&self) -> Result<Option<K>, Answer> {
+        let Some(text) = self.query("after") else { return Ok(None) };
+        text.parse().map(Some).map_err(|_| self.wrong("after", "the `next` of the page before"))
+    }
+
+    /// A parameter that cannot be.
+    pub fn wrong(&self, name: &str, expected: &str) -> Answer {
+        let found = self.query(name).map_or_else(|| "nothing".to_owned(), |text| format!("{text:?}"));
+        Answer::mistaken(vec![FieldMistake::new(format!("?{name}"), found, expected)])
+    }
+}
+
+/// That something named in the address is not there.
+pub(crate) fn missing(name: &str, value: &str) -> Answer {
+    let (code, detail) = match name {
+        "account" => ("unknown-account", format!("there is no account {value:?}")),
+        "bill" => ("no-bill", format!("there is no bill {value:?}; a bill is named ACCOUNT-YYYY-MM")),
+        "line" => {
+            ("unknown-line", format!("there is no line {value:?}; a line is named ACCOUNT-YYYY-MM-NUMBER"))
+        }
+        "subscription" => ("unknown-subscription", format!("there is no subscription {value:?}")),
+        _ => ("not-found", format!("there is no {name} {value:?}")),
+    };
+    Answer::problem(code, 404, &detail)
+}
+
+/// `acme` of `acme-2026-01`.
+pub(crate) fn account_of_bill(bill: &str) -> Option<&str> {
+    let at = bill.len().checked_sub("-2026-01".len()).filter(|at| bill.is_char_boundary(*at))?;
+    let (account, month) = bill.split_at(at);
+    first_of(month.strip_prefix('-')?).map(|_| account)
+}
+
+/// `acme` of `acme-2026-01-3`.
+pub(crate) fn account_of_line(line: &str) -> Option<&str> {
+    account_of_bill(bill_of_line(line)?)
+}
+
+/// `acme-2026-01` of `acme-2026-01-3`.
+pub(crate) fn bill_of_line(line: &str) -> Option<&str> {
+    let (bill, number) = line.rsplit_once('-')?;
+    number.parse::<u32>().ok().map(|_| bill)
+}

@@ -1,0 +1,163 @@
+//! Bodies of requests: their media type, their compression, their size.
+
+use crate::answer::Answer;
+use crate::operation::Body as Form;
+use axum::body::{Body, Bytes, HttpBody};
+use axum::http::{HeaderMap, header};
+use std::future::poll_fn;
+use std::io::Read;
+use std::pin::Pin;
+use std::time::Duration;
+
+/// What is kept ready for a body before it comes.
+const FIRST_BYTES: u64 = 1 << 20;
+/// How often the limit is read of a body that is too large.
+const FORGOTTEN_TIMES: usize = 8;
+/// How long a body may take.
+const SECONDS_MAX: u64 = 60;
+/// The most memory that a stream of Zstandard may ask for, as a power of two: 8 MiB.
+const ZSTD_WINDOW_LOG_MAX: u32 = 23;
+
+/// Reads a body of at most so many bytes, compressed and not.
+pub(crate) async fn read(
+    form: &Form,
+    headers: &HeaderMap,
+    body: Body,
+    bytes_max: usize,
+) -> Result<Bytes, Answer> {
+    check_media(form, headers)?;
+    let encoding = encoding(headers)?;
+    let whole = tokio::time::timeout(Duration::from_secs(SECONDS_MAX), collect(body, bytes_max)).await;
+    let whole = whole.unwrap_or_else(|_| {
+        let detail = format!("the body took longer than {SECONDS_MAX} s");
+        Err(Answer::problem("too-slow", 408, &detail))
+    })?;
+    match encoding {
+        Encoding::Plain => Ok(whole),
+        Encoding::Gzip => inflate(flate2::read::MultiGzDecoder::new(&*whole), bytes_max),
+        Encoding::Zstd => {
+            let reader = zstd::stream::read::Decoder::with_buffer(&*whole).and_then(|mut reader| {
+                reader.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
+                Ok(reader)
+            });
+            inflate(reader.map_err(unreadable)?, bytes_max)
+        }
+    }
+}
+
+/// Reads a body to its end. Most clients send all of it before they listen: of one that is too large some more is
+/// taken, and forgotten, so that they hear why.
+async fn collect(mut body: Body, bytes_max: usize) -> Result<Bytes, Answer> {
+    let mut whole = Vec::with_capacity(body.size_hint().exact().unwrap_or(0).min(FIRST_BYTES) as usize);
+    let mut taken = 0;
+    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        let frame = frame
+            .map_err(|error| Answer::problem("bad-body", 400, &format!("the body ends early: {error}")))?;
+        let Ok(data) = frame.into_data() else { continue };
+        taken += data.len();
+        if taken > bytes_max.saturating_mul(FORGOTTEN_TIMES) {
+            break;
+        }
+        if taken <= bytes_max {
+            whole.extend_from_slice(&data);
+        } else {
+            whole = Vec::new();
+        }
+    }
+    if taken > bytes_max { Err(too_large(bytes_max)) } else { Ok(whole.into()) }
+}
+
+#[derive(Clone, Copy)]
+enum Encoding {
+    Plain,
+    Gzip,
+    Zstd,
+}
+
+fn encoding(headers: &HeaderMap) -> Result<Encoding, Answer> {
+    let Some(encoding) = headers.get(header::CONTENT_ENCODING) else { return Ok(Encoding::Plain) };
+    match encoding.to_str().unwrap_or_default().to_ascii_lowercase().as_str() {
+        "identity" => Ok(Encoding::Plain),
+        "gzip" | "x-gzip" => Ok(Encoding::Gzip),
+        "zstd" => Ok(Encoding::Zstd),
+        _ => {
+            let detail = "a body is compressed with gzip or zstd, or not at all";
+            Err(Answer::problem("unsupported-media-type", 415, detail))
+        }
+    }
+}
+
+/// A body whose client says nothing of it, or no more than that it is bytes, is taken as what the route takes.
+fn check_media(form: &Form, headers: &HeaderMap) -> Result<(), Answer> {
+    let Some(said) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
+    let said = said.to_str().unwrap_or_default();
+    let media = said.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if media == "application/octet-stream" || form.media().contains(&media.as_str()) {
+        return Ok(());
+    }
+    let detail = format!("a body of the type {said:?}; this address takes {}", form.media().join(", "));
+    Err(Answer::problem("unsupported-media-type", 415, &detail))
+}
+
+fn too_large(bytes_max: usize) -> Answer {
+    let detail = format!("the body has more than {bytes_max} bytes, uncompressed");
+    Answer::problem("too-large", 413, &detail)
+}
+
+fn unreadable(error: std::io::Error) -> Answer {
+    Answer::problem("bad-body", 400, &format!("the body cannot be uncompressed: {error}"))
+}
+
+fn inflate(reader: impl Read, bytes_max: usize) -> Result<Bytes, Answer> {
+    let mut whole = Vec::new();
+    // One more tells that there is more.
+    reader.take(bytes_max as u64 + 1).read_to_end(&mut whole).map_err(unreadable)?;
+    if whole.len() > bytes_max { Err(too_large(bytes_max)) } else { Ok(whole.into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+    use std::io::Write;
+
+    fn read_now(headers: &[(&'static str, &'static str)], body: Vec<u8>) -> Result<Bytes, u16> {
+        let headers =
+            headers.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)));
+        let headers: HeaderMap = headers.collect();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let read = read(&Form::Usage, &headers, Body::from(body), 1_000);
+        runtime.block_on(read).map_err(|answer| answer.status)
+    }
+
+    #[test]
+    fn a_compressed_body_is_read_up_to_its_size_without_compression() {
+        let gzip = |bytes: &[u8]| {
+            let mut to = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+            to.write_all(bytes).unwrap();
+            to.finish().unwrap()
+        };
+        let zstd = |bytes: &[u8]| zstd::encode_all(bytes, 3).unwrap();
+        let (good, bomb) = (vec![b'a'; 1_000], vec![0; 1_000_000]);
+        for (name, small, large) in [("gzip", gzip(&good), gzip(&bomb)), ("zstd", zstd(&good), zstd(&bomb))] {
+            let header = [("content-encoding", name)];
+            assert!(large.len() < 1_000_000);
+            assert_eq!(read_now(&header, small).unwrap(), good, "{name}");
+            assert_eq!(read_now(&header, large), Err(413), "{name}");
+            assert_eq!(read_now(&header, b"no such thing".to_vec()), Err(400), "{name}");
+        }
+        assert_eq!(read_now(&[], good.clone()).unwrap(), good);
+        assert_eq!(read_now(&[], vec![b'a'; 1_001]), Err(413));
+        assert_eq!(read_now(&[("content-encoding", "br")], good), Err(415));
+    }
+
+    #[test]
+    fn a_media_type_of_another_form_is_refused() {
+        for good in ["application/json", "Application/JSON; charset=utf-8", "application/octet-stream"] {
+            assert!(read_now(&[("content-type", good)], b"{}".to_vec()).is_ok(), "{good}");
+        }
+        for wrong in ["application/x-www-form-urlencoded", "text/html", ""] {
+            assert_eq!(read_now(&[("content-type", wrong)], b"{}".to_vec()), Err(415), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! What every request passes before it is done: its key and role, its limit, its parameters, its body.
+
+use crate::App;
+use crate::access::{Holder, Left, hex, random};
+use crate::answer::{Answer, ProblemBody};
+use crate::asked::Asked;
+use crate::body;
+use crate::operation::Operation;
+use axum::RequestExt;
+use axum::body::{Body, Bytes};
+use axum::extract::{RawPathParams, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use farebox_api::FieldMistake;
+use farebox_store::AccessKey;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::Instant;
+
+/// The most characters of an Idempotency-Key, and of the id of a request.
+const KEY_CHARS_MAX: usize = 200;
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Lets a request through that may be done.
+pub(crate) async fn guard(
+    State((app, operation)): State<(App, &'static Operation)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let (caller, left) = match operation.roles {
+        None => (None, None),
+        Some(roles) => {
+            let token = bearer(request.headers());
+            let Some(holder) = token.and_then(|token| app.access.of_token(token)) else {
+                return unauthorized(token.is_some());
+            };
+            let left = app.access.count(&holder, Instant::now());
+            if let Some(left) = left.filter(|left| !left.is_allowed) {
+                return limited(too_many(left), Some(left));
+            }
+            if !roles.contains(&holder.role()) {
+                return limited(not_allowed(&holder, operation.summary).into_response(), left);
+            }
+            note_use(&app, &holder);
+            (Some(holder), left)
+        }
+    };
+    let path = request.extract_parts::<RawPathParams>().await;
+    let (mut parts, body) = request.into_parts();
+    let prepared = match path {
+        Ok(path) => {
+            let path = path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+            prepare(&app, operation, &parts, body, path, caller).await
+        }
+        Err(error) => Err(Answer::problem("bad-address", 400, &error.to_string())),
+    };
+    let response = match prepared {
+        Ok(asked) => {
+            let body = asked.body.clone();
+            parts.extensions.insert(Arc::new(asked));
+            // What the body says of itself was seen to.
+            parts.headers.remove(header::CONTENT_ENCODING);
+            parts.headers.remove(header::CONTENT_LENGTH);
+            next.run(Request::from_parts(parts, Body::from(body))).await
+        }
+        Err(answer) => answer.into_response(),
+    };
+    limited(response, left)
+}
+
+async fn prepare(
+    app: &App,
+    operation: &Operation,
+    parts: &Parts,
+    body: Body,
+    path: Vec<(String, String)>,
+    caller: Option<Arc<Holder>>,
+) -> Result<Asked, Answer> {
+    let query = query(operation, parts.uri.query().unwrap_or_default())?;
+    let idempotency_key = match header_of(&parts.headers, "idempotency-key") {
+        None => None,
+        Some(Some(key)) if !key.is_empty() && key.len() <= KEY_CHARS_MAX => Some(key.to_owned()),
+        Some(_) => {
+            let expected = format!("an Idempotency-Key of 1 to {KEY_CHARS_MAX} plain characters");
+            return Err(Answer::problem("bad-idempotency-key", 400, &expected));
+        }
+    };
+    let if_match = header_of(&parts.headers, "if-match").map(|tag| tag.unwrap_or_default().to_owned());
+    let body = match &operation.body {
+        None => Bytes::new(),
+        Some(form) => body::read(form, &parts.headers, body, operation.bytes_max).await?,
+    };
+    let asked = Asked { caller, path, query, idempotency_key, if_match, body, ..Asked::of(app) };
+    Ok(asked)
+}
+
+/// A header; `Some(None)` where it is no plain text.
+fn header_of<'h>(headers: &'h HeaderMap, name: &str) -> Option<Option<&'h str>> {
+    headers.get(name).map(|value| value.to_str().ok())
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+fn unauthorized(has_token: bool) -> Response {
+    let (detail, challenge) = match has_token {
+        true => {
+            ("this key is not known, or was revoked", "Bearer realm=\"farebox\", error=\"invalid_token\"")
+        }
+        false => ("say who asks: Authorization: Bearer fbx_…", "Bearer realm=\"farebox\""),
+    };
+    let mut response = Answer::problem("no-key", 401, detail).into_response();
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    response
+}
+
+/// That a role may not do something.
+pub(crate) fn not_allowed(holder: &Holder, what: &str) -> Answer {
+    let detail = format!("the role {} may not do this: {what}", holder.role().name());
+    Answer::problem("not-allowed", 403, &detail)
+}
+
+fn too_many(left: Left) -> Response {
+    let detail = format!("more than {} requests in a minute; try again in {} s", left.limit, left.seconds);
+    let mut response = Answer::problem("too-many-requests", 429, &detail).into_response();
+    response.headers_mut().insert(header::RETRY_AFTER, left.seconds.into());
+    response
+}
+
+/// Says what is left of the limit.
+fn limited(mut response: Response, left: Option<Left>) -> Response {
+    if let Some(left) = left {
+        let headers = response.headers_mut();
+        headers.insert(HeaderName::from_static("ratelimit-limit"), left.limit.into());
+        headers.insert(HeaderName::from_static("ratelimit-remaining"), left.remaining.into());
+        headers.insert(HeaderName::from_static("ratelimit-reset"), left.seconds.into());
+    }
+    response
+}
+
+/// Keeps that a key was used. Nobody waits for it, and when it fails nothing is lost.
+fn note_use(app: &App, holder: &Arc<Holder>) {
+    if !holder.is_to_be_noted(Instant::now()) {
+        return;
+    }
+    let (engine, access, id) = (app.engine.clone(), app.access.clone(), holder.id().to_owned());
+    tokio::spawn(async move {
+        let noted = engine.ask(move |service| {
+            // As it is now: it may have been revoked meanwhile.
+            let Some(holder) = access.holder(&id) else { return Ok(()) };
+            let used = service.clock();
+            let is_news =
+                |known: farebox_core::calendar::Instant| used.as_second() - known.as_second() >= 3_600;
+            if !holder.key().used.is_none_or(is_news) {
+                return Ok(());
+            }
+            let key = AccessKey { used: Some(used), ..holder.key().clone() };
+            service.keep_key(key.clone());
+            access.put(key)
+        });
+        drop(noted.await);
+    });
+}
+
+/// The parameters after `?`; each of them is known, of the right form, and there once.
+fn query(operation: &Operation, text: &str) -> Result<Vec<(String, String)>, Answer> {
+    let mut found: Vec<(String, String)> = Vec::new();
+    let mut wrong = Vec::new();
+    for pair in text.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let (Some(name), Some(value)) = (decoded(name), decoded(value)) else {
+            wrong.push(FieldMistake::new("?", format!("{pair:?}"), "percent-encoded UTF-8"));
+            continue;
+        };
+        let mistake =
+            |found: String, expected: String| FieldMistake::new(format!("?{name}"), found, expected);
+        match operation.parameters.iter().find(|known| known.name == name) {
+            None => {
+                let names: Vec<&str> = operation.parameters.iter().map(|known| known.name).collect();
+                let expected = match names.is_empty() {
+                    true => "no parameters".to_owned(),
+                    false => format!("one of {}", names.join(", ")),
+                };
+                wrong.push(mistake(format!("the parameter {name:?}"), expected));
+            }
+            Some(_) if found.iter().any(|(known, _)| *known == name) => {
+                wrong.push(mistake("it a second time".to_owned(), "it once".to_owned()));
+            }
+            Some(known) => match known.check(&value) {
+                Ok(()) => found.push((name, value)),
+                Err(expected) => wrong.push(mistake(format!("{value:?}"), expected)),
+            },
+        }
+    }
+    for known in operation.parameters.iter().filter(|known| known.required) {
+        let is_there = found.iter().any(|(name, _)| name == known.name);
+        let is_wrong = wrong.iter().any(|one| one.field.strip_prefix('?') == Some(known.name));
+        if !is_there && !is_wrong {
+            wrong.push(FieldMistake::new(format!("?{}", known.name), "nothing", known.says));
+        }
+    }
+    if wrong.is_empty() { Ok(found) } else { Err(Answer::mistaken(wrong)) }
+}
+
+/// Text without percent-encoding; `None`: what it encodes is no text.
+fn decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        rest = after;
+        match first {
+            b'+' => bytes.push(b' '),
+            b'%' => {
+                let (digits, after) = rest.split_at_checked(2)?;
+                let digits = std::str::from_utf8(digits).ok().filter(|digits| !digits.starts_with('+'))?;
+                bytes.push(u8::from_str_radix(digits, 16).ok()?);
+                rest = after;
+            }
+            other => bytes.push(*other),
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// Gives every request an id, its own or a new one, and says it in the answer.
+pub(crate) async fn identify(request: Request, next: Next) -> Response {
+    let id = header_of(request.headers(), REQUEST_ID.as_str()).flatten().filter(|id| is_request_id(id));
+    let id = id.map_or_else(new_request_id, str::to_owned);
+    let mut response = next.run(request).await;
+    if let Some(ProblemBody(body)) = response.extensions_mut().remove() {
+        let body = with_id(&body, &id);
+        response.headers_mut().insert(header::CONTENT_LENGTH, body.len().into());
+        *response.body_mut() = Body::from(body);
+    }
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
+}
+
+fn is_request_id(id: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
+    (1..=KEY_CHARS_MAX).contains(&id.len()) && id.bytes().all(plain)
+}
+
+/// Unlike those of other processes, and of this one before.
+fn new_request_id() -> String {
+    static PROCESS: LazyLock<String> = LazyLock::new(|| hex(&random::<6>().unwrap_or_default()));
+    static NUMBER: AtomicU64 = AtomicU64::new(1);
+    format!("{}-{:x}", *PROCESS, NUMBER.fetch_add(1, Ordering::Relaxed))
+}
+
+/// The body of a problem with the request's id, which needs no escaping.
+fn with_id(body: &[u8], id: &str) -> Vec<u8> {
+    let mut whole = body.strip_suffix(b"}").unwrap_or(body).to_vec();
+    whole.extend(format!(",\"request_id\":\"{id}\"}}").bytes());
+    whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percent_encoding_is_read() {
+        assert_eq!(decoded("a%20b+c").as_deref(), Some("a b c"));
+        assert_eq!(decoded("%E4%BA%BA").as_deref(), Some("人"));
+        for wrong in ["%", "%4", "%+1", "%zz", "%ff"] {
+            assert_eq!(decoded(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_problem_takes_the_id_of_its_request() {
+        let body = Answer::problem("busy", 503, "a \"quote\"").body;
+        let whole: serde_json::Value = serde_json::from_slice(&with_id(&body, "r-1")).unwrap();
+        assert_eq!((&whole["request_id"], &whole["code"]), (&"r-1".into(), &"busy".into()));
+        assert!(
+            is_request_id("a1-_.:") && !is_request_id("") && !is_request_id("a b") && !is_request_id("é")
+        );
+        assert_ne!(new_request_id(), new_request_id());
+    }
+}

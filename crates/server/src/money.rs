@@ -1,0 +1,118 @@
+//! Money of an account.
+
+use crate::answer::{Answer, Reply};
+use crate::asked::Asked;
+use crate::operation::{Operation, Parameter, READERS};
+use farebox_api as wire;
+use farebox_core::account::Account;
+use farebox_core::calendar::{Cycle, Span};
+use farebox_service::Service;
+use jiff::civil::Date;
+
+pub(crate) fn operations() -> Vec<Operation> {
+    let month = || Parameter::text::<wire::Month>("month", "The month; all time when left out.");
+    vec![
+        Operation::get(
+            "/v1/accounts/{account}/balance",
+            "show-balance",
+            "What it has and owes; a member's money is its master's.",
+        )
+        .by(READERS)
+        .headers(&["If-None-Match"])
+        .one::<wire::Balance>()
+        .asks(balance),
+        Operation::get(
+            "/v1/accounts/{account}/statement",
+            "show-statement",
+            "What came in and went out of its money.",
+        )
+        .by(READERS)
+        .takes(month())
+        .one::<wire::Statement>()
+        .asks(statement),
+        Operation::get("/v1/accounts/{account}/ledger", "list-ledger", "Its ledger accounts, by name.")
+            .by(READERS)
+            .page::<wire::LedgerBalance>()
+            .asks(ledger),
+        Operation::get(
+            "/v1/accounts/{account}/postings",
+            "list-postings",
+            "The postings of its ledger, in order.",
+        )
+        .by(READERS)
+        .takes(month())
+        .page::<wire::Posting>()
+        .asks(postings),
+        Operation::get("/v1/accounts/{account}/holds", "list-holds", "Its sessions, by name.")
+            .by(READERS)
+            .takes(Parameter::one_of("state", &["open", "ended"], "Only those that are open, or have ended."))
+            .page::<wire::Hold>()
+            .asks(holds),
+        Operation::get(
+            "/v1/accounts/{account}/deferrals",
+            "list-deferrals",
+            "What was paid for terms and is not all earned; a master's with its members'.",
+        )
+        .by(READERS)
+        .page::<wire::Deferral>()
+        .asks(deferrals),
+    ]
+}
+
+/// The month of a parameter, on the account's calendar.
+pub(crate) fn month_of(account: &Account, asked: &Asked, name: &str) -> Option<Span> {
+    let wire::Month(first): wire::Month = asked.parameter(name)?;
+    Some(span_of(account, first))
+}
+
+pub(crate) fn span_of(account: &Account, first: Date) -> Span {
+    let zone = &account.head.zone;
+    zone.cycle(Cycle::Month, zone.midnight(first))
+}
+
+fn balance(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
+    let version = service.version_of(asked.path("account"))?;
+    let (_, account) = asked.account(service)?;
+    Ok(Reply::json(200, wire::Balance::of(account)).of_version(version))
+}
+
+fn statement(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
+    let (_, account) = asked.account(service)?;
+    let statement = wire::Statement::of(account, month_of(account, asked, "month"));
+    let statement = statement.map_err(|_| Answer::problem("out-of-range", 422, "a sum does not fit"))?;
+    Ok(Reply::json(200, statement))
+}
+
+fn ledger(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
+    let (_, account) = asked.account(service)?;
+    let all = wire::LedgerBalance::all(account);
+    asked.page(all.into_iter().map(|one| (one.ledger.clone(), one)), |one| one)
+}
+
+fn postings(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
+    let (_, account) = asked.account(service)?;
+    let month = month_of(account, asked, "month");
+    let numbered = account.ledger.postings().iter().enumerate().map(|(at, posting)| (at + 1, posting));
+    let numbered = numbered.filter(|(_, posting)| month.is_none_or(|month| month.contains(posting.at)));
+    asked.page(numbered.map(|(number, posting)| (number, (number, posting))), |(number, posting)| {
+        wire::Posting::of(number, posting)
+    })
+}
+
+fn holds(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
+    let (group, account) = asked.account(service)?;
+    let payer = group.get(account.head.payer()).unwrap_or(account);
+    let open = asked.query("state").map(|state| state == "open");
+    let holds = payer.holds.of(&account.head.id);
+    let holds = holds.filter(|hold| open.is_none_or(|open| hold.ended.is_none() == open));
+    asked.page(holds.map(|hold| (hold.id.clone(), hold)), |hold| wire::Hold::of(&account.head, hold))
+}
+
+fn deferrals(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
+    let (group, account) = asked.account(service)?;
+    let all = wire::Deferral::all(group, account);
+    let key = |one: &wire::Deferral| format!("{} {} {}", one.account, one.subscription, one.period.start);
+    let mut all: Vec<(String, wire::Deferral)> = all.into_iter().map(|one| (key(&one), one)).collect();
+    all.sort_by(|(one, _), (other, _)| one.cmp(other));
+    asked.page(all.into_iter(), |one| one)
+}

@@ -1,0 +1,335 @@
+//! What one route is: who may ask it, what it takes, what it answers. The router, the OpenAPI document and the test of
+//! roles are all made from these.
+
+use crate::App;
+use crate::answer::{Answer, Reply};
+use crate::asked::Asked;
+use axum::http::Method;
+use axum::routing::MethodRouter;
+use farebox_api::Role;
+use farebox_service::Service;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
+
+/// Every role.
+pub(crate) const EVERYONE: &[Role] = &Role::ALL;
+/// Who sees accounts: a customer its own tree.
+pub(crate) const READERS: &[Role] = &[Role::Operator, Role::Finance, Role::Support, Role::Customer];
+/// Those of the vendor's who see sums over all accounts.
+pub(crate) const BOOKKEEPERS: &[Role] = &[Role::Operator, Role::Finance];
+/// The operator alone.
+pub(crate) const OPERATOR: &[Role] = &[Role::Operator];
+
+/// Schemas by name.
+pub(crate) type Named = Vec<(String, RefOr<Schema>)>;
+
+/// A value that describes itself.
+#[derive(Clone, Copy)]
+pub(crate) struct Described {
+    name: fn() -> String,
+    schema: fn() -> RefOr<Schema>,
+    schemas: fn(&mut Named),
+}
+
+impl Described {
+    pub fn of<T: ToSchema>() -> Described {
+        Described { name: || T::name().into_owned(), schema: T::schema, schemas: T::schemas }
+    }
+
+    /// A reference to it; it and what it refers to are added to `named`.
+    pub fn reference(&self, named: &mut Named) -> Value {
+        (self.schemas)(named);
+        let name = (self.name)();
+        named.push((name.clone(), (self.schema)()));
+        json!({ "$ref": format!("#/components/schemas/{name}") })
+    }
+}
+
+/// What an answer is.
+#[derive(Clone, Copy)]
+pub(crate) enum Form {
+    /// One value.
+    One(Described),
+    /// A page of a list.
+    Page(Described),
+    /// Anything that is JSON.
+    Json,
+    /// Text of this media type.
+    Text(&'static str),
+}
+
+/// What a body is.
+#[derive(Clone, Copy)]
+pub(crate) enum Body {
+    /// JSON of one form.
+    Json(Described),
+    /// A file of this media type.
+    Text(&'static str, &'static str),
+    /// CloudEvents.
+    Usage,
+}
+
+impl Body {
+    /// The media types that it may have.
+    pub fn media(&self) -> &'static [&'static str] {
+        match self {
+            Body::Json(_) => &["application/json"],
+            Body::Text(..) => &["application/toml", "text/plain", "text/x-toml"],
+            Body::Usage => &[
+                "application/json",
+                "application/cloudevents+json",
+                "application/cloudevents-batch+json",
+                "application/x-ndjson",
+                "application/jsonl",
+                "text/plain",
+            ],
+        }
+    }
+}
+
+/// A parameter of the address, after `?`.
+#[derive(Clone, Copy)]
+pub(crate) struct Parameter {
+    pub name: &'static str,
+    pub says: &'static str,
+    pub required: bool,
+    pub value: ParameterForm,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum ParameterForm {
+    /// A text that a wire type reads.
+    Text { described: Described, check: fn(&str) -> Result<(), String> },
+    /// One of these.
+    OneOf(&'static [&'static str]),
+    /// A whole number.
+    Whole { least: usize, most: usize },
+    /// A place in a list.
+    Cursor,
+}
+
+/// The most of a list on one page, and how much it is unless said otherwise.
+pub(crate) const PAGE_MAX: usize = 1_000;
+pub(crate) const PAGE: usize = 100;
+/// The most characters of a cursor.
+const CURSOR_CHARS_MAX: usize = 400;
+
+impl Parameter {
+    /// A text that `T` reads.
+    pub fn text<T: DeserializeOwned + ToSchema>(name: &'static str, says: &'static str) -> Parameter {
+        let check = |text: &str| {
+            let read = serde_json::from_value::<T>(Value::String(text.to_owned()));
+            read.map(drop).map_err(|error| {
+                let message = error.to_string();
+                message.split_once("expected ").map_or(message.clone(), |(_, expected)| expected.to_owned())
+            })
+        };
+        let value = ParameterForm::Text { described: Described::of::<T>(), check };
+        Parameter { name, says, required: false, value }
+    }
+
+    pub fn one_of(name: &'static str, words: &'static [&'static str], says: &'static str) -> Parameter {
+        Parameter { name, says, required: false, value: ParameterForm::OneOf(words) }
+    }
+
+    pub fn required(self) -> Parameter {
+        Parameter { required: true, ..self }
+    }
+
+    /// What is expected, unless the text is that.
+    pub fn check(&self, text: &str) -> Result<(), String> {
+        match &self.value {
+            ParameterForm::Text { check, .. } => check(text),
+            ParameterForm::OneOf(words) if words.contains(&text) => Ok(()),
+            ParameterForm::OneOf(words) => Err(format!("one of {}", words.join(", "))),
+            ParameterForm::Whole { least, most } => {
+                let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+                let whole = text.parse().ok().filter(|whole| digits && (least..=most).contains(&whole));
+                whole.map(drop).ok_or_else(|| format!("a whole number from {least} to {most}"))
+            }
+            ParameterForm::Cursor if (1..=CURSOR_CHARS_MAX).contains(&text.chars().count()) => Ok(()),
+            ParameterForm::Cursor => Err("the `next` of the page before".to_owned()),
+        }
+    }
+
+    pub fn schema(&self, named: &mut Named) -> Value {
+        match &self.value {
+            ParameterForm::Text { described, .. } => described.reference(named),
+            ParameterForm::OneOf(words) => json!({"type": "string", "enum": words}),
+            ParameterForm::Whole { least, most } => {
+                json!({"type": "integer", "minimum": least, "maximum": most, "default": PAGE})
+            }
+            ParameterForm::Cursor => {
+                json!({"type": "string", "minLength": 1, "maxLength": CURSOR_CHARS_MAX})
+            }
+        }
+    }
+}
+
+/// What a route does.
+#[derive(Clone, Copy)]
+pub(crate) enum Does {
+    /// It asks the service.
+    Asks(fn(&mut Service, &Asked) -> Result<Reply, Answer>),
+    /// It is a handler of its own; whether it may be asked has been seen to.
+    Handles(fn() -> MethodRouter<App>),
+}
+
+/// A route and method.
+pub(crate) struct Operation {
+    pub method: Method,
+    /// As OpenAPI and the router write it: `/v1/accounts/{account}`.
+    pub path: &'static str,
+    /// Its name in clients.
+    pub id: &'static str,
+    pub summary: &'static str,
+    pub roles: Option<&'static [Role]>,
+    pub parameters: Vec<Parameter>,
+    pub headers: &'static [&'static str],
+    pub body: Option<Body>,
+    pub status: u16,
+    pub answer: Form,
+    /// Codes of its own, besides those that follow from what it takes: `(status, codes)`.
+    pub codes: &'static [(u16, &'static str)],
+    /// The most bytes of the body.
+    pub bytes_max: usize,
+    pub does: Does,
+}
+
+impl Operation {
+    fn new(method: Method, path: &'static str, id: &'static str, summary: &'static str) -> Operation {
+        Operation {
+            method,
+            path,
+            id,
+            summary,
+            roles: None,
+            parameters: Vec::new(),
+            headers: &[],
+            body: None,
+            status: 200,
+            answer: Form::Json,
+            codes: &[],
+            bytes_max: crate::BODY_BYTES_MAX,
+            does: Does::Asks(|_, _| Ok(Reply::json(200, ()))),
+        }
+    }
+
+    pub fn get(path: &'static str, id: &'static str, summary: &'static str) -> Operation {
+        Operation::new(Method::GET, path, id, summary)
+    }
+
+    pub fn post(path: &'static str, id: &'static str, summary: &'static str) -> Operation {
+        Operation::new(Method::POST, path, id, summary)
+    }
+
+    pub fn delete(path: &'static str, id: &'static str, summary: &'static str) -> Operation {
+        Operation::new(Method::DELETE, path, id, summary)
+    }
+
+    pub fn by(self, roles: &'static [Role]) -> Operation {
+        Operation { roles: Some(roles), ..self }
+    }
+
+    pub fn takes(mut self, parameter: Parameter) -> Operation {
+        self.parameters.push(parameter);
+        self
+    }
+
+    pub fn body(self, body: Body) -> Operation {
+        Operation { body: Some(body), ..self }
+    }
+
+    pub fn headers(self, headers: &'static [&'static str]) -> Operation {
+        Operation { headers, ..self }
+    }
+
+    pub fn refuses(self, codes: &'static [(u16, &'static str)]) -> Operation {
+        Operation { codes, ..self }
+    }
+
+    pub fn answers(self, status: u16, answer: Form) -> Operation {
+        Operation { status, answer, ..self }
+    }
+
+    /// It answers one value.
+    pub fn one<T: ToSchema>(self) -> Operation {
+        self.answers(200, Form::One(Described::of::<T>()))
+    }
+
+    /// It answers a page of a list.
+    pub fn page<T: ToSchema>(self) -> Operation {
+        let limit = ParameterForm::Whole { least: 1, most: PAGE_MAX };
+        let says = "How many at most on a page; 100 when left out.";
+        let limit = Parameter { name: "limit", says, required: false, value: limit };
+        let says = "The `next` of the page before.";
+        let after = Parameter { name: "after", says, required: false, value: ParameterForm::Cursor };
+        self.takes(limit).takes(after).answers(200, Form::Page(Described::of::<T>()))
+    }
+
+    pub fn asks(self, work: fn(&mut Service, &Asked) -> Result<Reply, Answer>) -> Operation {
+        Operation { does: Does::Asks(work), ..self }
+    }
+
+    pub fn handled(self, handler: fn() -> MethodRouter<App>) -> Operation {
+        Operation { does: Does::Handles(handler), ..self }
+    }
+
+    /// Whether it says a version, and answers nothing where the client has it.
+    pub fn is_versioned(&self) -> bool {
+        self.headers.contains(&"If-None-Match")
+    }
+
+    /// The names in braces of its path.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.path.split('{').skip(1).filter_map(|rest| rest.split('}').next())
+    }
+
+    /// The statuses of the problems that it can answer, each with codes besides those of the engine.
+    pub fn problems(&self) -> Vec<(u16, Vec<&'static str>)> {
+        let mut all: Vec<(u16, &'static str)> = self.codes.to_vec();
+        if self.roles.is_some() {
+            all.extend([(401, "no-key"), (403, "not-allowed"), (429, "too-many-requests")]);
+            all.extend([(503, "busy"), (503, "stopping")]);
+        }
+        if !self.parameters.is_empty() {
+            all.push((422, "mistakes"));
+        }
+        for name in self.names() {
+            all.push((400, "bad-address"));
+            let code = match name {
+                "account" => "unknown-account",
+                "bill" => "no-bill",
+                "line" => "unknown-line",
+                "subscription" => "unknown-subscription",
+                _ => "not-found",
+            };
+            all.push((404, code));
+        }
+        if self.body.is_some() {
+            all.extend([(400, "mistakes"), (400, "bad-body"), (413, "too-large")]);
+            all.extend([(415, "unsupported-media-type"), (422, "mistakes")]);
+        }
+        for header in self.headers {
+            match *header {
+                "If-Match" => all.push((412, "version-changed")),
+                "Idempotency-Key" => {
+                    all.extend([(400, "bad-idempotency-key"), (422, "idempotency-key-reused")]);
+                }
+                _ => {}
+            }
+        }
+        all.sort_unstable();
+        all.dedup();
+        let mut by_status: Vec<(u16, Vec<&'static str>)> = Vec::new();
+        for (status, code) in all {
+            match by_status.last_mut().filter(|(known, _)| *known == status) {
+                Some((_, codes)) => codes.push(code),
+                None => by_status.push((status, vec![code])),
+            }
+        }
+        by_status
+    }
+}

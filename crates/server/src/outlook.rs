@@ -1,0 +1,184 @@
+//! What would be: the upcoming bill, quotes; and what months have cost. Nothing here happens.
+
+use crate::answer::{Answer, Reply};
+use crate::asked::{Asked, missing};
+use crate::keys::check_command;
+use crate::money::span_of;
+use crate::operation::{Body, Described, Operation, Parameter, READERS};
+use crate::standing::known;
+use farebox_api::{self as wire, CostBy, NewQuote, Problem, read_body};
+use farebox_core::account::Group;
+use farebox_core::bill::Line;
+use farebox_core::calendar::{Cycle, Instant, Span, Zone};
+use farebox_core::engine::{Command, Duty, Fact, Moment, Refusal, decide, preview};
+use farebox_service::{Known, Service};
+
+/// The most months of a table of costs.
+const MONTHS_MAX: usize = 120;
+/// The most commands of a quote.
+const COMMANDS_MAX: usize = 50;
+/// What a quote can be refused with.
+const REFUSALS: &[(u16, &str)] = &[
+    (402, "a refusal of docs/errors.md"),
+    (403, "a refusal of docs/errors.md"),
+    (404, "a refusal of docs/errors.md"),
+    (409, "a refusal of docs/errors.md"),
+    (422, "a refusal of docs/errors.md"),
+    (500, "a refusal of docs/errors.md"),
+];
+
+pub(crate) fn operations() -> Vec<Operation> {
+    let by =
+        "What lines are added up by: `project`, `application`, `member`, `group`, `plan`, or `tag:NAME`.";
+    vec![
+        Operation::get(
+            "/v1/accounts/{account}/upcoming",
+            "show-upcoming",
+            "The bill of the running month: to date, and what it may come to.",
+        )
+        .by(READERS)
+        .refuses(REFUSALS)
+        .one::<wire::Upcoming>()
+        .asks(upcoming),
+        Operation::post(
+            "/v1/accounts/{account}/quotes",
+            "make-quote",
+            "What commands would charge and give back, such as an order or an `unsubscribe`; nothing happens.",
+        )
+        .by(READERS)
+        .body(Body::Json(Described::of::<NewQuote>()))
+        .refuses(REFUSALS)
+        .one::<wire::Quote>()
+        .asks(quote),
+        Operation::get("/v1/accounts/{account}/cost", "show-cost", "What months have cost, added up.")
+            .by(READERS)
+            .takes(Parameter::text::<wire::AttributeName>("by", by).required())
+            .takes(Parameter::text::<wire::Month>("from", "The first month; the running one when left out."))
+            .takes(Parameter::text::<wire::Month>("to", "The last month, at most 120; `from` when left out."))
+            .one::<wire::Cost>()
+            .asks(cost),
+    ]
+}
+
+fn refused(refusal: &Refusal, account: &str, zone: &Zone) -> Answer {
+    Answer::of(&Problem::refused(refusal, account, zone))
+}
+
+/// The lines of a payer's bill of a month.
+fn lines_of(group: &Group, payer: &str, month: Span) -> Vec<Line> {
+    let bill = group.get(payer).and_then(|payer| payer.bills.get(&month.start));
+    bill.map(|bill| bill.lines.clone()).unwrap_or_default()
+}
+
+/// A group at the end of a month if everything goes on as it has.
+fn at_month_end(known: &Known<'_>, group: &Group, payer: &str, month: Span) -> Result<Group, Refusal> {
+    let accounts: Vec<String> = group.iter().map(|account| account.head.id.clone()).collect();
+    let metering = known.metering.forecast(&accounts, month, known.at);
+    let after = Moment { at: known.at, done: Duty::Charges };
+    preview::forecast(group, known.catalogues, &metering, payer, after, &known.late, month.end)
+}
+
+fn upcoming(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
+    let known = known(service, asked)?;
+    let name = asked.path("account");
+    let account = known.group.get(name).ok_or_else(|| missing("account", name))?;
+    let payer = known.group.get(account.head.payer()).unwrap_or(account);
+    let (id, zone) = (&payer.head.id, &account.head.zone);
+    let month = payer.head.zone.cycle(Cycle::Month, known.at);
+    let wrong = |refusal: Refusal| refused(&refusal, name, zone);
+    let open = preview::draft(known.group, known.catalogues, known.metering, id, known.at, &known.late);
+    let then = at_month_end(&known, known.group, id, month).map_err(wrong)?;
+    let mut to_date = lines_of(known.group, id, month);
+    to_date.extend(open.map_err(wrong)?);
+    let forecast = lines_of(&then, id, month);
+    let span = (month, known.at);
+    Ok(Reply::json(200, wire::Upcoming::of(&account.head, &payer.head, span, &to_date, &forecast)))
+}
+
+/// Decides commands on a copy of a group: the copy with them, and their facts.
+fn on_a_copy(known: &Known<'_>, commands: &[Command]) -> Result<(Group, Vec<Fact>), Refusal> {
+    let (mut group, mut all) = (known.group.clone(), Vec::new());
+    for command in commands {
+        let facts = decide(&group, known.catalogues, known.metering, command, known.at)?;
+        facts.iter().try_for_each(|fact| group.apply(fact)).map_err(|_| Refusal::OutOfRange)?;
+        all.extend(facts);
+    }
+    Ok((group, all))
+}
+
+fn commands(asked: &Asked, at: Instant) -> Result<Vec<Command>, Answer> {
+    let NewQuote { commands } = read_body(&asked.body).map_err(Answer::mistaken)?;
+    if !(1..=COMMANDS_MAX).contains(&commands.len()) {
+        let mistake = wire::FieldMistake::new(
+            "/commands",
+            format!("{} commands", commands.len()),
+            format!("1 to {COMMANDS_MAX} commands"),
+        );
+        return Err(Answer::mistaken(vec![mistake]));
+    }
+    let mut read = Vec::new();
+    for wish in commands {
+        // The vendor's may ask what anything would come to; a customer, what it may do.
+        if asked.own_tree().is_some() {
+            check_command(asked, wish.command.word())?;
+        }
+        asked.check_dated(&wish)?;
+        read.push(wish.to_core(asked.path("account").to_owned(), at).map_err(Answer::mistaken)?);
+    }
+    Ok(read)
+}
+
+fn quote(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
+    let commands = commands(asked, service.clock())?;
+    let name = asked.path("account");
+    let payer = service.payer_of(name).to_owned();
+    let sees_payer = asked.sees(service, &payer);
+    let known = known(service, asked)?;
+    let head = &known.group.get(name).ok_or_else(|| missing("account", name))?.head;
+    let (then, facts) =
+        on_a_copy(&known, &commands).map_err(|refusal| refused(&refusal, name, &head.zone))?;
+    let payer_in =
+        |group| Some(group).filter(|_| sees_payer).and_then(|group: &Group| Some(group.get(&payer)?.clone()));
+    let (before, after) = (payer_in(known.group), payer_in(&then));
+    let mut quote = wire::Quote::of(head, known.at, &facts, before.as_ref(), after.as_ref());
+    if let Some(payer) = before {
+        let month = payer.head.zone.cycle(Cycle::Month, known.at);
+        let forecast = |group: &Group| {
+            let then = at_month_end(&known, group, &payer.head.id, month).ok()?;
+            let bill = then.get(&payer.head.id)?.bills.get(&month.start);
+            Some(bill.map(|bill| bill.posted).unwrap_or_default().decimal(payer.head.currency))
+        };
+        (quote.forecast_before, quote.forecast_after) = (forecast(known.group), forecast(&then));
+    }
+    Ok(Reply::json(200, quote))
+}
+
+fn cost(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
+    let name = asked.path("account");
+    let by_name = asked.query("by").unwrap_or_default().to_owned();
+    let words = "project, application, member, group, plan or tag:NAME";
+    let by = CostBy::parse(&by_name).ok_or_else(|| asked.wrong("by", words))?;
+    let known = known(service, asked)?;
+    let account = known.group.get(name).ok_or_else(|| missing("account", name))?;
+    let payer = known.group.get(account.head.payer()).unwrap_or(account);
+    let zone = &payer.head.zone;
+    let first_of =
+        |name: &str| asked.parameter::<wire::Month>(name).map(|month| span_of(payer, month.0).start);
+    let running = zone.cycle(Cycle::Month, known.at).start;
+    let from = first_of("from").or(first_of("to")).unwrap_or(running);
+    let to = first_of("to").unwrap_or(from);
+    if to < from {
+        return Err(asked.wrong("to", "`from` or a later month"));
+    }
+    let (mut bills, mut at) = (Vec::new(), from);
+    while at <= to {
+        if bills.len() == MONTHS_MAX {
+            return Err(asked.wrong("to", &format!("at most {MONTHS_MAX} months")));
+        }
+        let month = zone.cycle(Cycle::Month, at);
+        let title = zone.date(month.start).strftime("%Y-%m").to_string();
+        bills.push((title, payer.bills.get(&month.start)));
+        at = month.end;
+    }
+    Ok(Reply::json(200, wire::Cost::of(&account.head, &bills, (&by_name, &by), known.catalogues)))
+}

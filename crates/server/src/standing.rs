@@ -1,0 +1,179 @@
+//! Where an account stands: its life, what it was told, budgets, packages, quotas, licences, renewals, its audit trail.
+
+use crate::answer::{Answer, Reply};
+use crate::asked::{Asked, missing};
+use crate::money::month_of;
+use crate::operation::{Operation, Parameter, READERS};
+use farebox_api::{self as wire, Role};
+use farebox_core::account::View;
+use farebox_core::calendar::Cycle;
+use farebox_core::engine::terms;
+use farebox_service::{Known, Service};
+
+/// Those of the vendor's who see what was done by whom.
+const STAFF: &[Role] = &[Role::Operator, Role::Finance, Role::Support];
+
+pub(crate) fn operations() -> Vec<Operation> {
+    let month = Parameter::text::<wire::Month>("month", "The month; the running one when left out.");
+    vec![
+        Operation::get(
+            "/v1/accounts/{account}/lifecycle",
+            "show-lifecycle",
+            "Where it and its subscriptions stand, what comes next, and how it came about.",
+        )
+        .by(READERS)
+        .one::<wire::Lifecycle>()
+        .asks(lifecycle),
+        Operation::get(
+            "/v1/accounts/{account}/notices",
+            "list-notices",
+            "What it and its members were told, in order.",
+        )
+        .by(READERS)
+        .takes(Parameter::text::<wire::Name>("kind", "Only those of this kind."))
+        .page::<wire::Notice>()
+        .asks(notices),
+        Operation::get(
+            "/v1/accounts/{account}/budgets",
+            "list-budgets",
+            "Its budgets, and what is spent of them.",
+        )
+        .by(READERS)
+        .takes(month)
+        .page::<wire::Budget>()
+        .asks(budgets),
+        Operation::get(
+            "/v1/accounts/{account}/packages",
+            "list-packages",
+            "Its packages and those shared with it, with what remains, in the order in which they began.",
+        )
+        .by(READERS)
+        .takes(Parameter::one_of("state", &["live", "expired"], "Only those that are live, or have expired."))
+        .page::<wire::Package>()
+        .asks(packages),
+        Operation::get(
+            "/v1/accounts/{account}/quotas",
+            "list-quotas",
+            "What its plans provide, such as IVR channels.",
+        )
+        .by(READERS)
+        .page::<wire::Quota>()
+        .asks(quotas),
+        Operation::get(
+            "/v1/accounts/{account}/licences",
+            "list-licences",
+            "The licences of its applications.",
+        )
+        .by(READERS)
+        .takes(Parameter::text::<wire::Text>("application", "Only those of this application."))
+        .page::<wire::LicencePool>()
+        .asks(licences),
+        Operation::get(
+            "/v1/accounts/{account}/renewals",
+            "list-renewals",
+            "What ends when, and how it goes on.",
+        )
+        .by(READERS)
+        .page::<wire::Renewal>()
+        .asks(renewals),
+        Operation::get(
+            "/v1/accounts/{account}/audit",
+            "list-audit",
+            "Every decision about its group: who wished what, when, and what followed.",
+        )
+        .by(STAFF)
+        .page::<wire::AuditEntry>()
+        .asks(audit),
+    ]
+}
+
+/// The group of the account of the address, with what decisions about it know.
+pub(crate) fn known<'s>(service: &'s mut Service, asked: &Asked) -> Result<Known<'s>, Answer> {
+    let name = asked.path("account");
+    let known = service.known(name)?.filter(|known| known.group.get(name).is_some());
+    known.ok_or_else(|| missing("account", name))
+}
+
+fn lifecycle(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
+    let Known { group, catalogues, metering, at, .. } = known(service, asked)?;
+    let name = asked.path("account");
+    let account = group.get(name).ok_or_else(|| missing("account", name))?;
+    Ok(Reply::json(200, wire::Lifecycle::of(group, account, catalogues, metering, at)))
+}
+
+fn notices(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
+    let (group, account) = asked.account(service)?;
+    let payer = group.get(account.head.payer()).unwrap_or(account);
+    let is_about = |one: &farebox_core::notice::Notice| {
+        (account.head.payer.is_none() || one.account == account.head.id)
+            && asked.query("kind").is_none_or(|kind| one.kind == kind)
+    };
+    let numbered = payer.notices.iter().enumerate().map(|(at, one)| (at + 1, one));
+    asked.page(numbered.filter(|(_, one)| is_about(one)), wire::Notice::of)
+}
+
+fn budgets(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
+    let at = service.clock();
+    let (group, account) = asked.account(service)?;
+    let payer = group.get(account.head.payer()).unwrap_or(account);
+    let running = payer.head.zone.cycle(Cycle::Month, at);
+    let month = month_of(payer, asked, "month").unwrap_or(running);
+    let budgets = group.budgets(&account.head.id).into_iter().map(|budget| (budget.name.clone(), budget));
+    asked.page(budgets, |budget| wire::Budget::of(group, &account.head, budget, month))
+}
+
+fn packages(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
+    let at = service.clock();
+    let (group, account) = asked.account(service)?;
+    let payer = group.get(account.head.payer()).unwrap_or(account);
+    let live = asked.query("state").map(|state| state == "live");
+    let all = wire::Package::all(payer, &account.head, at).into_iter().enumerate();
+    let is_live =
+        |one: &wire::Package| payer.packages.bucket(&one.bucket).is_some_and(|one| one.expires > at);
+    let all = all.filter(|(_, one)| live.is_none_or(|live| is_live(one) == live));
+    asked.page(all, |one| one)
+}
+
+fn quotas(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
+    let Known { group, catalogues, at, .. } = known(service, asked)?;
+    let all = wire::Quota::all(group, catalogues, asked.path("account"), at);
+    asked.page(all.into_iter().map(|one| (one.name.clone(), one)), |one| one)
+}
+
+fn licences(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
+    let Known { group, catalogues, at, .. } = known(service, asked)?;
+    let name = asked.path("account");
+    let account = group.get(name).ok_or_else(|| missing("account", name))?;
+    let all = wire::LicencePool::all(group, catalogues, account, at).into_iter();
+    let only = asked.query("application");
+    let all = all.filter(|one| only.is_none_or(|only| one.application == only)).enumerate();
+    asked.page(all, |one| one)
+}
+
+fn renewals(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
+    let Known { group, catalogues, metering, at, .. } = known(service, asked)?;
+    let name = asked.path("account");
+    let account = group.get(name).ok_or_else(|| missing("account", name))?;
+    let all = terms::renewals(group, catalogues, metering, name, at);
+    let key = |one: &terms::Renewal| format!("{} {}", one.end, one.subscription);
+    let all = all.iter().map(|one| (key(one), one));
+    asked.page(all, |one| wire::Renewal::of(&account.head, one))
+}
+
+fn audit(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
+    asked.account(service)?;
+    let after: u64 = asked.after()?.unwrap_or_default();
+    let entries = service.entries(asked.path("account"), after, asked.limit() + 1)?;
+    let shown = entries.into_iter().map(|(version, entry)| {
+        let shown = wire::AuditEntry {
+            version,
+            recorded_at: entry.recorded_at.to_string(),
+            effective_at: entry.effective_at.to_string(),
+            actor: entry.actor,
+            command: entry.command,
+            facts: entry.facts.iter().map(wire::AuditFact::of).collect(),
+        };
+        (version, shown)
+    });
+    asked.page(shown, |one| one)
+}

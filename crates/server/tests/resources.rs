@@ -1,0 +1,257 @@
+//! What is read of accounts: every answer is as the OpenAPI document describes it, and says what happened.
+
+mod common;
+
+use common::{Got, Server};
+use farebox_server::{document, routes};
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// What of a value is not as its schema says, with its path.
+fn wrong(document: &Value, schema: &Value, value: &Value, path: &str, found: &mut Vec<String>) {
+    if let Some(to) = schema["$ref"].as_str() {
+        let schema = document.pointer(to.strip_prefix('#').unwrap()).unwrap_or_else(|| panic!("no {to}"));
+        return wrong(document, schema, value, path, found);
+    }
+    if let Some(all) = schema["oneOf"].as_array() {
+        let fits = |schema: &Value| {
+            let mut found = Vec::new();
+            wrong(document, schema, value, path, &mut found);
+            found.is_empty()
+        };
+        if !all.iter().any(fits) {
+            found.push(format!("{path}: {value} is none of {}", all.len()));
+        }
+        return;
+    }
+    let kind = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(number) if number.is_f64() => "number",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    let fits = match &schema["type"] {
+        Value::String(one) => one == kind,
+        Value::Array(all) => all.contains(&Value::from(kind)),
+        _ => true,
+    };
+    if !fits {
+        found.push(format!("{path}: {value} is no {}", schema["type"]));
+    }
+    if let Some(words) = schema["enum"].as_array().filter(|words| !words.contains(value)) {
+        found.push(format!("{path}: {value} is none of {words:?}"));
+    }
+    for (index, item) in value.as_array().into_iter().flatten().enumerate() {
+        wrong(document, &schema["items"], item, &format!("{path}/{index}"), found);
+    }
+    let Some(object) = value.as_object() else { return };
+    let none = serde_json::Map::new();
+    let properties = schema["properties"].as_object().unwrap_or(&none);
+    for (name, value) in object {
+        match (properties.get(name), &schema["additionalProperties"]) {
+            (Some(schema), _) => wrong(document, schema, value, &format!("{path}/{name}"), found),
+            (None, schema @ Value::Object(_)) => {
+                wrong(document, schema, value, &format!("{path}/{name}"), found)
+            }
+            (None, _) => found.push(format!("{path}/{name} is not described")),
+        }
+    }
+    let left_out = properties.keys().filter(|name| !object.contains_key(*name));
+    found.extend(left_out.map(|name| format!("{path}/{name} is not there")));
+}
+
+/// Asserts that an answer is one that the document describes.
+fn is_described(document: &Value, method: &str, path: &str, got: &Got) {
+    let content =
+        &document["paths"][path][method.to_lowercase()]["responses"][got.status.to_string()]["content"];
+    let schema = &content
+        .as_object()
+        .unwrap_or_else(|| panic!("{method} {path}: {}", got.status))
+        .values()
+        .next()
+        .unwrap()["schema"];
+    let mut found = Vec::new();
+    wrong(document, schema, &got.body, "", &mut found);
+    assert!(found.is_empty(), "{method} {path}: {found:#?}");
+}
+
+/// A server with an account that has something of everything.
+fn furnished() -> Server {
+    let server = Server::start(1_000);
+    let catalogues = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../catalogs");
+    for name in ["tencent-ccc.toml", "huawei-koophone.toml"] {
+        let published =
+            server.send("POST", "/v1/catalogues", &[], std::fs::read(catalogues.join(name)).unwrap());
+        assert_eq!(published.status, 201, "{}", published.text);
+    }
+    server.advance("2026-01-05T10:00:00+08:00");
+    let open = |title: &str| json!({"command": "open", "title": title, "currency": "USD", "zone": "+08:00"});
+    server.command("acme", &open("Acme Ltd"));
+    let mut member = open("Acme Hong Kong");
+    member["member_of"] = json!("acme");
+    server.command("acme-hk", &member);
+    let of_shop = json!({"application": "shop", "project": "launch"});
+    for command in [
+        json!({"command": "topup", "amount": "20000"}),
+        json!({"command": "coupon", "id": "welcome", "amount": "50", "until": "2027-01-01T00:00:00+08:00"}),
+        json!({"command": "budget", "name": "all", "amount": "1000", "alerts": [80]}),
+        json!({"command": "discount", "percent": "10", "plan": "minutes-add-on"}),
+        json!({"command": "subscribe", "plan": "call-package", "name": "package", "mode": "prepaid", "months": 12,
+               "auto_renew": true, "attributes": of_shop}),
+        json!({"command": "subscribe", "plan": "minutes-add-on", "name": "more", "quantity": 5000, "mode": "prepaid", "months": 12}),
+        json!({"command": "subscribe", "plan": "standard-package", "name": "desk", "mode": "prepaid", "months": 1,
+               "attributes": of_shop}),
+        json!({"command": "charge", "amount": "12.50", "title": "A cable"}),
+        json!({"command": "licence", "application": "shop", "holder": "ann@example.com", "way": "web", "change": "on"}),
+    ] {
+        server.command("acme", &command);
+    }
+    // At the very moment of the order.
+    let hold = json!({"command": "hold", "id": "call-1", "source": "pbx", "type": "call", "units": "600", "for_seconds": 3600,
+               "attributes": {"application": "shop"}});
+    server.command("acme", &hold);
+    server.advance("2026-02-10T00:00:00+08:00");
+    server
+}
+
+#[test]
+fn every_answer_is_as_it_is_described() {
+    let server = furnished();
+    let document = document();
+    let (key, _) = server.key("support", None);
+    let mut lists = Vec::new();
+    for route in routes().into_iter().filter(|route| route.method == "GET") {
+        let mut path = route.path.to_owned();
+        for (name, value) in [
+            ("{account}", "acme"),
+            ("{bill}", "acme-2026-01"),
+            ("{line}", "acme-2026-01-1"),
+            ("{subscription}", "package"),
+            ("{catalogue}", "tencent-ccc"),
+            ("{key}", &key),
+        ] {
+            path = path.replace(name, value);
+        }
+        if route.id == "show-cost" {
+            path += "?by=project&from=2026-01&to=2026-02";
+        }
+        let got = server.get(&path);
+        assert_eq!(got.status, 200, "{path}: {}", got.text);
+        if !got.header("content-type").starts_with("application/json") || route.id == "show-openapi" {
+            continue;
+        }
+        is_described(&document, "GET", route.path, &got);
+        if let Some(items) = got.body["items"].as_array() {
+            assert!(!items.is_empty(), "{path} has nothing to show: {}", got.text);
+            lists.push(path);
+        }
+    }
+    assert!(lists.len() >= 17, "{lists:?}");
+    // Page by page a list is what it is at once.
+    for path in lists {
+        let all = server.get(&format!("{path}?limit=1000")).body["items"].clone();
+        let (mut paged, mut after) = (Vec::new(), String::new());
+        loop {
+            let page = server.get(&format!("{path}?limit=1{after}")).body;
+            paged.extend(page["items"].as_array().unwrap().iter().cloned());
+            let Some(next) = page["next"].as_str() else { break };
+            let encoded: String = next.bytes().map(|byte| format!("%{byte:02x}")).collect();
+            after = format!("&after={encoded}");
+        }
+        assert_eq!(Value::from(paged), all, "{path}");
+    }
+}
+
+#[test]
+fn what_is_shown_is_what_happened() {
+    let server = furnished();
+    let items = |path: &str| server.get(&format!("/v1/accounts/acme/{path}")).body["items"].clone();
+    // 12 months of a package, and 5,000 minutes at 0.08 less 10 %: 360.00.
+    let bill = server.get("/v1/bills/acme-2026-01").body;
+    assert_eq!(items("bills")[0]["total"], bill["total"]);
+    assert_eq!(server.get("/v1/bills/acme-2026-01/lines").body["items"], bill["lines"]);
+    let more = server.get("/v1/bills/acme-2026-01/lines?subscription=more").body;
+    assert_eq!((&more["items"][0]["amount"], &more["next"]), (&json!("360.00"), &Value::Null), "{more}");
+    let id = more["items"][0]["id"].as_str().unwrap();
+    assert_eq!(server.get(&format!("/v1/lines/{id}")).body, more["items"][0]);
+    assert_eq!(items("packages?state=live")[0]["unit"], json!("minute"));
+    assert_eq!(items("subscriptions?state=frozen"), json!([]));
+    assert_eq!(items("renewals")[0]["way"], json!("renewal"));
+    assert_eq!(items("licences?application=shop")[0]["holders"][0]["holder"], json!("ann@example.com"));
+    assert_eq!(items("holds?state=open"), json!([]), "it has expired");
+    assert_eq!(items("holds?state=ended")[0]["expired"], json!(true));
+    let statement = server.get("/v1/accounts/acme/statement?month=2026-01").body;
+    assert_eq!((&statement["opening"], &statement["came_in"]), (&json!("0.00"), &json!("20000.00")));
+    let balance = server.get("/v1/accounts/acme/balance").body;
+    let all = server.get("/v1/accounts/acme/statement").body;
+    assert_eq!(all["closing"], balance["balance"], "{all}");
+    assert_eq!(server.get("/v1/accounts/acme").body["balance"], balance["balance"]);
+    let cost = server.get("/v1/accounts/acme/cost?by=member&from=2026-01&to=2026-02").body;
+    assert_eq!((&cost["months"], &cost["totals"][0]), (&json!(["2026-01", "2026-02"]), &bill["total"]));
+    let upcoming = server.get("/v1/accounts/acme/upcoming").body;
+    assert_eq!(upcoming["id"], json!("acme-2026-02"));
+    // Who, when, what.
+    let audit = items("audit?limit=1000");
+    let entries = audit.as_array().unwrap();
+    let topup = entries.iter().find(|one| one["command"].as_str().unwrap().contains("topup")).unwrap();
+    let operator = server.get("/v1/me").body["id"].clone();
+    assert_eq!((&topup["actor"], &topup["facts"][0]["kind"]), (&operator, &json!("topped-up")), "{topup}");
+    assert!(entries.iter().any(|one| one["actor"] == "clock" && one["command"] == "charges"), "{audit}");
+    let versions: Vec<u64> = entries.iter().map(|one| one["version"].as_u64().unwrap()).collect();
+    assert_eq!(versions, (1..=versions.len() as u64).collect::<Vec<_>>());
+    let version = server.get("/v1/accounts/acme").body["version"].as_u64().unwrap();
+    assert_eq!(versions.last(), Some(&version));
+}
+
+#[test]
+fn a_quote_is_what_then_happens_and_does_nothing_itself() {
+    let server = furnished();
+    server.command("phones", &json!({"command": "open", "currency": "CNY", "zone": "+08:00"}));
+    server.command("phones", &json!({"command": "topup", "amount": "5000"}));
+    let phone = |name: &str| {
+        let attributes = json!({"specification": "basic"});
+        json!({"command": "subscribe", "plan": "standard-phone", "name": name, "quantity": 2, "mode": "prepaid",
+               "months": 3, "attributes": attributes})
+    };
+    server.command("phones", &phone("first"));
+    server.advance("2026-02-20T12:00:00+08:00");
+    let quote = |commands: &Value| {
+        server.send("POST", "/v1/accounts/phones/quotes", &[], json!({"commands": commands}).to_string())
+    };
+    let (give_up, order) = (json!({"command": "unsubscribe", "subscription": "first"}), phone("second"));
+    let version = server.get("/v1/accounts/phones").body["version"].clone();
+    let quoted = quote(&json!([give_up, order]));
+    assert_eq!(quoted.status, 200, "{}", quoted.text);
+    is_described(&document(), "POST", "/v1/accounts/{account}/quotes", &quoted);
+    assert_eq!(quote(&json!([give_up, order])).body, quoted.body, "it did nothing");
+    assert_eq!(server.get("/v1/accounts/phones").body["version"], version);
+    let before = server.get("/v1/accounts/phones/balance").body["balance"].clone();
+    assert_eq!(quoted.body["balance_before"], before);
+    server.command("phones", &give_up);
+    server.command("phones", &order);
+    let lines = server.get("/v1/bills/phones-2026-02/lines").body["items"].clone();
+    let quoted_lines = quoted.body["lines"].as_array().unwrap();
+    assert!(
+        quoted_lines.len() >= 2
+            && quoted_lines.iter().any(|line| line["amount"].as_str().unwrap().starts_with('-'))
+    );
+    for line in quoted_lines {
+        assert!(lines.as_array().unwrap().contains(line), "{line}\nis none of\n{lines:#}");
+    }
+    assert_eq!(server.get("/v1/accounts/phones/balance").body["balance"], quoted.body["balance_after"]);
+    let wrong = quote(&json!([{"command": "unsubscribe", "subscription": "nothing"}]));
+    assert_eq!(wrong.problem(), (404, "unknown-subscription"), "{}", wrong.text);
+    assert_eq!(quote(&json!([])).status, 422);
+    // A member sees what it would pay, and nothing of its master's money.
+    let member = server.key("customer", Some("acme-hk")).1;
+    let wish = json!({"commands": [{"command": "subscribe", "plan": "minutes-add-on", "quantity": 5000, "mode": "prepaid", "months": 12}]});
+    let got = server.ask_as(&member, "POST", "/v1/accounts/acme-hk/quotes", wish.to_string());
+    assert!(got.status != 200 || got.body["balance_before"].is_null(), "{}", got.text);
+    // A customer's quote is of what a customer may do.
+    let wish = json!({"commands": [{"command": "topup", "amount": "5"}]});
+    let got = server.ask_as(&member, "POST", "/v1/accounts/acme-hk/quotes", wish.to_string());
+    assert_eq!(got.problem(), (403, "not-allowed"));
+}
