@@ -147,7 +147,10 @@ mod tests {
         format!("{owned:?}")
     }
 
-    fn both(body: &str) -> [(Vec<String>, Vec<(u64, String, String)>); 2] {
+    /// What was wrong: line, code, and how the row begins.
+    type Told = (u64, String, String);
+
+    fn both(body: &str) -> [(Vec<String>, Vec<Told>); 2] {
         let (mut events, mut wrong) = (Vec::new(), Vec::new());
         read_events(body.as_bytes(), &mut |row| match row {
             EventRow::Event(event) => events.push(shown(&event)),
