@@ -24,7 +24,7 @@ pub struct Mistake {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldMistake {
     /// Where, as a JSON pointer (RFC 6901): `/attributes/number`. Empty: the body as a whole.
-    /// `account`, without a slash: the account that the address names.
+    /// `account`, without a slash: the account that the address names. `?limit`: a parameter.
     pub field: String,
     /// What was found.
     pub found: String,

@@ -331,7 +331,7 @@ impl Written for LineId {
     const EXAMPLE: &'static str = "acme-2020-01-1";
 
     fn read(text: &str) -> Option<LineId> {
-        let (account, ..) = bill::line_id(text).filter(|_| text.len() <= 400)?;
+        let (account, ..) = bill::line_id(text).filter(|_| (11..=100).contains(&text.chars().count()))?;
         Name::read(account).map(|_| LineId(text.to_owned()))
     }
 

@@ -63,7 +63,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             .by(READERS)
             .takes(Parameter::text::<wire::Name>("subscription", "Only those of this subscription."))
             .takes(Parameter::text::<wire::Name>("account", "Only those of this account."))
-            .page::<wire::Line>()
+            .numbered::<wire::Line>()
             .asks(lines),
         Operation::get("/v1/lines/{line}", "show-line", "A line, with its formula and its sentence.")
             .by(READERS)

@@ -66,7 +66,6 @@ fn execute(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
             None => Err(Answer::problem("answer-lost", 500, "the answer cannot be read")),
         };
     }
-    check_version(service, asked, account)?;
     let answer = decide(service, asked, account, wish)?;
     // What failed may be tried again under the same key.
     if let Some(key) = key.filter(|_| answer.status < 500) {
@@ -111,6 +110,7 @@ fn check_version(service: &mut Service, asked: &Asked, account: &str) -> Result<
 fn decide(service: &mut Service, asked: &Asked, account: &str, wish: Wish) -> Result<Answer, Answer> {
     let at = service.clock();
     let command = wish.to_core(account.to_owned(), at).map_err(Answer::mistaken)?;
+    check_version(service, asked, account)?;
     let written = String::from_utf8_lossy(&asked.body);
     match service.execute(&command, Decided { actor: asked.actor(), command: &written, at }) {
         Ok(_) => {

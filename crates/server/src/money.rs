@@ -41,7 +41,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         )
         .by(READERS)
         .takes(month())
-        .page::<wire::Posting>()
+        .numbered::<wire::Posting>()
         .asks(postings),
         Operation::get("/v1/accounts/{account}/holds", "list-holds", "Its sessions, by name.")
             .by(READERS)

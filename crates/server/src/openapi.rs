@@ -150,7 +150,7 @@ fn parameters(operation: &Operation, named: &mut Named) -> Vec<Value> {
             "If-Match" => {
                 ("Do it only while the account's group has this version.", "^(\\*|\"[0-9]{1,19}\")$")
             }
-            _ => ("The version that the client has.", "^\"[0-9]{1,19}\"$"),
+            _ => ("The version that the client has.", "^"),
         };
         json!({
             "name": name, "in": "header", "required": false, "description": says,
@@ -167,7 +167,10 @@ fn request_body(body: &Body, named: &mut Named) -> Value {
         }
         Body::Text(media, says) => json!({
             "required": true,
-            "content": {*media: {"schema": {"type": "string", "description": says}}},
+            "content": {
+                *media: {"schema": {"type": "string", "description": says}},
+                "text/plain": {"schema": {"type": "string", "description": says}},
+            },
         }),
         Body::Usage => {
             let event = event();

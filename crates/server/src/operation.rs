@@ -76,7 +76,7 @@ impl Body {
     pub fn media(&self) -> &'static [&'static str] {
         match self {
             Body::Json(_) => &["application/json"],
-            Body::Text(..) => &["application/toml", "text/plain", "text/x-toml"],
+            Body::Text(..) => &["application/toml", "text/plain"],
             Body::Usage => &[
                 "application/json",
                 "application/cloudevents+json",
@@ -106,8 +106,10 @@ pub(crate) enum ParameterForm {
     OneOf(&'static [&'static str]),
     /// A whole number.
     Whole { least: usize, most: usize },
-    /// A place in a list.
-    Cursor,
+    /// A place in a list: a number, or any text.
+    Cursor { is_number: bool },
+    /// A text of a pattern.
+    Pattern { pattern: &'static str, check: fn(&str) -> bool },
 }
 
 /// The most of a list on one page, and how much it is unless said otherwise.
@@ -115,6 +117,8 @@ pub(crate) const PAGE_MAX: usize = 1_000;
 pub(crate) const PAGE: usize = 100;
 /// The most characters of a cursor.
 const CURSOR_CHARS_MAX: usize = 400;
+/// The most digits of one that is a number.
+const CURSOR_DIGITS_MAX: usize = 18;
 
 impl Parameter {
     /// A text that `T` reads.
@@ -134,10 +138,6 @@ impl Parameter {
         Parameter { name, says, required: false, value: ParameterForm::OneOf(words) }
     }
 
-    pub fn required(self) -> Parameter {
-        Parameter { required: true, ..self }
-    }
-
     /// What is expected, unless the text is that.
     pub fn check(&self, text: &str) -> Result<(), String> {
         match &self.value {
@@ -149,8 +149,15 @@ impl Parameter {
                 let whole = text.parse().ok().filter(|whole| digits && (least..=most).contains(&whole));
                 whole.map(drop).ok_or_else(|| format!("a whole number from {least} to {most}"))
             }
-            ParameterForm::Cursor if (1..=CURSOR_CHARS_MAX).contains(&text.chars().count()) => Ok(()),
-            ParameterForm::Cursor => Err("the `next` of the page before".to_owned()),
+            ParameterForm::Pattern { check, .. } if check(text) => Ok(()),
+            ParameterForm::Pattern { .. } => Err(self.says.to_owned()),
+            ParameterForm::Cursor { is_number } => {
+                let digits =
+                    text.len() <= CURSOR_DIGITS_MAX && text.bytes().all(|byte| byte.is_ascii_digit());
+                let is_short = (1..=CURSOR_CHARS_MAX).contains(&text.chars().count());
+                let is_good = is_short && (digits || !is_number);
+                if is_good { Ok(()) } else { Err("the `next` of the page before".to_owned()) }
+            }
         }
     }
 
@@ -161,7 +168,11 @@ impl Parameter {
             ParameterForm::Whole { least, most } => {
                 json!({"type": "integer", "minimum": least, "maximum": most, "default": PAGE})
             }
-            ParameterForm::Cursor => {
+            ParameterForm::Pattern { pattern, .. } => json!({"type": "string", "pattern": pattern}),
+            ParameterForm::Cursor { is_number: true } => {
+                json!({"type": "string", "pattern": format!("^[0-9]{{1,{CURSOR_DIGITS_MAX}}}$")})
+            }
+            ParameterForm::Cursor { is_number: false } => {
                 json!({"type": "string", "minLength": 1, "maxLength": CURSOR_CHARS_MAX})
             }
         }
@@ -265,8 +276,24 @@ impl Operation {
         let says = "How many at most on a page; 100 when left out.";
         let limit = Parameter { name: "limit", says, required: false, value: limit };
         let says = "The `next` of the page before.";
-        let after = Parameter { name: "after", says, required: false, value: ParameterForm::Cursor };
+        let after = Parameter {
+            name: "after",
+            says,
+            required: false,
+            value: ParameterForm::Cursor { is_number: false },
+        };
         self.takes(limit).takes(after).answers(200, Form::Page(Described::of::<T>()))
+    }
+
+    /// A page of a list, whose items have numbers.
+    pub fn numbered<T: ToSchema>(self) -> Operation {
+        let mut operation = self.page::<T>();
+        for parameter in &mut operation.parameters {
+            if let ParameterForm::Cursor { is_number } = &mut parameter.value {
+                *is_number = true;
+            }
+        }
+        operation
     }
 
     pub fn asks(self, work: fn(&mut Service, &Asked) -> Result<Reply, Answer>) -> Operation {

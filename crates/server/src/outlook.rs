@@ -4,7 +4,7 @@ use crate::answer::{Answer, Reply};
 use crate::asked::{Asked, missing};
 use crate::keys::check_command;
 use crate::money::span_of;
-use crate::operation::{Body, Described, Operation, Parameter, READERS};
+use crate::operation::{Body, Described, Operation, Parameter, ParameterForm, READERS};
 use crate::standing::known;
 use farebox_api::{self as wire, CostBy, NewQuote, Problem, read_body};
 use farebox_core::account::Group;
@@ -28,8 +28,15 @@ const REFUSALS: &[(u16, &str)] = &[
 ];
 
 pub(crate) fn operations() -> Vec<Operation> {
-    let by =
-        "What lines are added up by: `project`, `application`, `member`, `group`, `plan`, or `tag:NAME`.";
+    let by = Parameter {
+        name: "by",
+        says: "What lines are added up by: `project`, `application`, `member`, `group`, `plan` or `tag:NAME`.",
+        required: true,
+        value: ParameterForm::Pattern {
+            pattern: "^(project|application|member|group|plan|tag:[A-Za-z0-9._:-]{1,60})$",
+            check: |text| CostBy::parse(text).is_some(),
+        },
+    };
     vec![
         Operation::get(
             "/v1/accounts/{account}/upcoming",
@@ -52,7 +59,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         .asks(quote),
         Operation::get("/v1/accounts/{account}/cost", "show-cost", "What months have cost, added up.")
             .by(READERS)
-            .takes(Parameter::text::<wire::AttributeName>("by", by).required())
+            .takes(by)
             .takes(Parameter::text::<wire::Month>("from", "The first month; the running one when left out."))
             .takes(Parameter::text::<wire::Month>("to", "The last month, at most 120; `from` when left out."))
             .one::<wire::Cost>()

@@ -31,7 +31,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         )
         .by(READERS)
         .takes(Parameter::text::<wire::Name>("kind", "Only those of this kind."))
-        .page::<wire::Notice>()
+        .numbered::<wire::Notice>()
         .asks(notices),
         Operation::get(
             "/v1/accounts/{account}/budgets",
@@ -49,7 +49,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         )
         .by(READERS)
         .takes(Parameter::one_of("state", &["live", "expired"], "Only those that are live, or have expired."))
-        .page::<wire::Package>()
+        .numbered::<wire::Package>()
         .asks(packages),
         Operation::get(
             "/v1/accounts/{account}/quotas",
@@ -66,7 +66,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         )
         .by(READERS)
         .takes(Parameter::text::<wire::Text>("application", "Only those of this application."))
-        .page::<wire::LicencePool>()
+        .numbered::<wire::LicencePool>()
         .asks(licences),
         Operation::get(
             "/v1/accounts/{account}/renewals",
@@ -82,7 +82,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             "Every decision about its group: who wished what, when, and what followed.",
         )
         .by(STAFF)
-        .page::<wire::AuditEntry>()
+        .numbered::<wire::AuditEntry>()
         .asks(audit),
     ]
 }

@@ -2,7 +2,8 @@
 
 use crate::common::{farebox, root, text};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -203,6 +204,39 @@ fn a_server_comes_to_what_its_book_comes_to_also_when_it_is_killed() {
     let printed = bills["bills"].as_array().or(bills.as_array()).unwrap();
     let printed = printed.iter().find(|one| one["id"] == "acme-2026-01").unwrap();
     assert_eq!(&bill, printed);
+}
+
+#[test]
+fn a_client_that_stops_in_the_middle_does_no_harm() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let address = server.address.strip_prefix("http://").unwrap();
+    let head = format!(
+        "POST /v1/accounts/acme/commands HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n",
+        server.token
+    );
+    let wish = r#"{"command": "open", "currency": "CNY", "zone": "UTC"}"#;
+    let mut held = Vec::new();
+    for (said, body) in [(1_000, wish), (1 << 40, wish), (10, ""), (wish.len(), &wish[..20])] {
+        for _ in 0..20 {
+            let mut stream = TcpStream::connect(address).unwrap();
+            write!(stream, "{head}Content-Length: {said}\r\n\r\n{body}").unwrap();
+            // One goes, the other stays and says nothing more.
+            held.push((stream, TcpStream::connect(address).unwrap()));
+        }
+    }
+    let gone = held.split_off(held.len() / 2);
+    drop(gone);
+    assert_eq!(server.get("/readyz").0, 200);
+    assert_eq!(server.get("/v1/accounts/acme").0, 404, "what was not said whole is not done");
+    let rest = "\r\n\r\n";
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "{head}Transfer-Encoding: chunked\r\n\r\nzz{rest}").unwrap();
+    let mut answered = String::new();
+    let _ = stream.read_to_string(&mut answered);
+    assert!(answered.starts_with("HTTP/1.1 400"), "{answered}");
+    let open = json!({"command": "open", "currency": "CNY", "zone": "UTC"});
+    assert_eq!(server.command("acme", &open).0, 200);
 }
 
 #[test]

@@ -1,0 +1,200 @@
+//! How the server behaves whatever is asked: ids of requests, versions, parameters, bodies.
+
+mod common;
+
+use common::Server;
+use farebox_server::{document, routes};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::io::Write;
+
+const COMMANDS: &str = "/v1/accounts/acme/commands";
+
+#[test]
+fn every_request_has_an_id() {
+    let server = Server::start(100);
+    let mut ids = BTreeSet::new();
+    for (method, path, status) in [
+        ("GET", "/v1/me", 200),
+        ("GET", "/v1/accounts/no", 404),
+        ("GET", "/nothing", 404),
+        ("PUT", "/v1/me", 405),
+    ] {
+        let got = server.send(method, path, &[], "");
+        assert_eq!(got.status, status, "{path}: {}", got.text);
+        let id = got.header("x-request-id").to_owned();
+        if status >= 400 {
+            assert_eq!(
+                (&got.body["request_id"], got.header("content-type")),
+                (&json!(id), "application/problem+json")
+            );
+            assert_eq!(got.header("content-length"), got.text.len().to_string());
+        }
+        assert!(!id.is_empty() && ids.insert(id), "{path}");
+        let named = server.send(method, path, &[("x-request-id", "order-17.a:b_c")], "");
+        assert_eq!(named.header("x-request-id"), "order-17.a:b_c");
+        let wrong = server.send(method, path, &[("x-request-id", "two words\"")], "");
+        assert!(!wrong.header("x-request-id").contains(' '), "what is no id is not repeated");
+    }
+    assert_eq!(server.send("PUT", "/v1/me", &[], "").header("allow"), "GET,HEAD");
+    assert_eq!(server.send("HEAD", "/v1/me", &[], "").status, 200);
+}
+
+#[test]
+fn a_version_tells_whether_something_changed() {
+    let server = Server::with_accounts(100);
+    let bill = server.get("/v1/bills/acme-2026-01");
+    let tag = bill.header("etag").to_owned();
+    assert!(tag.starts_with('"'), "{tag}");
+    for known in [tag.clone(), format!("\"1\", W/{tag}")] {
+        let same = server.send("GET", "/v1/bills/acme-2026-01", &[("if-none-match", &known)], "");
+        assert_eq!((same.status, same.text.as_str(), same.header("etag")), (304, "", tag.as_str()));
+    }
+    let account = server.get("/v1/accounts/acme");
+    assert_eq!(account.header("etag"), tag, "one group, one version");
+    assert_eq!(format!("\"{}\"", account.body["version"]), tag);
+    let add = json!({"command": "add", "subscription": "seats", "quantity": 1}).to_string();
+    let send = |tag: &str| server.send("POST", COMMANDS, &[("if-match", tag)], add.clone());
+    let first = send(&tag);
+    assert_eq!(first.status, 200, "{}", first.text);
+    let second = send(&tag);
+    assert_eq!(second.problem(), (412, "version-changed"), "{}", second.text);
+    let now = format!("\"{}\"", first.body["version"]);
+    assert_eq!(send(&format!("\"1\", {now}")).status, 200);
+    assert_eq!(send("*").status, 200);
+    let open = json!({"command": "open", "currency": "CNY", "zone": "UTC"}).to_string();
+    let got = server.send("POST", "/v1/accounts/new/commands", &[("if-match", "*")], open);
+    assert_eq!(got.problem(), (412, "version-changed"), "there is none to match");
+    let changed = server.send("GET", "/v1/bills/acme-2026-01", &[("if-none-match", &tag)], "");
+    assert_eq!(changed.status, 200);
+}
+
+#[test]
+fn what_is_wrong_with_parameters_is_said_of_each() {
+    let server = Server::with_accounts(100);
+    for (query, fields) in [
+        ("limit=0", vec!["?limit"]),
+        ("limit=1001", vec!["?limit"]),
+        ("limit=%2B1", vec!["?limit"]),
+        ("limit=1&limit=1", vec!["?limit"]),
+        ("limit=x&after=&of=1", vec!["?limit", "?after", "?of"]),
+        ("after=%ff", vec!["?"]),
+        ("payer=a%20b", vec!["?payer"]),
+    ] {
+        let got = server.get(&format!("/v1/accounts?{query}"));
+        assert_eq!(got.problem(), (422, "mistakes"), "{query}: {}", got.text);
+        let named: Vec<&str> = got.body["mistakes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["field"].as_str().unwrap())
+            .collect();
+        assert_eq!(named, fields, "{query}");
+    }
+    assert_eq!(server.get("/v1/me?x=1").problem(), (422, "mistakes"));
+    assert_eq!(server.get("/v1/accounts/acme/cost").problem(), (422, "mistakes"), "it must be said by what");
+    assert_eq!(server.get("/v1/accounts/acme/cost?by=plan&from=2026-02&to=2026-01").status, 422);
+    assert_eq!(
+        server.get("/v1/accounts/acme/cost?by=plan&from=1990-01&to=2026-01").status,
+        422,
+        "121 months"
+    );
+    assert_eq!(server.get("/v1/accounts/%ff").problem(), (400, "bad-address"));
+    assert_eq!(server.get("/v1/accounts/acme/postings?after=9999999999999999999").status, 422);
+    let empty = server.get("/v1/accounts/acme/bills?due=true&after=zzz");
+    assert_eq!((empty.status, &empty.body), (200, &json!({"items": [], "next": null})));
+}
+
+#[test]
+fn bodies_may_be_compressed_and_are_bounded() {
+    let server = Server::with_accounts(100);
+    let add = json!({"command": "add", "subscription": "seats", "quantity": 1}).to_string();
+    let gzip = |bytes: &[u8]| {
+        let mut to = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        to.write_all(bytes).unwrap();
+        to.finish().unwrap()
+    };
+    let zstd = |bytes: &[u8]| zstd::encode_all(bytes, 3).unwrap();
+    let send = |encoding: &str, body: Vec<u8>| {
+        server.send("POST", COMMANDS, &[("content-encoding", encoding)], body)
+    };
+    assert_eq!(send("gzip", gzip(add.as_bytes())).status, 200);
+    assert_eq!(send("zstd", zstd(add.as_bytes())).status, 200);
+    assert_eq!(send("identity", add.clone().into_bytes()).status, 200);
+    assert_eq!(send("gzip", add.clone().into_bytes()).problem(), (400, "bad-body"));
+    assert_eq!(send("br", add.clone().into_bytes()).problem(), (415, "unsupported-media-type"));
+    let large = vec![b' '; (1 << 20) + 1];
+    for (encoding, body) in [("gzip", gzip(&large)), ("zstd", zstd(&large)), ("identity", large)] {
+        assert_eq!(send(encoding, body).problem(), (413, "too-large"), "{encoding}");
+    }
+    // Usage may be larger, and its rows are counted all the same.
+    let event = |number: u32| {
+        json!({"specversion": "1.0", "source": "pbx", "id": number.to_string(), "type": "call", "subject": "acme",
+               "time": "2026-02-01T00:00:00Z", "data": {"seconds": 5}})
+    };
+    let batch = Value::from((0..5_000).map(event).collect::<Vec<_>>()).to_string();
+    assert!(batch.len() > 500_000);
+    let got = server.send("POST", "/v1/usage", &[("content-encoding", "zstd")], zstd(batch.as_bytes()));
+    let counts =
+        ["accepted", "duplicates", "quarantined", "rejected"].map(|name| got.body[name].as_u64().unwrap());
+    assert_eq!((got.status, counts.iter().sum::<u64>()), (200, 5_000), "{}", got.text);
+    let got = server.send("POST", "/v1/usage", &[], vec![b' '; (16 << 20) + 1]);
+    assert_eq!(got.problem(), (413, "too-large"));
+    for media in ["application/x-www-form-urlencoded", "text/html", "application/toml"] {
+        let got = server.send("POST", COMMANDS, &[("content-type", media)], add.clone());
+        assert_eq!(got.problem(), (415, "unsupported-media-type"), "{media}");
+    }
+}
+
+#[test]
+fn json_that_means_harm_is_refused() {
+    let server = Server::with_accounts(100);
+    let deep = "[".repeat(100_000);
+    for (body, status) in [
+        (deep.clone(), 400),
+        (format!("{{\"command\": {deep}"), 400),
+        (format!("{{\"command\": \"use\", \"feature\": {}1{}}}", "[".repeat(120), "]".repeat(120)), 422),
+        ("{\"command\": \"topup\", \"amount\": \"1\", \"amount\": \"2\"}".to_owned(), 400),
+        ("{\"command\": \"topup\", \"command\": \"payout\", \"amount\": \"2\"}".to_owned(), 400),
+        ("{\"command\": \"topup\", \"amount\": \"1\"} {}".to_owned(), 400),
+        ("{\"command\": \"topup\", \"amount\": 1.0}".to_owned(), 422),
+        ("{\"command\": \"topup\", \"amount\": \"1\", \"more\": 1}".to_owned(), 422),
+        ("null".to_owned(), 422),
+        (String::new(), 400),
+        ("\u{0}".to_owned(), 400),
+    ] {
+        let got = server.send("POST", COMMANDS, &[], body.clone());
+        let begin: String = body.chars().take(60).collect();
+        assert_eq!(got.problem(), (status, "mistakes"), "{begin}: {}", got.text);
+    }
+    for path in ["/v1/clock/advance", "/v1/usage/void", "/v1/keys", "/v1/accounts/acme/quotes"] {
+        let got = server.send("POST", path, &[], deep.clone());
+        assert!((400..500).contains(&got.status), "{path}: {}", got.text);
+    }
+    let got = server.send("POST", "/v1/usage", &[], deep);
+    assert!(got.status == 200 && got.body["accepted"] == 0 || got.status == 422, "{}", got.text);
+    assert_eq!(server.get("/v1/accounts/acme/balance").body["balance"], "0.00", "nothing was paid in");
+}
+
+#[test]
+fn the_description_is_whole() {
+    let document = document();
+    assert_eq!(document["openapi"], "3.1.0");
+    let served = Server::start(100).ask("GET", "/v1/openapi.json", &[], "");
+    assert_eq!(served.body, document, "without a key too");
+    let mut ids = BTreeSet::new();
+    for route in routes() {
+        let described = &document["paths"][route.path][route.method.to_lowercase()];
+        assert!(ids.insert(described["operationId"].as_str().unwrap()), "{} twice", route.id);
+        assert!(described["summary"].as_str().is_some_and(|text| text.ends_with('.')), "{}", route.id);
+        let is_open = described["security"].is_null();
+        assert_eq!(is_open, route.roles.is_none(), "{}", route.id);
+    }
+    // Everything that is referred to is there.
+    let text = document.to_string();
+    for name in text.split("\"#/components/schemas/").skip(1).filter_map(|rest| rest.split('"').next()) {
+        assert!(document["components"]["schemas"][name].is_object(), "{name}");
+    }
+    let page = Server::start(100).ask("GET", "/docs", &[], "");
+    assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
+}
