@@ -1,6 +1,5 @@
 //! `farebox bench`: what the server does in a second; and usage files for measuring, which `scripts/bench` uses.
 
-mod client;
 mod events;
 mod ingest;
 mod process;

@@ -3,9 +3,12 @@
 mod bench;
 mod bill;
 mod catalog;
+mod client;
+mod demo;
 mod explain;
 mod export;
 mod output;
+mod push;
 mod quote;
 mod serve;
 mod test;
@@ -39,8 +42,12 @@ enum Command {
         #[command(subcommand)]
         command: catalog::Command,
     },
+    /// Start a server on a test clock with a month of five enterprises, and say what to try.
+    Demo(demo::Args),
     /// Serve the API on a store in a folder.
     Serve(serve::Args),
+    /// Send a book to a server: its price lists, its lines and its usage files.
+    Push(push::Args),
     /// Export what was booked, for other programs.
     Export {
         #[command(subcommand)]
@@ -64,7 +71,9 @@ fn main() -> ExitCode {
         Command::Quote(args) => quote::run(&args, cli.json),
         Command::Test(args) => test::run(&args, cli.json),
         Command::Catalog { command } => catalog::run(&command, cli.json),
+        Command::Demo(args) => demo::run(&args),
         Command::Serve(args) => serve::run(&args),
+        Command::Push(args) => push::run(&args, cli.json),
         Command::Export { command } => export::run(&command),
         Command::Bench { command } => bench::run(&command),
     };

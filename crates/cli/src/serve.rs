@@ -29,27 +29,75 @@ pub struct Args {
     requests_per_minute: u32,
 }
 
+/// How a server is started.
+pub struct Settings {
+    /// The folder of the store.
+    pub data: PathBuf,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// What time it is.
+    pub clock: Clock,
+    /// When a test clock begins; of the system's, now.
+    pub now: Timestamp,
+    /// Whether a key of an operator is made though there is one.
+    pub new_operator_key: bool,
+    /// How many requests of a customer's key, and of one of finance or support, are done in a minute.
+    pub requests_per_minute: u32,
+}
+
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
-    let store = Sqlite::open(&args.data).map_err(|error| Failure::Other(error.to_string()))?;
-    let catalogues = parse_all(&store).map_err(|error| Failure::Other(error.to_string()))?;
     let (clock, now) = match args.test_clock {
         Some(at) => (Clock::Test, at),
         None => (Clock::System, Timestamp::now()),
     };
-    let service = Service::open(Box::new(store), catalogues, now);
-    let mut service = service.map_err(|error| Failure::Other(error.to_string()))?;
-    let access = Access::open(&mut service, args.requests_per_minute, args.new_operator_key);
-    let (access, made) = access.map_err(|error| Failure::Other(error.to_string()))?;
-    let (engine, thread) = Engine::start(service, clock)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let listener = tokio::net::TcpListener::bind(args.listen).await?;
-        // Whoever starts it with port 0 learns the port here.
-        println!("listening on http://{}", listener.local_addr()?);
-        if let Some(token) = made {
+    let settings = Settings {
+        data: args.data.clone(),
+        listen: args.listen,
+        clock,
+        now,
+        new_operator_key: args.new_operator_key,
+        requests_per_minute: args.requests_per_minute,
+    };
+    serve(&settings, |_, key| {
+        if let Some(token) = key {
             println!("operator key (shown this once): {token}");
         }
-        axum::serve(listener, router(engine, access)).with_graceful_shutdown(stopped()).await
+        Ok(())
+    })
+}
+
+/// Serves until the process is asked to stop. `listening`: what to do once it listens, on a thread of its own; it is
+/// told the address, and the key if one was made.
+pub fn serve(
+    settings: &Settings,
+    listening: impl FnOnce(SocketAddr, Option<String>) -> Result<(), Failure> + Send + 'static,
+) -> Result<ExitCode, Failure> {
+    let store = Sqlite::open(&settings.data).map_err(|error| Failure::Other(error.to_string()))?;
+    let catalogues = parse_all(&store).map_err(|error| Failure::Other(error.to_string()))?;
+    let service = Service::open(Box::new(store), catalogues, settings.now);
+    let mut service = service.map_err(|error| Failure::Other(error.to_string()))?;
+    let access = Access::open(&mut service, settings.requests_per_minute, settings.new_operator_key);
+    let (access, made) = access.map_err(|error| Failure::Other(error.to_string()))?;
+    let (engine, thread) = Engine::start(service, settings.clock)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind(settings.listen).await?;
+        // Whoever starts it with port 0 learns the port here.
+        let address = listener.local_addr()?;
+        println!("listening on http://{address}");
+        let told = tokio::task::spawn_blocking(move || listening(address, made));
+        let failed = async move {
+            match told.await {
+                Ok(Ok(())) => std::future::pending().await,
+                Ok(Err(failure)) => failure,
+                Err(_) => Failure::Other("what was to be done with the server has failed".to_owned()),
+            }
+        };
+        let server = axum::serve(listener, router(engine, access)).with_graceful_shutdown(stopped());
+        tokio::select! {
+            served = server => served.map_err(Failure::from),
+            failure = failed => Err(failure),
+        }
     })?;
     // The engine was handed to the router, which is gone: its thread commits and ends.
     drop(runtime);

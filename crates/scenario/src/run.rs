@@ -394,7 +394,10 @@ impl<'a> Run<'a> {
     }
 
     /// Commits what was decided, where the groups are kept.
-    fn commit(&mut self) -> Result<(), Diagnostic> {
+    ///
+    /// # Errors
+    /// A diagnostic when the store fails.
+    pub fn commit(&mut self) -> Result<(), Diagnostic> {
         self.count_heard();
         if let Some(live) = &mut self.live {
             let blocks = live.take_blocks(self.clock);

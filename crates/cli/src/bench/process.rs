@@ -1,6 +1,6 @@
 //! A server process of this same program, on a store of its own, and what it takes of the machine.
 
-use super::client::Connection;
+use crate::client::Connection;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -71,7 +71,11 @@ impl Server {
     pub fn furnish(&self, accounts: u32) -> io::Result<()> {
         let mut connection = self.connect()?;
         let mut must = |path: &str, body: &str| -> io::Result<()> {
-            match connection.post(path, body.as_bytes())? {
+            match connection.post_with(
+                path,
+                &[("Content-Type", "application/octet-stream")],
+                body.as_bytes(),
+            )? {
                 (200 | 201, _) => Ok(()),
                 (status, answer) => {
                     Err(wrong(format!("{path}: {status} {}", String::from_utf8_lossy(answer))))

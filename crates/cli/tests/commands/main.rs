@@ -6,6 +6,7 @@ mod common;
 mod journal;
 mod json;
 mod mistakes;
+mod push;
 mod serve;
 
 use common::{farebox, root, scratch};

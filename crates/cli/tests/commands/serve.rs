@@ -7,17 +7,21 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-struct Server {
+pub struct Server {
     child: Child,
-    address: String,
+    pub address: String,
     /// The operator's, which the first start printed.
-    token: String,
+    pub token: String,
 }
 
 impl Server {
     fn start(folder: &Path) -> Server {
+        Server::start_at(folder, "2026-01-01T00:00:00+08:00")
+    }
+
+    pub fn start_at(folder: &Path, clock: &str) -> Server {
         let mut child = Command::new(env!("CARGO_BIN_EXE_farebox"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--test-clock", "2026-01-01T00:00:00+08:00", "--data"])
+            .args(["serve", "--listen", "127.0.0.1:0", "--test-clock", clock, "--data"])
             .arg(folder)
             .stdout(Stdio::piped())
             .spawn()
@@ -37,7 +41,7 @@ impl Server {
         Server { child, address, token }
     }
 
-    fn get(&self, path: &str) -> (u16, Value) {
+    pub fn get(&self, path: &str) -> (u16, Value) {
         let request = agent().get(format!("{}{path}", self.address));
         answer(request.header("Authorization", format!("Bearer {}", self.token)).call())
     }
@@ -67,7 +71,7 @@ impl Server {
     }
 
     /// SIGTERM: it answers what it has begun, and ends by itself.
-    fn stop(mut self) {
+    pub fn stop(mut self) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
         assert!(self.child.wait().unwrap().success());
