@@ -11,6 +11,7 @@ mod audit;
 mod bill;
 mod body;
 pub mod command;
+pub mod journal;
 mod mistake;
 mod money;
 mod outlook;

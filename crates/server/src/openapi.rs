@@ -213,7 +213,10 @@ fn responses(operation: &Operation, problem: &Value, named: &mut Named) -> Value
         Form::Text(media) => (*media, json!({"type": "string"})),
     };
     let mut all = Map::new();
-    let content = json!({media: {"schema": schema}});
+    let mut content = json!({media: {"schema": schema}});
+    if operation.id == "export-journal" {
+        content["text/plain; charset=utf-8"] = json!({"schema": {"type": "string"}});
+    }
     all.insert(operation.status.to_string(), json!({"description": "Done.", "content": content}));
     if operation.is_versioned() {
         all.insert("304".into(), json!({"description": "The client has this version already."}));

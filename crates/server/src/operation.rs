@@ -270,8 +270,8 @@ impl Operation {
         self.answers(200, Form::One(Described::of::<T>()))
     }
 
-    /// It answers a page of a list.
-    pub fn page<T: ToSchema>(self) -> Operation {
+    /// It answers a part of something, which `limit` and `after` choose.
+    pub fn part(self) -> Operation {
         let limit = ParameterForm::Whole { least: 1, most: PAGE_MAX };
         let says = "How many at most on a page; 100 when left out.";
         let limit = Parameter { name: "limit", says, required: false, value: limit };
@@ -282,7 +282,12 @@ impl Operation {
             required: false,
             value: ParameterForm::Cursor { is_number: false },
         };
-        self.takes(limit).takes(after).answers(200, Form::Page(Described::of::<T>()))
+        self.takes(limit).takes(after)
+    }
+
+    /// It answers a page of a list.
+    pub fn page<T: ToSchema>(self) -> Operation {
+        self.part().answers(200, Form::Page(Described::of::<T>()))
     }
 
     /// A page of a list, whose items have numbers.

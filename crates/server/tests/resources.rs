@@ -193,6 +193,29 @@ fn what_is_shown_is_what_happened() {
     assert_eq!((&cost["months"], &cost["totals"][0]), (&json!(["2026-01", "2026-02"]), &bill["total"]));
     let upcoming = server.get("/v1/accounts/acme/upcoming").body;
     assert_eq!(upcoming["id"], json!("acme-2026-02"));
+    // The journal says what the ledger says; page by page it is the same.
+    let journal = server.get("/v1/journal");
+    assert_eq!(journal.header("content-type"), "text/csv; charset=utf-8");
+    let rows = |text: &str| text.lines().skip(1).map(str::to_owned).collect::<Vec<_>>();
+    let entries: usize = server.get("/v1/accounts/acme/postings?limit=1000").body["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|posting| posting["entries"].as_array().unwrap().len())
+        .sum();
+    assert_eq!(rows(&journal.text).len(), entries, "{}", journal.text);
+    assert!(
+        rows(&journal.text).iter().any(|row| row.contains(",top-up,bank,USD,20000.00,")),
+        "{}",
+        journal.text
+    );
+    let first = server.get("/v1/journal?limit=1&zone=%2B08:00&month=2026-01");
+    let next = first.header("link").strip_prefix('<').unwrap().split('>').next().unwrap().to_owned();
+    assert!(next.contains("after=acme") && next.contains("zone=%2B08%3A00"), "{next}");
+    let second = server.get(&next);
+    assert_eq!((second.status, rows(&second.text).len(), second.header("link")), (200, 0, ""));
+    assert!(rows(&first.text).iter().all(|row| row.starts_with("2026-01")), "{}", first.text);
+    assert!(server.get("/v1/journal?format=hledger").text.starts_with("decimal-mark ."));
     // Who, when, what.
     let audit = items("audit?limit=1000");
     let entries = audit.as_array().unwrap();
