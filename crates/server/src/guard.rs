@@ -6,6 +6,7 @@ use crate::answer::{Answer, ProblemBody};
 use crate::asked::Asked;
 use crate::body;
 use crate::operation::Operation;
+use crate::room::Place;
 use axum::RequestExt;
 use axum::body::{Body, Bytes};
 use axum::extract::{RawPathParams, Request, State};
@@ -47,11 +48,13 @@ pub(crate) async fn guard(
         }
     };
     let path = request.extract_parts::<RawPathParams>().await;
+    // Free again when the answer is there.
+    let mut place = app.room.place();
     let (mut parts, body) = request.into_parts();
     let prepared = match path {
         Ok(path) => {
             let path = path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-            prepare(&app, operation, &parts, body, path, caller).await
+            prepare(&app, operation, &parts, (body, &mut place), path, caller).await
         }
         Err(error) => Err(Answer::problem("bad-address", 400, &error.to_string())),
     };
@@ -73,7 +76,7 @@ async fn prepare(
     app: &App,
     operation: &Operation,
     parts: &Parts,
-    body: Body,
+    (body, place): (Body, &mut Place),
     path: Vec<(String, String)>,
     caller: Option<Arc<Holder>>,
 ) -> Result<Asked, Answer> {
@@ -89,7 +92,7 @@ async fn prepare(
     let if_match = header_of(&parts.headers, "if-match").map(|tag| tag.unwrap_or_default().to_owned());
     let body = match &operation.body {
         None => Bytes::new(),
-        Some(form) => body::read(form, &parts.headers, body, operation.bytes_max).await?,
+        Some(form) => body::read(form, &parts.headers, (body, place), operation.bytes_max).await?,
     };
     let asked = Asked { caller, path, query, idempotency_key, if_match, body, ..Asked::of(app) };
     Ok(asked)

@@ -20,6 +20,7 @@ mod openapi;
 mod operation;
 mod outlook;
 mod page;
+mod room;
 mod standing;
 mod usage;
 
@@ -51,6 +52,7 @@ const USAGE_BYTES_MAX: usize = 16 << 20;
 struct App {
     engine: Engine,
     access: Access,
+    room: room::Room,
 }
 
 impl FromRef<App> for Engine {
@@ -106,7 +108,7 @@ fn usage_operations() -> Vec<Operation> {
 
 /// All routes.
 pub fn router(engine: Engine, access: Access) -> Router {
-    let app = App { engine, access };
+    let app = App { engine, access, room: room::Room::new(room::BYTES_MAX) };
     let mut by_path: BTreeMap<&str, MethodRouter<App>> = BTreeMap::new();
     for operation in OPERATIONS.iter() {
         let handler = match operation.does {
