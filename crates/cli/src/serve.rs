@@ -2,7 +2,7 @@
 
 use crate::output::Failure;
 use farebox_server::engine::Engine;
-use farebox_server::{Access, Clock, parse_all, router};
+use farebox_server::{Access, Bounds, Clock, parse_all, router, serve};
 use farebox_service::Service;
 use farebox_store_sqlite::Sqlite;
 use jiff::Timestamp;
@@ -49,7 +49,8 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         if let Some(token) = made {
             println!("operator key (shown this once): {token}");
         }
-        axum::serve(listener, router(engine, access)).with_graceful_shutdown(stopped()).await
+        serve(listener, router(engine, access), Bounds::default(), stopped()).await;
+        Ok::<(), std::io::Error>(())
     })?;
     // The engine was handed to the router, which is gone: its thread commits and ends.
     drop(runtime);

@@ -15,6 +15,7 @@ mod commands;
 pub mod engine;
 mod guard;
 mod keys;
+mod listen;
 mod money;
 mod openapi;
 mod operation;
@@ -27,6 +28,7 @@ mod usage;
 pub use access::Access;
 pub use catalogues::parse_all;
 pub use clock::Clock;
+pub use listen::{Bounds, serve};
 pub use openapi::{Route, document, routes};
 
 use answer::Answer;
