@@ -230,6 +230,53 @@ fn what_is_shown_is_what_happened() {
 }
 
 #[test]
+fn a_member_sees_what_is_shared_with_it_and_nothing_else_of_its_master() {
+    let server = furnished();
+    let open = json!({"command": "open", "title": "Acme Shenzhen", "currency": "USD", "zone": "+08:00", "member_of": "acme"});
+    server.command("acme-sz", &open);
+    server.command(
+        "acme",
+        &json!({"command": "share", "subscription": "package", "members": ["acme-hk", "acme-sz"]}),
+    );
+    for member in ["acme-hk", "acme-sz"] {
+        let order = json!({"command": "subscribe", "plan": "call-package", "name": "own", "mode": "prepaid", "months": 3,
+                           "attributes": {"application": format!("shop-of-{member}")}});
+        server.command(member, &order);
+    }
+    server.advance("2026-03-02T00:00:00+08:00");
+    let member = server.key("customer", Some("acme-hk")).1;
+    let mut seen = 0;
+    for route in
+        routes().into_iter().filter(|route| route.method == "GET" && route.path.contains("{account}"))
+    {
+        if !route.roles.unwrap_or_default().contains(&farebox_api::Role::Customer) {
+            continue;
+        }
+        let path = route.path.replace("{account}", "acme-hk").replace("{subscription}", "own");
+        let path = if route.id == "show-cost" { path + "?by=member&from=2026-01&to=2026-03" } else { path };
+        let got = server.ask_as(&member, "GET", &path, "");
+        assert_eq!(got.status, 200, "{path}: {}", got.text);
+        // Another member; the master's money, coupon, holder of a licence, session.
+        for secret in ["acme-sz", "20000", "welcome", "ann@example.com", "call-1", "desk", "cable"] {
+            assert!(!got.text.contains(secret), "{path} tells {secret}: {}", got.text);
+        }
+        seen += 1;
+    }
+    assert!(seen >= 15, "{seen}");
+    let packages = server.ask_as(&member, "GET", "/v1/accounts/acme-hk/packages", "");
+    assert!(packages.text.contains("acme/package/minutes"), "what is shared is seen: {}", packages.text);
+    let cost = server.ask_as(&member, "GET", "/v1/accounts/acme-hk/cost?by=member&from=2026-02", "").body;
+    assert_eq!(
+        (cost["rows"].as_array().unwrap().len(), &cost["rows"][0]["name"]),
+        (1, &json!("acme-hk")),
+        "{cost}"
+    );
+    for path in ["/v1/bills/acme-2026-02", "/v1/accounts/acme/balance", "/v1/accounts/acme-sz"] {
+        assert_eq!(server.ask_as(&member, "GET", path, "").status, 404, "{path}");
+    }
+}
+
+#[test]
 fn a_quote_is_what_then_happens_and_does_nothing_itself() {
     let server = furnished();
     server.command("phones", &json!({"command": "open", "currency": "CNY", "zone": "+08:00"}));
