@@ -133,8 +133,9 @@ fn too_many(left: Left) -> Response {
     response
 }
 
-/// Says what is left of the limit.
+/// Says what is left of the limit, and that what is answered for a key is for nobody else.
 fn limited(mut response: Response, left: Option<Left>) -> Response {
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     if let Some(left) = left {
         let headers = response.headers_mut();
         headers.insert(HeaderName::from_static("ratelimit-limit"), left.limit.into());
@@ -238,6 +239,9 @@ pub(crate) async fn identify(request: Request, next: Next) -> Response {
         response.headers_mut().insert(header::CONTENT_LENGTH, body.len().into());
         *response.body_mut() = Body::from(body);
     }
+    // No browser takes an answer for another kind of thing than it is.
+    let nosniff = HeaderValue::from_static("nosniff");
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }

@@ -6,7 +6,7 @@ use crate::answer::{Answer, Reply};
 use crate::asked::Asked;
 use axum::http::Method;
 use axum::routing::MethodRouter;
-use farebox_api::Role;
+use farebox_api::{Role, STATUSES};
 use farebox_service::Service;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -204,6 +204,8 @@ pub(crate) struct Operation {
     pub answer: Form,
     /// Codes of its own, besides those that follow from what it takes: `(status, codes)`.
     pub codes: &'static [(u16, &'static str)],
+    /// Whether it can be refused by the engine, with any of its codes.
+    pub decides: bool,
     /// The most bytes of the body.
     pub bytes_max: usize,
     pub does: Does,
@@ -223,6 +225,7 @@ impl Operation {
             status: 200,
             answer: Form::Json,
             codes: &[],
+            decides: false,
             bytes_max: crate::BODY_BYTES_MAX,
             does: Does::Asks(|_, _| Ok(Reply::json(200, ()))),
         }
@@ -259,6 +262,11 @@ impl Operation {
 
     pub fn refuses(self, codes: &'static [(u16, &'static str)]) -> Operation {
         Operation { codes, ..self }
+    }
+
+    /// The engine decides: it can be refused with any of the engine's codes.
+    pub fn decides(self) -> Operation {
+        Operation { decides: true, ..self }
     }
 
     pub fn answers(self, status: u16, answer: Form) -> Operation {
@@ -322,6 +330,11 @@ impl Operation {
     /// The statuses of the problems that it can answer, each with codes besides those of the engine.
     pub fn problems(&self) -> Vec<(u16, Vec<&'static str>)> {
         let mut all: Vec<(u16, &'static str)> = self.codes.to_vec();
+        if self.decides {
+            let refusals =
+                STATUSES.iter().flat_map(|(status, codes)| codes.iter().map(|code| (*status, *code)));
+            all.extend(refusals);
+        }
         if self.roles.is_some() {
             all.extend([(401, "no-key"), (403, "not-allowed"), (429, "too-many-requests")]);
             all.extend([(503, "busy"), (503, "stopping")]);
