@@ -114,6 +114,13 @@ fn furnished() -> Server {
                "attributes": {"application": "shop"}});
     server.command("acme", &hold);
     server.advance("2026-02-10T00:00:00+08:00");
+    let call = |id: &str, seconds: u32| {
+        json!({"specversion": "1.0", "source": "pbx", "id": id, "type": "call", "subject": "acme",
+               "time": "2026-02-09T10:00:00+08:00",
+               "data": {"application": "shop", "project": "launch", "seconds": seconds}})
+    };
+    let got = server.send("POST", "/v1/usage", &[], json!([call("c1", 125), call("c2", 60)]).to_string());
+    assert_eq!(got.body["accepted"], json!(2), "{}", got.text);
     server
 }
 
@@ -216,6 +223,14 @@ fn what_is_shown_is_what_happened() {
     assert_eq!((second.status, rows(&second.text).len(), second.header("link")), (200, 0, ""));
     assert!(rows(&first.text).iter().all(|row| row.starts_with("2026-01")), "{}", first.text);
     assert!(server.get("/v1/journal?format=hledger").text.starts_with("decimal-mark ."));
+    // 125 s are 3 minutes, as each call is rounded up; 60 s are one.
+    let used = items("usage");
+    let (events, quantity, unit) = (&used[0]["events"], &used[0]["quantity"], &used[0]["unit"]);
+    assert_eq!((events, quantity, unit), (&json!(2), &json!("4"), &json!("minute")), "{used}");
+    assert_eq!((&used[0]["project"], used.as_array().unwrap().len()), (&json!("launch"), 1));
+    assert_eq!(items("usage?month=2026-01"), json!([]));
+    assert_eq!(items("usage?project=other"), json!([]));
+    assert_eq!(items("usage?application=shop&meter=call-minutes"), used);
     // Who, when, what.
     let audit = items("audit?limit=1000");
     let entries = audit.as_array().unwrap();
