@@ -11,6 +11,8 @@ mod audit;
 mod bill;
 mod body;
 pub mod command;
+pub mod journal;
+mod metered;
 mod mistake;
 mod money;
 mod outlook;
@@ -28,6 +30,7 @@ pub use bill::{
 };
 pub use body::read_body;
 pub use command::{WireCommand, Wish};
+pub use metered::Metered;
 pub use mistake::{FieldMistake, Mistake};
 pub use money::{Balance, CouponLeft, Deferral, Hold, LedgerBalance, Posting, Statement, StatementRow};
 pub use outlook::{Cost, CostBy, CostRow, NewQuote, Quote, Upcoming, UpcomingRow};

@@ -154,7 +154,8 @@ pub struct Deferral {
     pub deferred: String,
 }
 
-fn value(unit: &Unit, value: Exact) -> String {
+/// A value as ledgers write it: money with the digits of its currency.
+pub(crate) fn value(unit: &Unit, value: Exact) -> String {
     match unit {
         Unit::Money(currency) => value.decimal(currency.minor_digits() as usize),
         Unit::Quota(_) => value.decimal(0),

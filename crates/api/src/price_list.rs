@@ -48,8 +48,8 @@ pub struct PriceListText {
     pub list: PriceList,
     /// As a customer reads it.
     pub shown: String,
-    /// The file as it was published.
-    pub text: String,
+    /// The file as it was published, with its comments; `null` for a customer.
+    pub text: Option<String>,
 }
 
 /// What a price list would change.

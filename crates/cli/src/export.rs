@@ -3,9 +3,9 @@
 use crate::bill;
 use crate::output::{self, Failure};
 use clap::ValueEnum;
+use farebox_api::journal;
 use farebox_core::calendar::Instant;
 use farebox_scenario::prepare;
-use farebox_scenario::report::journal;
 use farebox_scenario::run::{Options, Run};
 use std::path::PathBuf;
 use std::process::ExitCode;

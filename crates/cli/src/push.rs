@@ -26,7 +26,7 @@ const TRIES: u32 = 30;
 pub struct Args {
     /// The book.
     book: PathBuf,
-    /// The server, such as http://127.0.0.1:8080. What is sent is not encrypted.
+    /// The server, such as http://localhost:8080. What is sent is not encrypted.
     #[arg(long, value_name = "URL")]
     url: String,
     /// The access key of an operator.
@@ -98,7 +98,7 @@ pub fn push(
 ) -> Result<Pushed, Failure> {
     let address = url.strip_prefix("http://").map(|rest| rest.trim_end_matches('/'));
     let address = address.ok_or_else(|| {
-        Failure::Other(format!("the address {url}; expected one such as http://127.0.0.1:8080"))
+        Failure::Other(format!("the address {url}; expected one such as http://localhost:8080"))
     })?;
     let unreachable = |error| Failure::Other(format!("{url} cannot be reached: {error}"));
     let connection = Connection::open(address, Some(key)).map_err(unreachable)?;

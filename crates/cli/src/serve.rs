@@ -2,7 +2,7 @@
 
 use crate::output::Failure;
 use farebox_server::engine::Engine;
-use farebox_server::{Access, Clock, parse_all, router};
+use farebox_server::{Access, Bounds, Clock, parse_all, router};
 use farebox_service::Service;
 use farebox_store_sqlite::Sqlite;
 use jiff::Timestamp;
@@ -93,9 +93,9 @@ pub fn serve(
                 Err(_) => Failure::Other("what was to be done with the server has failed".to_owned()),
             }
         };
-        let server = axum::serve(listener, router(engine, access)).with_graceful_shutdown(stopped());
+        let server = farebox_server::serve(listener, router(engine, access), Bounds::default(), stopped());
         tokio::select! {
-            served = server => served.map_err(Failure::from),
+            () = server => Ok(()),
             failure = failed => Err(failure),
         }
     })?;

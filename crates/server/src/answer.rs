@@ -108,23 +108,31 @@ type Write = Box<dyn FnOnce() -> serde_json::Result<Vec<u8>> + Send>;
 pub(crate) struct Reply {
     status: u16,
     version: Option<u64>,
+    /// The address of the next page, where the body has no place for it.
+    next: Option<String>,
     content: Content,
 }
 
 enum Content {
     Json(Write),
+    Text(&'static str, String),
     Kept(Answer),
 }
 
 impl Reply {
     pub fn json(status: u16, value: impl Serialize + Send + 'static) -> Reply {
         let write = Box::new(move || serde_json::to_vec(&value));
-        Reply { status, version: None, content: Content::Json(write) }
+        Reply { status, version: None, next: None, content: Content::Json(write) }
+    }
+
+    /// Text of a media type; `next`: the address of its next page.
+    pub fn text(media: &'static str, text: String, next: Option<String>) -> Reply {
+        Reply { status: 200, version: None, next, content: Content::Text(media, text) }
     }
 
     /// An answer that may have been given before.
     pub fn kept(answer: Answer) -> Reply {
-        Reply { status: answer.status, version: None, content: Content::Kept(answer) }
+        Reply { status: answer.status, version: None, next: None, content: Content::Kept(answer) }
     }
 
     /// The answer is the same as long as the group has this version.
@@ -142,6 +150,15 @@ impl Reply {
         }
         let response = match self.content {
             Content::Kept(answer) => answer.into_response(),
+            Content::Text(media, text) => {
+                let mut response = Response::new(Body::from(text));
+                response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
+                let link = self.next.map(|next| format!("<{next}>; rel=\"next\""));
+                if let Some(link) = link.and_then(|link| HeaderValue::from_str(&link).ok()) {
+                    response.headers_mut().insert(header::LINK, link);
+                }
+                response
+            }
             Content::Json(write) => match write() {
                 Ok(body) => Answer { status: self.status, is_problem: false, body }.into_response(),
                 Err(error) => problem("not-written", 500, &error.to_string()),

@@ -2,6 +2,7 @@
 
 use crate::answer::Answer;
 use crate::operation::Body as Form;
+use crate::room::Place;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::{HeaderMap, header};
 use std::future::poll_fn;
@@ -22,17 +23,20 @@ const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 pub(crate) async fn read(
     form: &Form,
     headers: &HeaderMap,
-    body: Body,
+    (body, place): (Body, &mut Place),
     bytes_max: usize,
 ) -> Result<Bytes, Answer> {
     check_media(form, headers)?;
     let encoding = encoding(headers)?;
-    let whole = tokio::time::timeout(Duration::from_secs(SECONDS_MAX), collect(body, bytes_max)).await;
+    let whole = tokio::time::timeout(Duration::from_secs(SECONDS_MAX), collect(body, place, bytes_max)).await;
     let whole = whole.unwrap_or_else(|_| {
         let detail = format!("the body took longer than {SECONDS_MAX} s");
         Err(Answer::problem("too-slow", 408, &detail))
     })?;
-    match encoding {
+    if !matches!(encoding, Encoding::Plain) && !place.take(bytes_max) {
+        return Err(no_room());
+    }
+    let plain = match encoding {
         Encoding::Plain => Ok(whole),
         Encoding::Gzip => inflate(flate2::read::MultiGzDecoder::new(&*whole), bytes_max),
         Encoding::Zstd => {
@@ -42,12 +46,14 @@ pub(crate) async fn read(
             });
             inflate(reader.map_err(unreadable)?, bytes_max)
         }
-    }
+    }?;
+    place.keep(plain.len());
+    Ok(plain)
 }
 
 /// Reads a body to its end. Most clients send all of it before they listen: of one that is too large some more is
 /// taken, and forgotten, so that they hear why.
-async fn collect(mut body: Body, bytes_max: usize) -> Result<Bytes, Answer> {
+async fn collect(mut body: Body, place: &mut Place, bytes_max: usize) -> Result<Bytes, Answer> {
     let mut whole = Vec::with_capacity(body.size_hint().exact().unwrap_or(0).min(FIRST_BYTES) as usize);
     let mut taken = 0;
     while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
@@ -58,10 +64,14 @@ async fn collect(mut body: Body, bytes_max: usize) -> Result<Bytes, Answer> {
         if taken > bytes_max.saturating_mul(FORGOTTEN_TIMES) {
             break;
         }
+        if taken <= bytes_max && !place.take(data.len()) {
+            return Err(no_room());
+        }
         if taken <= bytes_max {
             whole.extend_from_slice(&data);
         } else {
             whole = Vec::new();
+            place.keep(0);
         }
     }
     if taken > bytes_max { Err(too_large(bytes_max)) } else { Ok(whole.into()) }
@@ -99,6 +109,10 @@ fn check_media(form: &Form, headers: &HeaderMap) -> Result<(), Answer> {
     Err(Answer::problem("unsupported-media-type", 415, &detail))
 }
 
+fn no_room() -> Answer {
+    Answer::problem("busy", 503, "too much waits already; try again")
+}
+
 fn too_large(bytes_max: usize) -> Answer {
     let detail = format!("the body has more than {bytes_max} bytes, uncompressed");
     Answer::problem("too-large", 413, &detail)
@@ -118,15 +132,21 @@ fn inflate(reader: impl Read, bytes_max: usize) -> Result<Bytes, Answer> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::room::Room;
     use axum::http::HeaderValue;
     use std::io::Write;
 
     fn read_now(headers: &[(&'static str, &'static str)], body: Vec<u8>) -> Result<Bytes, u16> {
+        read_in(&Room::new(10_000), headers, body)
+    }
+
+    fn read_in(room: &Room, headers: &[(&'static str, &'static str)], body: Vec<u8>) -> Result<Bytes, u16> {
         let headers =
             headers.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)));
         let headers: HeaderMap = headers.collect();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        let read = read(&Form::Usage, &headers, Body::from(body), 1_000);
+        let mut place = room.place();
+        let read = read(&Form::Usage, &headers, (Body::from(body), &mut place), 1_000);
         runtime.block_on(read).map_err(|answer| answer.status)
     }
 
@@ -149,6 +169,19 @@ mod tests {
         assert_eq!(read_now(&[], good.clone()).unwrap(), good);
         assert_eq!(read_now(&[], vec![b'a'; 1_001]), Err(413));
         assert_eq!(read_now(&[("content-encoding", "br")], good), Err(415));
+    }
+
+    #[test]
+    fn a_body_without_room_is_told_to_come_again() {
+        let (room, body) = (Room::new(600), vec![b'a'; 400]);
+        assert!(read_in(&room, &[], body.clone()).is_ok());
+        let mut others = room.place();
+        assert!(others.take(300));
+        assert_eq!(read_in(&room, &[], body.clone()), Err(503));
+        drop(others);
+        assert!(read_in(&room, &[], body.clone()).is_ok(), "what was refused has no room");
+        let packed = zstd::encode_all(&*body, 3).unwrap();
+        assert_eq!(read_in(&room, &[("content-encoding", "zstd")], packed), Err(503), "it could be 1,000");
     }
 
     #[test]

@@ -139,7 +139,8 @@ fn one(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
         return Err(Answer::problem("not-found", 404, &format!("there is no price list {id:?} in force")));
     };
     let kept = texts.into_iter().find(|kept| kept.id == list.id && kept.effective == list.effective);
-    let text = kept.map(|kept| kept.text).unwrap_or_default();
+    // What a vendor notes beside its prices is no matter of its customers.
+    let text = kept.map(|kept| kept.text).filter(|_| asked.own_tree().is_none());
     Ok(Reply::json(200, PriceListText { list: PriceList::of(list), shown: catalog::show(list), text }))
 }
 

@@ -14,16 +14,6 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// The statuses of refusals.
-const REFUSALS: &[(u16, &str)] = &[
-    (402, "a refusal of docs/errors.md"),
-    (403, "a refusal of docs/errors.md"),
-    (404, "a refusal of docs/errors.md"),
-    (409, "a refusal of docs/errors.md"),
-    (422, "a refusal of docs/errors.md"),
-    (500, "a refusal of docs/errors.md"),
-];
-
 pub(crate) fn operations() -> Vec<Operation> {
     let says = "Decides a command; `open` makes the account. Which roles may send which: docs/access.md.";
     vec![
@@ -31,7 +21,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             .by(EVERYONE)
             .headers(&["Idempotency-Key", "If-Match"])
             .body(Body::Json(Described::of::<Wish>()))
-            .refuses(REFUSALS)
+            .decides()
             .one::<Done>()
             .asks(execute),
     ]

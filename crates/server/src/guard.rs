@@ -6,6 +6,7 @@ use crate::answer::{Answer, ProblemBody};
 use crate::asked::Asked;
 use crate::body;
 use crate::operation::Operation;
+use crate::room::Place;
 use axum::RequestExt;
 use axum::body::{Body, Bytes};
 use axum::extract::{RawPathParams, Request, State};
@@ -47,11 +48,13 @@ pub(crate) async fn guard(
         }
     };
     let path = request.extract_parts::<RawPathParams>().await;
+    // Free again when the answer is there.
+    let mut place = app.room.place();
     let (mut parts, body) = request.into_parts();
     let prepared = match path {
         Ok(path) => {
             let path = path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-            prepare(&app, operation, &parts, body, path, caller).await
+            prepare(&app, operation, &parts, (body, &mut place), path, caller).await
         }
         Err(error) => Err(Answer::problem("bad-address", 400, &error.to_string())),
     };
@@ -73,7 +76,7 @@ async fn prepare(
     app: &App,
     operation: &Operation,
     parts: &Parts,
-    body: Body,
+    (body, place): (Body, &mut Place),
     path: Vec<(String, String)>,
     caller: Option<Arc<Holder>>,
 ) -> Result<Asked, Answer> {
@@ -89,7 +92,7 @@ async fn prepare(
     let if_match = header_of(&parts.headers, "if-match").map(|tag| tag.unwrap_or_default().to_owned());
     let body = match &operation.body {
         None => Bytes::new(),
-        Some(form) => body::read(form, &parts.headers, body, operation.bytes_max).await?,
+        Some(form) => body::read(form, &parts.headers, (body, place), operation.bytes_max).await?,
     };
     let asked = Asked { caller, path, query, idempotency_key, if_match, body, ..Asked::of(app) };
     Ok(asked)
@@ -130,8 +133,9 @@ fn too_many(left: Left) -> Response {
     response
 }
 
-/// Says what is left of the limit.
+/// Says what is left of the limit, and that what is answered for a key is for nobody else.
 fn limited(mut response: Response, left: Option<Left>) -> Response {
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     if let Some(left) = left {
         let headers = response.headers_mut();
         headers.insert(HeaderName::from_static("ratelimit-limit"), left.limit.into());
@@ -235,6 +239,9 @@ pub(crate) async fn identify(request: Request, next: Next) -> Response {
         response.headers_mut().insert(header::CONTENT_LENGTH, body.len().into());
         *response.body_mut() = Body::from(body);
     }
+    // No browser takes an answer for another kind of thing than it is.
+    let nosniff = HeaderValue::from_static("nosniff");
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }

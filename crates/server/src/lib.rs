@@ -15,17 +15,20 @@ mod commands;
 pub mod engine;
 mod guard;
 mod keys;
+mod listen;
 mod money;
 mod openapi;
 mod operation;
 mod outlook;
 mod page;
+mod room;
 mod standing;
 mod usage;
 
 pub use access::Access;
 pub use catalogues::parse_all;
 pub use clock::Clock;
+pub use listen::{Bounds, serve};
 pub use openapi::{Route, document, routes};
 
 use answer::Answer;
@@ -51,6 +54,7 @@ const USAGE_BYTES_MAX: usize = 16 << 20;
 struct App {
     engine: Engine,
     access: Access,
+    room: room::Room,
 }
 
 impl FromRef<App> for Engine {
@@ -106,7 +110,7 @@ fn usage_operations() -> Vec<Operation> {
 
 /// All routes.
 pub fn router(engine: Engine, access: Access) -> Router {
-    let app = App { engine, access };
+    let app = App { engine, access, room: room::Room::new(room::BYTES_MAX) };
     let mut by_path: BTreeMap<&str, MethodRouter<App>> = BTreeMap::new();
     for operation in OPERATIONS.iter() {
         let handler = match operation.does {

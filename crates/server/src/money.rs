@@ -2,10 +2,11 @@
 
 use crate::answer::{Answer, Reply};
 use crate::asked::Asked;
-use crate::operation::{Operation, Parameter, READERS};
+use crate::operation::{BOOKKEEPERS, Form, Operation, Parameter, READERS};
 use farebox_api as wire;
+use farebox_api::journal::{self, Booked};
 use farebox_core::account::Account;
-use farebox_core::calendar::{Cycle, Span};
+use farebox_core::calendar::{Cycle, Instant, Span, Zone};
 use farebox_service::Service;
 use jiff::civil::Date;
 
@@ -56,6 +57,21 @@ pub(crate) fn operations() -> Vec<Operation> {
         .by(READERS)
         .page::<wire::Deferral>()
         .asks(deferrals),
+        Operation::get(
+            "/v1/journal",
+            "export-journal",
+            "The postings of accounts, by time, for a general ledger; `Link` has the next accounts.",
+        )
+        .by(BOOKKEEPERS)
+        .takes(Parameter::one_of("format", &["csv", "hledger"], "CSV when left out."))
+        .takes(Parameter::text::<wire::Month>(
+            "month",
+            "The month, by the clock of `zone`; all time when left out.",
+        ))
+        .takes(Parameter::text::<wire::ZoneName>("zone", "The wall clock of its times; UTC when left out."))
+        .part()
+        .answers(200, Form::Text("text/csv; charset=utf-8"))
+        .asks(export),
     ]
 }
 
@@ -115,4 +131,41 @@ fn deferrals(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
     let mut all: Vec<(String, wire::Deferral)> = all.into_iter().map(|one| (key(&one), one)).collect();
     all.sort_by(|(one, _), (other, _)| one.cmp(other));
     asked.page(all.into_iter(), |one| one)
+}
+
+/// The journal of so many accounts, by name; the next ones are another page.
+fn export(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
+    let zone = asked.parameter::<wire::ZoneName>("zone").map_or_else(Zone::utc, |zone| zone.0);
+    let month = asked.parameter::<wire::Month>("month");
+    let month = month.map(|month| zone.cycle(Cycle::Month, zone.midnight(month.0)));
+    let after: String = asked.after()?.unwrap_or_default();
+    let mut names: Vec<String> =
+        service.accounts(&after, asked.limit() + 1)?.into_iter().map(|row| row.account).collect();
+    let has_next = names.len() > asked.limit();
+    names.truncate(asked.limit());
+    let mut all: Vec<Booked> = Vec::new();
+    for name in &names {
+        let (_, account) = asked.named(service, name)?;
+        all.extend(journal::booked(std::iter::once(account), &zone, Instant::MAX));
+    }
+    all.retain(|one| month.is_none_or(|month| month.contains(one.posting.at)));
+    all.sort_by(|one, other| {
+        (one.posting.at, &one.account, one.number).cmp(&(other.posting.at, &other.account, other.number))
+    });
+    let next = names.last().filter(|_| has_next).map(|last| {
+        let kept = asked.query.iter().filter(|(name, _)| name != "after");
+        let kept = kept.map(|(name, value)| format!("{name}={}&", encoded(value)));
+        format!("/v1/journal?{}after={}", kept.collect::<String>(), encoded(last))
+    });
+    Ok(match asked.query("format") {
+        Some("hledger") => Reply::text("text/plain; charset=utf-8", journal::hledger(&all), next),
+        _ => Reply::text("text/csv; charset=utf-8", journal::csv(&all), next),
+    })
+}
+
+/// A value of a parameter, percent-encoded.
+fn encoded(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let byte = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    text.bytes().map(byte).collect()
 }

@@ -49,9 +49,12 @@ pub(crate) fn operations() -> Vec<Operation> {
             }),
         Operation::get("/docs", "show-docs", "This description, to read.")
             .answers(200, Form::Text("text/html; charset=utf-8"))
-            .handled(|| get(|| async { Html(PAGE.as_str()) })),
+            .handled(|| get(|| async { ([(header::CONTENT_SECURITY_POLICY, POLICY)], Html(PAGE.as_str())) })),
     ]
 }
+
+/// The page has styles of its own, and nothing else.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 
 static TEXT: LazyLock<String> = LazyLock::new(|| document().to_string());
 static PAGE: LazyLock<String> = LazyLock::new(|| page::of(&document()));
@@ -213,7 +216,10 @@ fn responses(operation: &Operation, problem: &Value, named: &mut Named) -> Value
         Form::Text(media) => (*media, json!({"type": "string"})),
     };
     let mut all = Map::new();
-    let content = json!({media: {"schema": schema}});
+    let mut content = json!({media: {"schema": schema}});
+    if operation.id == "export-journal" {
+        content["text/plain; charset=utf-8"] = json!({"schema": {"type": "string"}});
+    }
     all.insert(operation.status.to_string(), json!({"description": "Done.", "content": content}));
     if operation.is_versioned() {
         all.insert("304".into(), json!({"description": "The client has this version already."}));

@@ -6,7 +6,7 @@ use crate::answer::{Answer, Reply};
 use crate::asked::Asked;
 use axum::http::Method;
 use axum::routing::MethodRouter;
-use farebox_api::Role;
+use farebox_api::{Role, STATUSES};
 use farebox_service::Service;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -204,6 +204,8 @@ pub(crate) struct Operation {
     pub answer: Form,
     /// Codes of its own, besides those that follow from what it takes: `(status, codes)`.
     pub codes: &'static [(u16, &'static str)],
+    /// Whether it can be refused by the engine, with any of its codes.
+    pub decides: bool,
     /// The most bytes of the body.
     pub bytes_max: usize,
     pub does: Does,
@@ -223,6 +225,7 @@ impl Operation {
             status: 200,
             answer: Form::Json,
             codes: &[],
+            decides: false,
             bytes_max: crate::BODY_BYTES_MAX,
             does: Does::Asks(|_, _| Ok(Reply::json(200, ()))),
         }
@@ -261,6 +264,11 @@ impl Operation {
         Operation { codes, ..self }
     }
 
+    /// The engine decides: it can be refused with any of the engine's codes.
+    pub fn decides(self) -> Operation {
+        Operation { decides: true, ..self }
+    }
+
     pub fn answers(self, status: u16, answer: Form) -> Operation {
         Operation { status, answer, ..self }
     }
@@ -270,8 +278,8 @@ impl Operation {
         self.answers(200, Form::One(Described::of::<T>()))
     }
 
-    /// It answers a page of a list.
-    pub fn page<T: ToSchema>(self) -> Operation {
+    /// It answers a part of something, which `limit` and `after` choose.
+    pub fn part(self) -> Operation {
         let limit = ParameterForm::Whole { least: 1, most: PAGE_MAX };
         let says = "How many at most on a page; 100 when left out.";
         let limit = Parameter { name: "limit", says, required: false, value: limit };
@@ -282,7 +290,12 @@ impl Operation {
             required: false,
             value: ParameterForm::Cursor { is_number: false },
         };
-        self.takes(limit).takes(after).answers(200, Form::Page(Described::of::<T>()))
+        self.takes(limit).takes(after)
+    }
+
+    /// It answers a page of a list.
+    pub fn page<T: ToSchema>(self) -> Operation {
+        self.part().answers(200, Form::Page(Described::of::<T>()))
     }
 
     /// A page of a list, whose items have numbers.
@@ -317,6 +330,11 @@ impl Operation {
     /// The statuses of the problems that it can answer, each with codes besides those of the engine.
     pub fn problems(&self) -> Vec<(u16, Vec<&'static str>)> {
         let mut all: Vec<(u16, &'static str)> = self.codes.to_vec();
+        if self.decides {
+            let refusals =
+                STATUSES.iter().flat_map(|(status, codes)| codes.iter().map(|code| (*status, *code)));
+            all.extend(refusals);
+        }
         if self.roles.is_some() {
             all.extend([(401, "no-key"), (403, "not-allowed"), (429, "too-many-requests")]);
             all.extend([(503, "busy"), (503, "stopping")]);

@@ -17,16 +17,6 @@ use farebox_service::{Known, Service};
 const MONTHS_MAX: usize = 120;
 /// The most commands of a quote.
 const COMMANDS_MAX: usize = 50;
-/// What a quote can be refused with.
-const REFUSALS: &[(u16, &str)] = &[
-    (402, "a refusal of docs/errors.md"),
-    (403, "a refusal of docs/errors.md"),
-    (404, "a refusal of docs/errors.md"),
-    (409, "a refusal of docs/errors.md"),
-    (422, "a refusal of docs/errors.md"),
-    (500, "a refusal of docs/errors.md"),
-];
-
 pub(crate) fn operations() -> Vec<Operation> {
     let by = Parameter {
         name: "by",
@@ -44,7 +34,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             "The bill of the running month: to date, and what it may come to.",
         )
         .by(READERS)
-        .refuses(REFUSALS)
+        .decides()
         .one::<wire::Upcoming>()
         .asks(upcoming),
         Operation::post(
@@ -54,7 +44,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         )
         .by(READERS)
         .body(Body::Json(Described::of::<NewQuote>()))
-        .refuses(REFUSALS)
+        .decides()
         .one::<wire::Quote>()
         .asks(quote),
         Operation::get("/v1/accounts/{account}/cost", "show-cost", "What months have cost, added up.")

@@ -52,6 +52,18 @@ pub(crate) fn operations() -> Vec<Operation> {
         .numbered::<wire::Package>()
         .asks(packages),
         Operation::get(
+            "/v1/accounts/{account}/usage",
+            "list-usage",
+            "What was counted of its usage, by meter and time, and whose within the account it was.",
+        )
+        .by(READERS)
+        .takes(month)
+        .takes(Parameter::text::<wire::Name>("meter", "Only what this meter counted."))
+        .takes(Parameter::text::<wire::Text>("project", "Only that of this project."))
+        .takes(Parameter::text::<wire::Text>("application", "Only that of this application."))
+        .numbered::<wire::Metered>()
+        .asks(usage),
+        Operation::get(
             "/v1/accounts/{account}/quotas",
             "list-quotas",
             "What its plans provide, such as IVR channels.",
@@ -132,6 +144,24 @@ fn packages(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
         |one: &wire::Package| payer.packages.bucket(&one.bucket).is_some_and(|one| one.expires > at);
     let all = all.filter(|(_, one)| live.is_none_or(|live| is_live(one) == live));
     asked.page(all, |one| one)
+}
+
+fn usage(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
+    let Known { group, metering, at, .. } = known(service, asked)?;
+    let name = asked.path("account");
+    let account = group.get(name).ok_or_else(|| missing("account", name))?;
+    let payer = group.get(account.head.payer()).unwrap_or(account);
+    let running = payer.head.zone.cycle(Cycle::Month, at);
+    let month = month_of(payer, asked, "month").unwrap_or(running);
+    let is_asked = |wished: &str, value: Option<&str>| {
+        asked.query(wished).is_none_or(|wished| value.is_some_and(|value| value == wished))
+    };
+    let all = wire::Metered::all(metering, name, month).into_iter().filter(|one| {
+        is_asked("meter", Some(&one.meter))
+            && is_asked("project", one.project.as_deref())
+            && is_asked("application", one.application.as_deref())
+    });
+    asked.page(all.enumerate(), |one| one)
 }
 
 fn quotas(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {

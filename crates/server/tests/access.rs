@@ -172,6 +172,12 @@ fn every_command_knows_every_role() {
             assert_eq!(listed, may(role, word), "{role:?} {word}");
         }
     }
+    // A price list without what the vendor notes in its file.
+    let token = server.key("customer", Some("acme")).1;
+    let list = server.ask_as(&token, "GET", "/v1/catalogues/huawei-ykf", "").body;
+    assert!(list["text"].is_null() && list["shown"].as_str().unwrap().contains("310"), "{list}");
+    let own = server.get("/v1/catalogues/huawei-ykf").body;
+    assert!(own["text"].as_str().unwrap().starts_with('#') && own["shown"] == list["shown"]);
     // What a customer could gain from: money, prices, the past.
     let customer = server.key("customer", Some("acme")).1;
     let back = json!({"command": "remove", "subscription": "seats", "quantity": 1, "effective": "2026-01-02T00:00:00Z"});

@@ -37,7 +37,9 @@ fn every_request_has_an_id() {
         assert!(!wrong.header("x-request-id").contains(' '), "what is no id is not repeated");
     }
     assert_eq!(server.send("PUT", "/v1/me", &[], "").header("allow"), "GET,HEAD");
-    assert_eq!(server.send("HEAD", "/v1/me", &[], "").status, 200);
+    let head = server.send("HEAD", "/v1/me", &[], "");
+    assert_eq!((head.status, head.header("cache-control")), (200, "private, no-cache"));
+    assert_eq!(head.header("x-content-type-options"), "nosniff");
 }
 
 #[test]
@@ -197,4 +199,5 @@ fn the_description_is_whole() {
     }
     let page = Server::start(100).ask("GET", "/docs", &[], "");
     assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
+    assert!(page.header("content-security-policy").starts_with("default-src 'none'"));
 }

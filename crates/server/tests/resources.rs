@@ -114,6 +114,13 @@ fn furnished() -> Server {
                "attributes": {"application": "shop"}});
     server.command("acme", &hold);
     server.advance("2026-02-10T00:00:00+08:00");
+    let call = |id: &str, seconds: u32| {
+        json!({"specversion": "1.0", "source": "pbx", "id": id, "type": "call", "subject": "acme",
+               "time": "2026-02-09T10:00:00+08:00",
+               "data": {"application": "shop", "project": "launch", "seconds": seconds}})
+    };
+    let got = server.send("POST", "/v1/usage", &[], json!([call("c1", 125), call("c2", 60)]).to_string());
+    assert_eq!(got.body["accepted"], json!(2), "{}", got.text);
     server
 }
 
@@ -193,6 +200,37 @@ fn what_is_shown_is_what_happened() {
     assert_eq!((&cost["months"], &cost["totals"][0]), (&json!(["2026-01", "2026-02"]), &bill["total"]));
     let upcoming = server.get("/v1/accounts/acme/upcoming").body;
     assert_eq!(upcoming["id"], json!("acme-2026-02"));
+    // The journal says what the ledger says; page by page it is the same.
+    let journal = server.get("/v1/journal");
+    assert_eq!(journal.header("content-type"), "text/csv; charset=utf-8");
+    let rows = |text: &str| text.lines().skip(1).map(str::to_owned).collect::<Vec<_>>();
+    let entries: usize = server.get("/v1/accounts/acme/postings?limit=1000").body["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|posting| posting["entries"].as_array().unwrap().len())
+        .sum();
+    assert_eq!(rows(&journal.text).len(), entries, "{}", journal.text);
+    assert!(
+        rows(&journal.text).iter().any(|row| row.contains(",top-up,bank,USD,20000.00,")),
+        "{}",
+        journal.text
+    );
+    let first = server.get("/v1/journal?limit=1&zone=%2B08:00&month=2026-01");
+    let next = first.header("link").strip_prefix('<').unwrap().split('>').next().unwrap().to_owned();
+    assert!(next.contains("after=acme") && next.contains("zone=%2B08%3A00"), "{next}");
+    let second = server.get(&next);
+    assert_eq!((second.status, rows(&second.text).len(), second.header("link")), (200, 0, ""));
+    assert!(rows(&first.text).iter().all(|row| row.starts_with("2026-01")), "{}", first.text);
+    assert!(server.get("/v1/journal?format=hledger").text.starts_with("decimal-mark ."));
+    // 125 s are 3 minutes, as each call is rounded up; 60 s are one.
+    let used = items("usage");
+    let (events, quantity, unit) = (&used[0]["events"], &used[0]["quantity"], &used[0]["unit"]);
+    assert_eq!((events, quantity, unit), (&json!(2), &json!("4"), &json!("minute")), "{used}");
+    assert_eq!((&used[0]["project"], used.as_array().unwrap().len()), (&json!("launch"), 1));
+    assert_eq!(items("usage?month=2026-01"), json!([]));
+    assert_eq!(items("usage?project=other"), json!([]));
+    assert_eq!(items("usage?application=shop&meter=call-minutes"), used);
     // Who, when, what.
     let audit = items("audit?limit=1000");
     let entries = audit.as_array().unwrap();
@@ -204,6 +242,53 @@ fn what_is_shown_is_what_happened() {
     assert_eq!(versions, (1..=versions.len() as u64).collect::<Vec<_>>());
     let version = server.get("/v1/accounts/acme").body["version"].as_u64().unwrap();
     assert_eq!(versions.last(), Some(&version));
+}
+
+#[test]
+fn a_member_sees_what_is_shared_with_it_and_nothing_else_of_its_master() {
+    let server = furnished();
+    let open = json!({"command": "open", "title": "Acme Shenzhen", "currency": "USD", "zone": "+08:00", "member_of": "acme"});
+    server.command("acme-sz", &open);
+    server.command(
+        "acme",
+        &json!({"command": "share", "subscription": "package", "members": ["acme-hk", "acme-sz"]}),
+    );
+    for member in ["acme-hk", "acme-sz"] {
+        let order = json!({"command": "subscribe", "plan": "call-package", "name": "own", "mode": "prepaid", "months": 3,
+                           "attributes": {"application": format!("shop-of-{member}")}});
+        server.command(member, &order);
+    }
+    server.advance("2026-03-02T00:00:00+08:00");
+    let member = server.key("customer", Some("acme-hk")).1;
+    let mut seen = 0;
+    for route in
+        routes().into_iter().filter(|route| route.method == "GET" && route.path.contains("{account}"))
+    {
+        if !route.roles.unwrap_or_default().contains(&farebox_api::Role::Customer) {
+            continue;
+        }
+        let path = route.path.replace("{account}", "acme-hk").replace("{subscription}", "own");
+        let path = if route.id == "show-cost" { path + "?by=member&from=2026-01&to=2026-03" } else { path };
+        let got = server.ask_as(&member, "GET", &path, "");
+        assert_eq!(got.status, 200, "{path}: {}", got.text);
+        // Another member; the master's money, coupon, holder of a licence, session.
+        for secret in ["acme-sz", "20000", "welcome", "ann@example.com", "call-1", "desk", "cable"] {
+            assert!(!got.text.contains(secret), "{path} tells {secret}: {}", got.text);
+        }
+        seen += 1;
+    }
+    assert!(seen >= 15, "{seen}");
+    let packages = server.ask_as(&member, "GET", "/v1/accounts/acme-hk/packages", "");
+    assert!(packages.text.contains("acme/package/minutes"), "what is shared is seen: {}", packages.text);
+    let cost = server.ask_as(&member, "GET", "/v1/accounts/acme-hk/cost?by=member&from=2026-02", "").body;
+    assert_eq!(
+        (cost["rows"].as_array().unwrap().len(), &cost["rows"][0]["name"]),
+        (1, &json!("acme-hk")),
+        "{cost}"
+    );
+    for path in ["/v1/bills/acme-2026-02", "/v1/accounts/acme/balance", "/v1/accounts/acme-sz"] {
+        assert_eq!(server.ask_as(&member, "GET", path, "").status, 404, "{path}");
+    }
 }
 
 #[test]

@@ -2,10 +2,10 @@
 //! it is lost. hledger is Debian's; without it these tests fail.
 
 use crate::common::{farebox, files_below, root, scratch, stdout_of};
+use farebox_api::journal::{Booked, csv, hledger, hledger_account, unescape};
 use farebox_core::calendar::Instant;
 use farebox_core::ledger::{LedgerAccount, Posting, Unit};
 use farebox_core::money::{Amount, Currency, Exact};
-use farebox_scenario::report::journal::{Booked, csv, hledger, hledger_account, unescape};
 use farebox_scenario::report::ledger_totals;
 use farebox_scenario::run::{Options, Outcome, Run};
 use farebox_scenario::{golden, prepare};

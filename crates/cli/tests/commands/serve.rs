@@ -16,13 +16,22 @@ pub struct Server {
 
 impl Server {
     fn start(folder: &Path) -> Server {
-        Server::start_at(folder, "2026-01-01T00:00:00+08:00")
+        Server::start_with(folder, &[])
     }
 
     pub fn start_at(folder: &Path, clock: &str) -> Server {
+        Server::start_so(folder, clock, &[])
+    }
+
+    fn start_with(folder: &Path, more: &[&str]) -> Server {
+        Server::start_so(folder, "2026-01-01T00:00:00+08:00", more)
+    }
+
+    fn start_so(folder: &Path, clock: &str, more: &[&str]) -> Server {
         let mut child = Command::new(env!("CARGO_BIN_EXE_farebox"))
             .args(["serve", "--listen", "127.0.0.1:0", "--test-clock", clock, "--data"])
             .arg(folder)
+            .args(more)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -208,6 +217,23 @@ fn a_server_comes_to_what_its_book_comes_to_also_when_it_is_killed() {
     let printed = bills["bills"].as_array().or(bills.as_array()).unwrap();
     let printed = printed.iter().find(|one| one["id"] == "acme-2026-01").unwrap();
     assert_eq!(&bill, printed);
+}
+
+#[test]
+fn a_lost_key_is_no_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let first = server.token.clone();
+    server.stop();
+    std::fs::remove_file(folder.path().join("token")).unwrap();
+    let server = Server::start_with(folder.path(), &["--new-operator-key", "--requests-per-minute", "60"]);
+    assert_ne!(server.token, first);
+    let (status, listed) = server.get("/v1/keys");
+    let keys = listed["items"].as_array().unwrap();
+    assert_eq!((status, keys.len()), (200, 2), "the first one is there still: {listed}");
+    let file = rusqlite::Connection::open(folder.path().join("farebox.db")).unwrap();
+    let rows = "SELECT count(*) FROM access_key WHERE role = 'operator' AND length(hash) = 32";
+    assert_eq!(file.query_row(rows, [], |row| row.get::<_, i64>(0)).unwrap(), 2);
 }
 
 #[test]

@@ -57,7 +57,8 @@ fn files_name_no_folder_of_a_machine() {
 }
 
 /// Hosts that files may name: standards, and the projects that pages are about.
-const HOSTS: &[&str] = &["github.com", "toml.io", "www.apache.org", "duckdb.org", "cloudevents.io"];
+const HOSTS: &[&str] =
+    &["github.com", "toml.io", "www.apache.org", "duckdb.org", "cloudevents.io", "mutants.rs"];
 
 /// A host that stands for no real one.
 fn is_example(host: &str) -> bool {

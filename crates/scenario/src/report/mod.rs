@@ -5,7 +5,6 @@ mod bill;
 mod budgets;
 mod explain;
 mod holds;
-pub mod journal;
 mod licences;
 mod lifecycle;
 mod money;

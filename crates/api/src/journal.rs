@@ -1,8 +1,8 @@
 //! The journal of all postings, for a general ledger: CSV (RFC 4180) and hledger.
 //!
-//! Times are those of the book's wall clock: one journal has one calendar.
+//! Times are those of one wall clock: one journal has one calendar.
 
-use super::money::value_text;
+use crate::money::value as value_text;
 use farebox_core::account::Account;
 use farebox_core::calendar::{Instant, Zone};
 use farebox_core::ledger::{Entry, LedgerAccount, Posting, Unit};

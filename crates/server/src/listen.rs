@@ -1,0 +1,127 @@
+//! Connections: how many, and how long one may take to say what it wants.
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+/// How connections are bounded.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// How many there are at once; more wait to be accepted.
+    pub connections: usize,
+    /// How long a client may take for the head of a request, and be silent before it.
+    pub head: Duration,
+    /// How long what has begun may take when the server is asked to stop.
+    pub stop: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Bounds {
+        Bounds { connections: 8_192, head: Duration::from_secs(60), stop: Duration::from_secs(30) }
+    }
+}
+
+/// Serves until `stop` resolves; what has begun is finished.
+pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds, stop: impl Future<Output = ()>) {
+    let graceful = GracefulShutdown::new();
+    let free = Arc::new(Semaphore::new(bounds.connections));
+    let mut stop = pin!(stop);
+    loop {
+        let next = async {
+            let place = free.clone().acquire_owned().await;
+            (place, listener.accept().await)
+        };
+        let (place, accepted) = tokio::select! {
+            next = next => next,
+            () = &mut stop => break,
+        };
+        let Ok((stream, _)) = accepted else {
+            // The process has no more files, or the client is gone already: others may come.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            continue;
+        };
+        // An answer is not kept back to go with the next one.
+        let _ = stream.set_nodelay(true);
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new()).header_read_timeout(bounds.head);
+        let service = TowerToHyperService::new(router.clone());
+        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+        tokio::spawn(async move {
+            // What goes wrong with a connection is its client's matter.
+            let _ = connection.await;
+            drop(place);
+        });
+    }
+    drop(listener);
+    let _ = tokio::time::timeout(bounds.stop, graceful.shutdown()).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::routing::get;
+    use std::io::{Read, Write};
+    use std::net::{SocketAddr, TcpStream};
+
+    /// A server with these bounds; it stops when the sender goes.
+    fn start(bounds: Bounds) -> (SocketAddr, tokio::sync::oneshot::Sender<()>, std::thread::JoinHandle<()>) {
+        let (address, told) = std::sync::mpsc::channel();
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+                address.send(listener.local_addr().unwrap()).unwrap();
+                let slow = || async {
+                    tokio::time::sleep(Duration::from_millis(300)).await;
+                    "slow"
+                };
+                let router = Router::new().route("/", get(|| async { "here" })).route("/slow", get(slow));
+                let stop = async { drop(stopped.await) };
+                serve(listener, router, bounds, stop).await;
+            });
+        });
+        (told.recv().unwrap(), stop, thread)
+    }
+
+    fn ask(stream: &mut TcpStream, path: &str) -> String {
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    #[test]
+    fn who_says_nothing_is_let_go() {
+        let bounds = Bounds { connections: 2, head: Duration::from_millis(200), ..Bounds::default() };
+        let (address, _stop, _) = start(bounds);
+        // Both places are taken by clients that never finish a head.
+        let mut slow: Vec<TcpStream> = (0..2).map(|_| TcpStream::connect(address).unwrap()).collect();
+        slow.iter_mut().for_each(|stream| stream.write_all(b"GET / HTTP/1.1\r\nHost").unwrap());
+        let mut third = TcpStream::connect(address).unwrap();
+        assert!(ask(&mut third, "/").ends_with("here"), "it waited for a place, and got one");
+        for mut stream in slow {
+            let mut said = String::new();
+            let _ = stream.read_to_string(&mut said);
+            assert!(!said.contains("200 OK"), "{said}");
+        }
+    }
+
+    #[test]
+    fn what_has_begun_is_finished_when_it_stops() {
+        let (address, stop, thread) = start(Bounds::default());
+        let asked = std::thread::spawn(move || ask(&mut TcpStream::connect(address).unwrap(), "/slow"));
+        std::thread::sleep(Duration::from_millis(100));
+        drop(stop);
+        assert!(asked.join().unwrap().ends_with("slow"));
+        thread.join().unwrap();
+        assert!(TcpStream::connect(address).is_err(), "nobody listens any more");
+    }
+}
