@@ -11,6 +11,7 @@ mod output;
 mod push;
 mod quote;
 mod serve;
+mod store;
 mod test;
 
 use clap::{Parser, Subcommand};
@@ -46,6 +47,12 @@ enum Command {
     Demo(demo::Args),
     /// Serve the API on a store in a folder.
     Serve(serve::Args),
+    /// Look at everything in a store: that the truth is whole, and all that follows from it.
+    Verify(store::Verify),
+    /// Copy a store to a file, also while a server has it.
+    Backup(store::Backup),
+    /// Put a copy of a store into an empty folder.
+    Restore(store::Restore),
     /// Send a book to a server: its price lists, its lines and its usage files.
     Push(push::Args),
     /// Export what was booked, for other programs.
@@ -73,6 +80,9 @@ fn main() -> ExitCode {
         Command::Catalog { command } => catalog::run(&command, cli.json),
         Command::Demo(args) => demo::run(&args),
         Command::Serve(args) => serve::run(&args),
+        Command::Verify(args) => store::verify_store(&args, cli.json),
+        Command::Backup(args) => store::back_up(&args),
+        Command::Restore(args) => store::put_back(&args),
         Command::Push(args) => push::run(&args, cli.json),
         Command::Export { command } => export::run(&command),
         Command::Bench { command } => bench::run(&command),

@@ -13,6 +13,7 @@ mod parcel;
 mod schedule;
 mod service;
 mod usage;
+mod verify;
 
 pub use groups::{CLOCK, Decided, Failed, Groups, World};
 pub use identities::Identities;
@@ -22,3 +23,4 @@ pub use parcel::Parcel;
 pub use schedule::{Due, Schedule};
 pub use service::{Known, Pace, Service};
 pub use usage::{Counters, When};
+pub use verify::{Finding, Verified, verify};

@@ -8,6 +8,7 @@ use crate::inbox::{Inbox, Received};
 use crate::parcel::Parcel;
 use crate::schedule::Schedule;
 use crate::usage::{Counters, When};
+use crate::verify::{Finding, Verified, verify};
 use farebox_core::account::Group;
 use farebox_core::calendar::Instant;
 use farebox_core::catalog::Catalogue;
@@ -411,6 +412,17 @@ impl Service {
             self.forget()?;
         }
         committed
+    }
+
+    /// Looks at everything that is committed: see [`verify`].
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn verify(&self, each: &mut dyn FnMut(Finding)) -> Result<Verified, StoreError> {
+        match self.groups.store() {
+            Some(store) => verify(store, &self.catalogues, each),
+            None => Ok(Verified::default()),
+        }
     }
 
     /// Adds the blocks of the log to the next commit, and what follows from them.

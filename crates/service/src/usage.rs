@@ -124,6 +124,8 @@ pub struct Counters {
     since_kept: u64,
     /// Records after which they are kept, at least.
     records_min: u64,
+    /// Whether groups go on from counters that were kept.
+    goes_on: bool,
 }
 
 impl Counters {
@@ -133,10 +135,19 @@ impl Counters {
     /// # Errors
     /// When the store fails.
     pub fn of(store: &dyn Store, payer_of: impl Fn(&str) -> String) -> Result<Counters, StoreError> {
+        let from = kept::position(store)?;
+        Ok(Counters { goes_on: true, ..Counters::since(store, from, payer_of)? })
+    }
+
+    fn since(
+        store: &dyn Store,
+        from: u64,
+        payer_of: impl Fn(&str) -> String,
+    ) -> Result<Counters, StoreError> {
         let mut all = Counters { log: UsageLog::of(store)?, records_min: RECORDS_MIN, ..Counters::default() };
         let (mut strangers, mut since_kept) = (BTreeMap::<String, Vec<u64>>::new(), 0);
         let mut payers: HashMap<String, String, Xxh3Builder> = HashMap::default();
-        all.log.replay(store, kept::position(store)?, &mut |place, record| {
+        all.log.replay(store, from, &mut |place, record| {
             since_kept += 1;
             let mut note = |account: &str| {
                 if !payers.contains_key(account) {
@@ -160,6 +171,25 @@ impl Counters {
         })?;
         (all.strangers, all.since_kept) = (strangers, since_kept);
         Ok(all)
+    }
+
+    /// The same, as if no counters were kept: all of the log is counted.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn from_the_log(
+        store: &dyn Store,
+        payer_of: impl Fn(&str) -> String,
+    ) -> Result<Counters, StoreError> {
+        Counters::since(store, 0, payer_of)
+    }
+
+    /// Lets go of a group's counters.
+    pub(crate) fn let_go(&mut self, payer: &str) {
+        if let Some(counting) = self.get_mut(payer) {
+            *counting = Counting::default();
+        }
+        self.groups.remove(payer);
     }
 
     /// The counters of a group.
@@ -457,7 +487,9 @@ impl Counters {
             }
             Ok(())
         })?;
-        if let Some(kept) = Kept::read(store, payer)? {
+        if self.goes_on
+            && let Some(kept) = Kept::read(store, payer)?
+        {
             self.go_on_from(store, catalogues, payer, &mut counting, kept)?;
         }
         self.insert(payer, counting);

@@ -3,6 +3,7 @@
 //! One process at a time writes it, guarded by a lock file beside it; any other may read it with plain SQL while
 //! the server runs (docs/store.md). A commit is durable when it returns.
 
+mod copy;
 mod rows;
 mod schema;
 mod value;
@@ -21,6 +22,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use value::At;
 
+pub use copy::restore;
 pub use schema::latest as format_version;
 
 /// The name of the file in its folder.
@@ -35,8 +37,8 @@ const CACHE_KIB: i64 = 32 << 10;
 pub struct Sqlite {
     connection: Connection,
     place: String,
-    /// Held as long as the store is open.
-    _lock: File,
+    /// Held as long as the store is open to be written.
+    _lock: Option<File>,
 }
 
 impl Sqlite {
@@ -55,7 +57,7 @@ impl Sqlite {
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let opened = Connection::open_with_flags(&file, flags).map_err(|error| failed(&place, error))?;
-        let mut store = Sqlite { connection: opened, place, _lock: lock };
+        let mut store = Sqlite { connection: opened, place, _lock: Some(lock) };
         store.prepare().map_err(|error| failed(&store.place, error))?;
         schema::migrate(&mut store.connection, &store.place)?;
         Ok(store)

@@ -5,7 +5,7 @@
 
 use crate::failed;
 use farebox_store::StoreError;
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, TransactionBehavior};
 
 /// What tells a file of Farebox from any other SQLite file: `Fare`.
 const APPLICATION_ID: i32 = 0x4661_7265;
@@ -47,6 +47,31 @@ pub fn migrate(connection: &mut Connection, place: &str) -> Result<(), StoreErro
     transaction.commit().map_err(failed)
 }
 
-fn number(transaction: &Transaction<'_>, pragma: &str) -> rusqlite::Result<i32> {
-    transaction.pragma_query_value(None, pragma, |row| row.get(0))
+/// That the file is one of this version.
+///
+/// # Errors
+/// [`StoreError::Newer`] for a file of a later version, [`StoreError::Corrupt`] for one that is not Farebox's, and
+/// [`StoreError::System`] for one of an earlier version.
+pub fn check(connection: &Connection, place: &str) -> Result<(), StoreError> {
+    let read = |pragma| number(connection, pragma).map_err(|error| failed(place, error));
+    let place = place.to_owned();
+    let (version, application) = (read("user_version")?, read("application_id")?);
+    if application != APPLICATION_ID {
+        return Err(StoreError::Corrupt { place, found: "it is no store of Farebox".to_owned() });
+    }
+    match u32::try_from(version).unwrap_or(u32::MAX) {
+        found if found > latest() => Err(StoreError::Newer { place, found, readable: latest() }),
+        found if found < latest() => {
+            let found = format!(
+                "its format is {found}; start a server on it once, which makes it one of {}",
+                latest()
+            );
+            Err(StoreError::System { place, found })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn number(connection: &Connection, pragma: &str) -> rusqlite::Result<i32> {
+    connection.pragma_query_value(None, pragma, |row| row.get(0))
 }

@@ -8,6 +8,7 @@ mod json;
 mod mistakes;
 mod push;
 mod serve;
+mod store;
 
 use common::{farebox, root, scratch};
 use std::io::Read;

@@ -80,7 +80,7 @@ fn differing(is: &Rows, should: &Rows) -> String {
     only(&is, &should, "server ") + &only(&should, &is, "book   ")
 }
 
-fn push(server: &Server, file: &Path, until: &str) -> Value {
+pub fn push(server: &Server, file: &Path, until: &str) -> Value {
     let output = Command::new(env!("CARGO_BIN_EXE_farebox"))
         .args(["push", "--json", "--until", until, "--url", &server.address, "--key", &server.token])
         .arg(file)

@@ -68,13 +68,13 @@ impl Server {
         self.post(&format!("/v1/accounts/{account}/commands"), &[], body.to_string())
     }
 
-    fn advance(&self, until: &str) {
+    pub fn advance(&self, until: &str) {
         let (status, body) = self.post("/v1/clock/advance", &[], json!({ "until": until }).to_string());
         assert_eq!(status, 200, "{body}");
     }
 
     /// SIGKILL: it has no time for anything.
-    fn kill(mut self) {
+    pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }

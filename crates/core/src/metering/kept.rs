@@ -85,12 +85,25 @@ impl Metering {
         }
     }
 
-    /// Notes that usage of an account's lanes was counted from a moment on.
-    pub fn touch_from(&mut self, account: &str, at: Instant) {
-        let kinds = self.accounts.get(account).map(|lanes| lanes.kinds.as_slice()).unwrap_or_default();
-        if let Some(&index) = kinds.iter().flat_map(|(_, lanes)| lanes).next() {
-            self.lanes[index].touch(at);
-        }
+    /// Whether another metering of the same lanes has counted the same.
+    pub fn counts_the_same(&self, other: &Metering) -> bool {
+        let all = |metering: &Metering| -> Vec<CountedSegment> {
+            let mut found: Vec<CountedSegment> =
+                metering.months().into_iter().flat_map(|month| metering.counted_in(month)).collect();
+            // When anything was counted or taken back last says nothing of what there is.
+            found.retain(|segment| !segment.counters.is_empty());
+            found.iter_mut().for_each(|segment| segment.last = segment.span.start);
+            found
+        };
+        all(self) == all(other)
+    }
+
+    fn months(&self) -> BTreeSet<MonthNumber> {
+        self.lanes
+            .iter()
+            .flat_map(|lane| &lane.segments)
+            .map(|segment| month_of(segment.span.start))
+            .collect()
     }
 }
 

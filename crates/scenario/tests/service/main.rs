@@ -89,6 +89,12 @@ fn a_service_comes_to_what_its_book_comes_to() {
         // What was counted is read back from the store, now and then.
         service.commit().and_then(|()| service.forget()).map_err(|error| fails(error.to_string()))?;
         service.advance(far(lines)).map_err(|failed| fails(failed.to_string()))?;
+        let mut wrong = Vec::new();
+        let looked = service.commit().and_then(|()| service.verify(&mut |finding| wrong.push(finding)));
+        looked.map_err(|error| fails(error.to_string()))?;
+        if !wrong.is_empty() {
+            return Err(fails(format!("{wrong:#?}")));
+        }
         same_accounts(&run, &mut service).map_err(fails)
     });
 }

@@ -1,0 +1,98 @@
+//! `farebox verify`, `backup` and `restore`: a store looked at, copied, and put back.
+
+use crate::output::{self, Failure};
+use farebox_server::parse_all;
+use farebox_service::{Finding, verify};
+use farebox_store_sqlite::{Sqlite, restore};
+use serde::Serialize;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(clap::Args)]
+pub struct Verify {
+    /// The folder of the store. A server may have it.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+}
+
+#[derive(clap::Args)]
+pub struct Backup {
+    /// The folder of the store. A server may have it.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// The file to write; it must not be there yet.
+    file: PathBuf,
+}
+
+#[derive(clap::Args)]
+pub struct Restore {
+    /// The file that `farebox backup` wrote.
+    file: PathBuf,
+    /// The folder to put it into; it must have no store.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+}
+
+#[derive(Serialize)]
+struct Report {
+    groups: u64,
+    entries: u64,
+    accounts: u64,
+    blocks: u64,
+    events: u64,
+    findings: Vec<Shown>,
+}
+
+#[derive(Serialize)]
+struct Shown {
+    place: String,
+    found: String,
+}
+
+impl From<farebox_store::StoreError> for Failure {
+    fn from(error: farebox_store::StoreError) -> Failure {
+        Failure::Other(error.to_string())
+    }
+}
+
+pub fn verify_store(args: &Verify, as_json: bool) -> Result<ExitCode, Failure> {
+    let store = Sqlite::open_to_read(&args.data)?;
+    let damage = store.damage()?;
+    let mut findings: Vec<Shown> =
+        damage.into_iter().map(|found| Shown { place: "the file".to_owned(), found }).collect();
+    let catalogues = parse_all(&store)?;
+    let mut note = |Finding { place, found }| findings.push(Shown { place, found });
+    let done = verify(&store, &catalogues, &mut note)?;
+    let report = Report {
+        groups: done.groups,
+        entries: done.entries,
+        accounts: done.accounts,
+        blocks: done.blocks,
+        events: done.events,
+        findings,
+    };
+    if as_json {
+        output::json(&report)?;
+    } else {
+        let mut lines: Vec<String> =
+            report.findings.iter().map(|Shown { place, found }| format!("{place}: {found}")).collect();
+        let Report { groups, entries, accounts, blocks, events, .. } = &report;
+        lines.push(format!(
+            "{} wrong; looked at {groups} groups with {entries} entries, {accounts} accounts, {blocks} blocks with \
+             {events} records of usage",
+            if report.findings.is_empty() { "nothing is".to_owned() } else { format!("{} things are", report.findings.len()) },
+        ));
+        output::text(&lines)?;
+    }
+    Ok(if report.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+pub fn back_up(args: &Backup) -> Result<ExitCode, Failure> {
+    Sqlite::open_to_read(&args.data)?.back_up(&args.file)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub fn put_back(args: &Restore) -> Result<ExitCode, Failure> {
+    restore(&args.file, &args.data)?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,231 @@
+//! Whether a store holds what it should: the truth is whole, and all that follows from it does.
+
+use crate::identities::Identities;
+use crate::log::{PARTITION, UsageLog};
+use crate::parcel::identity;
+use crate::usage::Counters;
+use farebox_core::account::Group;
+use farebox_core::engine::Catalogues;
+use farebox_store::codec::Reader;
+use farebox_store::usage::{Unpacked, added};
+use farebox_store::{Append, Batch, Block, Entry, Head, Memory, Position, Store, StoreError, rows_of};
+use std::collections::BTreeMap;
+
+/// How much was looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verified {
+    /// Billing groups.
+    pub groups: u64,
+    /// Their entries.
+    pub entries: u64,
+    /// Accounts whose rows were compared.
+    pub accounts: u64,
+    /// Blocks of usage.
+    pub blocks: u64,
+    /// Events in them.
+    pub events: u64,
+}
+
+/// Something that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Where.
+    pub place: String,
+    /// What is wrong.
+    pub found: String,
+}
+
+/// Looks at everything: that the chains of entries and of usage are whole, that the rows for people are what the
+/// entries make, that postings balance, that each event is found by its identity, and that the counters that are kept
+/// are those that counting anew gives. Nothing is changed.
+///
+/// # Errors
+/// When the store fails. What is damaged is no error, but a finding.
+pub fn verify(
+    store: &dyn Store,
+    catalogues: &Catalogues,
+    each: &mut dyn FnMut(Finding),
+) -> Result<Verified, StoreError> {
+    let mut done = Verified::default();
+    let mut groups = BTreeMap::new();
+    for known in store.groups()? {
+        done.groups += 1;
+        match group(store, &known.group, known.head, &mut done, each)? {
+            Some(state) => drop(groups.insert(known.group, state)),
+            None => continue,
+        }
+    }
+    if log(store, &mut done, each)? {
+        index(store, each)?;
+        counters(store, catalogues, &groups, each)?;
+    }
+    Ok(done)
+}
+
+fn finding(place: impl Into<String>, found: impl Into<String>) -> Finding {
+    Finding { place: place.into(), found: found.into() }
+}
+
+/// What a damaged store says is a finding; other failures stay failures.
+fn found<T>(result: Result<T, StoreError>, each: &mut dyn FnMut(Finding)) -> Result<Option<T>, StoreError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(StoreError::Corrupt { place, found }) => {
+            each(finding(place, found));
+            Ok(None)
+        }
+        Err(other) => Err(other),
+    }
+}
+
+/// Replays a group, and compares the rows of its accounts. `None`: its entries cannot be applied.
+fn group(
+    store: &dyn Store,
+    name: &str,
+    known: Head,
+    done: &mut Verified,
+    each: &mut dyn FnMut(Finding),
+) -> Result<Option<Group>, StoreError> {
+    let (mut head, mut state, mut twin) = (Head::of_new(name), Group::default(), Memory::new());
+    let damaged = |version: u64, found: String| StoreError::Corrupt {
+        place: format!("entry {version} of group \"{name}\""),
+        found,
+    };
+    let mut entries = 0;
+    let replayed = store.entries(name, 0, &mut |kept| {
+        entries += 1;
+        let after = head;
+        head = head.then(&kept.record);
+        if (kept.version, kept.hash) != (head.version, head.hash) {
+            return Err(damaged(kept.version, "its hash does not follow from the one before".to_owned()));
+        }
+        let entry = Entry::from_record(&kept.record);
+        let entry = entry.map_err(|error| damaged(kept.version, error.to_string()))?;
+        for fact in &entry.facts {
+            state.apply(fact).map_err(|error| damaged(kept.version, error.0))?;
+        }
+        let rows = rows_of(head.version, &entry.facts, &state);
+        // The twin has no log.
+        let counted = Position::default();
+        let append = Append { group: name.to_owned(), after, record: kept.record, counted, rows };
+        twin.commit(&Batch { appends: vec![append], ..Batch::default() })
+    });
+    done.entries += entries;
+    if found(replayed, each)?.is_none() {
+        return Ok(None);
+    }
+    if head != known {
+        each(finding(
+            format!("group \"{name}\""),
+            format!("it should have {} entries, and has {entries}", known.version),
+        ));
+        return Ok(None);
+    }
+    for account in state.iter() {
+        done.accounts += 1;
+        let id = &account.head.id;
+        let (should, is) = (twin.rows(id)?, store.rows(id)?);
+        let mut differ = |what: &str, same: bool| {
+            if !same {
+                each(finding(
+                    format!("the {what} of account \"{id}\""),
+                    "they are not what the entries make",
+                ));
+            }
+        };
+        differ("row", should.accounts == is.accounts);
+        differ("subscriptions", should.subscriptions == is.subscriptions);
+        differ("bills", should.bills == is.bills);
+        differ("bill lines", should.lines == is.lines);
+        differ("postings", should.postings == is.postings);
+        differ("balances", should.balances == is.balances);
+        differ("packages", should.packages == is.packages);
+    }
+    Ok(Some(state))
+}
+
+/// Reads the usage log along its chain; answers whether all of it can be read.
+fn log(store: &dyn Store, done: &mut Verified, each: &mut dyn FnMut(Finding)) -> Result<bool, StoreError> {
+    let (mut hash, mut next, mut is_whole) = (Block::chain(PARTITION), 0, true);
+    let read = store.blocks(PARTITION, 0, &mut |block| {
+        let place = format!("block {} of partition {PARTITION}", block.number);
+        done.blocks += 1;
+        let mut wrong = |what: String| {
+            each(finding(place.clone(), what));
+            is_whole = false;
+        };
+        if block.number != next {
+            wrong(format!("block {next} should come first"));
+        }
+        hash = hash.then(&block.bytes);
+        if hash != block.hash {
+            wrong("its hash does not follow from the one before".to_owned());
+            hash = block.hash;
+        }
+        match Unpacked::of(&block.bytes).and_then(|unpacked| unpacked.records()) {
+            Ok(records) if records.len() == block.events as usize => done.events += records.len() as u64,
+            Ok(records) => {
+                wrong(format!("it should have {} records, and has {}", block.events, records.len()))
+            }
+            Err(error) => wrong(error.to_string()),
+        }
+        next = block.number + 1;
+        Ok(())
+    });
+    Ok(found(read, each)?.is_some() && is_whole)
+}
+
+/// Looks every event of the log up.
+fn index(store: &dyn Store, each: &mut dyn FnMut(Finding)) -> Result<(), StoreError> {
+    let log = UsageLog::of(store)?;
+    let Some(identities) = found(Identities::of(store, &log), each)? else { return Ok(()) };
+    let (mut candidates, mut failed, mut missing) = (Vec::new(), None, 0u64);
+    log.replay(store, 0, &mut |place, record| {
+        let Ok(event) = added(&mut Reader::new(record)) else { return };
+        let name = identity(event.source, event.id);
+        if failed.is_none()
+            && let Err(error) = identities.find(store, name, &mut candidates)
+        {
+            failed = Some(error);
+        }
+        // What was replaced is found where it was said last.
+        missing += u64::from(!candidates.iter().any(|candidate| *candidate >= place));
+    })?;
+    failed.map_or(Ok(()), |error| found::<()>(Err(error), each).map(drop))?;
+    if missing > 0 {
+        each(finding("the index of identities", format!("{missing} events are not found by it")));
+    }
+    Ok(())
+}
+
+/// Counts the usage of every group anew, and compares.
+fn counters(
+    store: &dyn Store,
+    catalogues: &Catalogues,
+    groups: &BTreeMap<String, Group>,
+    each: &mut dyn FnMut(Finding),
+) -> Result<(), StoreError> {
+    let payers: BTreeMap<&str, &str> = groups
+        .iter()
+        .flat_map(|(payer, group)| group.iter().map(|account| (account.head.id.as_str(), payer.as_str())))
+        .collect();
+    let payer_of = |account: &str| payers.get(account).map_or(account, |payer| *payer).to_owned();
+    let Some(mut kept) = found(Counters::of(store, payer_of), each)? else { return Ok(()) };
+    let Some(mut anew) = found(Counters::from_the_log(store, payer_of), each)? else { return Ok(()) };
+    for (payer, group) in groups {
+        for counters in [&mut kept, &mut anew] {
+            let loaded = counters.load(store, catalogues, payer, group);
+            let loaded = loaded.and_then(|()| counters.refresh(store, catalogues, payer));
+            if found(loaded, each)?.is_none() {
+                return Ok(());
+            }
+        }
+        if !kept.of_group(payer).counts_the_same(anew.of_group(payer)) {
+            let place = format!("the counters of group \"{payer}\"");
+            each(finding(place, "they are not what counting the usage log anew gives"));
+        }
+        kept.let_go(payer);
+        anew.let_go(payer);
+    }
+    Ok(())
+}

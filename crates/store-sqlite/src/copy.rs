@@ -1,0 +1,130 @@
+//! Copies of a store: made while it is in use, checked, and put back.
+
+use crate::{FILE, LOCK, Sqlite, failed, in_system, lock, schema};
+use farebox_store::StoreError;
+use rusqlite::{Connection, OpenFlags, backup::Backup};
+use std::fs::{self, File};
+use std::path::Path;
+use std::time::Duration;
+
+/// Pages that are copied before anyone else may write.
+const PAGES_EACH: i32 = 1 << 20;
+
+impl Sqlite {
+    /// Opens the store of a folder to read it, also while a server has it. Nothing can be committed to it.
+    ///
+    /// # Errors
+    /// As [`Sqlite::open`], but that it may be in use; and for a store of an earlier version, which a server has to
+    /// bring up to date first.
+    pub fn open_to_read(folder: &Path) -> Result<Sqlite, StoreError> {
+        let file = folder.join(FILE);
+        let place = file.display().to_string();
+        if !file.exists() {
+            let found = "there is no store".to_owned();
+            return Err(StoreError::System { place, found });
+        }
+        let connection = open_file(&file)?;
+        schema::check(&connection, &place)?;
+        Ok(Sqlite { connection, place, _lock: None })
+    }
+
+    /// What SQLite finds wrong with the file: nothing, mostly.
+    ///
+    /// # Errors
+    /// When the file cannot be read at all.
+    pub fn damage(&self) -> Result<Vec<String>, StoreError> {
+        let read = || -> rusqlite::Result<Vec<String>> {
+            let mut check = self.connection.prepare("PRAGMA integrity_check")?;
+            check.query_map([], |row| row.get(0))?.collect()
+        };
+        let mut found = read().map_err(|error| self.failed(error))?;
+        found.retain(|line| line != "ok");
+        Ok(found)
+    }
+
+    /// Writes a copy of the store, as it is at one moment, to a new file. A server may go on meanwhile. A copy that was
+    /// not finished is never there under the file's name.
+    ///
+    /// # Errors
+    /// When the file is there already, or cannot be written.
+    pub fn back_up(&self, file: &Path) -> Result<(), StoreError> {
+        let unfinished = unfinished(file)?;
+        let copied = self.copy_to(&unfinished).and_then(|()| finish(&unfinished, file));
+        if copied.is_err() {
+            let _ = fs::remove_file(&unfinished);
+        }
+        copied
+    }
+
+    fn copy_to(&self, file: &Path) -> Result<(), StoreError> {
+        let place = file.display().to_string();
+        let copy = || -> rusqlite::Result<()> {
+            let mut to = Connection::open(file)?;
+            Backup::new(&self.connection, &mut to)?.run_to_completion(PAGES_EACH, Duration::ZERO, None)?;
+            // One file is all of it.
+            to.pragma_update(None, "journal_mode", "delete")
+        };
+        copy().map_err(|error| failed(&place, error))
+    }
+}
+
+/// Puts a copy that [`Sqlite::back_up`] made into a folder that has no store.
+///
+/// # Errors
+/// When there is a store, when the copy is damaged or none, or when the system fails. The folder has no store then.
+pub fn restore(copy: &Path, folder: &Path) -> Result<(), StoreError> {
+    let (file, place) = (folder.join(FILE), copy.display().to_string());
+    fs::create_dir_all(folder).map_err(|error| in_system(folder, &error))?;
+    let _lock = lock(&folder.join(LOCK), &file.display().to_string())?;
+    let unfinished = unfinished(&file)?;
+    if !copy.exists() {
+        return Err(StoreError::System { place, found: "there is no such file".to_owned() });
+    }
+    let connection = open_file(copy)?;
+    schema::check(&connection, &place)?;
+    let store = Sqlite { connection, place: place.clone(), _lock: None };
+    if let Some(found) = store.damage()?.into_iter().next() {
+        return Err(StoreError::Corrupt { place, found });
+    }
+    drop(store);
+    let copied = fs::copy(copy, &unfinished).map(drop).map_err(|error| in_system(&unfinished, &error));
+    let copied = copied.and_then(|()| finish(&unfinished, &file));
+    if copied.is_err() {
+        let _ = fs::remove_file(&unfinished);
+    }
+    copied
+}
+
+fn open_file(file: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let place = file.display().to_string();
+    let connection = Connection::open_with_flags(file, flags).map_err(|error| failed(&place, error))?;
+    connection.busy_timeout(Duration::from_secs(10)).map_err(|error| failed(&place, error))?;
+    Ok(connection)
+}
+
+/// Where a file is written until it is whole.
+fn unfinished(file: &Path) -> Result<std::path::PathBuf, StoreError> {
+    if file.exists() {
+        let (place, found) = (file.display().to_string(), "it is there already".to_owned());
+        return Err(StoreError::System { place, found });
+    }
+    let mut name = file.file_name().unwrap_or_default().to_owned();
+    name.push(".unfinished");
+    let path = file.with_file_name(name);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(in_system(&path, &error)),
+        _ => Ok(path),
+    }
+}
+
+/// Makes a file durable, and gives it its name.
+fn finish(unfinished: &Path, file: &Path) -> Result<(), StoreError> {
+    let done = || -> std::io::Result<()> {
+        File::open(unfinished)?.sync_all()?;
+        fs::rename(unfinished, file)?;
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    };
+    done().map_err(|error| in_system(file, &error))
+}
