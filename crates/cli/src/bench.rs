@@ -2,6 +2,7 @@
 
 mod events;
 mod ingest;
+mod month_end;
 mod process;
 
 use crate::output::Failure;
@@ -29,6 +30,8 @@ pub enum Command {
     },
     /// Load a server of its own with usage over HTTP.
     Ingest(ingest::Args),
+    /// Let a server of its own settle and bill a month.
+    MonthEnd(month_end::Args),
 }
 
 pub fn run(command: &Command) -> Result<ExitCode, Failure> {
@@ -36,6 +39,10 @@ pub fn run(command: &Command) -> Result<ExitCode, Failure> {
         Command::Generate { file, rows, seed, utf8 } => (file, rows, seed, utf8),
         Command::Ingest(args) => {
             ingest::run(args)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Command::MonthEnd(args) => {
+            month_end::run(args)?;
             return Ok(ExitCode::SUCCESS);
         }
     };

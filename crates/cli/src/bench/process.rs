@@ -21,6 +21,17 @@ pub struct Server {
     pub ready_after: Duration,
 }
 
+/// Connections over which a server is furnished.
+const CONNECTIONS: usize = 16;
+
+fn must(connection: &mut Connection, path: &str, body: &str) -> io::Result<()> {
+    let headers = [("Content-Type", "application/octet-stream")];
+    match connection.post_with(path, &headers, body.as_bytes())? {
+        (200 | 201, _) => Ok(()),
+        (status, answer) => Err(wrong(format!("{path}: {status} {}", String::from_utf8_lossy(answer)))),
+    }
+}
+
 /// What is wrong with a server that is being measured.
 pub fn wrong(what: impl Into<String>) -> io::Error {
     io::Error::other(what.into())
@@ -67,28 +78,29 @@ impl Server {
         Connection::open(&self.address, Some(&self.token))
     }
 
-    /// Publishes the price list and opens accounts `a0`, `a1`, …, each with an order.
+    /// Publishes the price list of calls and opens accounts `a0`, `a1`, …, each with an order.
     pub fn furnish(&self, accounts: u32) -> io::Result<()> {
-        let mut connection = self.connect()?;
-        let mut must = |path: &str, body: &str| -> io::Result<()> {
-            match connection.post_with(
-                path,
-                &[("Content-Type", "application/octet-stream")],
-                body.as_bytes(),
-            )? {
-                (200 | 201, _) => Ok(()),
-                (status, answer) => {
-                    Err(wrong(format!("{path}: {status} {}", String::from_utf8_lossy(answer))))
+        self.furnish_with(CATALOGUE, r#"{"command":"subscribe","plan":"calls","quantity":1}"#, accounts)
+    }
+
+    /// The same with a price list and an order of its own, over several connections.
+    pub fn furnish_with(&self, catalogue: &str, order: &str, accounts: u32) -> io::Result<()> {
+        must(&mut self.connect()?, "/v1/catalogues", catalogue)?;
+        let open = r#"{"command":"open","title":"An account","currency":"EUR","zone":"UTC"}"#;
+        std::thread::scope(|scope| {
+            let some = |first: u32| {
+                let mut connection = self.connect()?;
+                for account in (first..accounts).step_by(CONNECTIONS) {
+                    let path = format!("/v1/accounts/a{account}/commands");
+                    must(&mut connection, &path, open)?;
+                    must(&mut connection, &path, order)?;
                 }
-            }
-        };
-        must("/v1/catalogues", CATALOGUE)?;
-        for account in 0..accounts {
-            let path = format!("/v1/accounts/a{account}/commands");
-            must(&path, r#"{"command":"open","title":"An account","currency":"EUR","zone":"UTC"}"#)?;
-            must(&path, r#"{"command":"subscribe","plan":"calls","quantity":1}"#)?;
-        }
-        Ok(())
+                Ok(())
+            };
+            let working: Vec<_> =
+                (0..CONNECTIONS as u32).map(|first| scope.spawn(move || some(first))).collect();
+            working.into_iter().try_for_each(|one| one.join().map_err(|_| wrong("a connection failed"))?)
+        })
     }
 
     /// Resident memory, in bytes.
