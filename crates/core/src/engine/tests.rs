@@ -72,6 +72,63 @@ fn settling_again_gives_nothing() {
 }
 
 #[test]
+fn settling_what_has_nothing_to_settle_is_no_fact() {
+    let mut desk = Desk::new(&[]);
+    assert_eq!(desk.act("2026-01-05T09:00", Action::settle(Late::new())), Ok(Vec::new()));
+}
+
+/// Of a line that begins in the middle of an hour, the counter of the whole hour says nothing.
+#[test]
+fn a_counter_that_reaches_over_the_start_is_refused() {
+    let mut desk = Desk::new(&[]);
+    desk.subscribe("2026-01-05T08:30", "calls", 1);
+    desk.metering.count(&call("1", at("2026-01-05T08:40"), "61", &[]), Change::Add).unwrap();
+    let settled = desk.act("2026-01-05T09:00", Action::settle(Late::new()));
+    assert_eq!(settled, Err(Refusal::CounterCutsPeriod));
+}
+
+/// A plan is changed twice: on the first day nothing of the term before is left; later the days before
+/// keep their part of its month and of what was paid.
+#[test]
+fn a_change_of_plan_divides_the_term() {
+    let mut desk = Desk::new(&[]);
+    let mut list = desk.catalogues.in_force("test", Instant::MIN).unwrap().clone();
+    list.policy.terms.plan_change = Some(crate::catalog::PlanChange::AtOnce);
+    for (plan, price) in [("calls", "100"), ("seats", "200")] {
+        let plan = list.products.get_mut("p").unwrap().plans.get_mut(plan).unwrap();
+        plan.modes = vec![Mode::Prepaid];
+        plan.terms_months = vec![1];
+        plan.charges.truncate(1);
+        plan.charges[0].modes = vec![Mode::Prepaid];
+        plan.charges[0].measure = Measure::Term;
+        plan.charges[0].settle = Settle::AtPurchase;
+        plan.charges[0].pricing.model = Model::PerUnit(exact(price));
+    }
+    desk.catalogues = Catalogues::default();
+    desk.catalogues.add(list).unwrap();
+    let order = Action::Subscribe {
+        plan: "calls".into(),
+        name: None,
+        quantity: 1,
+        mode: Some(Mode::Prepaid),
+        months: Some(1),
+        auto: None,
+        attributes: BTreeMap::new(),
+    };
+    desk.act("2026-01-01T00:00", order).unwrap();
+    let mut change = |when: &str, plan: &str| -> Vec<(String, String)> {
+        let (subscription, plan) = ("calls".to_owned(), plan.to_owned());
+        desk.act(when, Action::ChangePlan { subscription, plan }).unwrap();
+        let term = desk.group.subscription("acme", "calls").unwrap().term.clone().unwrap();
+        let parts = term.periods.iter().map(|part| (part.months.to_string(), part.paid.exact().to_string()));
+        parts.collect()
+    };
+    assert_eq!(change("2026-01-01T14:00", "seats"), [("1".to_owned(), "200".to_owned())]);
+    let half = ("0.5".to_owned(), "100".to_owned());
+    assert_eq!(change("2026-01-17T14:00", "calls"), [half.clone(), ("0.5".to_owned(), "50".to_owned())]);
+}
+
+#[test]
 fn late_usage_is_the_difference() {
     let mut desk = Desk::new(&[]);
     desk.subscribe("2026-01-05T08:00", "calls", 1);
