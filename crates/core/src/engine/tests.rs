@@ -87,6 +87,23 @@ fn a_counter_that_reaches_over_the_start_is_refused() {
     assert_eq!(settled, Err(Refusal::CounterCutsPeriod));
 }
 
+/// What is adjusted is called as it was, and what it was for.
+#[test]
+fn an_adjustment_bears_the_title_of_its_line() {
+    let mut desk = Desk::new(&[]);
+    desk.subscribe("2026-01-05T08:00", "calls", 1);
+    desk.metering.count(&call("1", at("2026-01-05T08:10"), "61", &[]), Change::Add).unwrap();
+    assert_eq!(desk.settle("2026-01-05T09:00", None), "0.2 0.6");
+    let line = "acme-2026-01-1".to_owned();
+    let adjust = wallet::Action::Adjust { line, amount: exact("0.10"), reason: "more".into() };
+    let facts = desk.act("2026-01-06T09:00", Action::Wallet(adjust)).unwrap();
+    let titles = facts.iter().flat_map(|fact| match fact {
+        Fact::Charged { lines, .. } => lines.as_slice(),
+        _ => &[],
+    });
+    assert_eq!(titles.map(|line| line.title.as_str()).collect::<Vec<_>>(), ["minutes"]);
+}
+
 /// A plan is changed twice: on the first day nothing of the term before is left; later the days before
 /// keep their part of its month and of what was paid.
 #[test]

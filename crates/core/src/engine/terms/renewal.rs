@@ -247,3 +247,18 @@ pub(super) fn attempts(catalogue: &Catalogue, end: Instant) -> impl Iterator<Ite
     let days = days.filter_map(move |before| last.checked_sub(jiff::Span::new().days(before)).ok());
     days.map(move |day| zone.at(day.to_datetime(time))).filter(move |at| *at < end)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::AutoRenewalTimes;
+    use crate::testing::{at, catalogues};
+
+    #[test]
+    fn nothing_is_tried_at_the_end_itself() {
+        let mut list = catalogues().in_force("test", Instant::MIN).unwrap().clone();
+        list.policy.terms.auto_renewal = AutoRenewalTimes { at_s: 15 * 3_600 + 40 * 60 + 30, days_before: 1 };
+        let tried: Vec<Instant> = attempts(&list, at("2026-01-05T15:40:30")).collect();
+        assert_eq!(tried, [at("2026-01-04T15:40:30")]);
+    }
+}
