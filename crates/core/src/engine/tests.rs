@@ -1,5 +1,6 @@
 use super::*;
 use crate::account::Group;
+use crate::ledger::{Ledger, LedgerAccount, Posting, Unit};
 use crate::metering::Change;
 use crate::testing::{at, call, catalogues, exact, metering, zone};
 
@@ -85,6 +86,48 @@ fn a_counter_that_reaches_over_the_start_is_refused() {
     desk.metering.count(&call("1", at("2026-01-05T08:40"), "61", &[]), Change::Add).unwrap();
     let settled = desk.act("2026-01-05T09:00", Action::settle(Late::new()));
     assert_eq!(settled, Err(Refusal::CounterCutsPeriod));
+}
+
+/// Usage is taken otherwise from a freeze on and after one, and in no other state.
+#[test]
+fn counters_are_cut_where_a_freeze_begins_and_ends() {
+    use crate::lifecycle::State::{Active, Frozen, Grace, Released};
+    let when = at("2026-01-05T14:00");
+    let cut = |from, to| {
+        let (account, subscription, tier) = ("acme".to_owned(), "calls".to_owned(), String::new());
+        let (at, until, expired, charged) = (when, None, None, false);
+        let fact = lifecycle::Fact::StateChanged {
+            account,
+            subscription,
+            at,
+            from,
+            to,
+            until,
+            expired,
+            tier,
+            charged,
+        };
+        fact.cut().map(|(account, at)| (account.to_owned(), at))
+    };
+    let there = Some(("acme".to_owned(), when));
+    for (from, to) in [(Active, Frozen), (Grace, Frozen), (Frozen, Active), (Frozen, Released)] {
+        assert_eq!(cut(from, to), there, "{from:?} {to:?}");
+    }
+    for (from, to) in [(Active, Grace), (Grace, Active), (Active, Active), (Frozen, Frozen)] {
+        assert_eq!(cut(from, to), None, "{from:?} {to:?}");
+    }
+}
+
+#[test]
+fn a_ledger_account_has_its_unit_and_its_balance() {
+    let currency = Currency::parse("CNY").unwrap();
+    let ten = Amount::quantise(exact("10")).unwrap();
+    let entries = vec![(LedgerAccount::Bank, ten), (LedgerAccount::Balance, ten.negated())];
+    let posting = Posting::money(at("2026-01-05T00:00"), "top-up".into(), currency, entries).unwrap();
+    let mut ledger = Ledger::default();
+    ledger.post(posting).unwrap();
+    assert_eq!(ledger.balance_of(&LedgerAccount::Bank), Some((&Unit::Money(currency), exact("10"))));
+    assert_eq!(ledger.balance_of(&LedgerAccount::Held), None);
 }
 
 /// What is adjusted is called as it was, and what it was for.
