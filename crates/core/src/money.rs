@@ -372,6 +372,15 @@ mod tests {
     }
 
     #[test]
+    fn numbers_are_shown_as_they_are() {
+        let eur = Currency::parse("EUR").unwrap();
+        let amount = Amount::quantise(exact("1.5")).unwrap();
+        let third = Exact::ratio(1, 3).unwrap();
+        assert_eq!(format!("{third:?} {amount:?} {eur:?}"), "1/3 1.50 EUR");
+        assert_eq!(OutOfRange.to_string(), "the number is too large to be billed");
+    }
+
+    #[test]
     fn seat_days_keep_their_fraction() {
         let amount = Exact::ratio(308, 31).unwrap().mul(exact("100")).unwrap();
         assert_eq!(amount.to_string(), "30800/31");

@@ -321,7 +321,7 @@ fn metered<'a>(
             if let (0, true, Some(before)) = (index, weighted, before) {
                 open_levels(context, lane, subscription, (stretch, before), &mut opening);
             }
-            if !weighted && others.is_beaten(&own, stretch.span) {
+            if others.is_beaten(&own, stretch.span) {
                 continue;
             }
             // Most usage of many subscriptions is not this one's.

@@ -1,5 +1,6 @@
 use super::*;
 use crate::account::Group;
+use crate::ledger::{Ledger, LedgerAccount, Posting, Unit};
 use crate::metering::Change;
 use crate::testing::{at, call, catalogues, exact, metering, zone};
 
@@ -69,6 +70,122 @@ fn settling_again_gives_nothing() {
     assert_eq!(desk.settle("2026-01-05T09:00", None), "0.2 0.6");
     assert_eq!(desk.settle("2026-01-05T09:00", None), "");
     assert_eq!(desk.settle("2026-01-05T09:00", Some("2026-01-05T08:10")), "");
+}
+
+#[test]
+fn settling_what_has_nothing_to_settle_is_no_fact() {
+    let mut desk = Desk::new(&[]);
+    assert_eq!(desk.act("2026-01-05T09:00", Action::settle(Late::new())), Ok(Vec::new()));
+}
+
+/// Of a line that begins in the middle of an hour, the counter of the whole hour says nothing.
+#[test]
+fn a_counter_that_reaches_over_the_start_is_refused() {
+    let mut desk = Desk::new(&[]);
+    desk.subscribe("2026-01-05T08:30", "calls", 1);
+    desk.metering.count(&call("1", at("2026-01-05T08:40"), "61", &[]), Change::Add).unwrap();
+    let settled = desk.act("2026-01-05T09:00", Action::settle(Late::new()));
+    assert_eq!(settled, Err(Refusal::CounterCutsPeriod));
+}
+
+/// Usage is taken otherwise from a freeze on and after one, and in no other state.
+#[test]
+fn counters_are_cut_where_a_freeze_begins_and_ends() {
+    use crate::lifecycle::State::{Active, Frozen, Grace, Released};
+    let when = at("2026-01-05T14:00");
+    let cut = |from, to| {
+        let (account, subscription, tier) = ("acme".to_owned(), "calls".to_owned(), String::new());
+        let (at, until, expired, charged) = (when, None, None, false);
+        let fact = lifecycle::Fact::StateChanged {
+            account,
+            subscription,
+            at,
+            from,
+            to,
+            until,
+            expired,
+            tier,
+            charged,
+        };
+        fact.cut().map(|(account, at)| (account.to_owned(), at))
+    };
+    let there = Some(("acme".to_owned(), when));
+    for (from, to) in [(Active, Frozen), (Grace, Frozen), (Frozen, Active), (Frozen, Released)] {
+        assert_eq!(cut(from, to), there, "{from:?} {to:?}");
+    }
+    for (from, to) in [(Active, Grace), (Grace, Active), (Active, Active), (Frozen, Frozen)] {
+        assert_eq!(cut(from, to), None, "{from:?} {to:?}");
+    }
+}
+
+#[test]
+fn a_ledger_account_has_its_unit_and_its_balance() {
+    let currency = Currency::parse("CNY").unwrap();
+    let ten = Amount::quantise(exact("10")).unwrap();
+    let entries = vec![(LedgerAccount::Bank, ten), (LedgerAccount::Balance, ten.negated())];
+    let posting = Posting::money(at("2026-01-05T00:00"), "top-up".into(), currency, entries).unwrap();
+    let mut ledger = Ledger::default();
+    ledger.post(posting).unwrap();
+    assert_eq!(ledger.balance_of(&LedgerAccount::Bank), Some((&Unit::Money(currency), exact("10"))));
+    assert_eq!(ledger.balance_of(&LedgerAccount::Held), None);
+}
+
+/// What is adjusted is called as it was, and what it was for.
+#[test]
+fn an_adjustment_bears_the_title_of_its_line() {
+    let mut desk = Desk::new(&[]);
+    desk.subscribe("2026-01-05T08:00", "calls", 1);
+    desk.metering.count(&call("1", at("2026-01-05T08:10"), "61", &[]), Change::Add).unwrap();
+    assert_eq!(desk.settle("2026-01-05T09:00", None), "0.2 0.6");
+    let line = "acme-2026-01-1".to_owned();
+    let adjust = wallet::Action::Adjust { line, amount: exact("0.10"), reason: "more".into() };
+    let facts = desk.act("2026-01-06T09:00", Action::Wallet(adjust)).unwrap();
+    let titles = facts.iter().flat_map(|fact| match fact {
+        Fact::Charged { lines, .. } => lines.as_slice(),
+        _ => &[],
+    });
+    assert_eq!(titles.map(|line| line.title.as_str()).collect::<Vec<_>>(), ["minutes"]);
+}
+
+/// A plan is changed twice: on the first day nothing of the term before is left; later the days before
+/// keep their part of its month and of what was paid.
+#[test]
+fn a_change_of_plan_divides_the_term() {
+    let mut desk = Desk::new(&[]);
+    let mut list = desk.catalogues.in_force("test", Instant::MIN).unwrap().clone();
+    list.policy.terms.plan_change = Some(crate::catalog::PlanChange::AtOnce);
+    for (plan, price) in [("calls", "100"), ("seats", "200")] {
+        let plan = list.products.get_mut("p").unwrap().plans.get_mut(plan).unwrap();
+        plan.modes = vec![Mode::Prepaid];
+        plan.terms_months = vec![1];
+        plan.charges.truncate(1);
+        plan.charges[0].modes = vec![Mode::Prepaid];
+        plan.charges[0].measure = Measure::Term;
+        plan.charges[0].settle = Settle::AtPurchase;
+        plan.charges[0].pricing.model = Model::PerUnit(exact(price));
+    }
+    desk.catalogues = Catalogues::default();
+    desk.catalogues.add(list).unwrap();
+    let order = Action::Subscribe {
+        plan: "calls".into(),
+        name: None,
+        quantity: 1,
+        mode: Some(Mode::Prepaid),
+        months: Some(1),
+        auto: None,
+        attributes: BTreeMap::new(),
+    };
+    desk.act("2026-01-01T00:00", order).unwrap();
+    let mut change = |when: &str, plan: &str| -> Vec<(String, String)> {
+        let (subscription, plan) = ("calls".to_owned(), plan.to_owned());
+        desk.act(when, Action::ChangePlan { subscription, plan }).unwrap();
+        let term = desk.group.subscription("acme", "calls").unwrap().term.clone().unwrap();
+        let parts = term.periods.iter().map(|part| (part.months.to_string(), part.paid.exact().to_string()));
+        parts.collect()
+    };
+    assert_eq!(change("2026-01-01T14:00", "seats"), [("1".to_owned(), "200".to_owned())]);
+    let half = ("0.5".to_owned(), "100".to_owned());
+    assert_eq!(change("2026-01-17T14:00", "calls"), [half.clone(), ("0.5".to_owned(), "50".to_owned())]);
 }
 
 #[test]

@@ -226,9 +226,8 @@ pub(crate) fn meters_between<'a>(
     let time = Span { start: since, end: just_after(at) };
     let mut found = BTreeMap::new();
     for one in view.subscriptions_since(account, since) {
-        let charged = one.migrated().map_or(one.span(), |start| Span { start, ..one.span() });
         for (plan, span) in one.plan_spans() {
-            let when = span.intersect(charged).and_then(|span| span.intersect(time));
+            let when = span.intersect(one.span()).and_then(|span| span.intersect(time));
             let list = when.and_then(|when| catalogues.in_force(&one.catalogue, when.start));
             let Some((list, (_, plan))) = list.and_then(|list| Some((list, list.plan(plan)?))) else {
                 continue;

@@ -28,7 +28,7 @@ fn up_to(
     at: Instant,
 ) -> Result<Amount, Refusal> {
     let (takers, levels, cuts) = (Takers::default(), Openings::default(), Cuts::default());
-    let contexts = [Context { at, late: None, takers, levels, cuts, ..*context }];
+    let contexts = [Context { at, takers, levels, cuts, ..*context }];
     let context = &contexts[0];
     let mut tasks = Vec::new();
     for (charge, ..) in charges_of(context.catalogues, &Rhythm::of(subscription)) {

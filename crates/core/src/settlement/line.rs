@@ -58,7 +58,6 @@ pub(super) fn difference(
     let known = Charged {
         quantity: should.quantity,
         free: should.free,
-        list: should.list,
         amount: should.amount,
         shown: should.drawn.clone(),
         ..before.clone()

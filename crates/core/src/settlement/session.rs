@@ -50,10 +50,10 @@ impl<'a> Taking<'a> {
         self.stretch.cycle.end
     }
 
-    /// When usage that is told at a moment is charged: late, where its cycle has ended.
+    /// When usage that is told at a moment is charged: at the end of the cycle around that, which is
+    /// its own or, where that has ended, one after it.
     pub(crate) fn charged(&self, told: Instant) -> Instant {
-        let late = self.stretch.catalogue.zone.cycle(self.cycle, told).end;
-        if self.settles() > told { self.settles() } else { late }
+        self.stretch.catalogue.zone.cycle(self.cycle, told).end
     }
 
     /// What each session takes one of.
@@ -158,5 +158,5 @@ impl<'a> Taking<'a> {
 /// The context of a settlement at a moment to come.
 fn context_at<'a>(desk: &'a Desk<'a>, at: Instant) -> Context<'a> {
     let Desk { view, catalogues, metering, account, .. } = *desk;
-    Context { preview: true, ..Context::of(view, catalogues, metering, account, at) }
+    Context::of(view, catalogues, metering, account, at)
 }

@@ -349,16 +349,15 @@ fn cover(
         let Taken { units, rest, left, until } = need.take(desk, freed, &mut taken)?;
         cover.until = cover.until.min(until);
         let mut money = Amount::ZERO;
-        if rest > Exact::ZERO {
-            if need.taking.refuses_past_package() {
-                return Ok(Err(Refusal::NothingLeft { unit: need.taking.unit().to_owned(), left }));
-            }
-            if prepays {
-                let covered = need.units.sub(rest)?;
-                let cost = need.taking.cost(rest, covered, need.deck.as_ref())?;
-                money = whole_minor(cost, desk.payer.currency)?;
-                needed = needed.add(money)?;
-            }
+        if rest > Exact::ZERO && need.taking.refuses_past_package() {
+            return Ok(Err(Refusal::NothingLeft { unit: need.taking.unit().to_owned(), left }));
+        }
+        if prepays {
+            // Also units that packages cover may cost: those that reach another tier.
+            let covered = need.units.sub(rest)?;
+            let cost = need.taking.cost(rest, covered, need.deck.as_ref())?;
+            money = whole_minor(cost, desk.payer.currency)?;
+            needed = needed.add(money)?;
         }
         let key = &need.taking.key;
         let (subscription, charge) = (key.subscription.clone(), key.charge.clone());
@@ -516,8 +515,8 @@ fn keeps(desk: &Desk<'_>, memo: String, amount: Amount) -> Option<Posting> {
     Posting::money(desk.at, memo, desk.payer.currency, entries)
 }
 
-/// Ends a session: what it used is drawn from the buckets valid now, and money stays held for what
-/// they do not cover until that is charged. All else is let go.
+/// Ends a session: what it used is drawn from the buckets valid now, and money stays held for what it
+/// costs besides until that is charged. All else is let go.
 fn end(desk: &Desk<'_>, hold: &Hold, used: Exact, expired: bool, freed: &Freed) -> Decided {
     let freed = freed.with(hold)?;
     let needs = match used.is_zero() {
@@ -537,7 +536,7 @@ fn end(desk: &Desk<'_>, hold: &Hold, used: Exact, expired: bool, freed: &Freed) 
         };
         draws.extend(units.into_iter().map(draw));
         let mut money = Amount::ZERO;
-        if rest > Exact::ZERO && purse > Amount::ZERO {
+        if purse > Amount::ZERO {
             let covered = need.units.sub(rest)?;
             let cost = need.taking.cost(rest, covered, need.deck.as_ref())?;
             money = whole_minor(cost, desk.payer.currency)?.min(purse);

@@ -10,7 +10,7 @@ use crate::money::{Amount, Exact};
 use crate::notice::Notice;
 use crate::subscription::Subscription;
 use crate::term::{AutoRenewal, PaidPeriod, Term};
-use jiff::civil::Time;
+use jiff::{SignedDuration, civil::Time};
 
 impl Desk<'_> {
     /// A subscription whose term may be renewed: it runs, or it is over and not released yet.
@@ -214,9 +214,8 @@ impl Desk<'_> {
 
 /// Whether a term has run to the end of what was paid for; what was given up ended before.
 fn is_over(subscription: &Subscription) -> bool {
-    let term = subscription.term.as_ref();
-    let paid_until = term.and_then(|term| term.periods.last()).map(|last| last.span.end);
-    term.is_some() && paid_until == subscription.end
+    let last = subscription.term.as_ref().and_then(|term| term.periods.last());
+    last.is_some_and(|last| Some(last.span.end) == subscription.end)
 }
 
 /// The plan that a term has from its end on.
@@ -243,10 +242,23 @@ pub(super) fn attempts(catalogue: &Catalogue, end: Instant) -> impl Iterator<Ite
     let rule = catalogue.policy.terms.auto_renewal;
     let zone = &catalogue.zone;
     let last = zone.date(just_before(end));
-    let part = |value: u32| i8::try_from(value).unwrap_or(0);
-    let (hour, minute, second) = (rule.at_s / 3_600 % 24, rule.at_s / 60 % 60, rule.at_s % 60);
-    let time = Time::new(part(hour), part(minute), part(second), 0).unwrap_or(Time::midnight());
+    let time = Time::midnight().wrapping_add(SignedDuration::from_secs(rule.at_s.into()));
     let days = (0..=rule.days_before).rev();
     let days = days.filter_map(move |before| last.checked_sub(jiff::Span::new().days(before)).ok());
     days.map(move |day| zone.at(day.to_datetime(time))).filter(move |at| *at < end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::AutoRenewalTimes;
+    use crate::testing::{at, catalogues};
+
+    #[test]
+    fn nothing_is_tried_at_the_end_itself() {
+        let mut list = catalogues().in_force("test", Instant::MIN).unwrap().clone();
+        list.policy.terms.auto_renewal = AutoRenewalTimes { at_s: 15 * 3_600 + 40 * 60 + 30, days_before: 1 };
+        let tried: Vec<Instant> = attempts(&list, at("2026-01-05T15:40:30")).collect();
+        assert_eq!(tried, [at("2026-01-04T15:40:30")]);
+    }
 }

@@ -19,6 +19,10 @@ struct World {
 
 impl World {
     fn new(minutes: Option<i128>) -> World {
+        World::with(minutes, Cycle::Hour)
+    }
+
+    fn with(minutes: Option<i128>, accumulate: Cycle) -> World {
         let mut list = catalogues().in_force("test", Instant::MIN).unwrap().clone();
         let periods = Periods { grace_days: 9, retention_days: 9 };
         let tier = ArrearsTier { id: "V3".into(), pay_per_use: periods, prepaid: periods };
@@ -31,7 +35,7 @@ impl World {
         let plans = &mut list.products.get_mut("p").unwrap().plans;
         let plan = plans.get_mut("calls").unwrap();
         plan.charges.retain(|charge| charge.id == "minutes");
-        plan.charges[0].accumulate = Cycle::Hour;
+        plan.charges[0].accumulate = accumulate;
         plan.charges[0].concurrency = Some("at-once".into());
         plan.provides.insert("at-once".into(), 2);
         plan.grants.extend(minutes.map(|minutes| Grant {
@@ -131,8 +135,29 @@ fn units_of_an_overdue_session_are_there_for_the_next() {
     let mut world = World::new(Some(10));
     assert_eq!(world.hold(("acme", "1"), "10:00", 10, "10:05"), "10");
     assert_eq!(world.hold(("acme", "2"), "10:04", 1, "10:30"), "not-covered");
-    assert_eq!(world.hold(("acme", "3"), "10:05", 8, "10:30"), "8");
+    assert_eq!(world.hold(("acme", "3"), "10:07", 8, "10:30"), "8");
     assert_eq!(world.units(), ["2", "8", "0"]);
+    // It ended at its deadline, not when that was seen.
+    let ended = world.group.hold("acme", "acme", "1").unwrap().ended.unwrap();
+    assert_eq!((ended.at, ended.expired), (at("2026-01-05T10:05"), true));
+}
+
+#[test]
+fn a_session_of_nothing_is_none() {
+    let mut world = World::new(Some(10));
+    assert_eq!(world.hold(("acme", "1"), "10:00", 0, "10:05"), "bad-units");
+}
+
+/// A month's minutes that settle each hour: those of a session that ends at the full hour, before that is
+/// settled, are the next hour's, and stay drawn.
+#[test]
+fn what_a_session_draws_at_the_hour_is_for_the_next() {
+    let mut world = World::with(Some(10), Cycle::Month);
+    assert_eq!(world.hold(("acme", "1"), "10:50", 5, "11:30"), "5");
+    let release = Action::Release { id: "1".to_owned(), used: Exact::whole(180) };
+    world.act("acme", "11:00", engine::Action::Holds(release)).unwrap();
+    world.due("11:00", Duty::Charges);
+    assert_eq!(world.units(), ["7", "0", "3"]);
 }
 
 /// The first held 5 of the 10 minutes, the second got the other 5 and used 8. As both are overdue,
