@@ -52,6 +52,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let settings = Settings {
         data,
         listen: args.listen,
+        metrics_listen: None,
         clock: Clock::Test,
         now: moment(BEGIN)?,
         // The demo's own key is made anew where its store is there already.

@@ -2,7 +2,7 @@
 
 use crate::output::Failure;
 use farebox_server::engine::Engine;
-use farebox_server::{Access, Bounds, Clock, parse_all, router};
+use farebox_server::{Access, Bounds, Clock, parse_all, router, watched};
 use farebox_service::Service;
 use farebox_store_sqlite::Sqlite;
 use jiff::Timestamp;
@@ -18,6 +18,9 @@ pub struct Args {
     /// Where to listen. What is sent there is not encrypted: beyond this machine, put a proxy with TLS before it.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
+    /// Where to answer `/metrics`, `/healthz` and `/readyz` without a key, besides: only watchers should reach it.
+    #[arg(long, value_name = "ADDRESS")]
+    metrics_listen: Option<SocketAddr>,
     /// A clock that stands at this moment until it is told to advance (POST /v1/clock/advance).
     #[arg(long, value_name = "MOMENT")]
     test_clock: Option<Timestamp>,
@@ -29,12 +32,17 @@ pub struct Args {
     requests_per_minute: u32,
 }
 
+/// The most connections of watchers at once.
+const WATCHERS_MAX: usize = 64;
+
 /// How a server is started.
 pub struct Settings {
     /// The folder of the store.
     pub data: PathBuf,
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Where to listen for watchers.
+    pub metrics_listen: Option<SocketAddr>,
     /// What time it is.
     pub clock: Clock,
     /// When a test clock begins; of the system's, now.
@@ -53,6 +61,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let settings = Settings {
         data: args.data.clone(),
         listen: args.listen,
+        metrics_listen: args.metrics_listen,
         clock,
         now,
         new_operator_key: args.new_operator_key,
@@ -85,6 +94,14 @@ pub fn serve(
         // Whoever starts it with port 0 learns the port here.
         let address = listener.local_addr()?;
         println!("listening on http://{address}");
+        if let Some(at) = settings.metrics_listen {
+            let listener = tokio::net::TcpListener::bind(at).await?;
+            println!("metrics on http://{}", listener.local_addr()?);
+            let watched = watched(engine.clone());
+            let bounds = Bounds { connections: WATCHERS_MAX, ..Bounds::default() };
+            tokio::spawn(farebox_server::serve(listener, watched, bounds, std::future::pending()));
+        }
+        tokio::spawn(engine.clone().keep_time());
         let told = tokio::task::spawn_blocking(move || listening(address, made));
         let failed = async move {
             match told.await {

@@ -1,17 +1,22 @@
 //! The one thread that owns the service.
 
 use crate::Clock;
+use crate::metrics::Metrics;
+use crate::room::{BYTES_MAX, Room};
 use farebox_service::Service;
 use farebox_store::StoreError;
 use std::fmt;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 /// What waits to be done; more is turned away.
 const WAITING_MAX: usize = 4_096;
 /// What shares a commit at most.
 const TOGETHER_MAX: usize = 512;
+/// How often the schedule is looked at where nobody asks for anything.
+const LOOK_EACH: Duration = Duration::from_secs(1);
 
 /// Tells who asked, once what was done for him is durable, or why it is not.
 type Tell = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
@@ -44,6 +49,9 @@ impl fmt::Display for Unavailable {
 pub struct Engine {
     jobs: mpsc::Sender<Job>,
     clock: Arc<Clock>,
+    metrics: Arc<Metrics>,
+    /// Of bodies that wait, or are about to.
+    room: Room,
 }
 
 impl Engine {
@@ -54,15 +62,44 @@ impl Engine {
     pub fn start(service: Service, clock: Clock) -> std::io::Result<(Engine, JoinHandle<()>)> {
         let (jobs, waiting) = mpsc::channel(WAITING_MAX);
         let clock = Arc::new(clock);
-        let own = clock.clone();
+        let operations: Vec<&str> = crate::OPERATIONS.iter().map(|operation| operation.id).collect();
+        let metrics = Arc::new(Metrics::new(&operations));
+        let (own, counted) = (clock.clone(), metrics.clone());
         let thread = std::thread::Builder::new().name("engine".to_owned());
-        let thread = thread.spawn(move || work(service, &own, waiting))?;
-        Ok((Engine { jobs, clock }, thread))
+        let thread = thread.spawn(move || work(service, &own, &counted, waiting))?;
+        Ok((Engine { jobs, clock, metrics, room: Room::new(BYTES_MAX) }, thread))
     }
 
     /// What time it is.
     pub fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// What it counts and measures.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// The room that bodies of requests have together.
+    pub(crate) fn room(&self) -> &Room {
+        &self.room
+    }
+
+    /// How many jobs wait, and how many may.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        (self.jobs.max_capacity() - self.jobs.capacity(), self.jobs.max_capacity())
+    }
+
+    /// With the system's clock, has what falls due done within a second, though nobody asks for anything. A test
+    /// clock moves when it is told to.
+    pub async fn keep_time(self) {
+        if *self.clock == Clock::Test {
+            return;
+        }
+        // Where the engine is busy, it looks at the schedule all the same.
+        while self.ask(|_| ()).await != Err(Unavailable::Stopping) {
+            tokio::time::sleep(LOOK_EACH).await;
+        }
     }
 
     /// Does something with the service, and answers when it is durable.
@@ -83,7 +120,10 @@ impl Engine {
             Err(error) => Box::new(move |_| drop(tell.send(Err(error)))),
         });
         self.jobs.try_send(job).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Unavailable::Busy,
+            mpsc::error::TrySendError::Full(_) => {
+                self.metrics.job_refused();
+                Unavailable::Busy
+            }
             mpsc::error::TrySendError::Closed(_) => Unavailable::Stopping,
         })?;
         match told.await {
@@ -93,17 +133,21 @@ impl Engine {
     }
 }
 
-fn work(mut service: Service, clock: &Clock, mut waiting: mpsc::Receiver<Job>) {
+fn work(mut service: Service, clock: &Clock, metrics: &Metrics, mut waiting: mpsc::Receiver<Job>) {
     let mut tell = Vec::new();
     while let Some(job) = waiting.blocking_recv() {
+        let start = Instant::now();
         let due = clock.catch_up(&mut service);
+        metrics.caught_up(due.as_ref().ok().map(|()| service.clock()), start.elapsed());
         let mut next = Some(job);
         while let Some(job) = next {
             tell.push(job(due.clone().map(|()| &mut service)));
             next = if tell.len() < TOGETHER_MAX { waiting.try_recv().ok() } else { None };
         }
         // One commit for all: none is told before all are durable.
+        let (start, jobs) = (Instant::now(), tell.len());
         let committed = service.commit();
+        metrics.committed(jobs, start.elapsed(), committed.is_ok());
         tell.drain(..).for_each(|tell| tell(committed.clone()));
     }
     // What is left is durable already: every job was committed.

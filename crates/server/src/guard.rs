@@ -26,9 +26,15 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Lets a request through that may be done.
 pub(crate) async fn guard(
     State((app, operation)): State<(App, &'static Operation)>,
-    mut request: Request,
+    request: Request,
     next: Next,
 ) -> Response {
+    let mut response = pass(&app, operation, request, next).await;
+    response.extensions_mut().insert(operation);
+    response
+}
+
+async fn pass(app: &App, operation: &'static Operation, mut request: Request, next: Next) -> Response {
     let (caller, left) = match operation.roles {
         None => (None, None),
         Some(roles) => {
@@ -43,18 +49,18 @@ pub(crate) async fn guard(
             if !roles.contains(&holder.role()) {
                 return limited(not_allowed(&holder, operation.summary).into_response(), left);
             }
-            note_use(&app, &holder);
+            note_use(app, &holder);
             (Some(holder), left)
         }
     };
     let path = request.extract_parts::<RawPathParams>().await;
     // Free again when the answer is there.
-    let mut place = app.room.place();
+    let mut place = app.engine.room().place();
     let (mut parts, body) = request.into_parts();
     let prepared = match path {
         Ok(path) => {
             let path = path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-            prepare(&app, operation, &parts, (body, &mut place), path, caller).await
+            prepare(app, operation, &parts, (body, &mut place), path, caller).await
         }
         Err(error) => Err(Answer::problem("bad-address", 400, &error.to_string())),
     };
@@ -230,10 +236,17 @@ fn decoded(text: &str) -> Option<String> {
 }
 
 /// Gives every request an id, its own or a new one, and says it in the answer.
-pub(crate) async fn identify(request: Request, next: Next) -> Response {
+pub(crate) async fn identify(State(app): State<App>, request: Request, next: Next) -> Response {
+    let start = Instant::now();
     let id = header_of(request.headers(), REQUEST_ID.as_str()).flatten().filter(|id| is_request_id(id));
     let id = id.map_or_else(new_request_id, str::to_owned);
     let mut response = next.run(request).await;
+    let operation: Option<&'static Operation> = response.extensions_mut().remove();
+    app.engine.metrics().answered(
+        operation.map(|known| known.id),
+        response.status().as_u16(),
+        start.elapsed(),
+    );
     if let Some(ProblemBody(body)) = response.extensions_mut().remove() {
         let body = with_id(&body, &id);
         response.headers_mut().insert(header::CONTENT_LENGTH, body.len().into());

@@ -16,6 +16,7 @@ pub mod engine;
 mod guard;
 mod keys;
 mod listen;
+pub mod metrics;
 mod money;
 mod openapi;
 mod operation;
@@ -35,7 +36,7 @@ use answer::Answer;
 use asked::Asked;
 use axum::extract::{Extension, FromRef, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, post};
 use axum::{Router, extract::DefaultBodyLimit};
@@ -54,7 +55,6 @@ const USAGE_BYTES_MAX: usize = 16 << 20;
 struct App {
     engine: Engine,
     access: Access,
-    room: room::Room,
 }
 
 impl FromRef<App> for Engine {
@@ -73,6 +73,10 @@ static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
             .answers(200, Form::Text("text/plain; charset=utf-8"))
             .refuses(&[(503, "not-ready")])
             .handled(|| get(ready)),
+        Operation::get("/metrics", "show-metrics", "What the server counts and measures, for Prometheus.")
+            .by(&[farebox_api::Role::Operator])
+            .answers(200, Form::Text(metrics::MEDIA_TYPE))
+            .handled(|| get(measured)),
     ];
     let parts = [
         open,
@@ -110,7 +114,7 @@ fn usage_operations() -> Vec<Operation> {
 
 /// All routes.
 pub fn router(engine: Engine, access: Access) -> Router {
-    let app = App { engine, access, room: room::Room::new(room::BYTES_MAX) };
+    let app = App { engine, access };
     let mut by_path: BTreeMap<&str, MethodRouter<App>> = BTreeMap::new();
     for operation in OPERATIONS.iter() {
         let handler = match operation.does {
@@ -133,8 +137,26 @@ pub fn router(engine: Engine, access: Access) -> Router {
         .method_not_allowed_fallback(|| async {
             answer::problem("method-not-allowed", 405, "this address does not know this method")
         })
-        .layer(from_fn(guard::identify))
+        .layer(from_fn_with_state(app.clone(), guard::identify))
         .with_state(app)
+}
+
+/// What a watcher asks of a server: `/metrics`, `/healthz` and `/readyz`, without a key. It is to listen where none but
+/// watchers come.
+pub fn watched(engine: Engine) -> Router {
+    Router::new()
+        .route("/metrics", get(measured))
+        .route("/healthz", get(|| async { "alive\n" }))
+        .route("/readyz", get(ready))
+        .with_state(engine)
+}
+
+/// It does not wait for the engine: who watches a server is answered most when it is slow.
+async fn measured(State(engine): State<Engine>) -> Response {
+    let (jobs_waiting, jobs_waiting_max) = engine.waiting();
+    let clock = (*engine.clock() == Clock::System).then(jiff::Timestamp::now);
+    let now = metrics::Now { jobs_waiting, jobs_waiting_max, room: engine.room(), clock };
+    ([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], engine.metrics().page(&now)).into_response()
 }
 
 /// Asks the service what the operation says.

@@ -18,6 +18,16 @@ impl Room {
         Room { taken: Arc::default(), most }
     }
 
+    /// The bytes that are taken.
+    pub fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    /// The most bytes that can be.
+    pub fn most(&self) -> usize {
+        self.most
+    }
+
     /// A place without any room yet.
     pub fn place(&self) -> Place {
         Place { room: self.clone(), bytes: 0 }

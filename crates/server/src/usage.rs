@@ -2,6 +2,7 @@
 
 use crate::answer::{Answer, problem};
 use crate::engine::{Engine, Unavailable};
+use crate::metrics::Ingested;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -71,6 +72,11 @@ impl Summary {
         }
     }
 
+    fn ingested(&self) -> Ingested {
+        let Summary { accepted, duplicates, quarantined, rejected, .. } = *self;
+        Ingested { accepted, duplicates, quarantined, rejected }
+    }
+
     fn note(&mut self, event: &Event<'_>, received: Received) {
         let (code, sentence) = match received {
             Received::Counted | Received::NotBillable => {
@@ -99,12 +105,16 @@ impl Summary {
 /// Receives usage. The answer comes when it is durable.
 pub(crate) async fn receive(State(engine): State<Engine>, body: Bytes) -> Response {
     let (parcel, mut summary) = read(&body);
+    let bytes = body.len();
     let received = engine.ask(move |service| {
         service.receive_all(&parcel, &mut |event, received| summary.note(event, received))?;
         Ok(summary)
     });
     match received.await {
-        Ok(Ok(summary)) => Answer::json(200, &summary).into_response(),
+        Ok(Ok(summary)) => {
+            engine.metrics().ingested(bytes, &summary.ingested());
+            Answer::json(200, &summary).into_response()
+        }
         Ok(Err(error)) => Unavailable::Store(error).into_response(),
         Err(unavailable) => unavailable.into_response(),
     }

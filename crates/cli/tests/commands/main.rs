@@ -6,6 +6,7 @@ mod common;
 mod journal;
 mod json;
 mod mistakes;
+mod operate;
 mod push;
 mod serve;
 mod store;
