@@ -80,12 +80,16 @@ fn differing(is: &Rows, should: &Rows) -> String {
     only(&is, &should, "server ") + &only(&should, &is, "book   ")
 }
 
-pub fn push(server: &Server, file: &Path, until: &str) -> Value {
-    let output = Command::new(env!("CARGO_BIN_EXE_farebox"))
+fn pushing(server: &Server, file: &Path, until: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_farebox"));
+    command
         .args(["push", "--json", "--until", until, "--url", &server.address, "--key", &server.token])
-        .arg(file)
-        .output()
-        .unwrap();
+        .arg(file);
+    command
+}
+
+pub fn push(server: &Server, file: &Path, until: &str) -> Value {
+    let output = pushing(server, file, until).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     serde_json::from_str(&said)
         .unwrap_or_else(|_| panic!("{}: {said} {}", file.display(), String::from_utf8_lossy(&output.stderr)))
@@ -132,6 +136,65 @@ fn every_scenario_comes_to_the_same_on_a_server() {
     assert!(wrong.is_empty(), "{} of {} differ:\n{}", wrong.len(), files.len(), shown.join("\n"));
     let compared: Vec<usize> = results.into_iter().filter_map(|result| result.ok().flatten()).collect();
     assert!(compared.len() > 250 && compared.iter().sum::<usize>() > 3_000, "{}", compared.len());
+}
+
+/// Pushes a book to a server that is killed in the middle of it, again and again until all of it is done; answers how
+/// often it was killed. `dice`: how long it lives each time, in milliseconds.
+fn push_through_crashes(file: &str, kills: u32, dice: &mut impl FnMut() -> u64) -> u32 {
+    let path = root().join(file);
+    let (ours, servers) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (prepared, until) = by_itself(&path, ours.path()).unwrap();
+    let until = until.to_string();
+    let mut killed = 0;
+    while killed < kills {
+        let server = Server::start_at(servers.path(), "2000-01-01T00:00:00Z");
+        let mut client =
+            pushing(&server, &path, &until).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(dice()));
+        let is_done = client.try_wait().unwrap().is_some();
+        server.kill();
+        client.wait().unwrap();
+        killed += 1;
+        if is_done {
+            break;
+        }
+    }
+    let server = Server::start_at(servers.path(), "2000-01-01T00:00:00Z");
+    push(&server, &path, &until);
+    server.stop();
+    same_rows(file, ours.path(), servers.path(), &prepared).unwrap();
+    killed
+}
+
+#[test]
+fn nothing_is_lost_and_nothing_twice_when_the_server_is_killed() {
+    let kills: u32 = std::env::var("FAREBOX_KILLS").map_or(20, |kills| kills.parse().unwrap());
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut dice = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state % 120
+    };
+    // The books with the most lines: orders, payments, packages, sessions, usage that is late, replaced and void.
+    let mut books: Vec<(usize, String)> = files_below("scenarios", "test")
+        .into_iter()
+        .filter_map(|file| {
+            let path = root().join(&file);
+            let text = std::fs::read(&path).unwrap();
+            let prepared = prepare(&file, &text, path.parent().unwrap()).ok()?;
+            Some((prepared.steps.iter().filter(|step| step.at.is_some()).count(), file))
+        })
+        .collect();
+    books.sort();
+    books.push((0, "examples/demo/january.book".to_owned()));
+    let mut killed = 0;
+    for (_, file) in books.iter().rev().cycle() {
+        if killed >= kills {
+            break;
+        }
+        killed += push_through_crashes(file, (kills - killed).min(4), &mut dice);
+    }
 }
 
 #[test]

@@ -530,8 +530,8 @@ impl Group {
                 if *to == State::Released && one.mode == Mode::PayPerUse {
                     one.end = Some(*at);
                 }
-                let from_when = if *to == State::Released { due::just_before(*at) } else { *at };
-                super::fact::touch(one, from_when);
+                // What ends at a boundary may be of the period before it.
+                super::fact::touch(one, due::just_before(*at));
                 let account = self.account_mut(account)?;
                 let standings = &mut account.lifecycle.standings;
                 let known = standings.remove(subscription);
