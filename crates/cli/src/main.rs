@@ -4,9 +4,11 @@ mod bench;
 mod bill;
 mod catalog;
 mod client;
+mod config;
 mod demo;
 mod explain;
 mod export;
+mod log;
 mod output;
 mod push;
 mod quote;
@@ -46,6 +48,8 @@ enum Command {
     Demo(demo::Args),
     /// Serve the API on a store in a folder.
     Serve(serve::Args),
+    /// Show how a server that is started like this is configured, and what says so.
+    Config(config::Flags),
     /// Send a book to a server: its price lists, its lines and its usage files.
     Push(push::Args),
     /// Export what was booked, for other programs.
@@ -72,6 +76,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::run(&args, cli.json),
         Command::Catalog { command } => catalog::run(&command, cli.json),
         Command::Demo(args) => demo::run(&args),
+        Command::Config(flags) => config::run(&flags, cli.json),
         Command::Serve(args) => serve::run(&args),
         Command::Push(args) => push::run(&args, cli.json),
         Command::Export { command } => export::run(&command),
