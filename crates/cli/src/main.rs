@@ -4,9 +4,11 @@ mod bench;
 mod bill;
 mod catalog;
 mod client;
+mod config;
 mod demo;
 mod explain;
 mod export;
+mod log;
 mod output;
 mod push;
 mod quote;
@@ -53,6 +55,8 @@ enum Command {
     Backup(store::Backup),
     /// Put a copy of a store into an empty folder.
     Restore(store::Restore),
+    /// Show how a server that is started like this is configured, and what says so.
+    Config(config::Flags),
     /// Send a book to a server: its price lists, its lines and its usage files.
     Push(push::Args),
     /// Export what was booked, for other programs.
@@ -79,6 +83,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::run(&args, cli.json),
         Command::Catalog { command } => catalog::run(&command, cli.json),
         Command::Demo(args) => demo::run(&args),
+        Command::Config(flags) => config::run(&flags, cli.json),
         Command::Serve(args) => serve::run(&args),
         Command::Verify(args) => store::verify_store(&args, cli.json),
         Command::Backup(args) => store::back_up(&args),

@@ -1,5 +1,7 @@
 //! `farebox serve`: the server on the embedded store.
 
+use crate::config::{Config, Flags, variables};
+use crate::log;
 use crate::output::Failure;
 use farebox_server::engine::Engine;
 use farebox_server::{Access, Bounds, Clock, parse_all, router, watched};
@@ -12,24 +14,11 @@ use std::process::ExitCode;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// The folder of the store; made where it is not there.
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
-    /// Where to listen. What is sent there is not encrypted: beyond this machine, put a proxy with TLS before it.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
-    listen: SocketAddr,
-    /// Where to answer `/metrics`, `/healthz` and `/readyz` without a key, besides: only watchers should reach it.
-    #[arg(long, value_name = "ADDRESS")]
-    metrics_listen: Option<SocketAddr>,
-    /// A clock that stands at this moment until it is told to advance (POST /v1/clock/advance).
-    #[arg(long, value_name = "MOMENT")]
-    test_clock: Option<Timestamp>,
-    /// Make another key of an operator, and print it: where the first one was lost.
+    #[command(flatten)]
+    flags: Flags,
+    /// Make another key of an operator, and print it: where the first one was lost. It is done once, and no setting.
     #[arg(long)]
     new_operator_key: bool,
-    /// How many requests of a customer's key, and of one of finance or support, are done in a minute.
-    #[arg(long, value_name = "NUMBER", default_value = "1200")]
-    requests_per_minute: u32,
 }
 
 /// The most connections of watchers at once.
@@ -54,19 +43,21 @@ pub struct Settings {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
-    let (clock, now) = match args.test_clock {
+    let config = Config::read(&args.flags, variables())?;
+    let (clock, now) = match config.get("test_clock") {
         Some(at) => (Clock::Test, at),
         None => (Clock::System, Timestamp::now()),
     };
     let settings = Settings {
-        data: args.data.clone(),
-        listen: args.listen,
-        metrics_listen: args.metrics_listen,
+        data: config.need("data")?,
+        listen: config.need("listen")?,
+        metrics_listen: config.get("metrics_listen"),
         clock,
         now,
         new_operator_key: args.new_operator_key,
-        requests_per_minute: args.requests_per_minute,
+        requests_per_minute: config.need("requests_per_minute")?,
     };
+    log::start(config.need("log_level")?, config.need("log_form")?);
     serve(&settings, |_, key| {
         if let Some(token) = key {
             println!("operator key (shown this once): {token}");
@@ -94,9 +85,14 @@ pub fn serve(
         // Whoever starts it with port 0 learns the port here.
         let address = listener.local_addr()?;
         println!("listening on http://{address}");
+        let clock = if settings.clock == Clock::Test { "test" } else { "system" };
+        let data = settings.data.display();
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), %data, listen = %address, clock, "started");
         if let Some(at) = settings.metrics_listen {
             let listener = tokio::net::TcpListener::bind(at).await?;
-            println!("metrics on http://{}", listener.local_addr()?);
+            let address = listener.local_addr()?;
+            println!("metrics on http://{address}");
+            tracing::info!(listen = %address, "metrics");
             let watched = watched(engine.clone());
             let bounds = Bounds { connections: WATCHERS_MAX, ..Bounds::default() };
             tokio::spawn(farebox_server::serve(listener, watched, bounds, std::future::pending()));
@@ -110,7 +106,11 @@ pub fn serve(
                 Err(_) => Failure::Other("what was to be done with the server has failed".to_owned()),
             }
         };
-        let server = farebox_server::serve(listener, router(engine, access), Bounds::default(), stopped());
+        let stopping = async {
+            stopped().await;
+            tracing::info!("stopping");
+        };
+        let server = farebox_server::serve(listener, router(engine, access), Bounds::default(), stopping);
         tokio::select! {
             () = server => Ok(()),
             failure = failed => Err(failure),
@@ -119,8 +119,10 @@ pub fn serve(
     // The engine was handed to the router, which is gone: its thread commits and ends.
     drop(runtime);
     if thread.join().is_err() {
+        tracing::error!("the engine has failed");
         return Err(Failure::Other("the engine has failed; what was answered is kept".to_owned()));
     }
+    tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }
 

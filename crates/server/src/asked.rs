@@ -30,10 +30,19 @@ pub(crate) struct Asked {
     pub body: Bytes,
     pub access: Access,
     pub clock: Clock,
+    /// What the command said, as far as it could be read: its word, and whether its first answer was given again.
+    pub told: Mutex<Told>,
     /// Keys that count when they are durable.
     pub made: Mutex<Vec<AccessKey>>,
     /// Keys as they were, and are again when what was done cannot be made durable.
     pub changed: Mutex<Vec<AccessKey>>,
+}
+
+/// What the log says of a command.
+#[derive(Default)]
+pub(crate) struct Told {
+    pub word: String,
+    pub is_repeated: bool,
 }
 
 /// A page of a list.
@@ -56,6 +65,7 @@ impl Asked {
             body: Bytes::new(),
             access: app.access.clone(),
             clock: *app.engine.clock(),
+            told: Mutex::default(),
             made: Mutex::default(),
             changed: Mutex::default(),
         }

@@ -1,5 +1,6 @@
 //! Commands about an account: every verb of the book language (docs/commands.md).
 
+use crate::access::lock;
 use crate::answer::{Answer, Reply, tag};
 use crate::asked::Asked;
 use crate::keys::check_command;
@@ -48,7 +49,10 @@ fn execute(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
     let hash = xxh3_64(&[account.as_bytes(), b"\n", &asked.body].concat());
     if let Some(known) = key.as_ref().map(|key| service.answer(key)).transpose()?.flatten() {
         return match Answer::from_bytes(&known.bytes) {
-            Some(answer) if known.wish == hash => Ok(Reply::kept(answer)),
+            Some(answer) if known.wish == hash => {
+                lock(&asked.told).is_repeated = true;
+                Ok(Reply::kept(answer))
+            }
             Some(_) => {
                 let detail = "this Idempotency-Key was used for another command; take a new one";
                 Err(Answer::problem("idempotency-key-reused", 422, detail))
@@ -77,6 +81,7 @@ pub(crate) fn read(asked: &Asked) -> Result<Wish, Answer> {
         }
     };
     if let Some(word) = word {
+        lock(&asked.told).word.clone_from(&word);
         check_command(asked, &word)?;
     }
     read.map_err(Answer::mistaken)

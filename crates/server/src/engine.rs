@@ -133,12 +133,27 @@ impl Engine {
     }
 }
 
+/// Says that something fails, once: not again each second as long as it is the same.
+fn tell_failure(what: &str, done: &Result<(), StoreError>, told: &mut Option<StoreError>) {
+    match done {
+        Ok(()) if told.take().is_some() => tracing::info!("{what} works again"),
+        Ok(()) => {}
+        Err(error) if told.as_ref() == Some(error) => {}
+        Err(error) => {
+            tracing::error!(code = error.code(), error = %error, "{what} has failed");
+            *told = Some(error.clone());
+        }
+    }
+}
+
 fn work(mut service: Service, clock: &Clock, metrics: &Metrics, mut waiting: mpsc::Receiver<Job>) {
     let mut tell = Vec::new();
+    let (mut not_due, mut not_committed) = (None, None);
     while let Some(job) = waiting.blocking_recv() {
         let start = Instant::now();
         let due = clock.catch_up(&mut service);
         metrics.caught_up(due.as_ref().ok().map(|()| service.clock()), start.elapsed());
+        tell_failure("the schedule", &due, &mut not_due);
         let mut next = Some(job);
         while let Some(job) = next {
             tell.push(job(due.clone().map(|()| &mut service)));
@@ -148,6 +163,7 @@ fn work(mut service: Service, clock: &Clock, metrics: &Metrics, mut waiting: mps
         let (start, jobs) = (Instant::now(), tell.len());
         let committed = service.commit();
         metrics.committed(jobs, start.elapsed(), committed.is_ok());
+        tell_failure("a commit", &committed, &mut not_committed);
         tell.drain(..).for_each(|tell| tell(committed.clone()));
     }
     // What is left is durable already: every job was committed.

@@ -1,7 +1,7 @@
 //! What every request passes before it is done: its key and role, its limit, its parameters, its body.
 
 use crate::App;
-use crate::access::{Holder, Left, hex, random};
+use crate::access::{Holder, Left, hex, lock, random};
 use crate::answer::{Answer, ProblemBody};
 use crate::asked::Asked;
 use crate::body;
@@ -15,13 +15,25 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use farebox_api::FieldMistake;
 use farebox_store::AccessKey;
+use serde_json::Value;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+use tracing::{Level, debug, enabled, info, trace, warn};
 
 /// The most characters of an Idempotency-Key, and of the id of a request.
 const KEY_CHARS_MAX: usize = 200;
+/// The operation that decides commands.
+const COMMAND: &str = "send-command";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What the log and the metrics say of a request.
+#[derive(Clone)]
+struct Seen {
+    operation: &'static Operation,
+    holder: Option<Arc<Holder>>,
+    asked: Option<Arc<Asked>>,
+}
 
 /// Lets a request through that may be done.
 pub(crate) async fn guard(
@@ -29,12 +41,14 @@ pub(crate) async fn guard(
     request: Request,
     next: Next,
 ) -> Response {
-    let mut response = pass(&app, operation, request, next).await;
-    response.extensions_mut().insert(operation);
+    let mut seen = Seen { operation, holder: None, asked: None };
+    let mut response = pass(&app, &mut seen, request, next).await;
+    response.extensions_mut().insert(seen);
     response
 }
 
-async fn pass(app: &App, operation: &'static Operation, mut request: Request, next: Next) -> Response {
+async fn pass(app: &App, seen: &mut Seen, mut request: Request, next: Next) -> Response {
+    let operation = seen.operation;
     let (caller, left) = match operation.roles {
         None => (None, None),
         Some(roles) => {
@@ -42,6 +56,7 @@ async fn pass(app: &App, operation: &'static Operation, mut request: Request, ne
             let Some(holder) = token.and_then(|token| app.access.of_token(token)) else {
                 return unauthorized(token.is_some());
             };
+            seen.holder = Some(holder.clone());
             let left = app.access.count(&holder, Instant::now());
             if let Some(left) = left.filter(|left| !left.is_allowed) {
                 return limited(too_many(left), Some(left));
@@ -67,7 +82,9 @@ async fn pass(app: &App, operation: &'static Operation, mut request: Request, ne
     let response = match prepared {
         Ok(asked) => {
             let body = asked.body.clone();
-            parts.extensions.insert(Arc::new(asked));
+            let asked = Arc::new(asked);
+            seen.asked = Some(asked.clone());
+            parts.extensions.insert(asked);
             // What the body says of itself was seen to.
             parts.headers.remove(header::CONTENT_ENCODING);
             parts.headers.remove(header::CONTENT_LENGTH);
@@ -241,13 +258,16 @@ pub(crate) async fn identify(State(app): State<App>, request: Request, next: Nex
     let id = header_of(request.headers(), REQUEST_ID.as_str()).flatten().filter(|id| is_request_id(id));
     let id = id.map_or_else(new_request_id, str::to_owned);
     let mut response = next.run(request).await;
-    let operation: Option<&'static Operation> = response.extensions_mut().remove();
+    let seen: Option<Seen> = response.extensions_mut().remove();
+    let operation = seen.as_ref().map(|seen| seen.operation);
+    let problem = response.extensions_mut().remove();
+    log(seen.as_ref(), response.status().as_u16(), problem.as_ref(), &id, start.elapsed());
     app.engine.metrics().answered(
         operation.map(|known| known.id),
         response.status().as_u16(),
         start.elapsed(),
     );
-    if let Some(ProblemBody(body)) = response.extensions_mut().remove() {
+    if let Some(ProblemBody(body)) = problem {
         let body = with_id(&body, &id);
         response.headers_mut().insert(header::CONTENT_LENGTH, body.len().into());
         *response.body_mut() = Body::from(body);
@@ -259,6 +279,36 @@ pub(crate) async fn identify(State(app): State<App>, request: Request, next: Nex
         response.headers_mut().insert(REQUEST_ID, value);
     }
     response
+}
+
+/// Says what became of a request: of a command always, of another one that is refused or fails, and of any other to
+/// whom wants to know all. Never a token, nor a body.
+fn log(seen: Option<&Seen>, status: u16, problem: Option<&ProblemBody>, id: &str, time: Duration) {
+    let is_command = seen.is_some_and(|seen| seen.operation.id == COMMAND);
+    let is_said = match status {
+        _ if is_command => enabled!(Level::INFO),
+        500.. => enabled!(Level::WARN),
+        400.. => enabled!(Level::DEBUG),
+        _ => enabled!(Level::TRACE),
+    };
+    if !is_said {
+        return;
+    }
+    let key = seen.and_then(|seen| seen.holder.as_ref()).map_or("", |holder| holder.id());
+    let operation = seen.map_or("none", |seen| seen.operation.id);
+    let body: Option<Value> = problem.and_then(|ProblemBody(body)| serde_json::from_slice(body).ok());
+    let code = body.as_ref().and_then(|body| body["code"].as_str()).unwrap_or("done");
+    let ms = time.as_secs_f64() * 1_000.0;
+    match (status, seen.and_then(|seen| seen.asked.as_ref()).filter(|_| is_command)) {
+        (_, Some(asked)) => {
+            let (account, told) = (asked.path("account"), lock(&asked.told));
+            let (command, repeated) = (told.word.as_str(), told.is_repeated);
+            info!(key, account, command, outcome = code, repeated, request = id, ms, "command");
+        }
+        (500.., None) => warn!(key, operation, status, outcome = code, request = id, ms, "failed"),
+        (400.., None) => debug!(key, operation, status, outcome = code, request = id, ms, "refused"),
+        _ => trace!(key, operation, status, request = id, ms, "answered"),
+    }
 }
 
 fn is_request_id(id: &str) -> bool {

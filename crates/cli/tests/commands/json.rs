@@ -156,3 +156,12 @@ fn mistakes() {
     assert_eq!(wrong[0]["line"], 2);
     assert_eq!(wrong[0]["suggestion"], "open");
 }
+
+#[test]
+fn settings() {
+    let settings = json(&["config", "--json", "--data", "data"]);
+    let settings = settings.as_array().unwrap();
+    assert!(settings.len() > 5);
+    settings.iter().for_each(|setting| is("Setting", setting));
+    assert_eq!((&settings[0]["name"], &settings[0]["value"]), (&"data".into(), &"data".into()));
+}

@@ -192,3 +192,135 @@ fn the_system_s_clock_is_kept_though_nobody_asks() {
     check(&page);
     assert!(value(&page, "farebox_clock_lag_seconds") < 10.0, "{page}");
 }
+
+/// The events of a log in JSON that have this message.
+fn events(log: &str, message: &str) -> Vec<Value> {
+    let all =
+        log.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}")));
+    all.filter(|event: &Value| event["message"] == message).collect()
+}
+
+#[test]
+fn what_happens_is_logged_and_no_secret_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let variables = [("FAREBOX_LOG_FORM", "json"), ("FAREBOX_LOG_LEVEL", "debug")];
+    let server = Server::start(folder.path(), TEST_CLOCK, &variables, 2);
+    let token = server.token().to_owned();
+    some_work(&server);
+    let wish = json!({"command": "subscribe", "plan": "basic-seat", "quantity": 3}).to_string();
+    let headed = || {
+        let request = agent().post(format!("{}/v1/accounts/acme/commands", server.said["listening on"]));
+        let request =
+            request.header("Authorization", format!("Bearer {token}")).header("Idempotency-Key", "k");
+        assert_eq!(request.send(wish.as_str()).unwrap().status(), 200);
+    };
+    headed();
+    headed();
+    assert_eq!(server.ask("GET", "/v1/keys", Some("fbx_000000000000_guessed"), "").0, 401);
+    let log = server.stop();
+
+    let started = &events(&log, "started")[0];
+    assert_eq!((&started["level"], &started["clock"]), (&json!("INFO"), &json!("test")), "{log}");
+    assert_eq!(started["version"], env!("CARGO_PKG_VERSION"));
+    assert!(started["data"].as_str().unwrap().ends_with("/data") && started["listen"].is_string(), "{log}");
+    let told: Vec<(Value, Value, Value)> = events(&log, "command")
+        .iter()
+        .map(|event| (event["command"].clone(), event["outcome"].clone(), event["repeated"].clone()))
+        .collect();
+    let line = |word: &str, outcome: &str, repeated: bool| (json!(word), json!(outcome), json!(repeated));
+    let expected = [
+        line("open", "done", false),
+        line("open", "account-exists", false),
+        line("subscribe", "done", false),
+        line("subscribe", "done", true),
+    ];
+    assert_eq!(told, expected, "{log}");
+    let command = &events(&log, "command")[0];
+    let id = token.split('_').nth(1).unwrap();
+    assert_eq!((&command["key"], &command["account"]), (&json!(id), &json!("acme")), "{log}");
+    assert_eq!(command["request"], "asked-by-the-test");
+    assert!(command["ms"].as_f64().unwrap() > 0.0, "{log}");
+    let refused = &events(&log, "refused")[0];
+    assert_eq!(
+        (&refused["operation"], &refused["outcome"]),
+        (&json!("list-keys"), &json!("no-key")),
+        "{log}"
+    );
+    assert_eq!((events(&log, "stopping").len(), events(&log, "stopped").len()), (1, 1), "{log}");
+    for secret in [token.rsplit('_').next().unwrap(), "guessed", "Acme", "outbound"] {
+        assert!(!log.contains(secret), "{secret} is in the log:\n{log}");
+    }
+}
+
+#[test]
+fn a_store_that_cannot_be_written_is_logged_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = [TEST_CLOCK, &["--metrics-listen", "127.0.0.1:0"]].concat();
+    let server = Server::start(folder.path(), &arguments, &[], 3);
+    some_work(&server);
+    // Someone else holds the file: whatever is to be kept cannot be.
+    let file = rusqlite::Connection::open(folder.path().join("data/farebox.db")).unwrap();
+    let held = file.execute_batch("BEGIN IMMEDIATE");
+    let open = json!({"command": "open", "title": "B", "currency": "CNY", "zone": "+08:00"}).to_string();
+    let failed = |name: &str| {
+        server.ask("POST", &format!("/v1/accounts/{name}/commands"), Some(server.token()), &open)
+    };
+    let (first, second) = (failed("b"), failed("c"));
+    assert!(held.is_ok() && first.0 == 503 && second.0 == 503, "{held:?} {first:?} {second:?}");
+    let page = server.metrics();
+    assert!(value(&page, "farebox_commits_total{outcome=\"failed\"}") >= 2.0, "{page}");
+    file.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(failed("b").0, 200);
+    let log = server.stop();
+    assert_eq!(log.matches("a commit has failed").count(), 1, "{log}");
+    assert_eq!(log.matches("a commit works again").count(), 1, "{log}");
+}
+
+#[test]
+fn a_configuration_is_shown_with_what_says_it() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("farebox.toml"), "data = \"kept\"\nrequests_per_minute = 60\n")
+        .unwrap();
+    let run = |arguments: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_farebox"))
+            .args(arguments)
+            .current_dir(folder.path())
+            .env("FAREBOX_LISTEN", "0.0.0.0:80")
+            .output()
+            .unwrap()
+    };
+    let output = run(&["config", "--config", "farebox.toml", "--log-level", "debug"]);
+    assert_eq!(
+        String::from_utf8(output.stdout.clone()).unwrap(),
+        "\
+data = \"kept\"             # farebox.toml:1
+listen = \"0.0.0.0:80\"     # FAREBOX_LISTEN
+# metrics_listen is not set
+# test_clock is not set
+requests_per_minute = 60  # farebox.toml:2
+log_level = \"debug\"       # --log-level
+log_form = \"text\"         # default
+"
+    );
+    // It is a file itself, which comes to the same.
+    std::fs::write(folder.path().join("again.toml"), output.stdout).unwrap();
+    let again = run(&["config", "--config", "again.toml", "--json"]);
+    let again: Value = serde_json::from_slice(&again.stdout).unwrap();
+    assert_eq!((&again[0]["value"], &again[0]["place"]), (&json!("kept"), &json!("again.toml:1")));
+    assert_eq!((&again[1]["value"], &again[1]["source"]), (&json!("0.0.0.0:80"), &json!("environment")));
+
+    std::fs::write(folder.path().join("wrong.toml"), "data = \"kept\"\nlistn = \"here\"\n").unwrap();
+    for command in ["config", "serve"] {
+        let output = run(&[command, "--config", "wrong.toml"]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(
+            said.starts_with("wrong.toml:2:1: unknown setting \"listn\"; expected one of data, "),
+            "{said}"
+        );
+        assert!(said.ends_with("; did you mean \"listen\"?\n"), "{said}");
+    }
+    let output = run(&["serve"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(said, "farebox: data is not set; say --data, FAREBOX_DATA, or data in the file of --config\n");
+}
