@@ -106,8 +106,13 @@ pub fn serve(
                 Err(_) => Failure::Other("what was to be done with the server has failed".to_owned()),
             }
         };
+        let ended = engine.clone().ended();
         let stopping = async {
-            stopped().await;
+            tokio::select! {
+                () = stopped() => {}
+                // Whoever watches it starts it anew.
+                () = ended => {}
+            }
             tracing::info!("stopping");
         };
         let server = farebox_server::serve(listener, router(engine, access), Bounds::default(), stopping);
@@ -119,8 +124,8 @@ pub fn serve(
     // The engine was handed to the router, which is gone: its thread commits and ends.
     drop(runtime);
     if thread.join().is_err() {
-        tracing::error!("the engine has failed");
-        return Err(Failure::Other("the engine has failed; what was answered is kept".to_owned()));
+        tracing::error!("the engine has failed; what was answered is kept");
+        return Ok(ExitCode::FAILURE);
     }
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)

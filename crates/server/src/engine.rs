@@ -90,6 +90,11 @@ impl Engine {
         (self.jobs.max_capacity() - self.jobs.capacity(), self.jobs.max_capacity())
     }
 
+    /// Resolves when its thread has ended: nothing can be asked any more.
+    pub async fn ended(self) {
+        self.jobs.closed().await;
+    }
+
     /// With the system's clock, has what falls due done within a second, though nobody asks for anything. A test
     /// clock moves when it is told to.
     pub async fn keep_time(self) {

@@ -11,6 +11,7 @@ mod architecture;
 mod commands_page;
 mod documents;
 mod errors_page;
+mod operate_page;
 mod scenarios;
 mod sources;
 mod store_page;
