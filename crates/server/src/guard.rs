@@ -298,16 +298,16 @@ fn log(seen: Option<&Seen>, status: u16, problem: Option<&ProblemBody>, id: &str
     let operation = seen.map_or("none", |seen| seen.operation.id);
     let body: Option<Value> = problem.and_then(|ProblemBody(body)| serde_json::from_slice(body).ok());
     let code = body.as_ref().and_then(|body| body["code"].as_str()).unwrap_or("done");
-    let ms = time.as_secs_f64() * 1_000.0;
+    let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     match (status, seen.and_then(|seen| seen.asked.as_ref()).filter(|_| is_command)) {
         (_, Some(asked)) => {
             let (account, told) = (asked.path("account"), lock(&asked.told));
             let (command, repeated) = (told.word.as_str(), told.is_repeated);
-            info!(key, account, command, outcome = code, repeated, request = id, ms, "command");
+            info!(key, account, command, outcome = code, repeated, request = id, micros, "command");
         }
-        (500.., None) => warn!(key, operation, status, outcome = code, request = id, ms, "failed"),
-        (400.., None) => debug!(key, operation, status, outcome = code, request = id, ms, "refused"),
-        _ => trace!(key, operation, status, request = id, ms, "answered"),
+        (500.., None) => warn!(key, operation, status, outcome = code, request = id, micros, "failed"),
+        (400.., None) => debug!(key, operation, status, outcome = code, request = id, micros, "refused"),
+        _ => trace!(key, operation, status, request = id, micros, "answered"),
     }
 }
 

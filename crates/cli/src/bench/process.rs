@@ -44,6 +44,8 @@ impl Server {
         let mut child = Command::new(std::env::current_exe()?)
             .args(["serve", "--listen", "127.0.0.1:0", "--test-clock", BEGIN, "--data"])
             .arg(folder)
+            // Its log would stand between the figures; usage has no line in it anyway.
+            .env("FAREBOX_LOG_LEVEL", "warn")
             .stdout(Stdio::piped())
             .spawn()?;
         let out = child.stdout.take().ok_or_else(|| wrong("the server says nothing"))?;

@@ -239,7 +239,7 @@ fn what_happens_is_logged_and_no_secret_is() {
     let id = token.split('_').nth(1).unwrap();
     assert_eq!((&command["key"], &command["account"]), (&json!(id), &json!("acme")), "{log}");
     assert_eq!(command["request"], "asked-by-the-test");
-    assert!(command["ms"].as_f64().unwrap() > 0.0, "{log}");
+    assert!(command["micros"].as_u64().unwrap() > 0, "{log}");
     let refused = &events(&log, "refused")[0];
     assert_eq!(
         (&refused["operation"], &refused["outcome"]),

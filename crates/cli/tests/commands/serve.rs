@@ -32,6 +32,7 @@ impl Server {
             .args(["serve", "--listen", "127.0.0.1:0", "--test-clock", clock, "--data"])
             .arg(folder)
             .args(more)
+            .env("FAREBOX_LOG_LEVEL", "warn")
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
