@@ -23,6 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "farebox-scenario",
             "farebox-server",
             "farebox-service",
+            "farebox-store",
             "farebox-store-sqlite",
             "farebox-text",
         ],
