@@ -173,3 +173,28 @@ fn work(mut service: Service, clock: &Clock, metrics: &Metrics, mut waiting: mps
     }
     // What is left is durable already: every job was committed.
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use farebox_core::engine::Catalogues;
+    use farebox_store::Memory;
+
+    #[test]
+    fn an_engine_that_fails_is_noticed() {
+        let at = "2026-01-01T00:00:00Z".parse().unwrap();
+        let service = Service::open(Box::new(Memory::new()), Catalogues::default(), at).unwrap();
+        let (engine, thread) = Engine::start(service, Clock::Test).unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            assert_eq!(engine.ask(|_| 7).await, Ok(7));
+            let soon = Duration::from_millis(50);
+            assert!(tokio::time::timeout(soon, engine.clone().ended()).await.is_err(), "it works");
+            assert_eq!(engine.ask(|_| panic!("a defect")).await, Err::<(), _>(Unavailable::Stopping));
+            let late = Duration::from_secs(10);
+            assert_eq!(tokio::time::timeout(late, engine.clone().ended()).await, Ok(()));
+            assert_eq!(engine.ask(|_| 7).await, Err(Unavailable::Stopping));
+        });
+        assert!(thread.join().is_err());
+    }
+}
