@@ -28,7 +28,25 @@ pub struct Place {
 #[derive(Default)]
 struct Open {
     bytes: Vec<u8>,
-    count: u32,
+    /// Where each record begins.
+    starts: Vec<u32>,
+}
+
+impl Open {
+    fn count(&self) -> u32 {
+        self.starts.len() as u32
+    }
+
+    fn record(&self, place: Place) -> Option<Vec<u8>> {
+        record_at(&self.bytes, &self.starts, place)
+    }
+}
+
+/// A record of a block, by where its records begin.
+fn record_at(bytes: &[u8], starts: &[u32], place: Place) -> Option<Vec<u8>> {
+    let from = *starts.get(place.index as usize)? as usize;
+    let until = starts.get(place.index as usize + 1).map_or(bytes.len(), |at| *at as usize);
+    bytes.get(from..until).map(<[u8]>::to_vec)
 }
 
 /// A block that was read, with the places of its records.
@@ -71,18 +89,18 @@ impl UsageLog {
 
     /// Whether the block in the making has no records.
     pub fn is_between_blocks(&self) -> bool {
-        self.open.count == 0
+        self.open.starts.is_empty()
     }
 
     /// Writes a record, as bytes, to the end. Answers where it is.
     pub fn append(&mut self, record: &[u8]) -> Place {
-        if self.open.bytes.len() + record.len() > BLOCK_BYTES && self.open.count > 0 {
+        if self.open.bytes.len() + record.len() > BLOCK_BYTES && !self.open.starts.is_empty() {
             self.full.push(std::mem::take(&mut self.open));
             self.blocks += 1;
         }
-        let place = Place { block: self.blocks, index: self.open.count };
+        let place = Place { block: self.blocks, index: self.open.count() };
+        self.open.starts.push(self.open.bytes.len() as u32);
         self.open.bytes.extend_from_slice(record);
-        self.open.count += 1;
         place
     }
 
@@ -96,7 +114,7 @@ impl UsageLog {
     /// # Errors
     /// When it cannot be compressed.
     pub fn close(&mut self, recorded_at: Instant) -> Result<(), StoreError> {
-        if self.open.count > 0 {
+        if !self.open.starts.is_empty() {
             self.full.push(std::mem::take(&mut self.open));
             self.blocks += 1;
         }
@@ -114,9 +132,9 @@ impl UsageLog {
         let mut hash = self.hash.unwrap_or_else(|| Block::chain(PARTITION));
         let first = self.blocks - self.full.len() as u64;
         for (number, open) in (first..).zip(self.full.drain(..)) {
-            let bytes = packer.pack(&open.bytes, open.count).map_err(failed)?;
+            let bytes = packer.pack(&open.bytes, open.count()).map_err(failed)?;
             hash = hash.then(&bytes);
-            let (partition, events) = (PARTITION, open.count);
+            let (partition, events) = (PARTITION, open.count());
             self.closed.push(Block { partition, number, events, recorded_at, bytes, hash });
         }
         self.hash = Some(hash);
@@ -138,11 +156,11 @@ impl UsageLog {
     /// When the store fails, or the block is not what was written.
     pub fn at(&self, store: &dyn Store, place: Place) -> Result<Option<Vec<u8>>, StoreError> {
         if place.block == self.blocks {
-            return one_of(&self.open.bytes, place);
+            return Ok(self.open.record(place));
         }
         let first_full = self.blocks - self.full.len() as u64;
         if let Some(open) = place.block.checked_sub(first_full).and_then(|at| self.full.get(at as usize)) {
-            return one_of(&open.bytes, place);
+            return Ok(open.record(place));
         }
         let mut read = self.read.borrow_mut();
         if let Some(known) = read.iter().find(|read| read.number == place.block) {
@@ -214,10 +232,7 @@ impl UsageLog {
 
 impl Read {
     fn record(&self, place: Place) -> Option<Vec<u8>> {
-        let from = *self.starts.get(place.index as usize)? as usize;
-        let until =
-            self.starts.get(place.index as usize + 1).map_or(self.block.bytes().len(), |at| *at as usize);
-        Some(self.block.bytes()[from..until].to_vec())
+        record_at(self.block.bytes(), &self.starts, place)
     }
 }
 
@@ -256,22 +271,6 @@ fn starts(bytes: &[u8], number: u64) -> Result<Vec<u32>, StoreError> {
         pass(&mut from).map_err(|error| damaged(number, &error))?;
     }
     Ok(starts)
-}
-
-fn one_of(bytes: &[u8], place: Place) -> Result<Option<Vec<u8>>, StoreError> {
-    let mut from = Reader::new(bytes);
-    for _ in 0..place.index {
-        if from.is_done() {
-            return Ok(None);
-        }
-        pass(&mut from).map_err(|error| damaged(place.block, &error))?;
-    }
-    if from.is_done() {
-        return Ok(None);
-    }
-    let start = from.at();
-    pass(&mut from).map_err(|error| damaged(place.block, &error))?;
-    Ok(Some(bytes[start..from.at()].to_vec()))
 }
 
 fn show(bytes: &[u8], block: u64, each: &mut dyn FnMut(Place, &[u8])) -> Result<(), StoreError> {

@@ -588,6 +588,10 @@ impl Counters {
     /// that changed, so that never much of the log is to be counted again. `late_of`: the usage of a group that no
     /// settlement has looked at.
     pub fn keep(&mut self, late_of: impl Fn(&str) -> BTreeMap<String, Instant>) -> Vec<Derived> {
+        // Who has changed is not asked with every commit.
+        if self.since_kept < self.records_min {
+            return Vec::new();
+        }
         let changed = self.countings.iter().filter(|counting| !counting.blocks.is_empty()).count();
         let rows = (changed + self.strangers.len()) as u64;
         let least = self
