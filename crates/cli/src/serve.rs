@@ -82,6 +82,8 @@ pub fn serve(
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind(settings.listen).await?;
+        // Whoever is told that it listens may ask it to stop at once.
+        let stopped = asked_to_stop()?;
         // Whoever starts it with port 0 learns the port here.
         let address = listener.local_addr()?;
         println!("listening on http://{address}");
@@ -109,7 +111,7 @@ pub fn serve(
         let ended = engine.clone().ended();
         let stopping = async {
             tokio::select! {
-                () = stopped() => {}
+                () = stopped => {}
                 // Whoever watches it starts it anew.
                 () = ended => {}
             }
@@ -131,23 +133,23 @@ pub fn serve(
     Ok(ExitCode::SUCCESS)
 }
 
-/// Resolves when the process is asked to stop.
-async fn stopped() {
-    let interrupted = tokio::signal::ctrl_c();
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let Ok(mut terminated) = signal(SignalKind::terminate()) else {
-            let _ = interrupted.await;
-            return;
-        };
+/// Listens for the signals that ask the process to stop, from now on; what is answered resolves when one comes.
+#[cfg(unix)]
+fn asked_to_stop() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupted, mut terminated) =
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
         tokio::select! {
-            _ = interrupted => {}
+            _ = interrupted.recv() => {}
             _ = terminated.recv() => {}
         }
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = interrupted.await;
-    }
+    })
+}
+
+#[cfg(not(unix))]
+fn asked_to_stop() -> std::io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        let _ = tokio::signal::ctrl_c().await;
+    })
 }
