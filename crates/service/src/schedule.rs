@@ -4,7 +4,7 @@ use crate::Groups;
 use farebox_core::account::Group;
 use farebox_core::calendar::Instant;
 use farebox_core::engine::{Action, Catalogues, Command, Duty, Late, Moment, next_due};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Something that time does.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,8 +28,10 @@ impl Due {
 /// What is due, in the order of time and, at one moment, of duties and of account names.
 #[derive(Clone, Debug, Default)]
 pub struct Schedule {
-    /// Not of groups that were touched since.
+    /// Not of groups that were touched since they were looked at.
     due: BTreeSet<Due>,
+    /// The same by group, each once.
+    by_payer: HashMap<String, (Instant, Duty)>,
     touched: BTreeSet<String>,
     /// The same since the last commit.
     unsaved: BTreeSet<String>,
@@ -40,8 +42,9 @@ pub struct Schedule {
 impl Schedule {
     /// What stores say is due.
     pub fn of<'s>(due: impl Iterator<Item = (&'s str, (Instant, Duty))>) -> Schedule {
-        let due = due.map(|(payer, (at, duty))| Due { at, duty, payer: payer.to_owned() });
-        Schedule { due: due.collect(), ..Schedule::default() }
+        let mut schedule = Schedule::default();
+        due.for_each(|(payer, (at, duty))| schedule.insert(Due { at, duty, payer: payer.to_owned() }));
+        schedule
     }
 
     /// Notes that something about a group has changed: what is due may have, too.
@@ -85,8 +88,8 @@ impl Schedule {
         if touched.is_empty() {
             return;
         }
-        self.due.retain(|due| !touched.contains(&due.payer));
         for payer in touched {
+            self.remove(&payer);
             self.put(groups, catalogues, payer, Moment { at: clock, done: Duty::Charges });
         }
     }
@@ -96,7 +99,21 @@ impl Schedule {
         if self.due.first().is_none_or(|due| due.at > until) {
             return None;
         }
-        self.due.pop_first()
+        let due = self.due.pop_first()?;
+        self.by_payer.remove(&due.payer);
+        Some(due)
+    }
+
+    fn insert(&mut self, due: Due) {
+        self.remove(&due.payer);
+        self.by_payer.insert(due.payer.clone(), (due.at, due.duty));
+        self.due.insert(due);
+    }
+
+    fn remove(&mut self, payer: &str) {
+        if let Some((payer, (at, duty))) = self.by_payer.remove_entry(payer) {
+            self.due.remove(&Due { at, duty, payer });
+        }
     }
 
     /// The command that does what is due. Usage that a settlement looks at is not late any more.
@@ -131,7 +148,7 @@ impl Schedule {
         let none = Late::new();
         let late = self.late.get(&payer).unwrap_or(&none);
         if let Some((at, duty)) = next_due(group, catalogues, &payer, after, late) {
-            self.due.insert(Due { at, duty, payer });
+            self.insert(Due { at, duty, payer });
         }
     }
 }
