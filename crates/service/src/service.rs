@@ -4,10 +4,11 @@
 //! that. It reads no clock: [`Service::advance`] says what time it is, and does what has fallen due on the way.
 
 use crate::groups::{CLOCK, Decided, Failed, Groups, World};
+use crate::identities::RECENT_MAX;
 use crate::inbox::{Inbox, Received};
 use crate::parcel::Parcel;
 use crate::schedule::Schedule;
-use crate::usage::{Counters, When};
+use crate::usage::{Counters, RECORDS_MIN, When};
 use crate::verify::{Finding, Verified, verify};
 use farebox_core::account::Group;
 use farebox_core::calendar::Instant;
@@ -45,7 +46,7 @@ pub struct Pace {
 
 impl Default for Pace {
     fn default() -> Pace {
-        Pace { identities: 1 << 18, records: 1 << 18 }
+        Pace { identities: RECENT_MAX, records: RECORDS_MIN }
     }
 }
 

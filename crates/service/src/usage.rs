@@ -153,11 +153,8 @@ impl Counters {
                 if !payers.contains_key(account) {
                     payers.insert(account.to_owned(), payer_of(account));
                 }
-                let Some(payer) = payers.get(account) else { return };
-                match strangers.get_mut(payer) {
-                    Some(blocks) if blocks.last() == Some(&place.block) => {}
-                    Some(blocks) => blocks.push(place.block),
-                    None => drop(strangers.insert(payer.clone(), vec![place.block])),
+                if let Some(payer) = payers.get(account) {
+                    note_block(&mut strangers, payer, place.block);
                 }
             };
             match added(&mut Reader::new(record)) {
@@ -284,7 +281,7 @@ impl Counters {
                 (place, counting.metering.count(event, Change::Add))
             }
             None => {
-                self.note_stranger(&payer.name, place.block);
+                note_block(&mut self.strangers, &payer.name, place.block);
                 (place, Err(Problem::UnknownAccount(event.account.to_owned())))
             }
         }
@@ -324,15 +321,7 @@ impl Counters {
         self.since_kept += 1;
         match self.get_mut(payer) {
             Some(counting) => counting.note_block(place.block),
-            None => self.note_stranger(payer, place.block),
-        }
-    }
-
-    fn note_stranger(&mut self, payer: &str, block: u64) {
-        match self.strangers.get_mut(payer) {
-            Some(blocks) if blocks.last() == Some(&block) => {}
-            Some(blocks) => blocks.push(block),
-            None => drop(self.strangers.insert(payer.to_owned(), vec![block])),
+            None => note_block(&mut self.strangers, payer, place.block),
         }
     }
 
@@ -506,22 +495,23 @@ impl Counters {
         kept: Kept,
     ) -> Result<(), StoreError> {
         let mut metering = counting.metering_of(catalogues);
-        counting.kept = kept.months;
-        if metering.fingerprint() != kept.fingerprint || kept.position > self.log.blocks() {
+        let Kept { head, months, counted } = kept;
+        counting.kept = months;
+        if metering.fingerprint() != head.fingerprint || head.position > self.log.blocks() {
             return Ok(());
         }
-        let mut counted = kept.counted.into_iter();
+        let mut counted = counted.into_iter();
         if !counted.all(|segment| metering.put_back(segment)) {
             return Ok(());
         }
         let mut since = BTreeSet::new();
         let mut fresh = BTreeSet::new();
         for name in [payer].into_iter().chain(counting.accounts.iter().map(String::as_str)) {
-            since.extend(kept::blocks_of(store, name, kept.position)?);
+            since.extend(kept::blocks_of(store, name, head.position)?);
             fresh.extend(self.strangers.get(name).into_iter().flatten());
         }
         since.extend(&fresh);
-        let blocks: Vec<u64> = since.into_iter().filter(|block| *block >= kept.position).collect();
+        let blocks: Vec<u64> = since.into_iter().filter(|block| *block >= head.position).collect();
         let (accounts, settled) = (&counting.accounts, counting.settled);
         let mut is_late = false;
         self.log.replay_some(store, &blocks, &mut |place, record| {
@@ -547,8 +537,8 @@ impl Counters {
         if !is_late {
             forget_touched(&mut metering, accounts);
         }
-        if kept.settled == counting.settled {
-            counting.late = kept.late;
+        if head.settled == counting.settled {
+            counting.late = head.late;
         }
         counting.adopt(metering, fresh.into_iter().collect());
         Ok(())
@@ -645,7 +635,7 @@ impl Counters {
 }
 
 /// Records after which counters are kept, at least.
-const RECORDS_MIN: u64 = 1 << 18;
+pub(crate) const RECORDS_MIN: u64 = 1 << 18;
 /// Records for each row that is kept.
 const ROWS_EACH: u64 = 10;
 /// However many rows they are, counters are kept after so many times the least records.
@@ -658,6 +648,15 @@ impl Counting {
         self.metering = metering;
         self.is_outdated = false;
         self.blocks = blocks;
+    }
+}
+
+/// Notes that a block has usage of a name; blocks come in order.
+fn note_block(of: &mut BTreeMap<String, Vec<u64>>, name: &str, block: u64) {
+    match of.get_mut(name) {
+        Some(blocks) if blocks.last() == Some(&block) => {}
+        Some(blocks) => blocks.push(block),
+        None => drop(of.insert(name.to_owned(), vec![block])),
     }
 }
 

@@ -29,10 +29,7 @@ pub(super) struct Head {
 
 /// A group's counters as they were kept.
 pub(super) struct Kept {
-    pub position: u64,
-    pub fingerprint: u64,
-    pub settled: u64,
-    pub late: BTreeMap<String, Instant>,
+    pub head: Head,
     /// The months of which anything is kept.
     pub months: BTreeSet<MonthNumber>,
     pub counted: Vec<CountedSegment>,
@@ -68,7 +65,7 @@ impl Kept {
             place: format!("the counters of group \"{payer}\""),
             found: error.to_string(),
         };
-        let Head { position, fingerprint, settled, late } = Head::read(&bytes).map_err(damaged)?;
+        let head = Head::read(&bytes).map_err(damaged)?;
         let (mut counted, mut months) = (Vec::new(), BTreeSet::new());
         let begin = prefix(payer);
         store.derived_from(MONTHS, &begin, &mut |key, value| {
@@ -80,7 +77,7 @@ impl Kept {
             counted.extend(Vec::<CountedSegment>::from_bytes(value).map_err(damaged)?);
             Ok(Seen::More)
         })?;
-        Ok(Some(Kept { position, fingerprint, settled, late, months, counted }))
+        Ok(Some(Kept { head, months, counted }))
     }
 }
 
