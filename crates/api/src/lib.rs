@@ -33,7 +33,7 @@ pub use command::{WireCommand, Wish};
 pub use metered::Metered;
 pub use mistake::{FieldMistake, Mistake};
 pub use money::{Balance, CouponLeft, Deferral, Hold, LedgerBalance, Posting, Statement, StatementRow};
-pub use outlook::{Cost, CostBy, CostRow, NewQuote, Quote, Upcoming, UpcomingRow};
+pub use outlook::{Cost, CostRow, NewQuote, Quote, Upcoming, UpcomingRow};
 pub use price_list::{PriceList, PriceListChange, PriceListDiff, PriceListText};
 pub use refusal::{Problem, STATUSES, status};
 pub use standing::{

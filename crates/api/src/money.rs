@@ -220,26 +220,6 @@ impl Posting {
     }
 }
 
-/// What a posting moves of the customer's money, which is his balance with what is held of it. A payment of a bill
-/// from outside comes in and goes out at once.
-fn movement(posting: &CorePosting) -> Result<(Exact, Exact), OutOfRange> {
-    let (mut own, mut bank) = (Exact::ZERO, Exact::ZERO);
-    for entry in &posting.entries {
-        match entry.account {
-            LedgerAccount::Balance | LedgerAccount::Held => own = own.sub(entry.value)?,
-            LedgerAccount::Bank => bank = bank.add(entry.value)?,
-            _ => {}
-        }
-    }
-    let zero = Exact::ZERO;
-    Ok(match bank {
-        bank if bank > zero => (bank, bank.sub(own)?),
-        bank if bank < zero => (own.sub(bank)?, zero.sub(bank)?),
-        _ if own.is_negative() => (zero, zero.sub(own)?),
-        _ => (own, zero),
-    })
-}
-
 impl Statement {
     /// The movements of a month, or of all time.
     ///
@@ -253,7 +233,7 @@ impl Statement {
         let (mut all_in, mut all_out) = (Exact::ZERO, Exact::ZERO);
         let mut rows = Vec::new();
         for posting in account.ledger.postings().iter().filter(|posting| posting.at < span.end) {
-            let (came_in, went_out) = movement(posting)?;
+            let (came_in, went_out) = posting.movement()?;
             balance = balance.add(came_in)?.sub(went_out)?;
             if posting.at < span.start {
                 opening = balance;

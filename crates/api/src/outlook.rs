@@ -5,6 +5,7 @@ use crate::command::Wish;
 use farebox_core::account::{Account, AccountHead};
 use farebox_core::bill::{self, Bill, LineKind};
 use farebox_core::calendar::{Instant, Span};
+use farebox_core::cost::By;
 use farebox_core::engine::{Catalogues, Fact};
 use farebox_core::money::Amount;
 use serde::{Deserialize, Serialize};
@@ -180,57 +181,6 @@ impl Quote {
     }
 }
 
-/// What lines are added up by.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CostBy {
-    /// The project of the usage or the order.
-    Project,
-    /// Its application.
-    Application,
-    /// A tag of it.
-    Tag(String),
-    /// The account.
-    Member,
-    /// The heading under which bills list it.
-    Group,
-    /// The plan.
-    Plan,
-}
-
-impl CostBy {
-    /// As parameters write it: `project`, `tag:team`.
-    pub fn parse(text: &str) -> Option<CostBy> {
-        Some(match text {
-            "project" => CostBy::Project,
-            "application" => CostBy::Application,
-            "member" => CostBy::Member,
-            "group" => CostBy::Group,
-            "plan" => CostBy::Plan,
-            _ => CostBy::Tag(text.strip_prefix("tag:").filter(|name| !name.is_empty())?.to_owned()),
-        })
-    }
-
-    fn of(&self, line: &bill::Line, catalogues: &Catalogues) -> Option<String> {
-        let split = line.key.as_ref().map(|key| &key.split);
-        match self {
-            CostBy::Project => split?.project.clone(),
-            CostBy::Application => split?.application.clone(),
-            CostBy::Tag(name) => split?.tags.get(name).cloned(),
-            CostBy::Member => Some(line.account.clone()),
-            CostBy::Group => {
-                let of = line.catalogue.as_ref()?;
-                let decided = |list: &&farebox_core::catalog::Catalogue| {
-                    list.version == of.version && list.hash == of.hash
-                };
-                let list = catalogues.versions(&of.id).find(decided)?;
-                let (product, plan) = list.plan(&line.plan)?;
-                Some(plan.bill_group.clone().unwrap_or_else(|| product.title.clone()))
-            }
-            CostBy::Plan => (!line.plan.is_empty()).then(|| line.plan.clone()),
-        }
-    }
-}
-
 impl Cost {
     /// What months have cost. Of a member, its own lines on the bills of the account that pays.
     ///
@@ -238,7 +188,7 @@ impl Cost {
     pub fn of(
         head: &AccountHead,
         bills: &[(String, Option<&Bill>)],
-        (name, by): (&str, &CostBy),
+        (name, by): (&str, &By),
         catalogues: &Catalogues,
     ) -> Cost {
         let mut rows: BTreeMap<Option<String>, Vec<Amount>> = BTreeMap::new();

@@ -2,8 +2,9 @@
 
 use crate::output::{self, Failure};
 use farebox_core::calendar::{Cycle, Instant, Zone};
+use farebox_core::cost::By;
 use farebox_scenario::prepare::{self, Prepared, StepAction};
-use farebox_scenario::report::{self, BillOptions, By, Parties};
+use farebox_scenario::report::{self, BillOptions, Parties};
 use farebox_scenario::run::{Options, Outcome, Run};
 use farebox_text::book::{Book, ItemKind};
 use farebox_text::diagnostic::Diagnostic;

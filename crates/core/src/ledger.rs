@@ -135,6 +135,31 @@ pub struct Posting {
 }
 
 impl Posting {
+    /// What it moves of the customer's money: what came in, and what went out.
+    ///
+    /// The customer's money is his balance, with what is held of it for sessions. A payment of a bill from outside
+    /// comes in and goes out at once.
+    ///
+    /// # Errors
+    /// [`OutOfRange`] when a sum does not fit.
+    pub fn movement(&self) -> Result<(Exact, Exact), OutOfRange> {
+        let (mut own, mut bank) = (Exact::ZERO, Exact::ZERO);
+        for entry in &self.entries {
+            match entry.account {
+                LedgerAccount::Balance | LedgerAccount::Held => own = own.sub(entry.value)?,
+                LedgerAccount::Bank => bank = bank.add(entry.value)?,
+                _ => {}
+            }
+        }
+        let (zero, minus) = (Exact::ZERO, |value: Exact| Exact::ZERO.sub(value));
+        Ok(match bank {
+            bank if bank > zero => (bank, bank.sub(own)?),
+            bank if bank < zero => (own.sub(bank)?, minus(bank)?),
+            _ if own.is_negative() => (zero, minus(own)?),
+            _ => (own, zero),
+        })
+    }
+
     /// A posting, if its entries balance in each unit; entries of zero are left out.
     pub fn new(at: Instant, memo: String, entries: Vec<Entry>) -> Option<Posting> {
         let mut sums: BTreeMap<&Unit, Exact> = BTreeMap::new();

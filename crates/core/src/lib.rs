@@ -16,6 +16,7 @@ pub mod bill;
 pub mod budget;
 pub mod calendar;
 pub mod catalog;
+pub mod cost;
 pub mod engine;
 pub mod explain;
 pub mod hold;

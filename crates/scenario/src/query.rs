@@ -1,10 +1,11 @@
 //! Questions: `$ bill acme 2020-01` and the like.
 
-use crate::report::{self, BillOptions, By, Parties};
+use crate::report::{self, BillOptions, Parties};
 use crate::run::Run;
 use farebox_core::account::{Account, Group};
 use farebox_core::bill::{Bill, Line};
 use farebox_core::calendar::{Cycle, Instant, Zone};
+use farebox_core::cost::By;
 use farebox_core::engine::{Action, Command, decide, terms};
 use farebox_text::book::Word;
 use farebox_text::diagnostic::nearest;

@@ -6,10 +6,11 @@ use crate::keys::check_command;
 use crate::money::span_of;
 use crate::operation::{Body, Described, Operation, Parameter, ParameterForm, READERS};
 use crate::standing::known;
-use farebox_api::{self as wire, CostBy, NewQuote, Problem, read_body};
+use farebox_api::{self as wire, NewQuote, Problem, read_body};
 use farebox_core::account::Group;
 use farebox_core::bill::Line;
 use farebox_core::calendar::{Cycle, Instant, Span, Zone};
+use farebox_core::cost::By;
 use farebox_core::engine::{Command, Duty, Fact, Moment, Refusal, decide, preview};
 use farebox_service::{Known, Service};
 
@@ -24,7 +25,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         required: true,
         value: ParameterForm::Pattern {
             pattern: "^(project|application|member|group|plan|tag:[A-Za-z0-9._:-]{1,60})$",
-            check: |text| CostBy::parse(text).is_some(),
+            check: |text| By::parse(text).is_some(),
         },
     };
     vec![
@@ -154,7 +155,7 @@ fn cost(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
     let name = asked.path("account");
     let by_name = asked.query("by").unwrap_or_default().to_owned();
     let words = "project, application, member, group, plan or tag:NAME";
-    let by = CostBy::parse(&by_name).ok_or_else(|| asked.wrong("by", words))?;
+    let by = By::parse(&by_name).ok_or_else(|| asked.wrong("by", words))?;
     let known = known(service, asked)?;
     let account = known.group.get(name).ok_or_else(|| missing("account", name))?;
     let payer = known.group.get(account.head.payer()).unwrap_or(account);

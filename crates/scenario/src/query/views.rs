@@ -1,10 +1,11 @@
 //! Questions about cost: over several months, against budgets, and what is coming.
 
 use super::{Wrong, account, argument, by, date, first_of, group_of, parties, payer_of};
-use crate::report::{self, By};
+use crate::report;
 use crate::run::Run;
 use farebox_core::bill::Line;
 use farebox_core::calendar::{Cycle, Instant, Zone};
+use farebox_core::cost::By;
 use farebox_core::engine::{Duty, Moment, preview};
 use farebox_text::book::Word;
 

@@ -27,6 +27,6 @@ pub use money::{Totals, ledger, ledger_totals, receivables, statement, trial_bal
 pub use notices::notices;
 pub use packages::packages;
 pub use quarantine::{imports, quarantine};
-pub use split::{By, Parties, cost, split, split_share};
+pub use split::{Parties, cost, split, split_share};
 pub use terms::{deferred, renewals};
 pub use upcoming::upcoming;

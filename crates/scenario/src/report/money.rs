@@ -5,7 +5,7 @@ use farebox_core::account::Account;
 use farebox_core::bill::Bill;
 use farebox_core::calendar::{Instant, Span, show_local};
 use farebox_core::explain::show_period;
-use farebox_core::ledger::{LedgerAccount, Posting, Unit};
+use farebox_core::ledger::{LedgerAccount, Unit};
 use farebox_core::money::{Amount, Currency, Exact, OutOfRange};
 use std::collections::BTreeMap;
 
@@ -15,28 +15,6 @@ pub(super) fn value_text(unit: &Unit, value: Exact) -> String {
         Unit::Money(currency) => value.decimal(currency.minor_digits() as usize),
         Unit::Quota(_) => value.decimal(0),
     }
-}
-
-/// What a posting moves of the customer's money: what came in and what went out.
-///
-/// The customer's money is his balance, with what is held of it for sessions. A payment of a bill
-/// from outside comes in and goes out at once.
-fn movement(posting: &Posting) -> Result<(Exact, Exact), OutOfRange> {
-    let (mut own, mut bank) = (Exact::ZERO, Exact::ZERO);
-    for entry in &posting.entries {
-        match entry.account {
-            LedgerAccount::Balance | LedgerAccount::Held => own = own.sub(entry.value)?,
-            LedgerAccount::Bank => bank = bank.add(entry.value)?,
-            _ => {}
-        }
-    }
-    let (zero, minus) = (Exact::ZERO, |value: Exact| Exact::ZERO.sub(value));
-    Ok(match bank {
-        bank if bank > zero => (bank, bank.sub(own)?),
-        bank if bank < zero => (own.sub(bank)?, minus(bank)?),
-        _ if own.is_negative() => (zero, minus(own)?),
-        _ => (own, zero),
-    })
 }
 
 /// The movements of an account's money in a time, with what there was before and after.
@@ -61,7 +39,7 @@ pub fn statement(account: &Account, span: Span, is_month: bool) -> Result<Vec<St
     let heading = ["  date", "what", "in", "out", "balance"].map(str::to_owned).to_vec();
     let mut opening = Exact::ZERO;
     for posting in account.ledger.postings().iter().filter(|posting| posting.at < span.end) {
-        let (came_in, went_out) = movement(posting)?;
+        let (came_in, went_out) = posting.movement()?;
         balance = balance.add(came_in)?.sub(went_out)?;
         if posting.at < span.start {
             opening = balance;

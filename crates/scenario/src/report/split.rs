@@ -5,66 +5,10 @@ use super::table::{self, Align};
 use farebox_core::account::{AccountHead, Group};
 use farebox_core::bill::{Bill, Line, LineKind};
 use farebox_core::calendar::{Span, Zone};
-use farebox_core::catalog::{Plan, Product};
+use farebox_core::cost::{By, bill_group};
 use farebox_core::engine::Catalogues;
 use farebox_core::money::Amount;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// What lines are added up by.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum By {
-    /// The project of the usage or the order.
-    Project,
-    /// Its application.
-    Application,
-    /// A tag of it.
-    Tag(String),
-    /// The account: the payer and its members (R-ORG-1).
-    Member,
-    /// The heading under which bills list it (R-TCCC-16).
-    Group,
-    /// The plan.
-    Plan,
-}
-
-impl By {
-    /// As questions write it: `project`, `tag:team`.
-    pub fn parse(text: &str) -> Option<By> {
-        Some(match text {
-            "project" => By::Project,
-            "application" => By::Application,
-            "member" => By::Member,
-            "group" => By::Group,
-            "plan" => By::Plan,
-            _ => By::Tag(text.strip_prefix("tag:").filter(|name| !name.is_empty())?.to_owned()),
-        })
-    }
-
-    /// As questions write it.
-    pub fn name(&self) -> String {
-        match self {
-            By::Project => "project".to_owned(),
-            By::Application => "application".to_owned(),
-            By::Tag(name) => format!("tag:{name}"),
-            By::Member => "member".to_owned(),
-            By::Group => "group".to_owned(),
-            By::Plan => "plan".to_owned(),
-        }
-    }
-
-    /// What a line belongs to; `None` is shown as unassigned.
-    fn of(&self, line: &Line, parties: &Parties<'_>) -> Option<String> {
-        let split = line.key.as_ref().map(|key| &key.split);
-        match self {
-            By::Project => split?.project.clone(),
-            By::Application => split?.application.clone(),
-            By::Tag(name) => split?.tags.get(name).cloned(),
-            By::Member => Some(line.account.clone()),
-            By::Group => parties.bill_group(line).map(|(group, _)| group),
-            By::Plan => (!line.plan.is_empty()).then(|| line.plan.clone()),
-        }
-    }
-}
 
 /// Who and what stands behind lines: accounts for their titles, price lists for bill groups.
 #[derive(Clone, Copy, Debug)]
@@ -83,25 +27,6 @@ impl<'a> Parties<'a> {
 
     fn title(&self, account: &str) -> String {
         self.group.get(account).map_or(account, |account| account.head.title.as_str()).to_owned()
-    }
-
-    fn plan(&self, line: &Line) -> Option<(&Product, &Plan)> {
-        let of = line.catalogue.as_ref();
-        let lists = || self.catalogues.iter().filter(|list| of.is_none_or(|of| of.id == list.id));
-        // The version that decided; a line that gives back may name none.
-        let decided =
-            of.and_then(|of| lists().find(|list| of.version == list.version && of.hash == list.hash));
-        let plan = decided.and_then(|list| list.plan(&line.plan));
-        plan.or_else(|| lists().find_map(|list| list.plan(&line.plan)))
-    }
-
-    /// The heading of a line's plan, and whether its price list names one.
-    fn bill_group(&self, line: &Line) -> Option<(String, bool)> {
-        let (product, plan) = self.plan(line)?;
-        Some(match &plan.bill_group {
-            Some(group) => (group.clone(), true),
-            None => (product.title.clone(), false),
-        })
     }
 }
 
@@ -128,7 +53,8 @@ pub(super) fn sections<'a>(
     let (rounding, rest): (Vec<&Line>, Vec<&Line>) =
         lines.iter().copied().partition(|line| line.kind == LineKind::Rounding);
     let accounts: BTreeSet<&str> = rest.iter().map(|line| line.account.as_str()).collect();
-    let groups: Vec<Option<(String, bool)>> = rest.iter().map(|line| parties.bill_group(line)).collect();
+    let groups: Vec<Option<(String, bool)>> =
+        rest.iter().map(|line| bill_group(line, parties.catalogues)).collect();
     let names: BTreeSet<&str> = groups.iter().flatten().map(|(name, _)| name.as_str()).collect();
     let named = groups.iter().flatten().any(|(_, named)| *named) && names.len() > 1;
     let mut sections: Vec<Section<'a>> = Vec::new();
@@ -189,7 +115,7 @@ fn added_up(
     let (rounding, lines): (Vec<&Line>, Vec<&Line>) =
         lines.iter().copied().partition(|line| line.kind == LineKind::Rounding);
     for line in lines {
-        let sum = sums.entry(by.of(line, parties)).or_default();
+        let sum = sums.entry(by.of(line, parties.catalogues)).or_default();
         *sum = sum.add(line.amount).unwrap_or(*sum);
     }
     let unassigned = sums.remove(&None);
@@ -227,7 +153,7 @@ pub fn cost(
             let sum = match line.kind {
                 LineKind::Rounding => &mut roundings[column],
                 _ => {
-                    let row = sums.entry(by.of(line, parties));
+                    let row = sums.entry(by.of(line, parties.catalogues));
                     &mut row.or_insert_with(|| vec![Amount::ZERO; bills.len()])[column]
                 }
             };
