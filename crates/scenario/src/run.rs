@@ -246,7 +246,7 @@ impl<'a> Run<'a> {
         let (metering, counted) = match (&mut self.live, self.groups.store()) {
             (Some(live), Some(store)) => {
                 if matches!(command.action, Action::Due { duty: Duty::Charges, .. }) {
-                    live.close_block(decided.at)?;
+                    live.close_block(decided.at);
                 }
                 live.refresh(store, catalogues, &payer)?;
                 (live.of_group(&payer), live.position())

@@ -6,7 +6,7 @@ use crate::room::{BYTES_MAX, Room};
 use farebox_service::Service;
 use farebox_store::StoreError;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
@@ -44,10 +44,17 @@ impl fmt::Display for Unavailable {
     }
 }
 
+/// What the thread hears.
+enum Message {
+    Do(Job),
+    /// A commit is kept, or has failed.
+    Landed,
+}
+
 /// Hands work to the thread that owns the service.
 #[derive(Clone)]
 pub struct Engine {
-    jobs: mpsc::Sender<Job>,
+    jobs: mpsc::Sender<Message>,
     clock: Arc<Clock>,
     metrics: Arc<Metrics>,
     /// Of bodies that wait, or are about to.
@@ -64,9 +71,9 @@ impl Engine {
         let clock = Arc::new(clock);
         let operations: Vec<&str> = crate::OPERATIONS.iter().map(|operation| operation.id).collect();
         let metrics = Arc::new(Metrics::new(&operations));
-        let (own, counted) = (clock.clone(), metrics.clone());
+        let (own, counted, wake) = (clock.clone(), metrics.clone(), jobs.downgrade());
         let thread = std::thread::Builder::new().name("engine".to_owned());
-        let thread = thread.spawn(move || work(service, &own, &counted, waiting))?;
+        let thread = thread.spawn(move || work(service, &own, &counted, waiting, &wake))?;
         Ok((Engine { jobs, clock, metrics, room: Room::new(BYTES_MAX) }, thread))
     }
 
@@ -124,7 +131,7 @@ impl Engine {
             }
             Err(error) => Box::new(move |_| drop(tell.send(Err(error)))),
         });
-        self.jobs.try_send(job).map_err(|error| match error {
+        self.jobs.try_send(Message::Do(job)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => {
                 self.metrics.job_refused();
                 Unavailable::Busy
@@ -151,27 +158,55 @@ fn tell_failure(what: &str, done: &Result<(), StoreError>, told: &mut Option<Sto
     }
 }
 
-fn work(mut service: Service, clock: &Clock, metrics: &Metrics, mut waiting: mpsc::Receiver<Job>) {
-    let mut tell = Vec::new();
-    let (mut not_due, mut not_committed) = (None, None);
-    while let Some(job) = waiting.blocking_recv() {
+fn work(
+    mut service: Service,
+    clock: &Clock,
+    metrics: &Arc<Metrics>,
+    mut waiting: mpsc::Receiver<Message>,
+    wake: &mpsc::WeakSender<Message>,
+) {
+    let (mut not_due, failing) = (None, Arc::new(Mutex::new(None)));
+    while let Some(message) = waiting.blocking_recv() {
         let start = Instant::now();
         let due = clock.catch_up(&mut service);
         metrics.caught_up(due.as_ref().ok().map(|()| service.clock()), start.elapsed());
         tell_failure("the schedule", &due, &mut not_due);
-        let mut next = Some(job);
-        while let Some(job) = next {
-            tell.push(job(due.clone().map(|()| &mut service)));
-            next = if tell.len() < TOGETHER_MAX { waiting.try_recv().ok() } else { None };
+        let mut tell = Vec::new();
+        let mut next = Some(message);
+        while let Some(message) = next {
+            if let Message::Do(job) = message {
+                tell.push(job(due.clone().map(|()| &mut service)));
+            }
+            next = match tell.len() < TOGETHER_MAX {
+                true => waiting.try_recv().ok(),
+                false => None,
+            };
+            // As long as a commit is on its way, what comes is decided for the next one.
+            if next.is_none() && !tell.is_empty() && tell.len() < TOGETHER_MAX && !service.has_landed() {
+                next = waiting.blocking_recv();
+            }
         }
         // One commit for all: none is told before all are durable.
         let (start, jobs) = (Instant::now(), tell.len());
-        let committed = service.commit();
-        metrics.committed(jobs, start.elapsed(), committed.is_ok());
-        tell_failure("a commit", &committed, &mut not_committed);
-        tell.drain(..).for_each(|tell| tell(committed.clone()));
+        if jobs == 0 {
+            // One that has failed is forgotten before anything else is decided.
+            if service.has_landed() {
+                service.commit_then(Box::new(|_| ()));
+            }
+            continue;
+        }
+        let (metrics, wake, failing) = (metrics.clone(), wake.clone(), failing.clone());
+        service.commit_then(Box::new(move |committed| {
+            metrics.committed(jobs, start.elapsed(), committed.is_ok());
+            tell_failure("a commit", &committed, &mut failing.lock().unwrap_or_else(PoisonError::into_inner));
+            tell.into_iter().for_each(|tell: Tell| tell(committed.clone()));
+            // What waited for this commit goes on. Where too much waits for that, the engine is awake.
+            if let Some(jobs) = wake.upgrade() {
+                let _ = jobs.try_send(Message::Landed);
+            }
+        }));
     }
-    // What is left is durable already: every job was committed.
+    // Every job was committed or is on its way, and the store ends when that is done.
 }
 
 #[cfg(test)]

@@ -4,15 +4,16 @@
 //! [`Groups::commit`]. A commit that fails takes back everything that was decided since the one before: the groups
 //! are loaded anew.
 
+use crate::log::Ready;
 use farebox_core::account::{Account, Group};
 use farebox_core::calendar::Instant;
 use farebox_core::engine::{Action, Catalogues, Command, Duty, Fact, Refusal, decide};
 use farebox_core::metering::Metering;
 use farebox_store::{
     AccessKey, Answer, Append, Batch, Block, CatalogueText, Derived, Entry, Head, Position, Store,
-    StoreError, rows_of,
+    StoreError, Told, rows_of,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
 /// What a decision knows besides the group.
@@ -85,6 +86,8 @@ pub struct Groups {
     /// Who pays for each account that is a member of another's group.
     payers: BTreeMap<String, String>,
     pending: Batch,
+    /// Answers that are pending or on their way.
+    answers: HashMap<String, Answer>,
     /// Groups that were decided on since the last commit.
     changed: BTreeSet<String>,
 }
@@ -97,6 +100,7 @@ impl Groups {
             open: BTreeMap::new(),
             payers: BTreeMap::new(),
             pending: Batch::default(),
+            answers: HashMap::new(),
             changed: BTreeSet::new(),
         }
     }
@@ -216,6 +220,7 @@ impl Groups {
 
     /// Keeps an answer with the next commit.
     pub fn add_answer(&mut self, answer: Answer) {
+        self.answers.insert(answer.key.clone(), answer.clone());
         self.pending.answers.push(answer);
     }
 
@@ -234,7 +239,7 @@ impl Groups {
     /// # Errors
     /// When the store fails.
     pub fn answer(&self, key: &str) -> Result<Option<Answer>, StoreError> {
-        match (self.pending.answers.iter().find(|answer| answer.key == key), &self.store) {
+        match (self.answers.get(key), &self.store) {
             (Some(answer), _) => Ok(Some(answer.clone())),
             (None, Some(store)) => store.answer(key),
             (None, None) => Ok(None),
@@ -258,6 +263,22 @@ impl Groups {
         !(is_empty && keys.is_empty() && derived.is_empty())
     }
 
+    /// What was decided since the last commit, with what is due next for each group, and for those in `touched`.
+    fn take_batch(
+        &mut self,
+        touched: BTreeSet<String>,
+        clock: Instant,
+        due: impl Fn(&str, &Group) -> Option<(Instant, Duty)>,
+    ) -> Batch {
+        let mut batch = std::mem::take(&mut self.pending);
+        let mut changed = std::mem::take(&mut self.changed);
+        changed.extend(touched);
+        let next = |name: &String| Some((name.clone(), due(name, &self.open.get(name)?.state)));
+        batch.clock = Some(clock);
+        batch.due = changed.iter().filter_map(next).collect();
+        batch
+    }
+
     /// Commits what was decided since the last commit, with what is due next for each group, and for those in
     /// `touched`.
     ///
@@ -272,19 +293,42 @@ impl Groups {
         if !self.is_pending() {
             return Ok(());
         }
+        let batch = self.take_batch(touched, clock, due);
         let Some(store) = &mut self.store else { return Ok(()) };
-        let mut batch = std::mem::take(&mut self.pending);
-        let mut changed = std::mem::take(&mut self.changed);
-        changed.extend(touched);
-        let next = |name: &String| Some((name.clone(), due(name, &self.open.get(name)?.state)));
-        batch.clock = Some(clock);
-        batch.due = changed.iter().filter_map(next).collect();
         let committed = store.commit(&batch);
+        self.answers.clear();
         if committed.is_err() {
-            changed.iter().for_each(|name| drop(self.open.remove(name)));
+            batch.due.iter().for_each(|(name, _)| drop(self.open.remove(name)));
             self.payers = store.members()?.into_iter().collect();
         }
         committed
+    }
+
+    /// The same on another thread, where the store has one; then tells. `blocks`: those of the usage log that belong to
+    /// it. Where it fails, [`Groups::forget`] is to follow.
+    pub(crate) fn commit_then(
+        &mut self,
+        blocks: Ready,
+        touched: BTreeSet<String>,
+        clock: Instant,
+        due: impl Fn(&str, &Group) -> Option<(Instant, Duty)>,
+        then: Told,
+    ) {
+        let mut batch = self.take_batch(touched, clock, due);
+        let Some(store) = &mut self.store else { return then(Ok(())) };
+        let prepare = move || {
+            batch.blocks = blocks.pack()?;
+            Ok(batch)
+        };
+        store.commit_then(Box::new(prepare), then);
+    }
+
+    /// What was committed is in the store.
+    pub(crate) fn landed(&mut self) {
+        self.answers.clear();
+        for answer in &self.pending.answers {
+            self.answers.insert(answer.key.clone(), answer.clone());
+        }
     }
 
     /// Forgets the groups in memory, and what waits to be committed: the store has all that counts. Nothing happens
@@ -294,6 +338,7 @@ impl Groups {
             self.open.clear();
             self.changed.clear();
             self.pending = Batch::default();
+            self.answers.clear();
         }
     }
 

@@ -257,6 +257,11 @@ impl Inbox {
         Ok(rows)
     }
 
+    /// What was to be kept is in the store.
+    pub(crate) fn landed(&mut self) {
+        self.identities.landed();
+    }
+
     /// Sets how many identities are in memory before they make a run in the store.
     pub(crate) fn set_recent_max(&mut self, most: usize) {
         self.identities.set_recent_max(most);

@@ -6,6 +6,7 @@ use farebox_store::usage::{Packer, Record, Unpacked, added};
 use farebox_store::{Block, Hash, Store, StoreError};
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The one partition of a store that one process owns.
 pub(crate) const PARTITION: u16 = 0;
@@ -30,6 +31,60 @@ struct Open {
     bytes: Vec<u8>,
     /// Where each record begins.
     starts: Vec<u32>,
+    /// When it was closed, if before a commit.
+    closed_at: Option<Instant>,
+}
+
+/// The end of the chain of compressed blocks, and what compresses the next ones.
+#[derive(Default)]
+struct Chain {
+    hash: Option<Hash>,
+    packer: Option<Packer>,
+}
+
+/// Blocks that are handed over to be kept: whoever keeps them compresses them, too.
+#[derive(Clone)]
+pub struct Ready {
+    /// The number of the first.
+    first: u64,
+    blocks: Arc<Vec<Open>>,
+    recorded_at: Instant,
+    chain: Arc<Mutex<Chain>>,
+}
+
+impl Ready {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.blocks.is_empty()
+    }
+
+    /// The blocks as they are kept. Those that were handed over before must have been packed before.
+    ///
+    /// # Errors
+    /// When one cannot be compressed.
+    pub fn pack(&self) -> Result<Vec<Block>, StoreError> {
+        let failed = |error: std::io::Error| StoreError::System {
+            place: "a block of usage".to_owned(),
+            found: error.to_string(),
+        };
+        // A thread that panicked in here had a block that none follows.
+        let mut chain = self.chain.lock().unwrap_or_else(PoisonError::into_inner);
+        let Chain { hash: end, packer } = &mut *chain;
+        let packer = match packer {
+            Some(packer) => packer,
+            none => none.insert(Packer::new().map_err(failed)?),
+        };
+        let mut packed = Vec::with_capacity(self.blocks.len());
+        for (number, open) in (self.first..).zip(self.blocks.iter()) {
+            let bytes = packer.pack(&open.bytes, open.count()).map_err(failed)?;
+            let hash = end.unwrap_or_else(|| Block::chain(PARTITION)).then(&bytes);
+            *end = Some(hash);
+            let (partition, events) = (PARTITION, open.count());
+            let recorded_at = open.closed_at.unwrap_or(self.recorded_at);
+            packed.push(Block { partition, number, events, recorded_at, bytes, hash });
+        }
+        Ok(packed)
+    }
 }
 
 impl Open {
@@ -60,15 +115,13 @@ struct Read {
 #[derive(Default)]
 pub struct UsageLog {
     open: Open,
-    /// Blocks that are full, and not compressed yet.
+    /// Blocks that are full.
     full: Vec<Open>,
-    /// Blocks that are compressed, and not in the store yet.
-    closed: Vec<Block>,
+    /// Those before them, which are on their way into the store.
+    on_the_way: Arc<Vec<Open>>,
     /// Blocks before the open one.
     blocks: u64,
-    /// The end of the chain of compressed blocks.
-    hash: Option<Hash>,
-    packer: Option<Packer>,
+    chain: Arc<Mutex<Chain>>,
     read: RefCell<VecDeque<Read>>,
 }
 
@@ -79,7 +132,8 @@ impl UsageLog {
     /// When the store fails.
     pub fn of(store: &dyn Store) -> Result<UsageLog, StoreError> {
         let (blocks, hash) = store.log_head(PARTITION)?;
-        Ok(UsageLog { blocks, hash: Some(hash), ..UsageLog::default() })
+        let chain = Arc::new(Mutex::new(Chain { hash: Some(hash), packer: None }));
+        Ok(UsageLog { blocks, chain, ..UsageLog::default() })
     }
 
     /// Blocks before the one in the making.
@@ -110,44 +164,47 @@ impl UsageLog {
     }
 
     /// Closes the block in the making, if anything is in it.
-    ///
-    /// # Errors
-    /// When it cannot be compressed.
-    pub fn close(&mut self, recorded_at: Instant) -> Result<(), StoreError> {
+    pub fn close(&mut self, recorded_at: Instant) {
         if !self.open.starts.is_empty() {
+            self.open.closed_at = Some(recorded_at);
             self.full.push(std::mem::take(&mut self.open));
             self.blocks += 1;
         }
-        if self.full.is_empty() {
-            return Ok(());
-        }
-        let failed = |error: std::io::Error| StoreError::System {
-            place: "a block of usage".to_owned(),
-            found: error.to_string(),
-        };
-        let packer = match &mut self.packer {
-            Some(packer) => packer,
-            none => none.insert(Packer::new().map_err(failed)?),
-        };
-        let mut hash = self.hash.unwrap_or_else(|| Block::chain(PARTITION));
-        let first = self.blocks - self.full.len() as u64;
-        for (number, open) in (first..).zip(self.full.drain(..)) {
-            let bytes = packer.pack(&open.bytes, open.count()).map_err(failed)?;
-            hash = hash.then(&bytes);
-            let (partition, events) = (PARTITION, open.count());
-            self.closed.push(Block { partition, number, events, recorded_at, bytes, hash });
-        }
-        self.hash = Some(hash);
-        Ok(())
     }
 
-    /// The blocks to be committed: all that are not in the store yet.
+    /// Hands over all blocks that are not in the store yet. They can be read here until [`UsageLog::landed`]; none are
+    /// handed over before that.
+    pub fn hand_over(&mut self, recorded_at: Instant) -> Ready {
+        self.close(recorded_at);
+        self.on_the_way = Arc::new(std::mem::take(&mut self.full));
+        let (first, blocks) = (self.blocks - self.on_the_way.len() as u64, self.on_the_way.clone());
+        Ready { first, blocks, recorded_at, chain: self.chain.clone() }
+    }
+
+    /// What was handed over is in the store.
+    pub fn landed(&mut self) {
+        self.on_the_way = Arc::default();
+    }
+
+    /// The blocks to be committed at once: all that are not in the store yet.
     ///
     /// # Errors
     /// When one cannot be compressed.
     pub fn take(&mut self, recorded_at: Instant) -> Result<Vec<Block>, StoreError> {
-        self.close(recorded_at)?;
-        Ok(std::mem::take(&mut self.closed))
+        let blocks = self.hand_over(recorded_at).pack();
+        self.landed();
+        blocks
+    }
+
+    /// The blocks that the store may not have yet, before the one in the making, with their numbers.
+    fn not_kept(&self) -> impl Iterator<Item = (u64, &Open)> {
+        let first = self.blocks - (self.full.len() + self.on_the_way.len()) as u64;
+        (first..).zip(self.on_the_way.iter().chain(&self.full))
+    }
+
+    /// The first of them.
+    fn first_not_kept(&self) -> u64 {
+        self.blocks - (self.full.len() + self.on_the_way.len()) as u64
     }
 
     /// The record at a place, if the log has it.
@@ -158,20 +215,15 @@ impl UsageLog {
         if place.block == self.blocks {
             return Ok(self.open.record(place));
         }
-        let first_full = self.blocks - self.full.len() as u64;
-        if let Some(open) = place.block.checked_sub(first_full).and_then(|at| self.full.get(at as usize)) {
-            return Ok(open.record(place));
+        if place.block >= self.first_not_kept() {
+            let open = self.not_kept().find(|(number, _)| *number == place.block);
+            return Ok(open.and_then(|(_, open)| open.record(place)));
         }
         let mut read = self.read.borrow_mut();
         if let Some(known) = read.iter().find(|read| read.number == place.block) {
             return Ok(known.record(place));
         }
-        let closed = self.closed.iter().find(|block| block.number == place.block).cloned();
-        let block = match closed {
-            Some(block) => Some(block),
-            None => store.block(PARTITION, place.block)?,
-        };
-        let Some(block) = block else { return Ok(None) };
+        let Some(block) = store.block(PARTITION, place.block)? else { return Ok(None) };
         let block = unpack(&block)?;
         let new = Read { number: place.block, starts: starts(block.bytes(), place.block)?, block };
         let found = new.record(place);
@@ -192,12 +244,13 @@ impl UsageLog {
         from: u64,
         each: &mut dyn FnMut(Place, &[u8]),
     ) -> Result<(), StoreError> {
-        store.blocks(PARTITION, from, &mut |block| show(unpack(&block)?.bytes(), block.number, each))?;
-        for block in self.closed.iter().filter(|block| block.number >= from) {
-            show(unpack(block)?.bytes(), block.number, each)?;
-        }
-        let first_full = self.blocks - self.full.len() as u64;
-        let open = (first_full..).zip(self.full.iter().chain([&self.open]));
+        let first = self.first_not_kept();
+        // Some of those on their way may have arrived.
+        store.blocks(PARTITION, from, &mut |block| match block.number < first {
+            true => show(unpack(&block)?.bytes(), block.number, each),
+            false => Ok(()),
+        })?;
+        let open = self.not_kept().chain([(self.blocks, &self.open)]);
         for (number, open) in open.filter(|(number, _)| *number >= from) {
             show(&open.bytes, number, each)?;
         }
@@ -214,16 +267,14 @@ impl UsageLog {
         blocks: &[u64],
         each: &mut dyn FnMut(Place, &[u8]),
     ) -> Result<(), StoreError> {
-        let first_full = self.blocks - self.full.len() as u64;
+        let first = self.first_not_kept();
         for number in blocks.iter().copied() {
-            if let Some(at) = number.checked_sub(first_full) {
-                let open = self.full.iter().chain([&self.open]).nth(at as usize);
-                open.map_or(Ok(()), |open| show(&open.bytes, number, each))?;
+            if number >= first {
+                let open = self.not_kept().chain([(self.blocks, &self.open)]).find(|(one, _)| *one == number);
+                open.map_or(Ok(()), |(_, open)| show(&open.bytes, number, each))?;
                 continue;
             }
-            let closed = self.closed.iter().find(|block| block.number == number).cloned();
-            let block = closed.map_or_else(|| store.block(PARTITION, number), |block| Ok(Some(block)))?;
-            let block = block.ok_or_else(|| missing(number))?;
+            let block = store.block(PARTITION, number)?.ok_or_else(|| missing(number))?;
             show(unpack(&block)?.bytes(), number, each)?;
         }
         Ok(())

@@ -18,7 +18,8 @@ use farebox_core::hold::Hold;
 use farebox_core::metering::{Event, Metering};
 use farebox_core::money::Exact;
 use farebox_store::usage::Usage;
-use farebox_store::{AccessKey, AccountRow, Answer, CatalogueText, Entry, Store, StoreError};
+use farebox_store::{AccessKey, AccountRow, Answer, CatalogueText, Entry, Store, StoreError, Told};
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 
 /// A group, and what decisions about it know.
 pub struct Known<'s> {
@@ -55,6 +56,8 @@ pub struct Service {
     pace: Pace,
     /// The store failed in the middle of something since the last commit: none of it may be kept.
     failed: Option<StoreError>,
+    /// Tells whether the commit that is on its way is kept.
+    on_the_way: Option<Receiver<Result<(), StoreError>>>,
     catalogues: Catalogues,
     groups: Groups,
     counters: Counters,
@@ -83,6 +86,7 @@ impl Service {
         Ok(Service {
             pace: Pace::default(),
             failed: None,
+            on_the_way: None,
             catalogues,
             groups,
             counters,
@@ -248,7 +252,7 @@ impl Service {
         let payer = self.groups.payer_to_be(command).to_owned();
         self.load(&payer)?;
         if matches!(command.action, Action::Due { duty: Duty::Charges, .. }) {
-            self.counters.close_block(decided.at)?;
+            self.counters.close_block(decided.at);
         }
         self.refresh(&payer)?;
         let world = World {
@@ -371,7 +375,7 @@ impl Service {
     /// # Errors
     /// [`Failed::Refused`] when a settlement does not fit: a number is too large.
     pub fn advance(&mut self, until: Instant) -> Result<(), Failed> {
-        let mut since_commit = 0;
+        let (mut since_commit, mut did_something) = (0, false);
         self.tell_schedule();
         self.schedule.look_again(&self.groups, &self.catalogues, self.clock);
         while let Some(due) = self.schedule.next(until) {
@@ -384,13 +388,20 @@ impl Service {
             self.execute(&command, Decided { actor: CLOCK, command: due.duty.name(), at: due.at })?;
             self.schedule.done(&self.groups, &self.catalogues, due);
             since_commit += 1;
+            did_something = true;
             if since_commit == COMMIT_EACH {
-                self.commit()?;
+                // What comes next is settled while this is being kept.
+                self.commit_then(Box::new(|_| ()));
                 since_commit = 0;
             }
         }
         self.clock = self.clock.max(until);
-        self.commit()?;
+        if did_something {
+            let kept = self.commit();
+            // What was decided before in the same commit is lost, too.
+            self.note_failure(&kept);
+            kept?;
+        }
         Ok(())
     }
 
@@ -399,20 +410,98 @@ impl Service {
     /// # Errors
     /// When the store fails. All since the last commit is forgotten then, as if it had never been asked for.
     pub fn commit(&mut self) -> Result<(), StoreError> {
-        self.tell_schedule();
-        let kept = self.failed.take().map_or(Ok(()), Err).and_then(|()| self.keep());
-        if kept.is_err() {
-            self.forget()?;
-        }
-        kept?;
-        let Service { groups, schedule, catalogues, clock, .. } = self;
-        let touched = schedule.take_unsaved();
-        let committed =
-            groups.commit(touched, *clock, |payer, group| schedule.due_of(payer, group, catalogues, *clock));
-        if committed.is_err() {
-            self.forget()?;
+        let rows = self.ready_to_commit();
+        let committed = rows.and_then(|()| {
+            let blocks = self.counters.take_blocks(self.clock)?;
+            blocks.into_iter().for_each(|block| self.groups.add_block(block));
+            if !self.groups.is_pending() {
+                return Ok(());
+            }
+            let Service { groups, schedule, catalogues, clock, .. } = self;
+            let touched = schedule.take_unsaved();
+            groups.commit(touched, *clock, |payer, group| schedule.due_of(payer, group, catalogues, *clock))
+        });
+        match committed {
+            Ok(()) => self.inbox.landed(),
+            Err(_) => self.forget()?,
         }
         committed
+    }
+
+    /// The same, on another thread where the store has one: then tells. What is asked for meanwhile is decided as if it
+    /// were kept; where it fails, the next commit fails, too. One commit is on its way at a time: this waits for the
+    /// one before.
+    pub fn commit_then(&mut self, then: Told) {
+        if let Err(error) = self.ready_to_commit() {
+            // Where it cannot even be forgotten, the next commit says so.
+            let forgotten = self.forget();
+            self.note_failure(&forgotten);
+            return then(Err(error));
+        }
+        let blocks = self.counters.hand_over(self.clock);
+        if blocks.is_empty() && !self.groups.is_pending() {
+            return then(Ok(()));
+        }
+        let (tell, told) = sync_channel(1);
+        self.on_the_way = Some(told);
+        let both = move |kept: Result<(), StoreError>| {
+            // Nobody listens where the service is gone.
+            let _ = tell.send(kept.clone());
+            then(kept);
+        };
+        let Service { groups, schedule, catalogues, clock, .. } = self;
+        let touched = schedule.take_unsaved();
+        let due = |payer: &str, group: &Group| schedule.due_of(payer, group, catalogues, *clock);
+        groups.commit_then(blocks, touched, *clock, due, Box::new(both));
+    }
+
+    /// Whether no commit is on its way. What it became is known to the service only then.
+    pub fn has_landed(&mut self) -> bool {
+        let told = match &self.on_the_way {
+            None => return true,
+            Some(told) => told.try_recv(),
+        };
+        match told {
+            Ok(kept) => self.note_landed(kept),
+            Err(TryRecvError::Empty) => return false,
+            Err(TryRecvError::Disconnected) => self.note_landed(Err(nobody_tells())),
+        }
+        true
+    }
+
+    /// Waits for the commit that is on its way.
+    fn land(&mut self) -> Result<(), StoreError> {
+        if let Some(told) = self.on_the_way.take() {
+            let kept = told.recv().unwrap_or_else(|_| Err(nobody_tells()));
+            self.note_landed(kept);
+        }
+        self.failed.clone().map_or(Ok(()), Err)
+    }
+
+    fn note_landed(&mut self, kept: Result<(), StoreError>) {
+        self.on_the_way = None;
+        match kept {
+            Ok(()) => {
+                self.counters.landed();
+                self.inbox.landed();
+                self.groups.landed();
+            }
+            Err(error) => self.failed = Some(error),
+        }
+    }
+
+    /// Adds what follows from the usage log to the next commit, once the one before is kept.
+    fn ready_to_commit(&mut self) -> Result<(), StoreError> {
+        self.tell_schedule();
+        let landed = self.land();
+        self.failed = None;
+        landed?;
+        self.counters.close_block(self.clock);
+        let Some(store) = self.groups.store() else { return Ok(()) };
+        let mut rows = self.inbox.keep(store, self.counters.log().blocks())?;
+        rows.extend(self.counters.keep(|payer| self.schedule.late_of(payer)));
+        self.groups.add_derived(rows);
+        Ok(())
     }
 
     /// Looks at everything that is committed: see [`verify`].
@@ -426,22 +515,14 @@ impl Service {
         }
     }
 
-    /// Adds the blocks of the log to the next commit, and what follows from them.
-    fn keep(&mut self) -> Result<(), StoreError> {
-        let blocks = self.counters.take_blocks(self.clock)?;
-        blocks.into_iter().for_each(|block| self.groups.add_block(block));
-        let Some(store) = self.groups.store() else { return Ok(()) };
-        let mut rows = self.inbox.keep(store, self.counters.log().blocks())?;
-        rows.extend(self.counters.keep(|payer| self.schedule.late_of(payer)));
-        self.groups.add_derived(rows);
-        Ok(())
-    }
-
     /// Forgets all since the last commit, as if it had never been asked for, and reads everything from the store anew.
     ///
     /// # Errors
     /// When the store fails.
     pub fn forget(&mut self) -> Result<(), StoreError> {
+        // What is on its way is kept, or has failed, before the store is read.
+        let _ = self.land();
+        self.failed = None;
         self.groups.forget();
         let Some(store) = self.groups.store() else { return Ok(()) };
         let heads = store.groups()?;
@@ -459,9 +540,14 @@ impl Service {
 
     fn load(&mut self, payer: &str) -> Result<(), StoreError> {
         let is_there = self.groups.get(payer).is_some();
-        if self.groups.load(payer)?.is_none() || is_there {
+        if is_there {
             return Ok(());
         }
+        // Nothing of it is on its way: it would be in memory. Its usage may be.
+        if self.groups.load(payer)?.is_none() {
+            return Ok(());
+        }
+        self.land()?;
         if let (Some(store), Some(group)) = (self.groups.store(), self.groups.get(payer)) {
             self.counters.load(store, &self.catalogues, payer, group)?;
         }
@@ -472,6 +558,9 @@ impl Service {
     }
 
     fn refresh(&mut self, payer: &str) -> Result<(), StoreError> {
+        if self.counters.is_stale(payer) {
+            self.land()?;
+        }
         if let Some(store) = self.groups.store().filter(|_| self.counters.is_stale(payer)) {
             self.counters.refresh(store, &self.catalogues, payer)?;
             self.note_usage(payer);
@@ -492,6 +581,10 @@ fn usage_of(groups: &Groups) -> Result<(Counters, Inbox), StoreError> {
     let counters = Counters::of(store, |account| groups.payer_of(account).to_owned())?;
     let inbox = Inbox::of(store, &counters)?;
     Ok((counters, inbox))
+}
+
+fn nobody_tells() -> StoreError {
+    StoreError::System { place: "the thread that commits".to_owned(), found: "it has ended".to_owned() }
 }
 
 /// So many things that time does share a commit.

@@ -5,7 +5,7 @@
 //! a moment turns out to matter that lies within what a counter has counted.
 
 use crate::groups::CLOCK;
-use crate::log::{Place, UsageLog};
+use crate::log::{Place, Ready, UsageLog};
 use farebox_core::account::Group;
 use farebox_core::calendar::Instant;
 use farebox_core::engine::counting::{Counts, cuts, plans_had, plans_of};
@@ -537,7 +537,9 @@ impl Counters {
         if !is_late {
             forget_touched(&mut metering, accounts);
         }
-        if head.settled == counting.settled {
+        // A settlement that finds nothing to charge leaves no entry.
+        if head.settled >= counting.settled {
+            counting.settled = head.settled;
             counting.late = head.late;
         }
         counting.adopt(metering, fresh.into_iter().collect());
@@ -559,19 +561,26 @@ impl Counters {
 
     /// Closes the block in the making, if anything is in it: before a settlement, so that the log's position says
     /// exactly what it knew, and before a commit.
-    ///
-    /// # Errors
-    /// When it cannot be compressed.
-    pub fn close_block(&mut self, recorded_at: Instant) -> Result<(), StoreError> {
-        self.log.close(recorded_at)
+    pub fn close_block(&mut self, recorded_at: Instant) {
+        self.log.close(recorded_at);
     }
 
-    /// The blocks to be committed: all that are not in the store yet.
+    /// The blocks to be committed at once: all that are not in the store yet.
     ///
     /// # Errors
     /// When one cannot be compressed.
     pub fn take_blocks(&mut self, recorded_at: Instant) -> Result<Vec<Block>, StoreError> {
         self.log.take(recorded_at)
+    }
+
+    /// Hands over all blocks that are not in the store yet: see [`UsageLog::hand_over`].
+    pub(crate) fn hand_over(&mut self, recorded_at: Instant) -> Ready {
+        self.log.hand_over(recorded_at)
+    }
+
+    /// What was handed over is in the store.
+    pub(crate) fn landed(&mut self) {
+        self.log.landed();
     }
 
     /// What is to be kept of the counters with a commit that takes all blocks: nothing most times, and now and then all

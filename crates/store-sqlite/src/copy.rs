@@ -25,7 +25,7 @@ impl Sqlite {
         }
         let connection = open_file(&file)?;
         schema::check(&connection, &place)?;
-        Ok(Sqlite { connection, place, _lock: None })
+        Ok(Sqlite { connection, writer: None, place, _lock: None })
     }
 
     /// What SQLite finds wrong with the file: nothing, mostly.
@@ -82,7 +82,7 @@ pub fn restore(copy: &Path, folder: &Path) -> Result<(), StoreError> {
     }
     let connection = open_file(copy)?;
     schema::check(&connection, &place)?;
-    let store = Sqlite { connection, place: place.clone(), _lock: None };
+    let store = Sqlite { connection, writer: None, place: place.clone(), _lock: None };
     if let Some(found) = store.damage()?.into_iter().next() {
         return Err(StoreError::Corrupt { place, found });
     }

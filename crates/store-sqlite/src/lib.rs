@@ -7,12 +7,13 @@ mod copy;
 mod rows;
 mod schema;
 mod value;
+mod writer;
 
 use farebox_core::calendar::Instant;
 use farebox_core::engine::Duty;
 use farebox_store::{
-    AccessKey, AccountRow, Answer, Append, Batch, Block, CatalogueText, GroupHead, Hash, Head, Kept, Rows,
-    Seen, Show, Store, StoreError,
+    AccessKey, AccountRow, Answer, Append, Batch, Block, CatalogueText, GroupHead, Hash, Head, Kept, Prepare,
+    Rows, Seen, Show, Store, StoreError, Told,
 };
 use rusqlite::{
     Connection, ErrorCode, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior, params,
@@ -21,6 +22,7 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use value::At;
+use writer::Writer;
 
 pub use copy::restore;
 pub use schema::latest as format_version;
@@ -36,6 +38,8 @@ const CACHE_KIB: i64 = 32 << 10;
 /// A store in a SQLite file.
 pub struct Sqlite {
     connection: Connection,
+    /// Writes on a thread of its own, once it was asked to.
+    writer: Option<Writer>,
     place: String,
     /// Held as long as the store is open to be written.
     _lock: Option<File>,
@@ -53,28 +57,10 @@ impl Sqlite {
         let place = file.display().to_string();
         std::fs::create_dir_all(folder).map_err(|error| in_system(folder, &error))?;
         let lock = lock(&folder.join(LOCK), &place)?;
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-            | OpenFlags::SQLITE_OPEN_CREATE
-            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let opened = Connection::open_with_flags(&file, flags).map_err(|error| failed(&place, error))?;
-        let mut store = Sqlite { connection: opened, place, _lock: Some(lock) };
-        store.prepare().map_err(|error| failed(&store.place, error))?;
+        let connection = connect(&file).map_err(|error| failed(&place, error))?;
+        let mut store = Sqlite { connection, writer: None, place, _lock: Some(lock) };
         schema::migrate(&mut store.connection, &store.place)?;
         Ok(store)
-    }
-
-    fn prepare(&self) -> rusqlite::Result<()> {
-        let connection = &self.connection;
-        connection.set_prepared_statement_cache_capacity(64);
-        // A reader with plain SQL holds nothing up for long.
-        connection.busy_timeout(Duration::from_secs(10))?;
-        connection.pragma_update(None, "journal_mode", "wal")?;
-        // Fewer and longer transfers from the log of writes to the file; pages of the indexes stay in memory.
-        connection.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
-        connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
-        // An acknowledgement means that the disk has it.
-        connection.pragma_update(None, "synchronous", "full")?;
-        connection.pragma_update(None, "foreign_keys", true)
     }
 
     /// Lets the file have no more pages than so many besides those that it has; `None`: as many as it needs.
@@ -90,9 +76,36 @@ impl Sqlite {
         limit().map_err(|error| self.failed(error))
     }
 
+    /// The thread that writes; started where it does not run yet.
+    fn writer(&mut self) -> Result<&Writer, StoreError> {
+        let writer = match self.writer.take() {
+            Some(writer) => writer,
+            None => Writer::start(&self.place)?,
+        };
+        Ok(self.writer.insert(writer))
+    }
+
     fn failed(&self, error: rusqlite::Error) -> StoreError {
         failed(&self.place, error)
     }
+}
+
+/// A connection that may write.
+fn connect(file: &Path) -> rusqlite::Result<Connection> {
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(file, flags)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    // A reader with plain SQL holds nothing up for long.
+    connection.busy_timeout(Duration::from_secs(10))?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    // Fewer and longer transfers from the log of writes to the file; pages of the indexes stay in memory.
+    connection.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    // An acknowledgement means that the disk has it.
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    Ok(connection)
 }
 
 /// The lock file tells who writes; the system lets go of it when the process ends, however that happens.
@@ -152,6 +165,17 @@ impl From<StoreError> for Stopped {
 
 fn duty_number(duty: Duty) -> Option<usize> {
     Duty::ALL.iter().position(|known| *known == duty)
+}
+
+fn commit(connection: &mut Connection, place: &str, batch: &Batch) -> Result<(), StoreError> {
+    let begin = connection.transaction_with_behavior(TransactionBehavior::Immediate);
+    let transaction = begin.map_err(|error| failed(place, error))?;
+    // Dropped, it takes everything back.
+    write(&transaction, batch).map_err(|stopped| match stopped {
+        Stopped::Refused(refused) => refused,
+        Stopped::Failed(error) => failed(place, error),
+    })?;
+    transaction.commit().map_err(|error| failed(place, error))
 }
 
 fn write(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), Stopped> {
@@ -318,15 +342,14 @@ fn access_key(row: &Row<'_>) -> rusqlite::Result<AccessKey> {
 
 impl Store for Sqlite {
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
-        let place = self.place.clone();
-        let begin = self.connection.transaction_with_behavior(TransactionBehavior::Immediate);
-        let transaction = begin.map_err(|error| failed(&place, error))?;
-        // Dropped, it takes everything back.
-        write(&transaction, batch).map_err(|stopped| match stopped {
-            Stopped::Refused(refused) => refused,
-            Stopped::Failed(error) => failed(&place, error),
-        })?;
-        transaction.commit().map_err(|error| failed(&place, error))
+        commit(&mut self.connection, &self.place, batch)
+    }
+
+    fn commit_then(&mut self, batch: Prepare, then: Told) {
+        match self.writer() {
+            Ok(writer) => writer.commit(batch, then),
+            Err(error) => then(Err(error)),
+        }
     }
 
     fn groups(&self) -> Result<Vec<GroupHead>, StoreError> {

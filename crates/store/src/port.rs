@@ -320,6 +320,11 @@ impl fmt::Display for StoreError {
 
 impl std::error::Error for StoreError {}
 
+/// Makes a batch: when it is kept, and perhaps on another thread.
+pub type Prepare = Box<dyn FnOnce() -> Result<Batch, StoreError> + Send>;
+/// Is told whether a batch is kept, perhaps on another thread.
+pub type Told = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+
 /// What every store can do.
 pub trait Store: Send {
     /// Keeps a batch, all of it or nothing; durable when it answers `Ok`.
@@ -328,6 +333,12 @@ pub trait Store: Send {
     /// [`StoreError::Conflict`], [`StoreError::NotNext`], [`StoreError::AheadOfLog`] and
     /// [`StoreError::CatalogueExists`] when the batch does not fit what is there; others when the store fails.
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError>;
+
+    /// Keeps a batch as [`Store::commit`] does, and tells when that is done or has failed. A store may do it on another
+    /// thread: until it tells, each read answers as before the batch or as after it, and no other batch may be given.
+    fn commit_then(&mut self, batch: Prepare, then: Told) {
+        then(batch().and_then(|batch| self.commit(&batch)));
+    }
 
     /// All groups, in the order of their names.
     ///

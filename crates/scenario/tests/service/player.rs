@@ -5,6 +5,7 @@ use farebox_service::{Decided, Failed, Service};
 use farebox_store::Answer;
 use farebox_store::usage::{Attribute, Usage};
 use jiff::SignedDuration;
+use std::sync::mpsc::channel;
 
 fn key(index: usize) -> String {
     format!("step-{index}")
@@ -23,6 +24,15 @@ pub fn keep(service: &mut Service, index: usize, outcome: &str) {
 
 /// Does a step, durably: `ok`, or the code of the refusal. A step that was answered before is not done again.
 pub fn play_step(service: &mut Service, index: usize, step: &Step) -> Result<String, String> {
+    let outcome = play_step_until_committed(service, index, step)?;
+    let (tell, told) = channel();
+    service.commit_then(Box::new(move |kept| drop(tell.send(kept))));
+    let kept = told.recv().map_err(|error| error.to_string())?;
+    kept.map(|()| outcome).map_err(|error| error.to_string())
+}
+
+/// The same; it is durable with the next commit.
+pub fn play_step_until_committed(service: &mut Service, index: usize, step: &Step) -> Result<String, String> {
     if let Some(outcome) = outcome_of(service, index)? {
         return Ok(outcome);
     }
@@ -50,7 +60,6 @@ pub fn play_step(service: &mut Service, index: usize, step: &Step) -> Result<Str
         StepAction::Import(..) | StepAction::Query(_) => return Err("a line that is no history's".to_owned()),
     };
     keep(service, index, &outcome);
-    service.commit().map_err(|error| error.to_string())?;
     Ok(outcome)
 }
 

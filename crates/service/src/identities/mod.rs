@@ -76,8 +76,14 @@ struct Merge {
 #[derive(Default)]
 pub struct Identities {
     recent: ByIdentity<Place>,
+    /// Those of the run that is on its way into the store.
+    on_the_way: ByIdentity<Place>,
     /// By level, the highest first, and by number.
     runs: Vec<Run>,
+    /// Runs that can be read when they are in the store.
+    arriving: Vec<Run>,
+    /// Runs that others take the place of then.
+    leaving: Vec<u32>,
     merge: Option<Merge>,
     /// Runs whose rows are to be removed.
     gone: VecDeque<u32>,
@@ -149,6 +155,9 @@ impl Identities {
     pub fn find(&self, store: &dyn Store, identity: u128, into: &mut Vec<Place>) -> Result<(), StoreError> {
         into.clear();
         into.extend(self.recent.get(&identity));
+        if !self.on_the_way.is_empty() {
+            into.extend(self.on_the_way.get(&identity));
+        }
         let key = key_of(identity);
         for run in self.runs.iter().rev().filter(|run| run.filter.may_have(key)) {
             let before = into.len();
@@ -164,7 +173,7 @@ impl Identities {
     }
 
     /// What is to be kept of the index with a commit, after which the log has so many blocks. `events`: how many came
-    /// since the last; merging keeps pace with them.
+    /// since the last; merging keeps pace with them. [`Identities::landed`] follows, before this is asked for again.
     ///
     /// # Errors
     /// When the store fails.
@@ -186,10 +195,23 @@ impl Identities {
         Ok(rows)
     }
 
+    /// What was to be kept is in the store.
+    pub fn landed(&mut self) {
+        self.on_the_way = ByIdentity::default();
+        if self.arriving.is_empty() {
+            return;
+        }
+        self.runs.retain(|run| !self.leaving.contains(&run.head.number));
+        self.gone.extend(self.leaving.drain(..));
+        self.runs.append(&mut self.arriving);
+        self.sort();
+    }
+
     /// Makes a run of what is in memory.
     fn flush(&mut self, blocks: u64, rows: &mut Vec<Derived>) {
+        self.on_the_way = std::mem::take(&mut self.recent);
         let mut entries: Vec<Entry> =
-            self.recent.drain().map(|(identity, place)| (key_of(identity), place)).collect();
+            self.on_the_way.iter().map(|(identity, place)| (key_of(*identity), *place)).collect();
         entries.sort_unstable();
         let base = entries.iter().map(|(_, place)| place.block).min().unwrap_or(blocks);
         let head = Head::new(self.next_run, 0, entries.len() as u64, base);
@@ -197,7 +219,7 @@ impl Identities {
         let mut builder = Builder::new(head);
         entries.into_iter().for_each(|entry| builder.push(entry, rows));
         let (head, filter) = builder.finish(rows);
-        self.runs.push(Run { head, filter });
+        self.arriving.push(Run { head, filter });
         self.flushed = blocks;
         rows.push(Derived { space: FLUSHED, key: Vec::new(), value: Some(blocks.to_bytes()) });
     }
@@ -231,13 +253,11 @@ impl Identities {
             return Ok(());
         }
         let (head, filter) = merge.builder.finish(rows);
-        self.runs.retain(|run| !merge.inputs.contains(&run.head.number));
         for input in inputs {
             rows.push(Head { state: State::Partial, ..input }.row());
-            self.gone.push_back(input.number);
+            self.leaving.push(input.number);
         }
-        self.runs.push(Run { head, filter });
-        self.sort();
+        self.arriving.push(Run { head, filter });
         Ok(())
     }
 
@@ -315,6 +335,7 @@ mod tests {
             let derived = self.all.keep(&self.store, self.log.blocks(), count).unwrap();
             use farebox_store::Store as _;
             self.store.commit(&Batch { blocks, derived, ..Batch::default() }).unwrap();
+            self.all.landed();
         }
 
         fn check(&self) {
