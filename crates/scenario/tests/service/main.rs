@@ -5,6 +5,7 @@ mod crash;
 #[path = "../histories/mod.rs"]
 mod histories;
 mod player;
+mod undone;
 
 use farebox_core::account::Account;
 use farebox_core::roster::Roster;
@@ -16,7 +17,7 @@ use histories::check::{self, Wrong, number_of};
 use histories::show;
 use histories::world::{World, worlds};
 use jiff::{SignedDuration, Timestamp};
-use player::{outcome_of, play_step};
+use player::{outcome_of, play_step, play_with_others};
 
 /// When everything of a history has been settled.
 fn far(lines: &[farebox_oracle::history::Line]) -> Timestamp {
@@ -75,7 +76,10 @@ fn a_service_comes_to_what_its_book_comes_to() {
         let mut service = opened.map_err(|error| fails(error.to_string()))?;
         service.set_pace(Pace { identities: 7, records: 3 });
         for (index, step) in prepared.steps.iter().enumerate() {
-            let played = play_step(&mut service, index, step).map_err(fails)?;
+            // What comes at one moment is decided together, or one after another.
+            let together = index % 4 != 0 && step.at == Some(service.clock());
+            let play = if together { play_with_others } else { play_step };
+            let played = play(&mut service, index, step).map_err(fails)?;
             if index % 9 == 8 {
                 service.commit().and_then(|()| service.forget()).map_err(|error| fails(error.to_string()))?;
             }
