@@ -18,6 +18,7 @@ mod money;
 mod outlook;
 mod price_list;
 mod refusal;
+mod schedule;
 mod standing;
 mod value;
 
@@ -36,6 +37,7 @@ pub use money::{Balance, CouponLeft, Deferral, Hold, LedgerBalance, Posting, Sta
 pub use outlook::{Cost, CostRow, NewQuote, Quote, Upcoming, UpcomingRow};
 pub use price_list::{PriceList, PriceListChange, PriceListDiff, PriceListText};
 pub use refusal::{Problem, STATUSES, status};
+pub use schedule::{Due, FailedRun, NewRetry, Retried, Run, RunHour, ScheduleState};
 pub use standing::{
     Budget, LicenceHolder, LicencePool, Lifecycle, NextState, Notice, Package, Quota, Renewal, Standing, Step,
 };

@@ -185,7 +185,7 @@ impl<'a> Run<'a> {
                 match self.execute(command, decided) {
                     Ok(()) => Ok(Outcome::Accepted),
                     Err(Failed::Refused(refusal)) => Ok(Outcome::Refused(refusal)),
-                    Err(Failed::Store(error)) => Err(in_store(self.prepared, &error)),
+                    Err(failed) => Err(in_store(self.prepared, &failed)),
                 }
             }
             StepAction::Usage(line) => {
@@ -373,11 +373,11 @@ impl<'a> Run<'a> {
             let decided = Decided { actor: CLOCK, command: due.duty.name(), at: due.at };
             self.execute(&command, decided).map_err(|failed| match failed {
                 Failed::Store(error) => in_store(self.prepared, &error),
-                Failed::Refused(refusal) => Diagnostic {
+                failed => Diagnostic {
                     file: self.prepared.book.file.clone(),
                     line: 0,
                     column: 0,
-                    found: format!("{} cannot be settled: {refusal}", command.account),
+                    found: format!("{} cannot be settled: {failed}", command.account),
                     expected: "prices and quantities that fit".to_owned(),
                     suggestion: None,
                 },
@@ -456,7 +456,7 @@ impl<'a> Run<'a> {
     }
 }
 
-fn in_store(prepared: &Prepared, error: &StoreError) -> Diagnostic {
+fn in_store(prepared: &Prepared, error: &impl std::fmt::Display) -> Diagnostic {
     Diagnostic {
         file: prepared.book.file.clone(),
         line: 0,

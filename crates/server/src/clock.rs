@@ -4,7 +4,7 @@ use crate::answer::{Answer, Reply};
 use crate::asked::Asked;
 use crate::operation::{Body, Described, EVERYONE, OPERATOR, Operation};
 use farebox_api::{Moment, read_body};
-use farebox_service::{Failed, Service};
+use farebox_service::Service;
 use farebox_store::StoreError;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -23,12 +23,12 @@ impl Clock {
     /// Does what has fallen due by now.
     ///
     /// # Errors
-    /// When the store fails, or a settlement does not fit.
+    /// When the store fails.
     pub fn catch_up(&self, service: &mut Service) -> Result<(), StoreError> {
         match self {
             Clock::System => advance_to(service, Timestamp::now()),
             // What was ordered at this moment may be due at once.
-            Clock::Test => advance_by(service, service.clock()),
+            Clock::Test => service.advance(service.clock()),
         }
     }
 }
@@ -37,17 +37,7 @@ fn advance_to(service: &mut Service, until: Timestamp) -> Result<(), StoreError>
     if until <= service.clock() {
         return Ok(());
     }
-    advance_by(service, until)
-}
-
-fn advance_by(service: &mut Service, until: Timestamp) -> Result<(), StoreError> {
-    service.advance(until).map_err(|failed| match failed {
-        Failed::Store(error) => error,
-        Failed::Refused(refusal) => StoreError::System {
-            place: "the schedule".to_owned(),
-            found: format!("what is due cannot be settled: {refusal}"),
-        },
-    })
+    service.advance(until)
 }
 
 pub(crate) fn operations() -> Vec<Operation> {
@@ -98,10 +88,10 @@ fn advance(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
         return Err(Answer::problem("clock-is-real", 409, detail));
     }
     let Until { until: Moment(at) } = read_body(&asked.body).map_err(Answer::mistaken)?;
-    let not_advanced = |found: &str| Answer::problem("clock-not-advanced", 409, found);
     if at < service.clock() {
-        return Err(not_advanced(&format!("the clock stands at {}", service.clock())));
+        let detail = format!("the clock stands at {}", service.clock());
+        return Err(Answer::problem("clock-not-advanced", 409, &detail));
     }
-    advance_to(service, at).map_err(|error| not_advanced(&error.to_string()))?;
+    advance_to(service, at)?;
     Ok(shown(service, asked))
 }

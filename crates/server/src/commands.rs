@@ -5,10 +5,11 @@ use crate::answer::{Answer, Reply, tag};
 use crate::asked::Asked;
 use crate::keys::check_command;
 use crate::operation::{Body, Described, EVERYONE, Operation};
+use crate::schedule;
 use farebox_api::command::COMMANDS;
 use farebox_api::{Problem, Wish};
 use farebox_core::calendar::Zone;
-use farebox_service::{Decided, Failed, Service};
+use farebox_service::{Decided, Failed, Service, Undone};
 use farebox_store as store;
 use serde::Serialize;
 use serde_json::Value;
@@ -23,6 +24,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             .headers(&["Idempotency-Key", "If-Match"])
             .body(Body::Json(Described::of::<Wish>()))
             .decides()
+            .refuses(&[(409, Undone::CODE)])
             .one::<Done>()
             .asks(execute),
     ]
@@ -61,7 +63,7 @@ fn execute(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
         };
     }
     let answer = decide(service, asked, account, wish)?;
-    // What failed may be tried again under the same key.
+    // What failed may be tried again under the same key, as may what was not decided.
     if let Some(key) = key.filter(|_| answer.status < 500) {
         let (at, bytes) = (service.clock(), answer.to_bytes());
         service.keep_answer(store::Answer { key, wish: hash, at, bytes });
@@ -105,6 +107,11 @@ fn check_version(service: &mut Service, asked: &Asked, account: &str) -> Result<
 fn decide(service: &mut Service, asked: &Asked, account: &str, wish: Wish) -> Result<Answer, Answer> {
     let at = service.clock();
     let command = wish.to_core(account.to_owned(), at).map_err(Answer::mistaken)?;
+    match service.go_before(account) {
+        Err(Failed::Undone(undone)) => return Err(schedule::waits(service, &undone, account)),
+        Err(Failed::Store(error)) => return Err(error.into()),
+        Err(Failed::Refused(_)) | Ok(()) => {}
+    }
     check_version(service, asked, account)?;
     let written = String::from_utf8_lossy(&asked.body);
     match service.execute(&command, Decided { actor: asked.actor(), command: &written, at }) {
@@ -114,10 +121,16 @@ fn decide(service: &mut Service, asked: &Asked, account: &str, wish: Wish) -> Re
             Ok(Answer::json(200, &Done { account, recorded_at, version }))
         }
         Err(Failed::Refused(refusal)) => {
-            let group = service.group_of(account).ok().flatten();
-            let zone = group.and_then(|group| Some(group.get(account)?.head.zone.clone()));
-            Ok(Answer::of(&Problem::refused(&refusal, account, &zone.unwrap_or_else(Zone::utc))))
+            Ok(Answer::of(&Problem::refused(&refusal, account, &zone_of(service, account))))
         }
+        Err(Failed::Undone(undone)) => Err(schedule::waits(service, &undone, account)),
         Err(Failed::Store(error)) => Err(error.into()),
     }
+}
+
+/// The zone of an account; UTC where there is none.
+pub(crate) fn zone_of(service: &mut Service, account: &str) -> Zone {
+    let group = service.group_of(account).ok().flatten();
+    let zone = group.and_then(|group| Some(group.get(account)?.head.zone.clone()));
+    zone.unwrap_or_else(Zone::utc)
 }

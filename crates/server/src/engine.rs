@@ -66,8 +66,9 @@ impl Engine {
     ///
     /// # Errors
     /// When the system has no thread for it.
-    pub fn start(service: Service, clock: Clock) -> std::io::Result<(Engine, JoinHandle<()>)> {
+    pub fn start(mut service: Service, clock: Clock) -> std::io::Result<(Engine, JoinHandle<()>)> {
         let (jobs, waiting) = mpsc::channel(WAITING_MAX);
+        service.set_watch(jiff::Timestamp::now);
         let clock = Arc::new(clock);
         let operations: Vec<&str> = crate::OPERATIONS.iter().map(|operation| operation.id).collect();
         let metrics = Arc::new(Metrics::new(&operations));

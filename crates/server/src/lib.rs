@@ -23,6 +23,7 @@ mod operation;
 mod outlook;
 mod page;
 mod room;
+mod schedule;
 mod standing;
 mod usage;
 
@@ -90,6 +91,7 @@ static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
         standing::operations(),
         usage_operations(),
         clock::operations(),
+        schedule::operations(),
     ];
     parts.into_iter().flatten().collect()
 });

@@ -5,6 +5,7 @@ use crate::asked::{Asked, missing};
 use crate::keys::check_command;
 use crate::money::span_of;
 use crate::operation::{Body, Described, Operation, Parameter, ParameterForm, READERS};
+use crate::schedule::waits;
 use crate::standing::known;
 use farebox_api::{self as wire, NewQuote, Problem, read_body};
 use farebox_core::account::Group;
@@ -12,7 +13,7 @@ use farebox_core::bill::Line;
 use farebox_core::calendar::{Cycle, Instant, Span, Zone};
 use farebox_core::cost::By;
 use farebox_core::engine::{Command, Duty, Fact, Moment, Refusal, decide, preview};
-use farebox_service::{Known, Service};
+use farebox_service::{Known, Service, Undone};
 
 /// The most months of a table of costs.
 const MONTHS_MAX: usize = 120;
@@ -46,6 +47,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         .by(READERS)
         .body(Body::Json(Described::of::<NewQuote>()))
         .decides()
+        .refuses(&[(409, Undone::CODE)])
         .one::<wire::Quote>()
         .asks(quote),
         Operation::get("/v1/accounts/{account}/cost", "show-cost", "What months have cost, added up.")
@@ -131,6 +133,10 @@ fn quote(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
     let name = asked.path("account");
     let payer = service.payer_of(name).to_owned();
     let sees_payer = asked.sees(service, &payer);
+    if let Some(undone) = service.undone_of(name).cloned() {
+        asked.account(service)?;
+        return Err(waits(service, &undone, name));
+    }
     let known = known(service, asked)?;
     let head = &known.group.get(name).ok_or_else(|| missing("account", name))?.head;
     let (then, facts) =

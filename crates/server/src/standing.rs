@@ -11,7 +11,7 @@ use farebox_core::engine::terms;
 use farebox_service::{Known, Service};
 
 /// Those of the vendor's who see what was done by whom.
-const STAFF: &[Role] = &[Role::Operator, Role::Finance, Role::Support];
+pub(crate) const STAFF: &[Role] = &[Role::Operator, Role::Finance, Role::Support];
 
 pub(crate) fn operations() -> Vec<Operation> {
     let month = Parameter::text::<wire::Month>("month", "The month; the running one when left out.");

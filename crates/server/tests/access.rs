@@ -29,6 +29,7 @@ fn body(server: &Server, route: &Route) -> Vec<u8> {
         "send-command" => json!({"command": "use", "feature": "robot"}),
         "send-usage" => json!([]),
         "void-usage" => json!({"source": "pbx", "id": "c1"}),
+        "retry-failed-runs" => json!({}),
         "advance-clock" => json!({"until": "2026-02-10T00:00:00+08:00"}),
         "make-quote" => json!({"commands": [{"command": "add", "subscription": "seats", "quantity": 1}]}),
         _ => return Vec::new(),

@@ -127,6 +127,8 @@ fn furnished() -> Server {
 #[test]
 fn every_answer_is_as_it_is_described() {
     let server = furnished();
+    server.dear("bad", "900000000000001", "2026-02-10T00:00:00+08:00");
+    server.advance("2026-02-11T00:00:00+08:00");
     let document = document();
     let (key, _) = server.key("support", None);
     let mut lists = Vec::new();

@@ -5,6 +5,7 @@
 //! are loaded anew.
 
 use crate::log::Ready;
+use crate::schedule::Undone;
 use farebox_core::account::{Account, Group};
 use farebox_core::calendar::Instant;
 use farebox_core::engine::{Action, Catalogues, Command, Duty, Fact, Refusal, decide};
@@ -46,6 +47,8 @@ pub const CLOCK: &str = "clock";
 pub enum Failed {
     /// It was refused; nothing has happened.
     Refused(Refusal),
+    /// Something that was due for its group before cannot be done; nothing has happened.
+    Undone(Box<Undone>),
     /// The store failed; nothing has happened.
     Store(StoreError),
 }
@@ -54,6 +57,7 @@ impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failed::Refused(refusal) => refusal.fmt(f),
+            Failed::Undone(undone) => undone.fmt(f),
             Failed::Store(error) => error.fmt(f),
         }
     }

@@ -3,8 +3,10 @@
 use crate::Groups;
 use farebox_core::account::Group;
 use farebox_core::calendar::Instant;
-use farebox_core::engine::{Action, Catalogues, Command, Duty, Late, Moment, next_due};
+use farebox_core::engine::{Action, Catalogues, Command, Duty, Late, Moment, Refusal, next_due};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+use std::ops::Bound;
 
 /// Something that time does.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,10 +27,38 @@ impl Due {
     }
 }
 
+/// Something due that was refused. What is due later for its group waits for it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Undone {
+    /// What.
+    pub due: Due,
+    /// Why.
+    pub refusal: Refusal,
+    /// The time at which it was refused first, since the store was opened.
+    pub since: Instant,
+    /// The time at which it was refused last.
+    pub tried: Instant,
+    /// How often it was refused, since the store was opened.
+    pub tries: u64,
+}
+
+impl Undone {
+    /// The stable code of what waits for it.
+    pub const CODE: &str = "settlement-failed";
+}
+
+impl fmt::Display for Undone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Undone { due: Due { at, duty, payer }, refusal, .. } = self;
+        write!(f, "what was due for \"{payer}\" at {at} ({}) cannot be done: {refusal}", duty.name())
+    }
+}
+
 /// What is due, in the order of time and, at one moment, of duties and of account names.
 #[derive(Clone, Debug, Default)]
 pub struct Schedule {
-    /// Not of groups that were touched since they were looked at.
+    /// Not of groups that were touched since they were looked at, nor of those that have something undone, unless it
+    /// is to be tried again.
     due: BTreeSet<Due>,
     /// The same by group, each once.
     by_payer: HashMap<String, (Instant, Duty)>,
@@ -37,6 +67,8 @@ pub struct Schedule {
     unsaved: BTreeSet<String>,
     /// The earliest time of usage counted since the last settlement, by group.
     late: BTreeMap<String, Late>,
+    /// What could not be done, by group.
+    undone: BTreeMap<String, Undone>,
 }
 
 impl Schedule {
@@ -45,6 +77,18 @@ impl Schedule {
         let mut schedule = Schedule::default();
         due.for_each(|(payer, (at, duty))| schedule.insert(Due { at, duty, payer: payer.to_owned() }));
         schedule
+    }
+
+    /// The same of a store that was in use: what could not be done before is not tried again where the store has
+    /// nothing else due for the group first.
+    pub fn knowing(mut self, before: Schedule) -> Schedule {
+        for (payer, undone) in before.undone {
+            if self.by_payer.get(&payer) == Some(&(undone.due.at, undone.due.duty)) {
+                self.remove(&payer);
+                self.undone.insert(payer, undone);
+            }
+        }
+        self
     }
 
     /// Notes that something about a group has changed: what is due may have, too.
@@ -84,24 +128,81 @@ impl Schedule {
 
     /// Looks again at the groups that were touched. What happened at the clock's very moment may be due at once.
     pub fn look_again(&mut self, groups: &Groups, catalogues: &Catalogues, clock: Instant) {
-        let touched = std::mem::take(&mut self.touched);
-        if touched.is_empty() {
-            return;
+        for payer in std::mem::take(&mut self.touched) {
+            self.look_at(groups, catalogues, clock, payer);
         }
-        for payer in touched {
+    }
+
+    /// The same for one group, if it was touched.
+    pub fn look_again_at(&mut self, groups: &Groups, catalogues: &Catalogues, clock: Instant, payer: &str) {
+        if let Some(payer) = self.touched.take(payer) {
+            self.look_at(groups, catalogues, clock, payer);
+        }
+    }
+
+    fn look_at(&mut self, groups: &Groups, catalogues: &Catalogues, clock: Instant, payer: String) {
+        // What is overdue comes first, whatever has happened since; what follows it is found when it is done.
+        if !self.is_behind(&payer, clock) && groups.get(&payer).is_some() {
             self.remove(&payer);
             self.put(groups, catalogues, payer, Moment { at: clock, done: Duty::Charges });
         }
     }
 
-    /// Takes what is due first, if that is by a moment.
-    pub fn next(&mut self, until: Instant) -> Option<Due> {
-        if self.due.first().is_none_or(|due| due.at > until) {
-            return None;
+    /// Whether a group has something due by a moment that is not done, or could not be.
+    pub fn is_behind(&self, payer: &str, clock: Instant) -> bool {
+        self.by_payer.get(payer).is_some_and(|(at, _)| *at <= clock) || self.undone.contains_key(payer)
+    }
+
+    /// What is due first, if that is by a moment. It stays due until it is [`Schedule::done`] or
+    /// [`Schedule::refused`].
+    pub fn next(&self, until: Instant) -> Option<Due> {
+        self.due.first().filter(|due| due.at <= until).cloned()
+    }
+
+    /// The same for one group.
+    pub fn next_of(&self, payer: &str, until: Instant) -> Option<Due> {
+        let (at, duty) = self.by_payer.get(payer).copied().filter(|(at, _)| *at <= until)?;
+        Some(Due { at, duty, payer: payer.to_owned() })
+    }
+
+    /// What is due, in order, from a place on.
+    pub fn from<'s>(&'s self, after: Option<&'s Due>) -> impl Iterator<Item = &'s Due> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.due.range::<Due, _>((from, Bound::Unbounded))
+    }
+
+    /// For how many groups something is due.
+    pub fn len(&self) -> usize {
+        self.due.len()
+    }
+
+    /// Whether nothing is due for any group.
+    pub fn is_empty(&self) -> bool {
+        self.due.is_empty()
+    }
+
+    /// What could not be done for a group.
+    pub fn undone_of(&self, payer: &str) -> Option<&Undone> {
+        self.undone.get(payer)
+    }
+
+    /// What could not be done, in the order of the names of groups.
+    pub fn undone(&self) -> impl ExactSizeIterator<Item = &Undone> {
+        self.undone.values()
+    }
+
+    /// What could not be done for a group is due again.
+    pub fn again(&mut self, payer: &str) {
+        if let Some(undone) = self.undone.get(payer) {
+            let due = undone.due.clone();
+            self.insert(due);
         }
-        let due = self.due.pop_first()?;
-        self.by_payer.remove(&due.payer);
-        Some(due)
+    }
+
+    /// Whatever could not be done is due again.
+    pub fn again_all(&mut self) {
+        let all: Vec<Due> = self.undone.values().map(|undone| undone.due.clone()).collect();
+        all.into_iter().for_each(|due| self.insert(due));
     }
 
     fn insert(&mut self, due: Due) {
@@ -125,13 +226,41 @@ impl Schedule {
         due.command(late)
     }
 
-    /// Notes that it is done, and what comes after it.
-    pub fn done(&mut self, groups: &Groups, catalogues: &Catalogues, due: Due) {
+    /// Notes that it is done, and what comes after it. Answers what is known of it where it could not be done before.
+    pub fn done(&mut self, groups: &Groups, catalogues: &Catalogues, due: Due) -> Option<Undone> {
         self.touched.remove(&due.payer);
+        self.remove(&due.payer);
+        let undone = self.undone.remove(&due.payer);
         self.put(groups, catalogues, due.payer, Moment { at: due.at, done: due.duty });
+        undone
     }
 
-    /// What is due next for a group that a command touched, as it is now.
+    /// Notes that it could not be done, by a command that [`Schedule::command`] gave. It is not tried again until
+    /// [`Schedule::again`] says so.
+    pub fn refused(&mut self, due: Due, command: Command, refusal: Refusal, now: Instant) -> &Undone {
+        self.not_done(command);
+        self.touched.remove(&due.payer);
+        self.remove(&due.payer);
+        let before = self.undone.remove(&due.payer).filter(|before| before.due == due);
+        let (since, tries) = before.map_or((now, 0), |before| (before.since, before.tries));
+        let undone = Undone { refusal, since, tried: now, tries: tries + 1, due };
+        self.undone.entry(undone.due.payer.clone()).or_insert(undone)
+    }
+
+    /// Notes that nothing came of a command that [`Schedule::command`] gave: what is late still is.
+    pub fn not_done(&mut self, command: Command) {
+        if let Action::Due { late, .. } = command.action
+            && !late.is_empty()
+        {
+            let now = self.late.entry(command.account).or_default();
+            for (account, from) in late {
+                let earliest = now.entry(account).or_insert(from);
+                *earliest = from.min(*earliest);
+            }
+        }
+    }
+
+    /// What is due next for a group, as it is now.
     pub fn due_of(
         &self,
         payer: &str,
@@ -139,6 +268,13 @@ impl Schedule {
         catalogues: &Catalogues,
         clock: Instant,
     ) -> Option<(Instant, Duty)> {
+        if let Some(Undone { due, .. }) = self.undone.get(payer) {
+            return Some((due.at, due.duty));
+        }
+        // What is known is exact, also where only a part of what is due at a moment is done.
+        if !self.touched.contains(payer) || self.is_behind(payer, clock) {
+            return self.by_payer.get(payer).copied();
+        }
         let after = Moment { at: clock, done: Duty::Charges };
         next_due(group, catalogues, payer, after, &self.late_of(payer))
     }

@@ -3,23 +3,28 @@
 //! Whatever is asked of it is decided at once and durable after [`Service::commit`]; the caller answers nobody before
 //! that. It reads no clock: [`Service::advance`] says what time it is, and does what has fallen due on the way.
 
+mod commit;
+
 use crate::groups::{CLOCK, Decided, Failed, Groups, World};
 use crate::identities::RECENT_MAX;
 use crate::inbox::{Inbox, Received};
 use crate::parcel::Parcel;
-use crate::schedule::Schedule;
+use crate::runs::Runs;
+use crate::schedule::{Due, Schedule, Undone};
 use crate::usage::{Counters, RECORDS_MIN, When};
 use crate::verify::{Finding, Verified, verify};
 use farebox_core::account::Group;
 use farebox_core::calendar::Instant;
 use farebox_core::catalog::Catalogue;
-use farebox_core::engine::{Action, CatalogueConflict, Catalogues, Command, Duty, Fact, Late, holds};
+use farebox_core::engine::{
+    Action, CatalogueConflict, Catalogues, Command, Duty, Fact, Late, Refusal, holds,
+};
 use farebox_core::hold::Hold;
 use farebox_core::metering::{Event, Metering};
 use farebox_core::money::Exact;
 use farebox_store::usage::Usage;
-use farebox_store::{AccessKey, AccountRow, Answer, CatalogueText, Entry, Store, StoreError, Told};
-use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
+use farebox_store::{AccessKey, AccountRow, Answer, CatalogueText, Entry, Store, StoreError};
+use std::sync::mpsc::Receiver;
 
 /// A group, and what decisions about it know.
 pub struct Known<'s> {
@@ -63,8 +68,14 @@ pub struct Service {
     counters: Counters,
     inbox: Inbox,
     schedule: Schedule,
+    runs: Runs,
+    /// What time it is for people who ask when something was done; nothing else depends on it.
+    watch: Option<Watch>,
     clock: Instant,
 }
+
+/// Says what time it is.
+type Watch = Box<dyn Fn() -> Instant + Send>;
 
 impl Service {
     /// Opens a store, with the price lists that are published in it. `clock`: what time it is; where the store has
@@ -83,6 +94,7 @@ impl Service {
         let clock = store.clock()?.map_or(clock, |known| known.max(clock));
         let groups = Groups::of(store)?;
         let (counters, inbox) = usage_of(&groups)?;
+        let runs = groups.store().map_or(Ok(Runs::default()), Runs::of)?;
         Ok(Service {
             pace: Pace::default(),
             failed: None,
@@ -92,8 +104,33 @@ impl Service {
             counters,
             inbox,
             schedule,
+            runs,
+            watch: None,
             clock,
         })
+    }
+
+    /// Sets who says what time it is when something is done, for [`Service::runs`]. Without, it is
+    /// [`Service::clock`].
+    pub fn set_watch(&mut self, watch: impl Fn() -> Instant + Send + 'static) {
+        self.watch = Some(Box::new(watch));
+    }
+
+    /// What time has done.
+    pub fn runs(&self) -> &Runs {
+        &self.runs
+    }
+
+    /// What time does next, for every group.
+    pub fn schedule(&mut self) -> &Schedule {
+        self.tell_schedule();
+        self.schedule.look_again(&self.groups, &self.catalogues, self.clock);
+        &self.schedule
+    }
+
+    /// What could not be done for the group of an account, and is waited for.
+    pub fn undone_of(&self, account: &str) -> Option<&Undone> {
+        self.schedule.undone_of(self.groups.payer_of(account))
     }
 
     /// Sets how often what follows from the usage log is kept.
@@ -103,7 +140,7 @@ impl Service {
         self.counters.set_records_min(pace.records);
     }
 
-    /// The moment that everything due has been done up to.
+    /// The moment that everything due has been done up to, except for groups with something [`Undone`].
     pub fn clock(&self) -> Instant {
         self.clock
     }
@@ -121,6 +158,7 @@ impl Service {
         let id = list.id.clone();
         self.catalogues.add(list)?;
         self.counters.note_catalogue(&id);
+        self.schedule.again_all();
         self.groups.add_catalogue(text);
         Ok(())
     }
@@ -242,17 +280,76 @@ impl Service {
         }
     }
 
-    /// Decides a command.
+    /// Decides a command, and does what falls due with it at this very moment, so that nothing that follows depends on
+    /// when it is asked for.
     ///
     /// # Errors
-    /// [`Failed`]; nothing has happened then.
+    /// [`Failed`]; nothing has happened then, except that what was due for the group before is done.
     pub fn execute(&mut self, command: &Command, decided: Decided<'_>) -> Result<Vec<Fact>, Failed> {
         let payer = self.groups.payer_of(&command.account).to_owned();
         self.load(&payer)?;
         let payer = self.groups.payer_to_be(command).to_owned();
         self.load(&payer)?;
+        self.do_due_of(&payer)?;
+        let facts = self.decide(command, decided)?;
+        if may_make_due(&command.action) {
+            let followed = self.follow(&payer);
+            self.note_failure(&followed);
+            followed?;
+        }
+        debug_assert!(!self.is_due_at_once(&payer), "{command:?}");
+        Ok(facts)
+    }
+
+    /// Whether something is due for a group that should have been done with what made it due.
+    fn is_due_at_once(&self, payer: &str) -> bool {
+        let due = |group| self.schedule.due_of(payer, group, &self.catalogues, self.clock);
+        let is_undone = self.schedule.undone_of(payer).is_some();
+        !is_undone && self.groups.get(payer).and_then(due).is_some_and(|(at, _)| at <= self.clock)
+    }
+
+    /// Does what is still due for the group of an account, as [`Service::execute`] does before it decides.
+    ///
+    /// # Errors
+    /// [`Failed::Undone`] when it is refused; others when the store fails.
+    pub fn go_before(&mut self, account: &str) -> Result<(), Failed> {
+        let payer = self.groups.payer_of(account).to_owned();
+        self.do_due_of(&payer)
+    }
+
+    fn do_due_of(&mut self, payer: &str) -> Result<(), Failed> {
+        if !self.schedule.is_behind(payer, self.clock) {
+            return Ok(());
+        }
+        self.tell_schedule();
+        self.schedule.again(payer);
+        self.catch_up(payer)?;
+        match self.schedule.undone_of(payer) {
+            None => Ok(()),
+            Some(undone) => Err(Failed::Undone(Box::new(undone.clone()))),
+        }
+    }
+
+    /// Does what a command has made due at once.
+    fn follow(&mut self, payer: &str) -> Result<(), StoreError> {
+        self.schedule.look_again_at(&self.groups, &self.catalogues, self.clock, payer);
+        self.catch_up(payer)
+    }
+
+    /// Does what is due for one group, until it is refused.
+    fn catch_up(&mut self, payer: &str) -> Result<(), StoreError> {
+        while let Some(due) = self.schedule.next_of(payer, self.clock) {
+            self.run(due)?;
+        }
+        Ok(())
+    }
+
+    /// Decides a command of anyone, or of time.
+    fn decide(&mut self, command: &Command, decided: Decided<'_>) -> Result<Vec<Fact>, Failed> {
+        let payer = self.groups.payer_to_be(command).to_owned();
         if matches!(command.action, Action::Due { duty: Duty::Charges, .. }) {
-            self.counters.close_block(decided.at);
+            // What was tried again is decided as of a moment before others.
+            self.counters.close_block(decided.at.max(self.clock));
         }
         self.refresh(&payer)?;
         let world = World {
@@ -350,6 +447,10 @@ impl Service {
         for payer in self.counters.take_noted() {
             self.note_usage(&payer);
         }
+        // What could not be settled with usage that is taken back may be settled without.
+        for payer in self.counters.take_taken_back() {
+            self.schedule.again(&payer);
+        }
     }
 
     /// Takes usage back, and what comes later under its identity. Answers whether there was any.
@@ -370,23 +471,17 @@ impl Service {
     }
 
     /// Moves the clock forward, and does whatever falls due on the way, in the order of time and, at one moment, of
-    /// duties and of account names. Commits as it goes.
+    /// duties and of account names. Commits as it goes. What is refused, because a number is too large, is noted
+    /// ([`Undone`]); what is due later for its group waits until it can be done, all others go on.
     ///
     /// # Errors
-    /// [`Failed::Refused`] when a settlement does not fit: a number is too large.
-    pub fn advance(&mut self, until: Instant) -> Result<(), Failed> {
+    /// When the store fails.
+    pub fn advance(&mut self, until: Instant) -> Result<(), StoreError> {
         let (mut since_commit, mut did_something) = (0, false);
         self.tell_schedule();
         self.schedule.look_again(&self.groups, &self.catalogues, self.clock);
         while let Some(due) = self.schedule.next(until) {
-            self.load(&due.payer)?;
-            if due.duty == Duty::Charges {
-                self.refresh(&due.payer)?;
-            }
-            let command = self.schedule.command(&due);
-            self.clock = self.clock.max(due.at);
-            self.execute(&command, Decided { actor: CLOCK, command: due.duty.name(), at: due.at })?;
-            self.schedule.done(&self.groups, &self.catalogues, due);
+            self.run(due)?;
             since_commit += 1;
             did_something = true;
             if since_commit == COMMIT_EACH {
@@ -405,103 +500,51 @@ impl Service {
         Ok(())
     }
 
-    /// Makes everything since the last commit durable.
+    /// Tries again what could not be done for the group of an account, or for every group, and does what waits for it.
     ///
     /// # Errors
-    /// When the store fails. All since the last commit is forgotten then, as if it had never been asked for.
-    pub fn commit(&mut self) -> Result<(), StoreError> {
-        let rows = self.ready_to_commit();
-        let committed = rows.and_then(|()| {
-            let blocks = self.counters.take_blocks(self.clock)?;
-            blocks.into_iter().for_each(|block| self.groups.add_block(block));
-            if !self.groups.is_pending() {
-                return Ok(());
+    /// When the store fails.
+    pub fn try_again(&mut self, account: Option<&str>) -> Result<(), StoreError> {
+        match account {
+            Some(account) => self.schedule.again(self.groups.payer_of(account)),
+            None => self.schedule.again_all(),
+        }
+        self.advance(self.clock)
+    }
+
+    /// Does something due, or notes that it was refused.
+    fn run(&mut self, due: Due) -> Result<(), StoreError> {
+        let began = self.now();
+        self.load(&due.payer)?;
+        if due.duty == Duty::Charges {
+            self.refresh(&due.payer)?;
+        }
+        let command = self.schedule.command(&due);
+        self.clock = self.clock.max(due.at);
+        let decided = Decided { actor: CLOCK, command: due.duty.name(), at: due.at };
+        match self.decide(&command, decided) {
+            Ok(facts) => {
+                self.schedule.done(&self.groups, &self.catalogues, due.clone());
+                self.runs.done(due, &facts, (began, self.now()));
             }
-            let Service { groups, schedule, catalogues, clock, .. } = self;
-            let touched = schedule.take_unsaved();
-            groups.commit(touched, *clock, |payer, group| schedule.due_of(payer, group, catalogues, *clock))
-        });
-        match committed {
-            Ok(()) => self.inbox.landed(),
-            Err(_) => self.forget()?,
-        }
-        committed
-    }
-
-    /// The same, on another thread where the store has one: then tells. What is asked for meanwhile is decided as if it
-    /// were kept; where it fails, the next commit fails, too. One commit is on its way at a time: this waits for the
-    /// one before.
-    pub fn commit_then(&mut self, then: Told) {
-        if let Err(error) = self.ready_to_commit() {
-            // Where it cannot even be forgotten, the next commit says so.
-            let forgotten = self.forget();
-            self.note_failure(&forgotten);
-            return then(Err(error));
-        }
-        let blocks = self.counters.hand_over(self.clock);
-        if blocks.is_empty() && !self.groups.is_pending() {
-            return then(Ok(()));
-        }
-        let (tell, told) = sync_channel(1);
-        self.on_the_way = Some(told);
-        let both = move |kept: Result<(), StoreError>| {
-            // Nobody listens where the service is gone.
-            let _ = tell.send(kept.clone());
-            then(kept);
-        };
-        let Service { groups, schedule, catalogues, clock, .. } = self;
-        let touched = schedule.take_unsaved();
-        let due = |payer: &str, group: &Group| schedule.due_of(payer, group, catalogues, *clock);
-        groups.commit_then(blocks, touched, *clock, due, Box::new(both));
-    }
-
-    /// Whether no commit is on its way. What it became is known to the service only then.
-    pub fn has_landed(&mut self) -> bool {
-        let told = match &self.on_the_way {
-            None => return true,
-            Some(told) => told.try_recv(),
-        };
-        match told {
-            Ok(kept) => self.note_landed(kept),
-            Err(TryRecvError::Empty) => return false,
-            Err(TryRecvError::Disconnected) => self.note_landed(Err(nobody_tells())),
-        }
-        true
-    }
-
-    /// Waits for the commit that is on its way.
-    fn land(&mut self) -> Result<(), StoreError> {
-        if let Some(told) = self.on_the_way.take() {
-            let kept = told.recv().unwrap_or_else(|_| Err(nobody_tells()));
-            self.note_landed(kept);
-        }
-        self.failed.clone().map_or(Ok(()), Err)
-    }
-
-    fn note_landed(&mut self, kept: Result<(), StoreError>) {
-        self.on_the_way = None;
-        match kept {
-            Ok(()) => {
-                self.counters.landed();
-                self.inbox.landed();
-                self.groups.landed();
+            Err(Failed::Store(error)) => {
+                self.schedule.not_done(command);
+                return Err(error);
             }
-            Err(error) => self.failed = Some(error),
+            Err(Failed::Refused(refusal)) => self.refused(due, command, refusal),
+            Err(Failed::Undone(undone)) => self.refused(due, command, undone.refusal),
         }
-    }
-
-    /// Adds what follows from the usage log to the next commit, once the one before is kept.
-    fn ready_to_commit(&mut self) -> Result<(), StoreError> {
-        self.tell_schedule();
-        let landed = self.land();
-        self.failed = None;
-        landed?;
-        self.counters.close_block(self.clock);
-        let Some(store) = self.groups.store() else { return Ok(()) };
-        let mut rows = self.inbox.keep(store, self.counters.log().blocks())?;
-        rows.extend(self.counters.keep(|payer| self.schedule.late_of(payer)));
-        self.groups.add_derived(rows);
         Ok(())
+    }
+
+    fn refused(&mut self, due: Due, command: Command, refusal: Refusal) {
+        self.runs.refused(&due);
+        let now = self.now();
+        self.schedule.refused(due, command, refusal, now);
+    }
+
+    fn now(&self) -> Instant {
+        self.watch.as_ref().map_or(self.clock, |watch| watch())
     }
 
     /// Looks at everything that is committed: see [`verify`].
@@ -512,29 +555,6 @@ impl Service {
         match self.groups.store() {
             Some(store) => verify(store, &self.catalogues, each),
             None => Ok(Verified::default()),
-        }
-    }
-
-    /// Forgets all since the last commit, as if it had never been asked for, and reads everything from the store anew.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub fn forget(&mut self) -> Result<(), StoreError> {
-        // What is on its way is kept, or has failed, before the store is read.
-        let _ = self.land();
-        self.failed = None;
-        self.groups.forget();
-        let Some(store) = self.groups.store() else { return Ok(()) };
-        let heads = store.groups()?;
-        (self.counters, self.inbox) = usage_of(&self.groups)?;
-        self.set_pace(self.pace);
-        self.schedule = Schedule::of(heads.iter().filter_map(|head| Some((head.group.as_str(), head.due?))));
-        Ok(())
-    }
-
-    fn note_failure<T>(&mut self, done: &Result<T, StoreError>) {
-        if let Err(error) = done {
-            self.failed = Some(error.clone());
         }
     }
 
@@ -583,8 +603,10 @@ fn usage_of(groups: &Groups) -> Result<(Counters, Inbox), StoreError> {
     Ok((counters, inbox))
 }
 
-fn nobody_tells() -> StoreError {
-    StoreError::System { place: "the thread that commits".to_owned(), found: "it has ended".to_owned() }
+/// Whether a command can make something due at the very moment at which it is decided. Sessions and licences, of which
+/// there are most, cannot, nor can an account that has ordered nothing.
+fn may_make_due(action: &Action) -> bool {
+    !matches!(action, Action::Licences(_) | Action::Holds(_) | Action::Open { .. })
 }
 
 /// So many things that time does share a commit.

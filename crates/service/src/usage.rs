@@ -116,6 +116,8 @@ pub struct Counters {
     groups: HashMap<String, usize, Xxh3Builder>,
     /// Payers whose usage was counted since the last [`Counters::take_noted`].
     noted: Vec<String>,
+    /// Payers of whose usage some was taken back since the last [`Counters::take_taken_back`].
+    taken_back: Vec<String>,
     /// Blocks with usage of accounts and groups that are not in memory, since counters were last kept.
     strangers: BTreeMap<String, Vec<u64>>,
     none: Metering,
@@ -229,6 +231,11 @@ impl Counters {
         std::mem::take(&mut self.noted)
     }
 
+    /// Payers of whose usage some was taken back since the last call.
+    pub(crate) fn take_taken_back(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.taken_back)
+    }
+
     /// Sets after how many records counters are kept, at least.
     pub(crate) fn set_records_min(&mut self, records_min: u64) {
         self.records_min = records_min;
@@ -326,6 +333,9 @@ impl Counters {
     }
 
     fn count_only(&mut self, payer: &str, event: &Event<'_>, change: Change) -> Result<Counted, Problem> {
+        if change == Change::Remove && self.taken_back.last().is_none_or(|last| last != payer) {
+            self.taken_back.push(payer.to_owned());
+        }
         match self.get_mut(payer) {
             Some(counting) => counting.metering.count(event, change),
             None => Err(Problem::UnknownAccount(event.account.to_owned())),

@@ -5,6 +5,7 @@ mod crash;
 #[path = "../histories/mod.rs"]
 mod histories;
 mod player;
+mod undone;
 
 use farebox_core::account::Account;
 use farebox_core::roster::Roster;
@@ -17,7 +18,7 @@ use histories::check::{self, Wrong, number_of};
 use histories::show;
 use histories::world::{World, worlds};
 use jiff::{SignedDuration, Timestamp};
-use player::{outcome_of, play_step, play_step_until_committed};
+use player::{outcome_of, play_step, play_step_until_committed, play_with_others};
 
 /// When everything of a history has been settled.
 fn far(lines: &[farebox_oracle::history::Line]) -> Timestamp {
@@ -82,8 +83,11 @@ fn a_service_comes_to_what_its_book_comes_to() {
         let mut service = opened.map_err(|error| fails(error.to_string()))?;
         service.set_pace(Pace { identities: 7, records: 3 });
         for (index, step) in prepared.steps.iter().enumerate() {
-            let played = match folder.is_some() && index % 5 != 4 {
-                true => {
+            // What comes at one moment is decided together, or one after another.
+            let together = index % 4 != 0 && step.at == Some(service.clock());
+            let played = match together {
+                true => play_with_others(&mut service, index, step),
+                false if folder.is_some() && index % 5 != 4 => {
                     let played = play_step_until_committed(&mut service, index, step);
                     service.commit_then(Box::new(|_| ()));
                     played

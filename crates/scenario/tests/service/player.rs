@@ -4,7 +4,7 @@ use farebox_scenario::prepare::{Step, StepAction, UsageLine};
 use farebox_service::{Decided, Failed, Service};
 use farebox_store::Answer;
 use farebox_store::usage::{Attribute, Usage};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use std::sync::mpsc::channel;
 
 fn key(index: usize) -> String {
@@ -38,13 +38,22 @@ pub fn play_step_until_committed(service: &mut Service, index: usize, step: &Ste
     }
     let at = step.at.ok_or("a line without a date")?;
     service.advance(at).map_err(|failed| failed.to_string())?;
+    decide_step(service, index, step, at)
+}
+
+/// Does a step of the clock's very moment together with those before it: nothing is durable yet.
+pub fn play_with_others(service: &mut Service, index: usize, step: &Step) -> Result<String, String> {
+    decide_step(service, index, step, service.clock())
+}
+
+fn decide_step(service: &mut Service, index: usize, step: &Step, at: Timestamp) -> Result<String, String> {
     let outcome = match &step.action {
         StepAction::Command(command) => {
             let decided = Decided { actor: "client", command: &format!("line {}", step.line), at };
             match service.execute(command, decided) {
                 Ok(_) => "ok".to_owned(),
                 Err(Failed::Refused(refusal)) => refusal.code().to_owned(),
-                Err(Failed::Store(error)) => return Err(error.to_string()),
+                Err(failed) => return Err(failed.to_string()),
             }
         }
         StepAction::Usage(line) => {

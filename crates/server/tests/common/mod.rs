@@ -14,6 +14,31 @@ use std::path::Path;
 use tokio::runtime::Runtime;
 use tower::ServiceExt;
 
+/// A price with which a large quantity comes to more than can be billed exactly.
+const LIST: &str = r#"
+[catalogue]
+id = "dear"
+version = "2026-01-01"
+title = "Dear things"
+zone = "+08:00"
+currency = "CNY"
+
+[meters.units]
+event = "use"
+aggregate = "sum"
+of = "units"
+unit = "unit"
+
+[products.things]
+title = "Things"
+
+[products.things.plans.things]
+title = "Things"
+unit = "thing"
+modes = ["pay-per-use"]
+charges = [{ id = "units", title = "Units", meter = "units", settle = "day", price = "999999999999999.9999999999" }]
+"#;
+
 /// An answer.
 #[derive(Debug)]
 pub struct Got {
@@ -122,6 +147,23 @@ impl Server {
     pub fn advance(&self, until: &str) {
         let got = self.send("POST", "/v1/clock/advance", &[], json!({"until": until}).to_string());
         assert_eq!(got.status, 200, "{}", got.text);
+    }
+
+    /// Opens an account that has used so many of what is dear, at a moment: 900000000000001 cannot be billed.
+    pub fn dear(&self, account: &str, units: &str, time: &str) {
+        // A price list that is there already changes nothing.
+        self.send("POST", "/v1/catalogues", &[], LIST);
+        self.command(
+            account,
+            &json!({"command": "open", "title": account, "currency": "CNY", "zone": "+08:00"}),
+        );
+        self.command(account, &json!({"command": "subscribe", "plan": "things", "quantity": 1}));
+        let event = json!({
+            "specversion": "1.0", "source": "test", "id": format!("of-{account}"), "type": "use",
+            "subject": account, "time": time, "data": {"units": units},
+        });
+        let became = self.send("POST", "/v1/usage", &[], event.to_string());
+        assert_eq!(became.body["accepted"], 1, "{became:?}");
     }
 
     /// A new key: its id and its token.

@@ -1,0 +1,145 @@
+//! Commits: one at a time is on its way, while what comes is decided for the next.
+
+use super::{Service, usage_of};
+use crate::schedule::Schedule;
+use farebox_core::account::Group;
+use farebox_store::{StoreError, Told};
+use std::sync::mpsc::{TryRecvError, sync_channel};
+
+impl Service {
+    /// Makes everything since the last commit durable.
+    ///
+    /// # Errors
+    /// When the store fails. All since the last commit is forgotten then, as if it had never been asked for.
+    pub fn commit(&mut self) -> Result<(), StoreError> {
+        let rows = self.ready_to_commit();
+        let committed = rows.and_then(|()| {
+            let blocks = self.counters.take_blocks(self.clock)?;
+            blocks.into_iter().for_each(|block| self.groups.add_block(block));
+            if !self.groups.is_pending() {
+                return Ok(());
+            }
+            let Service { groups, schedule, catalogues, clock, .. } = self;
+            let touched = schedule.take_unsaved();
+            groups.commit(touched, *clock, |payer, group| schedule.due_of(payer, group, catalogues, *clock))
+        });
+        match committed {
+            Ok(()) => {
+                self.inbox.landed();
+                self.runs.committed(true);
+            }
+            Err(_) => self.forget()?,
+        }
+        committed
+    }
+
+    /// The same, on another thread where the store has one: then tells. What is asked for meanwhile is decided as if it
+    /// were kept; where it fails, the next commit fails, too. One commit is on its way at a time: this waits for the
+    /// one before.
+    pub fn commit_then(&mut self, then: Told) {
+        if let Err(error) = self.ready_to_commit() {
+            // Where it cannot even be forgotten, the next commit says so.
+            let forgotten = self.forget();
+            self.note_failure(&forgotten);
+            return then(Err(error));
+        }
+        let blocks = self.counters.hand_over(self.clock);
+        if blocks.is_empty() && !self.groups.is_pending() {
+            return then(Ok(()));
+        }
+        let (tell, told) = sync_channel(1);
+        self.on_the_way = Some(told);
+        let both = move |kept: Result<(), StoreError>| {
+            // Nobody listens where the service is gone.
+            let _ = tell.send(kept.clone());
+            then(kept);
+        };
+        let Service { groups, schedule, catalogues, clock, .. } = self;
+        let touched = schedule.take_unsaved();
+        let due = |payer: &str, group: &Group| schedule.due_of(payer, group, catalogues, *clock);
+        groups.commit_then(blocks, touched, *clock, due, Box::new(both));
+    }
+
+    /// Whether no commit is on its way. What it became is known to the service only then.
+    pub fn has_landed(&mut self) -> bool {
+        let told = match &self.on_the_way {
+            None => return true,
+            Some(told) => told.try_recv(),
+        };
+        match told {
+            Ok(kept) => self.note_landed(kept),
+            Err(TryRecvError::Empty) => return false,
+            Err(TryRecvError::Disconnected) => self.note_landed(Err(nobody_tells())),
+        }
+        true
+    }
+
+    /// Waits for the commit that is on its way.
+    pub(super) fn land(&mut self) -> Result<(), StoreError> {
+        if let Some(told) = self.on_the_way.take() {
+            let kept = told.recv().unwrap_or_else(|_| Err(nobody_tells()));
+            self.note_landed(kept);
+        }
+        self.failed.clone().map_or(Ok(()), Err)
+    }
+
+    fn note_landed(&mut self, kept: Result<(), StoreError>) {
+        self.on_the_way = None;
+        match kept {
+            Ok(()) => {
+                self.counters.landed();
+                self.inbox.landed();
+                self.groups.landed();
+                self.runs.committed(true);
+            }
+            Err(error) => self.failed = Some(error),
+        }
+    }
+
+    /// Adds what follows from the usage log to the next commit, once the one before is kept.
+    fn ready_to_commit(&mut self) -> Result<(), StoreError> {
+        self.tell_schedule();
+        let landed = self.land();
+        self.failed = None;
+        landed?;
+        self.counters.close_block(self.clock);
+        let Some(store) = self.groups.store() else { return Ok(()) };
+        let mut rows = self.inbox.keep(store, self.counters.log().blocks())?;
+        rows.extend(self.counters.keep(|payer| self.schedule.late_of(payer)));
+        rows.extend(self.runs.hand_over());
+        self.groups.add_derived(rows);
+        // What is due for those that were touched is worked out once, for the store and for what follows.
+        let Service { groups, schedule, catalogues, clock, .. } = self;
+        schedule.look_again(groups, catalogues, *clock);
+        Ok(())
+    }
+
+    /// Forgets all since the last commit, as if it had never been asked for, and reads everything from the store anew.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn forget(&mut self) -> Result<(), StoreError> {
+        // What is on its way is kept, or has failed, before the store is read.
+        let _ = self.land();
+        self.failed = None;
+        self.groups.forget();
+        self.runs.committed(false);
+        let Some(store) = self.groups.store() else { return Ok(()) };
+        let heads = store.groups()?;
+        (self.counters, self.inbox) = usage_of(&self.groups)?;
+        self.set_pace(self.pace);
+        let due = heads.iter().filter_map(|head| Some((head.group.as_str(), head.due?)));
+        self.schedule = Schedule::of(due).knowing(std::mem::take(&mut self.schedule));
+        Ok(())
+    }
+
+    pub(super) fn note_failure<T>(&mut self, done: &Result<T, StoreError>) {
+        if let Err(error) = done {
+            self.failed = Some(error.clone());
+        }
+    }
+}
+
+fn nobody_tells() -> StoreError {
+    StoreError::System { place: "the thread that commits".to_owned(), found: "it has ended".to_owned() }
+}
