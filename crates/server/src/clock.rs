@@ -103,5 +103,6 @@ fn advance(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
         return Err(not_advanced(&format!("the clock stands at {}", service.clock())));
     }
     advance_to(service, at).map_err(|error| not_advanced(&error.to_string()))?;
+    service.keep_clock();
     Ok(shown(service, asked))
 }

@@ -394,6 +394,11 @@ impl Service {
         Ok(())
     }
 
+    /// Keeps how far the clock has moved with the next commit, also where nothing was due: someone is told of it.
+    pub fn keep_clock(&mut self) {
+        self.groups.add_clock(self.clock);
+    }
+
     /// Makes everything since the last commit durable.
     ///
     /// # Errors
