@@ -34,3 +34,7 @@ update *FILES="scenarios":
 # Rewrite the pages of docs/ that are generated.
 docs:
     FAREBOX_UPDATE=1 cargo test -p farebox --test repository
+
+# Kill a server hundreds of times; `just soak --hours 8` goes on with random histories.
+soak *ARGS:
+    scripts/soak {{ARGS}}

@@ -93,5 +93,6 @@ fn advance(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
         return Err(Answer::problem("clock-not-advanced", 409, &detail));
     }
     advance_to(service, at)?;
+    service.keep_clock();
     Ok(shown(service, asked))
 }

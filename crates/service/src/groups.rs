@@ -262,9 +262,14 @@ impl Groups {
 
     /// Whether something waits to be committed.
     pub fn is_pending(&self) -> bool {
-        let Batch { appends, blocks, catalogues, due: _, answers, keys, clock: _, derived } = &self.pending;
+        let Batch { appends, blocks, catalogues, due: _, answers, keys, clock, derived } = &self.pending;
         let is_empty = appends.is_empty() && blocks.is_empty() && catalogues.is_empty() && answers.is_empty();
-        !(is_empty && keys.is_empty() && derived.is_empty())
+        !(is_empty && keys.is_empty() && derived.is_empty() && clock.is_none())
+    }
+
+    /// Adds the clock to the next commit, also where nothing else is in it.
+    pub fn add_clock(&mut self, at: Instant) {
+        self.pending.clock = Some(at);
     }
 
     /// What was decided since the last commit, with what is due next for each group, and for those in `touched`.

@@ -500,6 +500,11 @@ impl Service {
         Ok(())
     }
 
+    /// Keeps how far the clock has moved with the next commit, also where nothing was due: someone is told of it.
+    pub fn keep_clock(&mut self) {
+        self.groups.add_clock(self.clock);
+    }
+
     /// Tries again what could not be done for the group of an account, or for every group, and does what waits for it.
     ///
     /// # Errors

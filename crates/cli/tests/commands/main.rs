@@ -1,7 +1,11 @@
 //! The binary as a user meets it: what it prints, where, and with which exit status.
 
+#[path = "../common/books.rs"]
+mod books;
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/server.rs"]
+mod server;
 
 mod journal;
 mod json;

@@ -1,107 +1,44 @@
 //! What those who run a server see of it: metrics, logs, configuration.
 
 use crate::common::text;
+use crate::server::{Server, agent, serve};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::io::Write;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// A real server, with what it writes to standard error in a file.
-struct Server {
-    child: Child,
-    /// What it said when it started: `listening on`, `metrics on`, `operator key …`.
-    said: BTreeMap<String, String>,
-    log: PathBuf,
+/// Asks with an id of its own for the request.
+fn ask(server: &Server, method: &str, path: &str, token: Option<&str>, body: &str) -> (u16, String) {
+    let mut request = ureq::http::Request::builder()
+        .method(method)
+        .uri(format!("{}{path}", server.address))
+        .header("X-Request-Id", "asked-by-the-test");
+    if let Some(token) = token {
+        request = request.header("Authorization", format!("Bearer {token}"));
+    }
+    let mut response = agent().run(request.body(body.to_owned()).unwrap()).unwrap();
+    (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
 }
 
-impl Server {
-    /// `lines`: how many lines it says when it starts.
-    fn start(folder: &Path, arguments: &[&str], variables: &[(&str, &str)], lines: usize) -> Server {
-        let log = folder.join("log");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_farebox"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
-            .arg(folder.join("data"))
-            .args(arguments)
-            .envs(variables.iter().copied())
-            .stdout(Stdio::piped())
-            .stderr(std::fs::File::create(&log).unwrap())
-            .spawn()
-            .unwrap();
-        let out = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut said = BTreeMap::new();
-        for line in out.take(lines) {
-            let line = line.unwrap();
-            let (what, value) = line.rsplit_once(' ').unwrap();
-            said.insert(what.trim_end_matches(':').to_owned(), value.to_owned());
-        }
-        let server = Server { child, said, log };
-        assert_eq!(server.said.len(), lines, "{:?}: {}", server.said, server.logged());
-        server
-    }
-
-    fn token(&self) -> &str {
-        &self.said["operator key (shown this once)"]
-    }
-
-    fn ask(&self, method: &str, path: &str, token: Option<&str>, body: &str) -> (u16, String) {
-        let mut request = ureq::http::Request::builder()
-            .method(method)
-            .uri(format!("{}{path}", self.said["listening on"]))
-            .header("X-Request-Id", "asked-by-the-test");
-        if let Some(token) = token {
-            request = request.header("Authorization", format!("Bearer {token}"));
-        }
-        let mut response = agent().run(request.body(body.to_owned()).unwrap()).unwrap();
-        (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
-    }
-
-    fn post(&self, path: &str, body: &str) -> Value {
-        let (status, text) = self.ask("POST", path, Some(self.token()), body);
-        assert!(status < 300, "{text}");
-        serde_json::from_str(&text).unwrap()
-    }
-
-    /// The page, asked without a key where watchers ask.
-    fn metrics(&self) -> String {
-        let mut response = agent().get(format!("{}/metrics", self.said["metrics on"])).call().unwrap();
-        assert_eq!(response.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
-        response.body_mut().read_to_string().unwrap()
-    }
-
-    fn logged(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap()
-    }
-
-    fn stop(mut self) -> String {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
-        assert!(self.child.wait().unwrap().success());
-        self.logged()
-    }
+fn post(server: &Server, path: &str, body: &str) -> Value {
+    let (status, text) = ask(server, "POST", path, Some(&server.token), body);
+    assert!(status < 300, "{text}");
+    serde_json::from_str(&text).unwrap()
 }
 
-/// A test that fails leaves no process behind.
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// The page, asked without a key where watchers ask.
+fn metrics(server: &Server) -> String {
+    let mut response = agent().get(format!("{}/metrics", server.said["metrics on"])).call().unwrap();
+    assert_eq!(response.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+    response.body_mut().read_to_string().unwrap()
 }
-
-fn agent() -> ureq::Agent {
-    ureq::Agent::config_builder().http_status_as_error(false).build().into()
-}
-
-const TEST_CLOCK: &[&str] = &["--test-clock", "2026-01-01T00:00:00+08:00"];
 
 /// A price list, an account, an order that is refused, and usage of each outcome.
 fn some_work(server: &Server) {
-    server.post("/v1/catalogues", &text("catalogs/huawei-ykf.toml"));
+    post(server, "/v1/catalogues", &text("catalogs/huawei-ykf.toml"));
     let open = json!({"command": "open", "title": "Acme", "currency": "CNY", "zone": "+08:00"}).to_string();
-    server.post("/v1/accounts/acme/commands", &open);
-    assert_eq!(server.ask("POST", "/v1/accounts/acme/commands", Some(server.token()), &open).0, 409);
+    post(server, "/v1/accounts/acme/commands", &open);
+    assert_eq!(ask(server, "POST", "/v1/accounts/acme/commands", Some(&server.token), &open).0, 409);
     let call = |id: &str, subject: &str, seconds: u32| {
         json!({
             "specversion": "1.0", "source": "pbx", "id": id, "type": "call", "subject": subject,
@@ -111,7 +48,7 @@ fn some_work(server: &Server) {
     };
     let usage =
         json!([call("a", "nobody", 1), call("a", "nobody", 1), call("a", "nobody", 2), {"no": "event"}]);
-    let became = server.post("/v1/usage", &usage.to_string());
+    let became = post(server, "/v1/usage", &usage.to_string());
     assert_eq!(
         (&became["quarantined"], &became["duplicates"], &became["rejected"]),
         (&json!(1), &json!(1), &json!(2))
@@ -142,12 +79,11 @@ fn check(page: &str) {
 #[test]
 fn promtool_has_nothing_to_say_about_the_metrics() {
     let folder = tempfile::tempdir().unwrap();
-    let arguments = [TEST_CLOCK, &["--metrics-listen", "127.0.0.1:0"]].concat();
-    let server = Server::start(folder.path(), &arguments, &[], 3);
-    check(&server.metrics());
+    let server = Server::start_with(folder.path(), &["--metrics-listen", "127.0.0.1:0"]);
+    check(&metrics(&server));
     some_work(&server);
-    assert_eq!(server.ask("GET", "/v1/nothing", None, "").0, 404);
-    let page = server.metrics();
+    assert_eq!(ask(&server, "GET", "/v1/nothing", None, "").0, 404);
+    let page = metrics(&server);
     check(&page);
     for (sample, expected) in [
         ("farebox_usage_events_total{outcome=\"accepted\"}", 0.0),
@@ -170,8 +106,8 @@ fn promtool_has_nothing_to_say_about_the_metrics() {
     assert!(value(&page, "process_resident_memory_bytes") > 1e6);
     assert!(!page.contains("farebox_clock_lag_seconds"), "a test clock stands");
     // With the other routes it is the operator's alone.
-    assert_eq!(server.ask("GET", "/metrics", None, "").0, 401);
-    let (status, page) = server.ask("GET", "/metrics", Some(server.token()), "");
+    assert_eq!(ask(&server, "GET", "/metrics", None, "").0, 401);
+    let (status, page) = ask(&server, "GET", "/metrics", Some(&server.token), "");
     assert_eq!(status, 200);
     check(&page);
     // Watchers do not keep a server from stopping.
@@ -181,14 +117,15 @@ fn promtool_has_nothing_to_say_about_the_metrics() {
 #[test]
 fn the_system_s_clock_is_kept_though_nobody_asks() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &["--metrics-listen", "127.0.0.1:0"], &[], 3);
+    let command = serve(&[], folder.path(), &["--metrics-listen", "127.0.0.1:0"]);
+    let server = Server::run(command, folder.path());
     let runs = |page: &str| value(page, "farebox_schedule_runs_total{outcome=\"done\"}");
-    let (start, first) = (Instant::now(), runs(&server.metrics()));
-    while runs(&server.metrics()) < first + 2.0 {
+    let (start, first) = (Instant::now(), runs(&metrics(&server)));
+    while runs(&metrics(&server)) < first + 2.0 {
         assert!(start.elapsed() < Duration::from_secs(20), "nobody looks at the schedule");
         std::thread::sleep(Duration::from_millis(100));
     }
-    let page = server.metrics();
+    let page = metrics(&server);
     check(&page);
     assert!(value(&page, "farebox_clock_lag_seconds") < 10.0, "{page}");
 }
@@ -203,26 +140,25 @@ fn events(log: &str, message: &str) -> Vec<Value> {
 #[test]
 fn what_happens_is_logged_and_no_secret_is() {
     let folder = tempfile::tempdir().unwrap();
-    let variables = [("FAREBOX_LOG_FORM", "json"), ("FAREBOX_LOG_LEVEL", "debug")];
-    let server = Server::start(folder.path(), TEST_CLOCK, &variables, 2);
-    let token = server.token().to_owned();
+    let server = Server::start_with(folder.path(), &["--log-form", "json", "--log-level", "debug"]);
+    let token = server.token.clone();
     some_work(&server);
     let wish = json!({"command": "subscribe", "plan": "basic-seat", "quantity": 3}).to_string();
     let headed = || {
-        let request = agent().post(format!("{}/v1/accounts/acme/commands", server.said["listening on"]));
+        let request = agent().post(format!("{}/v1/accounts/acme/commands", server.address));
         let request =
             request.header("Authorization", format!("Bearer {token}")).header("Idempotency-Key", "k");
         assert_eq!(request.send(wish.as_str()).unwrap().status(), 200);
     };
     headed();
     headed();
-    assert_eq!(server.ask("GET", "/v1/keys", Some("fbx_000000000000_guessed"), "").0, 401);
+    assert_eq!(ask(&server, "GET", "/v1/keys", Some("fbx_000000000000_guessed"), "").0, 401);
     let log = server.stop();
 
     let started = &events(&log, "started")[0];
     assert_eq!((&started["level"], &started["clock"]), (&json!("INFO"), &json!("test")), "{log}");
     assert_eq!(started["version"], env!("CARGO_PKG_VERSION"));
-    assert!(started["data"].as_str().unwrap().ends_with("/data") && started["listen"].is_string(), "{log}");
+    assert!(started["data"] == folder.path().to_str().unwrap() && started["listen"].is_string(), "{log}");
     let told: Vec<(Value, Value, Value)> = events(&log, "command")
         .iter()
         .map(|event| (event["command"].clone(), event["outcome"].clone(), event["repeated"].clone()))
@@ -255,19 +191,18 @@ fn what_happens_is_logged_and_no_secret_is() {
 #[test]
 fn a_store_that_cannot_be_written_is_logged_once() {
     let folder = tempfile::tempdir().unwrap();
-    let arguments = [TEST_CLOCK, &["--metrics-listen", "127.0.0.1:0"]].concat();
-    let server = Server::start(folder.path(), &arguments, &[], 3);
+    let server = Server::start_with(folder.path(), &["--metrics-listen", "127.0.0.1:0"]);
     some_work(&server);
     // Someone else holds the file: whatever is to be kept cannot be.
-    let file = rusqlite::Connection::open(folder.path().join("data/farebox.db")).unwrap();
+    let file = rusqlite::Connection::open(folder.path().join("farebox.db")).unwrap();
     let held = file.execute_batch("BEGIN IMMEDIATE");
     let open = json!({"command": "open", "title": "B", "currency": "CNY", "zone": "+08:00"}).to_string();
     let failed = |name: &str| {
-        server.ask("POST", &format!("/v1/accounts/{name}/commands"), Some(server.token()), &open)
+        ask(&server, "POST", &format!("/v1/accounts/{name}/commands"), Some(&server.token), &open)
     };
     let (first, second) = (failed("b"), failed("c"));
     assert!(held.is_ok() && first.0 == 503 && second.0 == 503, "{held:?} {first:?} {second:?}");
-    let page = server.metrics();
+    let page = metrics(&server);
     assert!(value(&page, "farebox_commits_total{outcome=\"failed\"}") >= 2.0, "{page}");
     file.execute_batch("ROLLBACK").unwrap();
     assert_eq!(failed("b").0, 200);

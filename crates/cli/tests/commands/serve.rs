@@ -1,111 +1,11 @@
 //! The server: a real process on a test clock, asked over HTTP, comes to what the book comes to.
 
 use crate::common::{farebox, root, text};
+use crate::server::Server;
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-
-pub struct Server {
-    child: Child,
-    pub address: String,
-    /// The operator's, which the first start printed.
-    pub token: String,
-}
-
-impl Server {
-    fn start(folder: &Path) -> Server {
-        Server::start_with(folder, &[])
-    }
-
-    pub fn start_at(folder: &Path, clock: &str) -> Server {
-        Server::start_so(folder, clock, &[])
-    }
-
-    fn start_with(folder: &Path, more: &[&str]) -> Server {
-        Server::start_so(folder, "2026-01-01T00:00:00+08:00", more)
-    }
-
-    fn start_so(folder: &Path, clock: &str, more: &[&str]) -> Server {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_farebox"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--test-clock", clock, "--data"])
-            .arg(folder)
-            .args(more)
-            .env("FAREBOX_LOG_LEVEL", "warn")
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut after = |what: &str| {
-            let line = lines.next().unwrap().unwrap();
-            line.strip_prefix(what).unwrap_or_else(|| panic!("{line}")).to_owned()
-        };
-        let address = after("listening on ");
-        let kept = folder.join("token");
-        let token = std::fs::read_to_string(&kept).unwrap_or_else(|_| {
-            let token = after("operator key (shown this once): ");
-            std::fs::write(&kept, &token).unwrap();
-            token
-        });
-        Server { child, address, token }
-    }
-
-    pub fn get(&self, path: &str) -> (u16, Value) {
-        let request = agent().get(format!("{}{path}", self.address));
-        answer(request.header("Authorization", format!("Bearer {}", self.token)).call())
-    }
-
-    fn post(&self, path: &str, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> (u16, Value) {
-        let mut request = agent().post(format!("{}{path}", self.address));
-        request = request.header("Authorization", format!("Bearer {}", self.token));
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        answer(request.send(body.as_ref()))
-    }
-
-    fn command(&self, account: &str, body: &Value) -> (u16, Value) {
-        self.post(&format!("/v1/accounts/{account}/commands"), &[], body.to_string())
-    }
-
-    pub fn advance(&self, until: &str) {
-        let (status, body) = self.post("/v1/clock/advance", &[], json!({ "until": until }).to_string());
-        assert_eq!(status, 200, "{body}");
-    }
-
-    /// SIGKILL: it has no time for anything.
-    pub fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    /// SIGTERM: it answers what it has begun, and ends by itself.
-    pub fn stop(mut self) {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
-        assert!(self.child.wait().unwrap().success());
-    }
-}
-
-/// A test that fails leaves no process behind.
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn agent() -> ureq::Agent {
-    ureq::Agent::config_builder().http_status_as_error(false).build().into()
-}
-
-fn answer(response: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> (u16, Value) {
-    let mut response = response.unwrap();
-    let status = response.status().as_u16();
-    let text = response.body_mut().read_to_string().unwrap();
-    (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
-}
+use std::process::Command;
 
 const BOOK: &str = "\
 catalog \"{CATALOGS}/huawei-ykf.toml\"
@@ -221,6 +121,16 @@ fn a_server_comes_to_what_its_book_comes_to_also_when_it_is_killed() {
 }
 
 #[test]
+fn a_clock_that_was_advanced_stays_so_though_nothing_was_due() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    server.advance("2026-01-20T09:00:00+08:00");
+    server.kill();
+    let server = Server::start(folder.path());
+    assert_eq!(server.get("/v1/clock").1["at"], json!("2026-01-20T01:00:00Z"));
+}
+
+#[test]
 fn a_lost_key_is_no_end() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path());
@@ -241,7 +151,7 @@ fn a_lost_key_is_no_end() {
 fn a_client_that_stops_in_the_middle_does_no_harm() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path());
-    let address = server.address.strip_prefix("http://").unwrap();
+    let address = server.host();
     let head = format!(
         "POST /v1/accounts/acme/commands HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n",
         server.token

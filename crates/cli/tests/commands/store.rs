@@ -1,8 +1,8 @@
 //! A store that is looked at, copied and put back, as someone who runs a server does.
 
-use super::push::push;
-use super::serve::Server;
+use crate::books::push;
 use crate::common::{farebox, root};
+use crate::server::Server;
 use farebox_store_sqlite::FILE;
 use rusqlite::Connection;
 use serde_json::{Value, json};

@@ -4,6 +4,7 @@ use super::dice::Dice;
 use super::world::World;
 use super::{show, story};
 use farebox_oracle::history::Line;
+use std::cell::RefCell;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
@@ -71,11 +72,21 @@ fn case(world: &World, lines: Vec<Line>, property: &Property<'_>) -> Option<Stri
     };
     let (lines, how) = match wrong(&lines).err()? {
         Wrong::Broken(how) => (lines, how),
-        Wrong::Fails(_) => {
-            let fewer = shrink(lines, |lines| matches!(wrong(lines), Err(Wrong::Fails(_))));
+        Wrong::Fails(how) => {
+            let last = RefCell::new(how);
+            let fewer = shrink(lines, |lines| match wrong(lines) {
+                Err(Wrong::Fails(how)) => {
+                    last.replace(how);
+                    true
+                }
+                _ => false,
+            });
             match wrong(&fewer) {
                 Err(Wrong::Fails(how) | Wrong::Broken(how)) => (fewer, how),
-                Ok(()) => (fewer, "not always: it held when it was tried again\n".to_owned()),
+                Ok(()) => (
+                    fewer,
+                    format!("not always: it held when it was tried again; before:\n{}", last.into_inner()),
+                ),
             }
         }
     };

@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 pub struct Tally {
     histories: u64,
     lines: u64,
-    refused: BTreeMap<&'static str, u64>,
+    refused: BTreeMap<String, u64>,
     /// Lines that were taken, by verb, and steps in the lives of accounts.
     taken: BTreeMap<String, u64>,
     steps: BTreeMap<String, u64>,
@@ -44,7 +44,7 @@ impl Tally {
         self.engine += other.engine;
         self.oracle += other.oracle;
         for (code, times) in &other.refused {
-            *self.refused.entry(code).or_default() += times;
+            *self.refused.entry(code.clone()).or_default() += times;
         }
         for (to, from) in [(&mut self.taken, &other.taken), (&mut self.steps, &other.steps)] {
             for (what, times) in from {
@@ -121,8 +121,8 @@ fn charges(world: &World, account: &Account) -> Charges {
 }
 
 /// The lines of all bills, by their ids.
-fn printed(run: &Run<'_>) -> BTreeMap<String, Printed> {
-    let bills = run.accounts().flat_map(|account| {
+fn printed(accounts: &[&Account]) -> BTreeMap<String, Printed> {
+    let bills = accounts.iter().flat_map(|account| {
         account.bills.values().flat_map(move |bill| bill.lines.iter().map(move |line| (account, bill, line)))
     });
     bills
@@ -174,12 +174,26 @@ pub fn compare(world: &World, lines: &[Line]) -> (Tally, Result<(), Wrong>) {
     (tally, compared)
 }
 
-fn both(world: &World, lines: &[Line], tally: &mut Tally) -> Result<(), Wrong> {
-    let Some(last) = lines.last().map(|line| line.at) else { return Ok(()) };
+/// What an engine came to.
+pub struct Came<'a> {
+    /// Its accounts, wherever it has them.
+    pub accounts: Vec<&'a Account>,
+    /// What it said to each line: the code of the refusal, if it refused it.
+    pub said: Vec<Option<String>>,
+    /// Usage that it keeps out because of what was frozen; `None`: nobody asked.
+    pub frozen: Option<BTreeSet<String>>,
+}
+
+/// When all of a history has been settled: a day after the end of its last month. `None`: it has no lines.
+fn end(lines: &[Line]) -> Option<Timestamp> {
+    let last = lines.last()?.at;
     let until = calendar::cycle_start(&jiff::tz::TimeZone::UTC, Cycle::Month, last);
     let until = calendar::cycle_end(&jiff::tz::TimeZone::UTC, Cycle::Month, until);
-    let until = until + jiff::SignedDuration::from_hours(24);
+    Some(until + jiff::SignedDuration::from_hours(24))
+}
 
+fn both(world: &World, lines: &[Line], tally: &mut Tally) -> Result<(), Wrong> {
+    let Some(until) = end(lines) else { return Ok(()) };
     let began = Instant::now();
     let text = show::book(world, lines);
     let prepared = prepare::prepare("random.book", text.as_bytes(), &world.folder)
@@ -193,7 +207,7 @@ fn both(world: &World, lines: &[Line], tally: &mut Tally) -> Result<(), Wrong> {
     let mut said = Vec::new();
     let played = run.play(&mut |_, outcome| {
         said.push(match outcome {
-            Outcome::Refused(refusal) => Some(refusal.code()),
+            Outcome::Refused(refusal) => Some(refusal.code().to_owned()),
             _ => None,
         });
     });
@@ -201,19 +215,37 @@ fn both(world: &World, lines: &[Line], tally: &mut Tally) -> Result<(), Wrong> {
         return Err(Wrong::Fails(format!("{}\n", wrong.found)));
     }
     let engine = Instant::now();
+    let quarantine = run.quarantine().map_err(|wrong| Wrong::Broken(wrong.found))?;
+    let frozen = quarantine.listed.iter().filter(|one| one.code == "frozen");
+    // What a session used of what is only counted has numbers: `c1.1`, `c1.2`.
+    let id =
+        |what: &'_ str| what.trim_start_matches("book/").split('.').next().unwrap_or_default().to_owned();
+    let frozen = Some(frozen.map(|one| id(&one.what)).collect());
+    tally.reading += read - began;
+    tally.engine += engine - read;
+    against(world, lines, &Came { accounts: run.accounts().collect(), said, frozen }, until, tally)
+}
+
+/// Plays a history with the oracle until a moment after its last line, and compares with it what an engine came to.
+pub fn against(
+    world: &World,
+    lines: &[Line],
+    came: &Came<'_>,
+    until: Timestamp,
+    tally: &mut Tally,
+) -> Result<(), Wrong> {
+    let engine = Instant::now();
     let zone = calendar::zone(world.zone).expect("a zone");
     let mut play = Play::new(&world.lists, zone);
-    play.printed = printed(&run);
+    play.printed = printed(&came.accounts);
     let answers: Vec<Result<(), Reasons>> = lines.iter().map(|line| play.line(line)).collect();
     play.advance(until);
     let oracle = Instant::now();
     tally.histories += 1;
     tally.lines += lines.len() as u64;
-    tally.reading += read - began;
-    tally.engine += engine - read;
     tally.oracle += oracle - engine;
-    for code in said.iter().flatten() {
-        *tally.refused.entry(code).or_default() += 1;
+    for code in came.said.iter().flatten() {
+        *tally.refused.entry(code.clone()).or_default() += 1;
     }
 
     for (line, _) in lines.iter().zip(&answers).filter(|(_, answer)| answer.is_ok()) {
@@ -274,17 +306,17 @@ fn both(world: &World, lines: &[Line], tally: &mut Tally) -> Result<(), Wrong> {
     }
 
     let mut report = String::new();
-    for (line, (ours, theirs)) in lines.iter().zip(said.iter().zip(&answers)) {
+    for (line, (ours, theirs)) in lines.iter().zip(came.said.iter().zip(&answers)) {
         let same = match (ours, theirs) {
             (None, Ok(())) => true,
-            (Some(code), Err(reasons)) => reasons.contains(code),
+            (Some(code), Err(reasons)) => reasons.contains(&code.as_str()),
             _ => false,
         };
         if !same {
             let _ = writeln!(report, "{}\n  engine {ours:?}\n  oracle {theirs:?}", show::words(world, line));
         }
     }
-    for account in run.accounts() {
+    for account in came.accounts.iter().copied() {
         let name = &account.head.id;
         let Some(other) = play.accounts.get(name) else {
             let _ = writeln!(report, "{name} is not there for the oracle");
@@ -302,17 +334,15 @@ fn both(world: &World, lines: &[Line], tally: &mut Tally) -> Result<(), Wrong> {
             }
         }
     }
-    let quarantine = run.quarantine().map_err(|wrong| Wrong::Broken(wrong.found))?;
-    let frozen = quarantine.listed.iter().filter(|one| one.code == "frozen");
-    // What a session used of what is only counted has numbers: `c1.1`, `c1.2`.
-    let id =
-        |what: &'_ str| what.trim_start_matches("book/").split('.').next().unwrap_or_default().to_owned();
-    let ours: BTreeSet<String> = frozen.map(|one| id(&one.what)).collect();
     let theirs = play.frozen_usage();
     *tally.steps.entry("usage while frozen".to_owned()).or_default() += theirs.len() as u64;
     let theirs: BTreeSet<String> = theirs.into_iter().collect();
-    if ours != theirs {
+    if let Some(ours) = came.frozen.as_ref().filter(|ours| **ours != theirs) {
         let _ = writeln!(report, "usage while frozen\n  engine {ours:?}\n  oracle {theirs:?}");
+    }
+    let there = |name: &String| came.accounts.iter().any(|account| account.head.id == *name);
+    for name in play.accounts.keys().filter(|name| !there(name)) {
+        let _ = writeln!(report, "{name} is not there for the engine");
     }
     // A few of the figures show what it is about.
     let lines: Vec<&str> = report.lines().collect();

@@ -122,4 +122,5 @@ fn nothing_is_lost_and_nothing_twice_when_the_process_is_killed() {
         service.advance(far(&lines)).unwrap();
         same_accounts(&run, &mut service).unwrap_or_else(|wrong| panic!("seed {seed}: {wrong}"));
     }
+    eprintln!("{crashes} kills of a process that has the store");
 }
