@@ -19,6 +19,7 @@ mod outlook;
 mod price_list;
 mod refusal;
 mod standing;
+mod usage;
 mod value;
 
 pub use access::{Caller, Key, MadeKey, NewKey, Role};
@@ -38,6 +39,9 @@ pub use price_list::{PriceList, PriceListChange, PriceListDiff, PriceListText};
 pub use refusal::{Problem, STATUSES, status};
 pub use standing::{
     Budget, LicenceHolder, LicencePool, Lifecycle, NextState, Notice, Package, Quota, Renewal, Standing, Step,
+};
+pub use usage::{
+    AccountEvent, DiscardedUsage, QuarantinedUsage, Unbilled, UsageEvent, UsageIdentity, UsageStanding,
 };
 pub use value::{
     AlertPercent, AttributeName, Attributes, CurrencyCode, Holder, LicenceChange, LineId, Moment, Month,
