@@ -20,6 +20,7 @@ mod price_list;
 mod refusal;
 mod schedule;
 mod standing;
+mod usage;
 mod value;
 
 pub use access::{Caller, Key, MadeKey, NewKey, Role};
@@ -40,6 +41,9 @@ pub use refusal::{Problem, STATUSES, status};
 pub use schedule::{Due, FailedRun, NewRetry, Retried, Run, RunHour, ScheduleState};
 pub use standing::{
     Budget, LicenceHolder, LicencePool, Lifecycle, NextState, Notice, Package, Quota, Renewal, Standing, Step,
+};
+pub use usage::{
+    AccountEvent, DiscardedUsage, QuarantinedUsage, Unbilled, UsageEvent, UsageIdentity, UsageStanding,
 };
 pub use value::{
     AlertPercent, AttributeName, Attributes, CurrencyCode, Holder, LicenceChange, LineId, Moment, Month,

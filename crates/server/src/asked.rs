@@ -189,6 +189,11 @@ impl Asked {
         Ok(Reply::json(200, Page { items: page, next }))
     }
 
+    /// A page of a list that was read from somewhere; `next`: where it goes on, where it does.
+    pub fn part<T: Serialize + Send + 'static>(&self, items: Vec<T>, next: Option<String>) -> Reply {
+        Reply::json(200, Page { items, next })
+    }
+
     pub fn limit(&self) -> usize {
         self.query("limit").and_then(|limit| limit.parse().ok()).unwrap_or(PAGE)
     }

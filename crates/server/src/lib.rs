@@ -13,6 +13,7 @@ mod catalogues;
 mod clock;
 mod commands;
 pub mod engine;
+mod events;
 mod guard;
 mod keys;
 mod listen;
@@ -22,6 +23,7 @@ mod openapi;
 mod operation;
 mod outlook;
 mod page;
+mod quarantine;
 mod room;
 mod schedule;
 mod standing;
@@ -90,6 +92,8 @@ static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
         money::operations(),
         standing::operations(),
         usage_operations(),
+        quarantine::operations(),
+        events::operations(),
         clock::operations(),
         schedule::operations(),
     ];
@@ -98,20 +102,14 @@ static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
 
 fn usage_operations() -> Vec<Operation> {
     use farebox_api::Role::{Integrator, Operator};
-    use operation::{Body, Described};
+    use operation::Body;
     let says = "Receives usage as CloudEvents 1.0: an object, an array, or one a line.";
     let usage = Operation::post("/v1/usage", "send-usage", says)
         .by(&[Operator, Integrator])
         .body(Body::Usage)
         .one::<usage::Summary>()
         .handled(|| post(usage::receive).layer(DefaultBodyLimit::max(USAGE_BYTES_MAX)));
-    let says = "Takes usage back by its identity, and what comes later under it.";
-    let void = Operation::post("/v1/usage/void", "void-usage", says)
-        .by(&[Operator, Integrator])
-        .body(Body::Json(Described::of::<usage::Identity>()))
-        .one::<usage::Voided>()
-        .handled(|| post(usage::void));
-    vec![Operation { bytes_max: USAGE_BYTES_MAX, ..usage }, void]
+    vec![Operation { bytes_max: USAGE_BYTES_MAX, ..usage }]
 }
 
 /// All routes.

@@ -175,6 +175,10 @@ fn request_body(body: &Body, named: &mut Named) -> Value {
                 "text/plain": {"schema": {"type": "string", "description": says}},
             },
         }),
+        Body::Event => json!({
+            "required": true,
+            "content": {"application/cloudevents+json": {"schema": event()}},
+        }),
         Body::Usage => {
             let event = event();
             let batch = json!({"type": "array", "items": event});

@@ -69,6 +69,8 @@ pub(crate) enum Body {
     Text(&'static str, &'static str),
     /// CloudEvents.
     Usage,
+    /// One CloudEvent.
+    Event,
 }
 
 impl Body {
@@ -76,6 +78,7 @@ impl Body {
     pub fn media(&self) -> &'static [&'static str] {
         match self {
             Body::Json(_) => &["application/json"],
+            Body::Event => &["application/json", "application/cloudevents+json"],
             Body::Text(..) => &["application/toml", "text/plain"],
             Body::Usage => &[
                 "application/json",

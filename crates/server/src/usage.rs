@@ -1,16 +1,15 @@
 //! Usage: CloudEvents, one, a batch or one a line.
 
-use crate::answer::{Answer, problem};
+use crate::answer::Answer;
 use crate::engine::{Engine, Unavailable};
 use crate::metrics::Ingested;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use farebox_api::FieldMistake;
 use farebox_core::metering::Event;
 use farebox_service::{Parcel, Received};
 use farebox_text::import::{EventRow, read_events};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 /// The most pieces of usage that are named in an answer.
@@ -116,42 +115,6 @@ pub(crate) async fn receive(State(engine): State<Engine>, body: Bytes) -> Respon
             Answer::json(200, &summary).into_response()
         }
         Ok(Err(error)) => Unavailable::Store(error).into_response(),
-        Err(unavailable) => unavailable.into_response(),
-    }
-}
-
-/// What tells a piece of usage from every other.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = UsageIdentity)]
-pub(crate) struct Identity {
-    /// Who says it.
-    source: String,
-    /// Its name there.
-    id: String,
-}
-
-/// What became of usage that is taken back.
-#[derive(Serialize, ToSchema)]
-#[schema(as = UsageVoided)]
-pub(crate) struct Voided {
-    /// Whether there was any usage to take back; what comes later is void too.
-    found: bool,
-}
-
-/// Takes usage back by its identity.
-pub(crate) async fn void(State(engine): State<Engine>, body: Bytes) -> Response {
-    let Identity { source, id } = match serde_json::from_slice(&body) {
-        Ok(identity) => identity,
-        Err(error) => {
-            let expected = "an object with the identity: {\"source\": \"pbx\", \"id\": \"call-17\"}";
-            let mistakes = vec![FieldMistake::new("", error.to_string(), expected)];
-            return Answer::mistaken(mistakes).into_response();
-        }
-    };
-    match engine.ask(move |service| service.void(&source, &id)).await {
-        Ok(Ok(found)) => Answer::json(200, &Voided { found }).into_response(),
-        Ok(Err(error)) => problem(error.code(), 503, &error.to_string()),
         Err(unavailable) => unavailable.into_response(),
     }
 }

@@ -8,6 +8,7 @@ use farebox_server::access::may;
 use farebox_server::{Route, routes};
 use serde_json::{Value, json};
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A body that the route does something with.
 fn body(server: &Server, route: &Route) -> Vec<u8> {
@@ -30,11 +31,32 @@ fn body(server: &Server, route: &Route) -> Vec<u8> {
         "send-usage" => json!([]),
         "void-usage" => json!({"source": "pbx", "id": "c1"}),
         "retry-failed-runs" => json!({}),
+        "mend-usage" | "release-usage" | "discard-usage" => {
+            // Each time another piece of an account that is not there.
+            let mut event = strange_call(server);
+            match route.id {
+                "mend-usage" => event["data"] = json!({"seconds": 7}),
+                "release-usage" => event = json!({"source": event["source"], "id": event["id"]}),
+                _ => event = json!({"source": event["source"], "id": event["id"], "reason": "a test"}),
+            }
+            event
+        }
         "advance-clock" => json!({"until": "2026-02-10T00:00:00+08:00"}),
         "make-quote" => json!({"commands": [{"command": "add", "subscription": "seats", "quantity": 1}]}),
         _ => return Vec::new(),
     };
     json.to_string().into_bytes()
+}
+
+/// A call of an account that nobody has opened, which was sent.
+fn strange_call(server: &Server) -> Value {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let id = format!("strange-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+    let event = json!({"specversion": "1.0", "source": "pbx", "id": id, "type": "call", "subject": "nobody",
+                       "time": "2026-02-01T10:00:00Z", "data": {"seconds": 5}});
+    let got = server.send("POST", "/v1/usage", &[], event.to_string());
+    assert_eq!(got.body["quarantined"], json!(1), "{}", got.text);
+    event
 }
 
 /// Its address, about an account.

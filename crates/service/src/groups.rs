@@ -39,6 +39,9 @@ pub struct Decided<'a> {
     pub at: Instant,
 }
 
+/// The group of what concerns no account: price lists, keys, usage taken back. No account can have its name.
+pub const DESK: &str = "*";
+
 /// Who wishes what time does.
 pub const CLOCK: &str = "clock";
 
@@ -213,6 +216,33 @@ impl Groups {
         }
         self.note_member(&command.account, &payer, &facts);
         Ok(facts)
+    }
+
+    /// Writes down something that was done and that no account's facts tell: who wished what, and when. It is kept
+    /// with the next [`Groups::commit`], in a chain as that of any group.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn note_deed(&mut self, decided: Decided<'_>) -> Result<(), StoreError> {
+        if self.store.is_none() {
+            return Ok(());
+        }
+        self.load(DESK)?;
+        let new = || Open { state: Group::default(), head: Head::of_new(DESK) };
+        let open = self.open.entry(DESK.to_owned()).or_insert_with(new);
+        let entry = Entry {
+            recorded_at: decided.at,
+            effective_at: decided.at,
+            actor: decided.actor.to_owned(),
+            command: decided.command.to_owned(),
+            counted: Position::default(),
+            facts: Vec::new(),
+        };
+        let append = Append::new(DESK, open.head, &entry, rows_of(open.head.version + 1, &[], &open.state));
+        open.head = append.head();
+        self.pending.appends.push(append);
+        self.changed.insert(DESK.to_owned());
+        Ok(())
     }
 
     fn note_member(&mut self, account: &str, payer: &str, facts: &[Fact]) {

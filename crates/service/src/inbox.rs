@@ -37,6 +37,16 @@ const TOGETHER: usize = 64;
 struct Known {
     usage: Usage,
     record: Vec<u8>,
+    place: Place,
+}
+
+/// Takes back what was counted; what cannot be taken back was in quarantine, and is so no longer.
+fn take_back(counters: &mut Counters, payer: &str, usage: Usage, place: Option<Place>) {
+    if counters.count(payer, usage, Change::Remove).is_err()
+        && let Some(place) = place
+    {
+        counters.quarantine().remove(payer, place);
+    }
 }
 
 /// Every identity that was received.
@@ -51,6 +61,8 @@ pub struct Inbox {
     /// Events since the last commit.
     events: u64,
     candidates: Vec<Place>,
+    /// Payers whose usage was taken back because it is another's.
+    moved: Vec<String>,
 }
 
 impl Inbox {
@@ -77,7 +89,7 @@ impl Inbox {
     }
 
     /// Receives usage, in order, and tells of each piece what became of it. `payers`: who pays for each account of the
-    /// parcel; their groups have been loaded.
+    /// parcel; their groups have been loaded. `payer_of`: who pays for any other account.
     ///
     /// # Errors
     /// When the store fails; what was received before is then to be forgotten.
@@ -87,6 +99,7 @@ impl Inbox {
         store: &dyn Store,
         parcel: &Parcel,
         payers: &[Payer],
+        payer_of: &dyn Fn(&str) -> String,
         told: &mut dyn FnMut(&Event<'_>, Received),
     ) -> Result<(), StoreError> {
         let mut some = Vec::with_capacity(TOGETHER);
@@ -102,7 +115,7 @@ impl Inbox {
             std::hint::black_box(some.iter().fold(0, touch));
             for packed in &some {
                 let Some(payer) = payers.get(packed.account) else { continue };
-                let received = self.one(counters, store, payer, packed)?;
+                let received = self.one(counters, store, payer, payer_of, packed)?;
                 told(&packed.event, received);
             }
         }
@@ -113,6 +126,7 @@ impl Inbox {
         counters: &mut Counters,
         store: &dyn Store,
         payer: &Payer,
+        payer_of: &dyn Fn(&str) -> String,
         packed: &Packed<'_>,
     ) -> Result<Received, StoreError> {
         let Packed { identity: name, record, event, .. } = packed;
@@ -128,8 +142,12 @@ impl Inbox {
                 let is_same = known.record == *record;
                 return Ok(if is_same { Received::Duplicate } else { Received::Conflict });
             }
-            // What was in quarantine cannot be taken back, and need not be.
-            let _ = counters.count(&payer.name, known.usage, Change::Remove);
+            // It may have been said of another account, by mistake.
+            let before = payer_of(&known.usage.account);
+            take_back(counters, &before, known.usage, Some(known.place));
+            if before != payer.name {
+                self.moved.push(before);
+            }
         }
         if !self.sessions.is_empty() {
             self.take_back_session(counters, &payer.name, name);
@@ -158,13 +176,19 @@ impl Inbox {
             let Some(record) = counters.log().at(store, place)? else { continue };
             let Ok(event) = added(&mut Reader::new(&record)) else { continue };
             if (event.source, event.id) == (source, id) {
-                return Ok(Some(Known { usage: Usage::of(&event), record }));
+                return Ok(Some(Known { usage: Usage::of(&event), record, place }));
             }
         }
         Ok(None)
     }
 
-    /// What was received under an identity, or said by its session, and counts: `None` when nothing does.
+    /// Payers whose usage was taken back since the last call because it turned out to be another's.
+    pub(crate) fn take_moved(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.moved)
+    }
+
+    /// What was received under an identity, and where it is in the log; or what its session said. `None` when nothing
+    /// counts, or it is void.
     ///
     /// # Errors
     /// When the store fails.
@@ -174,15 +198,43 @@ impl Inbox {
         store: &dyn Store,
         source: &str,
         id: &str,
-    ) -> Result<Option<Usage>, StoreError> {
+    ) -> Result<Option<(Usage, Option<Place>)>, StoreError> {
         let name = identity(source, id);
         if self.void.contains_key(&name) {
             return Ok(None);
         }
         match self.known(counters, store, name, source, id)? {
-            Some(known) => Ok(Some(known.usage)),
-            None => Ok(self.sessions.get(&name).and_then(|(_, usage)| usage.first()).cloned()),
+            Some(known) => Ok(Some((known.usage, Some(known.place)))),
+            None => {
+                let said = self.sessions.get(&name).and_then(|(_, usage)| usage.first());
+                Ok(said.map(|usage| (usage.clone(), None)))
+            }
         }
+    }
+
+    /// Whether the event at a place is what counts under its identity.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) fn is_current(
+        &mut self,
+        counters: &Counters,
+        store: &dyn Store,
+        event: &Event<'_>,
+        place: Place,
+    ) -> Result<bool, StoreError> {
+        let name = identity(event.source, event.id);
+        if self.void.contains_key(&name) {
+            return Ok(false);
+        }
+        let known = self.known(counters, store, name, event.source, event.id)?;
+        Ok(known.is_some_and(|known| known.place == place))
+    }
+
+    /// Whether a session's usage counts: its record has not come, and it is not void.
+    pub(crate) fn is_said(&self, session: &str, usage: &Usage) -> bool {
+        let said = self.sessions.get(&identity(&usage.source, session));
+        said.is_some_and(|(_, said)| said.contains(usage))
     }
 
     /// Takes back what [`Inbox::whose`] answers, and what comes later under its identity.
@@ -190,7 +242,7 @@ impl Inbox {
         &mut self,
         counters: &mut Counters,
         payer: &str,
-        usage: Option<Usage>,
+        usage: Option<(Usage, Option<Place>)>,
         source: &str,
         id: &str,
     ) {
@@ -201,9 +253,8 @@ impl Inbox {
         self.changed.push(Derived { space: VOID, key: name.to_be_bytes().to_vec(), value: Some(Vec::new()) });
         counters.void(source, id);
         let of_session = self.take_back_session(counters, payer, name);
-        if let Some(usage) = usage.filter(|_| !of_session) {
-            // What was in quarantine cannot be taken back, and need not be.
-            let _ = counters.count(payer, usage, Change::Remove);
+        if let Some((usage, place)) = usage.filter(|_| !of_session) {
+            take_back(counters, payer, usage, place);
         }
     }
 

@@ -26,6 +26,12 @@ use farebox_store::usage::Usage;
 use farebox_store::{AccessKey, AccountRow, Answer, CatalogueText, Entry, Store, StoreError};
 use std::sync::mpsc::Receiver;
 
+mod events;
+mod quarantine;
+
+pub use events::{Events, Kept};
+pub use quarantine::Standing;
+
 /// A group, and what decisions about it know.
 pub struct Known<'s> {
     /// The group.
@@ -160,6 +166,10 @@ impl Service {
         self.counters.note_catalogue(&id);
         self.schedule.again_all();
         self.groups.add_catalogue(text);
+        for payer in self.counters.outdated() {
+            let looked = self.look_at_quarantine(&payer, &[]);
+            self.note_failure(&looked);
+        }
         Ok(())
     }
 
@@ -370,6 +380,9 @@ impl Service {
                 ended?;
             }
         }
+        let looked = self.look_at_quarantine(&payer, &facts);
+        self.note_failure(&looked);
+        looked?;
         // Who uses a licence makes nothing due.
         if !matches!(command.action, Action::Licences(_)) {
             self.schedule.touch(&payer);
@@ -439,7 +452,13 @@ impl Service {
             payers.push(self.counters.payer(&payer));
         }
         let Some(store) = self.groups.store() else { return Ok(()) };
-        self.inbox.receive(&mut self.counters, store, parcel, &payers, told)
+        let payer_of = |account: &str| self.groups.payer_of(account).to_owned();
+        self.inbox.receive(&mut self.counters, store, parcel, &payers, &payer_of, told)?;
+        for payer in self.inbox.take_moved() {
+            self.load(&payer)?;
+            self.note_usage(&payer);
+        }
+        Ok(())
     }
 
     /// Tells the schedule what usage was counted since it was told last.
@@ -463,7 +482,7 @@ impl Service {
             self.inbox.void(&mut self.counters, "", None, source, id);
             return Ok(false);
         };
-        let payer = self.groups.payer_of(&whose.account).to_owned();
+        let payer = self.groups.payer_of(&whose.0.account).to_owned();
         self.load(&payer)?;
         self.inbox.void(&mut self.counters, &payer, Some(whose), source, id);
         self.note_usage(&payer);
@@ -591,6 +610,24 @@ impl Service {
             self.note_usage(payer);
         }
         Ok(())
+    }
+
+    /// Looks again at what is in quarantine of a group, where what was decided may let it be counted.
+    fn look_at_quarantine(&mut self, payer: &str, facts: &[Fact]) -> Result<(), StoreError> {
+        if !self.counters.is_stale(payer) {
+            return Ok(());
+        }
+        self.land()?;
+        let Some(store) = self.groups.store() else { return Ok(()) };
+        let opened = facts.iter().filter_map(|fact| match fact {
+            Fact::AccountOpened(head) => Some(head.id.as_str()),
+            _ => None,
+        });
+        let mut has_any = false;
+        for name in [payer].into_iter().chain(opened.filter(|name| *name != payer)) {
+            has_any = has_any || self.counters.quarantine().has_any(store, name)?;
+        }
+        if has_any { self.refresh(payer) } else { Ok(()) }
     }
 
     fn note_usage(&mut self, payer: &str) {

@@ -6,6 +6,7 @@
 
 use crate::groups::CLOCK;
 use crate::log::{Place, Ready, UsageLog};
+use crate::quarantine::Quarantine;
 use farebox_core::account::Group;
 use farebox_core::calendar::Instant;
 use farebox_core::engine::counting::{Counts, cuts, plans_had, plans_of};
@@ -17,7 +18,8 @@ use farebox_store::{Block, Derived, Entry, Position, Store, StoreError};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use xxhash_rust::xxh3::Xxh3Builder;
 
-mod kept;
+mod behind;
+pub(crate) mod kept;
 
 use kept::Kept;
 
@@ -122,6 +124,8 @@ pub struct Counters {
     strangers: BTreeMap<String, Vec<u64>>,
     none: Metering,
     log: UsageLog,
+    /// What cannot be billed as it is.
+    quarantine: Quarantine,
     /// Records since counters were last kept.
     since_kept: u64,
     /// Records after which they are kept, at least.
@@ -260,13 +264,14 @@ impl Counters {
     /// the next change that concerns its group.
     pub fn count(&mut self, payer: &str, usage: Usage, change: Change) -> Result<Counted, Problem> {
         let counted = self.count_only(payer, &usage.event(), change);
-        self.push(
-            payer,
-            &match change {
-                Change::Add => Record::Added(usage),
-                Change::Remove => Record::Removed(usage),
-            },
-        );
+        let record = match change {
+            Change::Add => Record::Added(usage),
+            Change::Remove => Record::Removed(usage),
+        };
+        let place = self.push(payer, &record);
+        if let (Change::Add, Err(problem)) = (change, &counted) {
+            self.quarantine.put(payer, place, problem, &record.to_bytes());
+        }
         counted
     }
 
@@ -279,19 +284,23 @@ impl Counters {
     ) -> (Place, Result<Counted, Problem>) {
         let place = self.log.append(record);
         self.since_kept += 1;
-        match payer.place.and_then(|place| self.countings.get_mut(place)) {
+        let counted = match payer.place.and_then(|place| self.countings.get_mut(place)) {
             Some(counting) => {
                 counting.note_block(place.block);
                 if !std::mem::replace(&mut counting.is_noted, true) {
                     self.noted.push(payer.name.clone());
                 }
-                (place, counting.metering.count(event, Change::Add))
+                counting.metering.count(event, Change::Add)
             }
             None => {
                 note_block(&mut self.strangers, &payer.name, place.block);
-                (place, Err(Problem::UnknownAccount(event.account.to_owned())))
+                Err(Problem::UnknownAccount(event.account.to_owned()))
             }
+        };
+        if let Err(problem) = &counted {
+            self.quarantine.put(&payer.name, place, problem, record);
         }
+        (place, counted)
     }
 
     /// The same for what a session used, until its record comes.
@@ -306,14 +315,21 @@ impl Counters {
         change: Change,
     ) -> Result<Counted, Problem> {
         let counted = self.count_only(payer, &usage.event(), change);
-        let id = id.to_owned();
-        self.push(
-            payer,
-            &match change {
-                Change::Add => Record::Session { id, usage },
-                Change::Remove => Record::SessionOver { id, usage },
-            },
-        );
+        let said = Record::Session { id: id.to_owned(), usage: usage.clone() };
+        match change {
+            Change::Add => {
+                let place = self.push(payer, &said);
+                if let Err(problem) = &counted {
+                    self.quarantine.put(payer, place, problem, &said.to_bytes());
+                }
+            }
+            Change::Remove => {
+                self.push(payer, &Record::SessionOver { id: id.to_owned(), usage });
+                if counted.is_err() {
+                    self.quarantine.session_over(payer, said.to_bytes());
+                }
+            }
+        }
         counted
     }
 
@@ -323,13 +339,14 @@ impl Counters {
         self.since_kept += 1;
     }
 
-    fn push(&mut self, payer: &str, record: &Record) {
+    fn push(&mut self, payer: &str, record: &Record) -> Place {
         let place = self.log.push(record);
         self.since_kept += 1;
         match self.get_mut(payer) {
             Some(counting) => counting.note_block(place.block),
             None => note_block(&mut self.strangers, payer, place.block),
         }
+        place
     }
 
     fn count_only(&mut self, payer: &str, event: &Event<'_>, change: Change) -> Result<Counted, Problem> {
@@ -391,15 +408,7 @@ impl Counters {
             return Ok(());
         }
         let Some(counting) = self.get(payer) else { return Ok(()) };
-        let names = [payer].into_iter().chain(counting.accounts.iter().map(String::as_str));
-        let (mut blocks, mut kept) = (BTreeSet::new(), BTreeSet::new());
-        for name in names {
-            kept.extend(kept::blocks_of(store, name, 0)?);
-            blocks.extend(self.strangers.get(name).into_iter().flatten());
-        }
-        blocks.extend(&counting.blocks);
-        blocks.extend(&kept);
-        let blocks: Vec<u64> = blocks.into_iter().collect();
+        let (blocks, kept) = self.blocks_with(store, payer, counting)?;
         let mut metering = counting.metering_of(catalogues);
         // What was taken back is not counted in the first place: no counter has to take any back.
         let mut removed: BTreeMap<(String, String, u64), u32> = BTreeMap::new();
@@ -409,7 +418,7 @@ impl Counters {
                 *removed.entry(key(&usage.event())).or_default() += 1;
             }
         })?;
-        let mut is_late = false;
+        let (mut is_late, mut in_quarantine) = (false, Vec::new());
         let settled = counting.settled;
         self.log.replay_some(store, &blocks, &mut |place, record| {
             if place.block >= settled && !is_late {
@@ -427,8 +436,9 @@ impl Counters {
                     *left -= 1;
                     return;
                 }
-                // What cannot be billed is known to be in quarantine.
-                let _ = metering.count(event, Change::Add);
+                if let Err(problem) = metering.count(event, Change::Add) {
+                    in_quarantine.push((place, problem, record.to_vec()));
+                }
             };
             if let Ok(event) = added(&mut Reader::new(record)) {
                 return add(&event);
@@ -446,6 +456,8 @@ impl Counters {
         if !is_late {
             forget_touched(&mut metering, accounts);
         }
+        let names: BTreeSet<String> = accounts.iter().cloned().chain([payer.to_owned()]).collect();
+        self.quarantine.replace(store, payer, &names, in_quarantine)?;
         let fresh: Vec<u64> = blocks.into_iter().filter(|block| !kept.contains(block)).collect();
         if let Some(counting) = self.get_mut(payer) {
             counting.adopt(metering, fresh);

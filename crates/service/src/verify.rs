@@ -3,6 +3,7 @@
 use crate::identities::Identities;
 use crate::log::{PARTITION, UsageLog};
 use crate::parcel::identity;
+use crate::quarantine::Quarantine;
 use crate::usage::Counters;
 use farebox_core::account::Group;
 use farebox_core::engine::Catalogues;
@@ -58,6 +59,7 @@ pub fn verify(
     if log(store, &mut done, each)? {
         index(store, each)?;
         counters(store, catalogues, &groups, each)?;
+        quarantine(store, each)?;
     }
     Ok(done)
 }
@@ -198,6 +200,21 @@ fn index(store: &dyn Store, each: &mut dyn FnMut(Finding)) -> Result<(), StoreEr
     Ok(())
 }
 
+/// Compares each piece of usage in quarantine with its record in the log.
+fn quarantine(store: &dyn Store, each: &mut dyn FnMut(Finding)) -> Result<(), StoreError> {
+    let log = UsageLog::of(store)?;
+    let (mut failed, mut wrong) = (None, 0u64);
+    let looked = Quarantine::places(store, &mut |place, record| match log.at(store, place) {
+        Ok(kept) => wrong += u64::from(kept.is_some_and(|kept| kept != record)),
+        Err(error) => failed = Some(error),
+    });
+    found(looked.and(failed.map_or(Ok(()), Err)), each)?;
+    if wrong > 0 {
+        each(finding("the quarantine", format!("{wrong} pieces are not what the log has in their places")));
+    }
+    Ok(())
+}
+
 /// Counts the usage of every group anew, and compares.
 fn counters(
     store: &dyn Store,
@@ -213,13 +230,21 @@ fn counters(
     let Some(mut kept) = found(Counters::of(store, payer_of), each)? else { return Ok(()) };
     let Some(mut anew) = found(Counters::from_the_log(store, payer_of), each)? else { return Ok(()) };
     for (payer, group) in groups {
+        let mut is_in_step = false;
         for counters in [&mut kept, &mut anew] {
             let loaded = counters.load(store, catalogues, payer, group);
+            is_in_step |= loaded.is_ok() && !counters.is_stale(payer);
             let loaded = loaded.and_then(|()| counters.refresh(store, catalogues, payer));
             if found(loaded, each)?.is_none() {
                 return Ok(());
             }
         }
+        // Where the kept counters fit what was ordered, so does the list of what they could not count.
+        if anew.quarantine().take_differs() && is_in_step {
+            let place = format!("the quarantine of group \"{payer}\"");
+            each(finding(place, "it is not what counting the usage log anew gives"));
+        }
+        kept.quarantine().take_differs();
         if !kept.of_group(payer).counts_the_same(anew.of_group(payer)) {
             let place = format!("the counters of group \"{payer}\"");
             each(finding(place, "they are not what counting the usage log anew gives"));

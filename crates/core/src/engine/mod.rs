@@ -35,7 +35,7 @@ use crate::account::{AccountHead, View};
 use crate::bill::Line;
 use crate::calendar::{Cycle, Instant, Span, Zone};
 use crate::catalog::{Catalogue, Measure, Mode, Model, Plan, Settle};
-use crate::metering::{LaneKey, LaneSpec, Metering, Problem, Scope};
+use crate::metering::{Event, LaneKey, LaneSpec, Metering, Problem, Scope};
 use crate::money::{Amount, Currency, Exact};
 use crate::quantity;
 use crate::subscription::Subscription;
@@ -470,6 +470,25 @@ pub fn unrouted(
         }
     }
     found
+}
+
+/// Why a piece of usage is not billed: no meter can count it, or nothing takes what all that can have counted. `None`:
+/// it is billed, or free of charge by its price list's own conditions.
+pub fn why_unbilled(
+    view: &dyn View,
+    catalogues: &Catalogues,
+    metering: &Metering,
+    event: &Event<'_>,
+) -> Option<Problem> {
+    let counts = match metering.would_count(event) {
+        Ok(counts) => counts,
+        Err(problem) => return Some(problem),
+    };
+    let routed =
+        counts.iter().map(|one| quantity::route(view, catalogues, &one.lane.key, &one.scope, one.at));
+    let problems: Vec<Problem> = routed.filter_map(Result::err).collect();
+    let is_taken = problems.len() < counts.len();
+    problems.into_iter().max().filter(|_| !is_taken)
 }
 
 /// Whether a line charges for the usage that a lane counted for a scope in a segment.

@@ -106,6 +106,7 @@ impl Service {
         let Some(store) = self.groups.store() else { return Ok(()) };
         let mut rows = self.inbox.keep(store, self.counters.log().blocks())?;
         rows.extend(self.counters.keep(|payer| self.schedule.late_of(payer)));
+        rows.extend(self.counters.quarantine().keep(store, self.clock)?);
         rows.extend(self.runs.hand_over());
         self.groups.add_derived(rows);
         // What is due for those that were touched is worked out once, for the store and for what follows.

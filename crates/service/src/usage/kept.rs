@@ -82,7 +82,7 @@ impl Kept {
 }
 
 /// A name, and an end that no name has inside.
-fn prefix(name: &str) -> Vec<u8> {
+pub(crate) fn prefix(name: &str) -> Vec<u8> {
     [name.as_bytes(), &[0]].concat()
 }
 

@@ -1,0 +1,103 @@
+//! The events of an account, as the log has them.
+
+use super::{Known, Service};
+use crate::log::Place;
+use farebox_core::metering::Event;
+use farebox_store::StoreError;
+use farebox_store::codec::{Reader, Stored};
+use farebox_store::usage::{Record, Usage, added};
+
+/// The most blocks that are read for one answer.
+const BLOCKS_MAX: usize = 32;
+
+/// An event that counts: it is not void, and no revision has replaced it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kept {
+    /// Where it is in the log.
+    pub place: Place,
+    /// What was said.
+    pub usage: Usage,
+}
+
+/// Some events of an account.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Events {
+    /// In the order in which they came.
+    pub events: Vec<Kept>,
+    /// After which place there may be more.
+    pub next: Option<Place>,
+}
+
+impl Service {
+    /// The events of an account that count, in the order in which they came, after a place; at most so many of those that
+    /// `wants` chooses. The log is read where it has usage of the account's group, some of it for each call: an
+    /// answer may have few events, or none, and say that there may be more.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn events(
+        &mut self,
+        account: &str,
+        after: Option<Place>,
+        most: usize,
+        wants: &mut dyn FnMut(&Known<'_>, &Event<'_>) -> bool,
+    ) -> Result<Events, StoreError> {
+        let mut found = Events::default();
+        let payer = self.groups.payer_of(account).to_owned();
+        self.load(&payer)?;
+        self.refresh(&payer)?;
+        let (Some(store), Some(group)) = (self.groups.store(), self.groups.get(&payer)) else {
+            return Ok(found);
+        };
+        let known = Known {
+            group,
+            catalogues: &self.catalogues,
+            metering: self.counters.of_group(&payer),
+            late: self.schedule.late_of(&payer),
+            at: self.clock,
+        };
+        let first = after.map_or(0, |place| place.block);
+        let blocks = self.counters.blocks_of(store, &payer)?;
+        let mut blocks = blocks.into_iter().filter(|block| *block >= first);
+        for block in blocks.by_ref().take(BLOCKS_MAX) {
+            let mut some = Vec::new();
+            self.counters.log().replay_some(store, &[block], &mut |place, record| {
+                if after.is_some_and(|after| place <= after) {
+                    return;
+                }
+                let mut look = |event: &Event<'_>, session: Option<String>| {
+                    if event.account == account && wants(&known, event) {
+                        some.push((Kept { place, usage: Usage::of(event) }, session));
+                    }
+                };
+                if let Ok(event) = added(&mut Reader::new(record)) {
+                    return look(&event, None);
+                }
+                match Record::from_bytes(record) {
+                    Ok(Record::Added(usage)) => look(&usage.event(), None),
+                    Ok(Record::Session { id, usage }) => look(&usage.event(), Some(id)),
+                    _ => {}
+                }
+            })?;
+            for (kept, session) in some {
+                let counts = match session {
+                    Some(id) => self.inbox.is_said(&id, &kept.usage),
+                    None => self.inbox.is_current(&self.counters, store, &kept.usage.event(), kept.place)?,
+                };
+                if !counts {
+                    continue;
+                }
+                if found.events.len() == most {
+                    found.next = found.events.last().map(|last| last.place);
+                    return Ok(found);
+                }
+                found.events.push(kept);
+            }
+            found.next = Some(Place { block, index: u32::MAX });
+        }
+        if blocks.next().is_none() {
+            found.next = None;
+        }
+        Ok(found)
+    }
+}

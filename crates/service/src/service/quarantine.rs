@@ -1,0 +1,126 @@
+//! Usage that cannot be billed as it is: listed, looked at again, mended, discarded.
+
+use super::Service;
+use crate::groups::Decided;
+use crate::quarantine::{Quarantined, Within, key};
+use farebox_core::engine::why_unbilled;
+use farebox_core::metering::{Event, Problem};
+use farebox_store::usage::Usage;
+use farebox_store::{Seen, StoreError};
+
+/// Where a piece of usage stands.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Standing {
+    /// Nothing was said under its identity, or it is void.
+    NotThere,
+    /// It is billed, or free of charge.
+    Counted,
+    /// A meter counts it, and nothing that its account has takes it.
+    Unbilled(Problem),
+    /// It cannot be billed as it is.
+    Quarantined(Quarantined),
+}
+
+impl Service {
+    /// Shows what is in quarantine, in the order of groups and, within one, of arrival: of the group of an account, or of
+    /// all; after a piece's key, until `each` has seen enough.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn quarantine(
+        &mut self,
+        account: Option<&str>,
+        after: Option<&[u8]>,
+        each: &mut dyn FnMut(Quarantined) -> Seen,
+    ) -> Result<(), StoreError> {
+        let name = account.map(|account| self.groups.payer_of(account).to_owned());
+        if let Some(payer) = &name {
+            self.load(payer)?;
+            self.refresh(payer)?;
+        }
+        let now = self.clock;
+        self.land()?;
+        let Some(store) = self.groups.store() else { return Ok(()) };
+        self.counters.quarantine().list(store, &Within { name: name.as_deref(), after }, now, each)
+    }
+
+    /// Looks at a piece of usage again: whether it can be counted by now.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn look_again(&mut self, source: &str, id: &str) -> Result<Standing, StoreError> {
+        self.land()?;
+        let Some(store) = self.groups.store() else { return Ok(Standing::NotThere) };
+        let Some((usage, place)) = self.inbox.whose(&self.counters, store, source, id)? else {
+            return Ok(Standing::NotThere);
+        };
+        let payer = self.groups.payer_of(&usage.account).to_owned();
+        self.load(&payer)?;
+        self.refresh(&payer)?;
+        let now = self.clock;
+        let Some(store) = self.groups.store() else { return Ok(Standing::NotThere) };
+        let found = match place {
+            Some(place) => self.counters.quarantine().get(store, &key(&payer, place), now)?,
+            // What a session said has its place in the list alone.
+            None => {
+                let mut found = None;
+                let within = Within { name: Some(&payer), after: None };
+                self.counters.quarantine().list(store, &within, now, &mut |one| {
+                    let is_it = one.usage == usage;
+                    found = is_it.then_some(one);
+                    if is_it { Seen::Enough } else { Seen::More }
+                })?;
+                found
+            }
+        };
+        if let Some(found) = found {
+            return Ok(Standing::Quarantined(found));
+        }
+        let metering = self.counters.of_group(&payer);
+        let group = self.groups.get(&payer);
+        let why = group.and_then(|group| why_unbilled(group, &self.catalogues, metering, &usage.event()));
+        Ok(why.map_or(Standing::Counted, Standing::Unbilled))
+    }
+
+    /// Replaces a piece by a corrected one of the same identity: its revision is the next one, unless it says a higher.
+    /// Answers where it stands then; `None`: there is no such piece, or it is billed.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn mend(&mut self, event: &Event<'_>, decided: Decided<'_>) -> Result<Option<Standing>, StoreError> {
+        let (source, id) = (event.source, event.id);
+        if matches!(self.look_again(source, id)?, Standing::NotThere | Standing::Counted) {
+            return Ok(None);
+        }
+        let Some(store) = self.groups.store() else { return Ok(None) };
+        let known = self.inbox.whose(&self.counters, store, source, id)?;
+        let next = known.map_or(0, |(usage, _)| usage.revision.saturating_add(1));
+        let revision = event.revision.max(next);
+        self.receive(&Usage::of(&Event { revision, ..event.clone() }))?;
+        self.note_deed(decided)?;
+        self.look_again(source, id).map(Some)
+    }
+
+    /// Voids a piece that is not billed, and what comes later under its identity. Answers whether there was one.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn discard(&mut self, source: &str, id: &str, decided: Decided<'_>) -> Result<bool, StoreError> {
+        let is_there = !matches!(self.look_again(source, id)?, Standing::NotThere | Standing::Counted);
+        if is_there {
+            self.void(source, id)?;
+            self.note_deed(decided)?;
+        }
+        Ok(is_there)
+    }
+
+    /// Writes down something that was done and that no account's facts tell.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn note_deed(&mut self, decided: Decided<'_>) -> Result<(), StoreError> {
+        let noted = self.groups.note_deed(decided);
+        self.note_failure(&noted);
+        noted
+    }
+}
