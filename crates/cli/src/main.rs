@@ -64,11 +64,8 @@ enum Command {
         #[command(subcommand)]
         command: export::Command,
     },
-    /// Make files for measuring.
-    Bench {
-        #[command(subcommand)]
-        command: bench::Command,
-    },
+    /// Measure the server on this machine, and print one table.
+    Bench(bench::Args),
 }
 
 /// Exit status for what the user gave being wrong.
@@ -90,7 +87,7 @@ fn main() -> ExitCode {
         Command::Restore(args) => store::put_back(&args),
         Command::Push(args) => push::run(&args, cli.json),
         Command::Export { command } => export::run(&command),
-        Command::Bench { command } => bench::run(&command),
+        Command::Bench(args) => bench::run(&args),
     };
     match result {
         Ok(code) => code,

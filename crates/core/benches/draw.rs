@@ -13,6 +13,7 @@ use farebox_core::metering::{Change, Event, Metering};
 use farebox_core::money::{Currency, Exact};
 use std::collections::{BTreeMap, BTreeSet};
 use std::hint::black_box;
+use std::sync::Arc;
 
 const ACCOUNT: &str = "acme";
 /// Units in each bucket.
@@ -122,7 +123,7 @@ fn catalogues() -> Catalogues {
         currency: Currency::parse("CNY").unwrap(),
         source: String::new(),
         policy: Policy::default(),
-        meters: BTreeMap::from([("calls".to_owned(), meter)]),
+        meters: BTreeMap::from([("calls".to_owned(), Arc::new(meter))]),
         decks: BTreeMap::new(),
         licences: BTreeMap::new(),
         products: BTreeMap::from([(product.id.clone(), product)]),

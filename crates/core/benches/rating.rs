@@ -11,6 +11,7 @@ use farebox_core::metering::{Change, Event, Metering, Value};
 use farebox_core::money::{Currency, Exact};
 use std::collections::{BTreeMap, BTreeSet};
 use std::hint::black_box;
+use std::sync::Arc;
 
 const ACCOUNT: &str = "acme";
 
@@ -80,8 +81,8 @@ fn catalogue(meter: Meter, deck: Option<Deck>, charges: Vec<Charge>) -> Catalogu
             currency: Currency::parse("CNY").unwrap(),
             source: String::new(),
             policy: Policy::default(),
-            meters: BTreeMap::from([(meter.id.clone(), meter)]),
-            decks: deck.into_iter().map(|deck| (deck.id.clone(), deck)).collect(),
+            meters: BTreeMap::from([(meter.id.clone(), Arc::new(meter))]),
+            decks: deck.into_iter().map(|deck| (deck.id.clone(), Arc::new(deck))).collect(),
             licences: BTreeMap::new(),
             products: BTreeMap::from([(product.id.clone(), product)]),
         })

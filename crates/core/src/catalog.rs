@@ -10,6 +10,7 @@ use crate::calendar::{Cycle, Instant, Zone};
 use crate::money::{Currency, Exact};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 mod arrears;
 
@@ -40,9 +41,9 @@ pub struct Catalogue {
     /// Settings that hold for the whole price list.
     pub policy: Policy,
     /// Meters by name.
-    pub meters: BTreeMap<String, Meter>,
+    pub meters: BTreeMap<String, Arc<Meter>>,
     /// Rate decks by name.
-    pub decks: BTreeMap<String, Deck>,
+    pub decks: BTreeMap<String, Arc<Deck>>,
     /// Licences by name.
     pub licences: BTreeMap<String, Licence>,
     /// Products by name, in order.

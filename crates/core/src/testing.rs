@@ -6,6 +6,7 @@ use crate::engine::{Catalogues, lanes};
 use crate::metering::{Event, Metering, Value};
 use crate::money::{Currency, Exact};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 pub(crate) fn at(text: &str) -> Instant {
     zone().at(text.parse().expect("a local time"))
@@ -89,7 +90,7 @@ pub(crate) fn catalogues() -> Catalogues {
         currency: Currency::parse("CNY").expect("a currency"),
         source: String::new(),
         policy: Policy::default(),
-        meters: meters.into_iter().map(|meter| (meter.id.clone(), meter)).collect(),
+        meters: meters.into_iter().map(|meter| (meter.id.clone(), Arc::new(meter))).collect(),
         decks: BTreeMap::new(),
         licences: BTreeMap::new(),
         products: BTreeMap::from([("p".into(), Product { id: "p".into(), title: "P".into(), plans })]),

@@ -4,7 +4,7 @@ use crate::identities::{ByIdentity, Identities};
 use crate::log::Place;
 use crate::parcel::{Packed, Parcel, identity};
 use crate::usage::{Counters, Payer};
-use farebox_core::metering::{Change, Counted, Event, Problem};
+use farebox_core::metering::{Change, Counted, EARLY_STEPS, Event, Problem};
 use farebox_store::codec::{Reader, Stored};
 use farebox_store::usage::{Usage, added};
 use farebox_store::{Derived, Seen, Store, StoreError};
@@ -113,6 +113,13 @@ impl Inbox {
             // What is asked for here comes to the processor while the first are looked at.
             let touch = |sum, packed: &Packed<'_>| sum ^ self.identities.touch(packed.identity);
             std::hint::black_box(some.iter().fold(0, touch));
+            for step in 0..EARLY_STEPS {
+                let touch = |sum: u64, packed: &Packed<'_>| {
+                    let payer = payers.get(packed.account);
+                    sum ^ payer.map_or(0, |payer| counters.touch_early(step, payer, packed.event.time))
+                };
+                std::hint::black_box(some.iter().fold(0, touch));
+            }
             for packed in &some {
                 let Some(payer) = payers.get(packed.account) else { continue };
                 let received = self.one(counters, store, payer, payer_of, packed)?;
@@ -145,7 +152,7 @@ impl Inbox {
             // It may have been said of another account, by mistake.
             let before = payer_of(&known.usage.account);
             take_back(counters, &before, known.usage, Some(known.place));
-            if before != payer.name {
+            if *before != *payer.name {
                 self.moved.push(before);
             }
         }

@@ -64,6 +64,11 @@ impl Parcel {
         parcel
     }
 
+    /// The events as they are written to the log, one after another.
+    pub fn records(&self) -> &[u8] {
+        &self.records
+    }
+
     /// How many events.
     pub fn len(&self) -> usize {
         self.items.len()

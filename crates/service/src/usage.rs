@@ -16,6 +16,7 @@ use farebox_store::codec::{Reader, Stored};
 use farebox_store::usage::{Record, Usage, added};
 use farebox_store::{Block, Derived, Entry, Position, Store, StoreError};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use xxhash_rust::xxh3::Xxh3Builder;
 
 mod behind;
@@ -39,8 +40,15 @@ struct Counting {
     settled: u64,
     /// Tells its lanes from others ([`Metering::fingerprint`]).
     fingerprint: u64,
+    /// The account that pays.
+    name: Arc<str>,
     /// Blocks with its usage since its counters were last kept.
     blocks: Vec<u64>,
+    /// The last of them, from 1.
+    last_block: u64,
+    /// Usage from this moment on, of a group of one account, is known to be late or not: it was told since the last
+    /// settlement.
+    told_from: Option<Instant>,
     /// The earliest time of usage that was late already when its counters were kept.
     late: BTreeMap<String, Instant>,
     /// Months of which counters are kept.
@@ -55,7 +63,7 @@ struct Counting {
 #[derive(Clone, Debug)]
 pub struct Payer {
     /// The account that pays.
-    pub name: String,
+    pub name: Arc<str>,
     place: Option<usize>,
 }
 
@@ -73,9 +81,16 @@ impl Counting {
 
     /// Notes that a block has usage of it.
     fn note_block(&mut self, block: u64) {
-        if self.blocks.last() != Some(&block) {
+        if self.last_block != block + 1 {
+            self.last_block = block + 1;
             self.blocks.push(block);
         }
+    }
+
+    /// Whether a settlement may have to look earlier for an event than was told already.
+    fn is_news(&self, event: &Event<'_>) -> bool {
+        let from = event.start.unwrap_or(event.time).min(event.time);
+        self.told_from.is_none_or(|told| from < told)
     }
 
     fn note(&mut self, group: Option<&Group>, facts: &[Fact], when: When) {
@@ -117,7 +132,7 @@ pub struct Counters {
     /// Their places, by payer.
     groups: HashMap<String, usize, Xxh3Builder>,
     /// Payers whose usage was counted since the last [`Counters::take_noted`].
-    noted: Vec<String>,
+    noted: Vec<Arc<str>>,
     /// Payers of whose usage some was taken back since the last [`Counters::take_taken_back`].
     taken_back: Vec<String>,
     /// Blocks with usage of accounts and groups that are not in memory, since counters were last kept.
@@ -208,7 +223,8 @@ impl Counters {
         self.countings.get_mut(*self.groups.get(payer)?)
     }
 
-    fn insert(&mut self, payer: &str, counting: Counting) {
+    fn insert(&mut self, payer: &str, mut counting: Counting) {
+        counting.name = payer.into();
         self.groups.insert(payer.to_owned(), self.countings.len());
         self.countings.push(counting);
     }
@@ -217,18 +233,25 @@ impl Counters {
     pub(crate) fn ready(&self, payer: &str) -> Option<Payer> {
         let place = *self.groups.get(payer)?;
         let is_outdated = self.countings.get(place)?.is_outdated;
-        (!is_outdated).then(|| Payer { name: payer.to_owned(), place: Some(place) })
+        (!is_outdated).then(|| Payer { name: self.countings[place].name.clone(), place: Some(place) })
     }
 
     /// A payer, whether anything is counted for him or not.
     pub(crate) fn payer(&self, payer: &str) -> Payer {
-        Payer { name: payer.to_owned(), place: self.groups.get(payer).copied() }
+        Payer { name: payer.into(), place: self.groups.get(payer).copied() }
+    }
+
+    /// Asks early for what counting an event of a payer will look at: see [`Metering::touch_early`].
+    pub(crate) fn touch_early(&self, step: u8, payer: &Payer, at: Instant) -> u64 {
+        let counting = payer.place.and_then(|place| self.countings.get(place));
+        counting.map_or(0, |counting| counting.last_block ^ counting.metering.touch_early(step, at))
     }
 
     /// Payers whose usage was counted since the last call.
-    pub(crate) fn take_noted(&mut self) -> Vec<String> {
+    pub(crate) fn take_noted(&mut self) -> Vec<Arc<str>> {
         for payer in &self.noted {
-            if let Some(counting) = self.groups.get(payer).and_then(|place| self.countings.get_mut(*place)) {
+            if let Some(counting) = self.groups.get(&**payer).and_then(|place| self.countings.get_mut(*place))
+            {
                 counting.is_noted = false;
             }
         }
@@ -287,7 +310,8 @@ impl Counters {
         let counted = match payer.place.and_then(|place| self.countings.get_mut(place)) {
             Some(counting) => {
                 counting.note_block(place.block);
-                if !std::mem::replace(&mut counting.is_noted, true) {
+                if !counting.is_noted && counting.is_news(event) {
+                    counting.is_noted = true;
                     self.noted.push(payer.name.clone());
                 }
                 counting.metering.count(event, Change::Add)
@@ -381,6 +405,10 @@ impl Counters {
         let settled = self.log.blocks();
         if let Some(counting) = self.get_mut(payer) {
             counting.settled = settled;
+            // It has looked at all that is counted.
+            counting.told_from = None;
+            counting.late.clear();
+            forget_touched(&mut counting.metering, &counting.accounts);
         }
     }
 
@@ -578,6 +606,9 @@ impl Counters {
                 *earliest = at.min(*earliest);
             }
         }
+        if let (1, Some(at)) = (counting.accounts.len(), all.values().min()) {
+            counting.told_from = Some(counting.told_from.map_or(*at, |told| told.min(*at)));
+        }
         all.into_iter().collect()
     }
 
@@ -637,6 +668,7 @@ impl Counters {
             };
             rows.push(kept::blocks_row(payer, position, &counting.blocks));
             counting.blocks.clear();
+            counting.last_block = 0;
             // Counters that are to be made anew are none to go on from.
             if !counting.is_outdated && !counting.metering.is_stale() {
                 let mut late = late_of(payer);
@@ -678,7 +710,9 @@ impl Counting {
         self.fingerprint = metering.fingerprint();
         self.metering = metering;
         self.is_outdated = false;
+        self.last_block = blocks.last().map_or(0, |block| block + 1);
         self.blocks = blocks;
+        self.told_from = None;
     }
 }
 

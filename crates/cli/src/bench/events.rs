@@ -30,22 +30,26 @@ pub struct Body {
     random: Random,
 }
 
+/// When the events were.
+pub const MONTH: &str = "2026-02";
+
 /// Characters of an id: those of a UUID without its hyphens.
 const ID_CHARS: usize = 32;
 
 impl Body {
-    /// A body of `events` of `accounts` accounts `a0`, `a1`, ….
-    pub fn new(events: usize, accounts: u32, seed: u64) -> Body {
+    /// A body of `events` of `accounts` accounts `a0`, `a1`, …, at any time of the first `days` days of the month that
+    /// they are measured in, at most 28.
+    pub fn new(events: usize, accounts: u32, days: u64, seed: u64) -> Body {
         let mut random = Random::new(seed);
         let (mut bytes, mut ids) = (Vec::new(), Vec::new());
         for _ in 0..events {
             bytes.extend_from_slice(br#"{"specversion":"1.0","id":""#);
             ids.push(bytes.len());
             bytes.extend_from_slice(&[b'0'; ID_CHARS]);
-            let (account, second) = (random.below(u64::from(accounts)), random.below(28 * 86_400));
+            let (account, second) = (random.below(u64::from(accounts)), random.below(days.clamp(1, 28) * 86_400));
             let (day, rest) = (second / 86_400 + 1, second % 86_400);
-            let time =
-                format!("2026-01-{day:02}T{:02}:{:02}:{:02}Z", rest / 3_600, rest / 60 % 60, rest % 60);
+            let (hour, minute, second) = (rest / 3_600, rest / 60 % 60, rest % 60);
+            let time = format!("{MONTH}-{day:02}T{hour:02}:{minute:02}:{second:02}Z");
             let seconds = random.below(600);
             let connected = if seconds > 0 { "yes" } else { "no" };
             let number = random.below(10_000);
@@ -71,6 +75,11 @@ impl Body {
                 }
             }
         }
+        &self.bytes
+    }
+
+    /// The events as they are now.
+    pub fn last(&self) -> &[u8] {
         &self.bytes
     }
 

@@ -1,97 +1,171 @@
-//! How many events a second a server keeps for good, beside what one core can merely parse.
+//! How many events a second a server keeps for good; what can be asked of it meanwhile; and how soon it is back after
+//! being killed.
 
-use super::events::Body;
-use super::process::{Folder, Server, wrong};
-use farebox_text::import::{EventRow, read_events};
+use super::load::{Load, send};
+use super::process::{Folder, MIB, Server, wrong};
+use super::table::{Row, Table, Waits, grouped};
+use super::{events, limits};
 use std::io;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-#[derive(clap::Args)]
+#[derive(clap::Args, Clone)]
 pub struct Args {
-    /// For how long.
-    #[arg(long, default_value_t = 20)]
-    seconds: u64,
+    /// For how long, in seconds.
+    #[arg(long, default_value_t = 60)]
+    pub seconds: u64,
+    /// The least events, however long it takes.
+    #[arg(long, default_value_t = 0)]
+    pub events: u64,
     /// Connections at once.
     #[arg(long, default_value_t = 8)]
-    connections: u64,
+    pub connections: u64,
     /// Events in a request.
     #[arg(long, default_value_t = 1_000)]
-    batch: usize,
+    pub batch: usize,
     /// Accounts that use something.
     #[arg(long, default_value_t = 1_000)]
-    accounts: u32,
-    /// Where the store is made, and removed afterwards.
-    #[arg(long, value_name = "DIR", default_value = "target")]
-    within: PathBuf,
+    pub accounts: u32,
+    /// Days over which usage is spread, at most 28.
+    #[arg(long, default_value_t = 1)]
+    pub days: u64,
 }
 
-/// Events a second that one core parses, of the same bytes.
-pub fn parse_rate(batch: usize, accounts: u32) -> f64 {
-    let mut body = Body::new(batch, accounts, 1);
-    let (begun, mut events) = (Instant::now(), 0u64);
-    while begun.elapsed() < Duration::from_secs(1) {
-        read_events(body.next(), &mut |row| {
-            events += u64::from(matches!(std::hint::black_box(row), EventRow::Event(_)));
-        });
-    }
-    events as f64 / begun.elapsed().as_secs_f64()
-}
+/// Orders of the account whose bill is asked for; each has four lines.
+const ORDERS: u32 = 2_500;
+/// The lines of a page.
+const PAGE: usize = 1_000;
 
-pub fn run(args: &Args) -> io::Result<()> {
-    let parse = parse_rate(args.batch, args.accounts);
-    println!("parse alone, one core: {parse:.0} events/s");
-    let folder = Folder::new(&args.within)?;
+pub fn measure(table: &mut Table, args: &Args, within: &Path) -> io::Result<()> {
+    let folder = Folder::new(within)?;
+    let parse = limits::parse_rate(args.batch);
+    let log = limits::log_rate(&folder.0)?;
     let server = Server::start(&folder.0)?;
+    let empty = server.resident_bytes()?;
+    server.furnish_big(ORDERS)?;
     server.furnish(args.accounts)?;
-    let idle = server.resident_bytes()?;
-    let sent = AtomicU64::new(0);
-    let end = Instant::now() + Duration::from_secs(args.seconds);
-    let begun = Instant::now();
-    let mut waits_us: Vec<u64> = std::thread::scope(|scope| {
-        let working: Vec<_> = (0..args.connections)
-            .map(|number| {
-                let (server, sent) = (&server, &sent);
-                scope.spawn(move || -> io::Result<Vec<u64>> {
-                    let mut connection = server.connect()?;
-                    let mut body = Body::new(args.batch, args.accounts, number + 2);
-                    let mut waits_us = Vec::new();
-                    let accepted = format!("\"accepted\":{}", args.batch);
-                    while Instant::now() < end {
-                        let bytes = body.next();
-                        let asked = Instant::now();
-                        let (status, answer) = connection.post("/v1/usage", bytes)?;
-                        waits_us.push(asked.elapsed().as_micros() as u64);
-                        let answer = String::from_utf8_lossy(answer);
-                        if status != 200 || !answer.contains(&accepted) {
-                            return Err(wrong(format!("{status} {answer}")));
-                        }
-                        sent.fetch_add(args.batch as u64, Ordering::Relaxed);
-                    }
-                    Ok(waits_us)
-                })
-            })
-            .collect();
-        let all = working.into_iter().map(|one| one.join().map_err(|_| wrong("a connection failed"))?);
-        all.collect::<io::Result<Vec<_>>>().map(|all| all.concat())
+    let (idle, on_disk) = (server.resident_bytes()?, folder.bytes()?);
+    let Args { connections, batch, accounts, days, events, .. } = *args;
+    let load =
+        Load { connections, batch, accounts, days, events, lasts: Duration::from_secs(args.seconds) };
+    let is_over = AtomicBool::new(false);
+    let (kept, asked) = std::thread::scope(|scope| {
+        let asking = scope.spawn(|| ask(&server, accounts, &is_over));
+        let accepted = format!("\"accepted\":{batch}");
+        let kept = send(&|| server.connect(), "/v1/usage", load, Some(&accepted));
+        is_over.store(true, Ordering::Relaxed);
+        let asked = asking.join().map_err(|_| wrong("a question failed"))?;
+        Ok::<_, io::Error>((kept?, asked?))
     })?;
-    let took = begun.elapsed().as_secs_f64();
-    let events = sent.load(Ordering::Relaxed);
-    let rate = events as f64 / took;
-    waits_us.sort_unstable();
-    let percentile =
-        |part: usize| waits_us.get(waits_us.len() * part / 100).copied().unwrap_or(0) as f64 / 1e3;
-    let body = Body::new(args.batch, args.accounts, 1).len() / args.batch.max(1);
-    println!("durable over HTTP: {rate:.0} events/s of {body} bytes, {events} in {took:.1} s");
-    println!("ratio to parsing alone: {:.2}", rate / parse);
-    println!("a request: p50 {:.1} ms, p99 {:.1} ms", percentile(50), percentile(99));
+    let bytes = events::Body::new(batch, accounts, days, 1).len() / batch.max(1);
+    let (events, rate) = (kept.events as f64, kept.rate);
+    table.row(&Row {
+        what: format!(
+            "durable over HTTP: {connections} connections, {batch} events of {bytes} bytes a request, {accounts} \
+             accounts, {days} days"
+        ),
+        figure: format!("{} events/s; {} in all; {}", grouped(rate), grouped(events), kept.waits.shown()),
+        beside: format!("one core merely parses {} events/s", grouped(parse)),
+        ratio: Some(rate / parse),
+        aim: "1,000,000; 0.3",
+    });
+    table.row(&Row {
+        what: "the same log, written and fsynced without any work".to_owned(),
+        figure: format!("{} events/s", grouped(log)),
+        beside: String::new(),
+        ratio: Some(rate / log),
+        aim: "",
+    });
+    let Asked { usage, bill, lines } = asked;
+    table.row(&Row {
+        what: format!("meanwhile: a bill with its {} lines, in pages of {PAGE}", grouped(lines as f64)),
+        figure: bill.shown(),
+        beside: String::new(),
+        ratio: None,
+        aim: "",
+    });
+    table.row(&Row {
+        what: "meanwhile: the usage of an account in a month".to_owned(),
+        figure: usage.shown(),
+        beside: String::new(),
+        ratio: None,
+        aim: "",
+    });
     let resident = server.resident_bytes()?;
-    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-    println!("resident memory: {:.0} MiB idle, {:.0} MiB afterwards", mib(idle), mib(resident));
-    println!("on disk: {:.1} bytes an event", folder.bytes()? as f64 / events.max(1) as f64);
+    table.row(&Row {
+        what: "resident memory after these events".to_owned(),
+        figure: format!("{:.0} MiB", resident as f64 / MIB),
+        beside: format!("{:.0} MiB empty, {:.0} MiB with the accounts", empty as f64 / MIB, idle as f64 / MIB),
+        ratio: None,
+        aim: "2 bytes an event",
+    });
+    let disk = folder.bytes()?.saturating_sub(on_disk) as f64 / events;
+    table.row(&Row {
+        what: "on disk, with the log of writes".to_owned(),
+        figure: format!("{disk:.1} bytes an event"),
+        beside: "16 of them are the random id".to_owned(),
+        ratio: None,
+        aim: "36",
+    });
     server.kill()?;
+    let begun = Instant::now();
     let again = Server::start(&folder.0)?;
-    println!("ready again after SIGKILL: {:.2} s", again.ready_after.as_secs_f64());
+    let (status, answer) = again.connect()?.post("/v1/usage", &kept.body).map(|(s, a)| (s, a.to_vec()))?;
+    let took = begun.elapsed();
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    if status != 200 || !answer.contains(&format!("\"duplicates\":{batch}")) {
+        return Err(wrong(format!("what was acknowledged is not known again: {status} {answer}")));
+    }
+    table.row(&Row {
+        what: format!("after SIGKILL with {} events since the last settlement", grouped(events)),
+        figure: format!("{:.2} s until it knows a request again", took.as_secs_f64()),
+        beside: format!("listening after {:.2} s", again.ready_after.as_secs_f64()),
+        ratio: None,
+        aim: "2 s",
+    });
     Ok(())
+}
+
+struct Asked {
+    usage: Waits,
+    bill: Waits,
+    lines: usize,
+}
+
+/// Asks for a bill with all its lines, and for the usage of an account, ten times a second each.
+fn ask(server: &Server, accounts: u32, is_over: &AtomicBool) -> io::Result<Asked> {
+    let mut connection = server.connect()?;
+    let (mut usage_us, mut bill_us, mut lines) = (Vec::new(), Vec::new(), 0);
+    let mut number = 0;
+    while !is_over.load(Ordering::Relaxed) {
+        let begun = Instant::now();
+        number = (number + 1) % accounts;
+        let address = format!("/v1/accounts/a{number}/usage?month={}&limit={PAGE}", events::MONTH);
+        get(&mut connection, &address)?;
+        usage_us.push(begun.elapsed().as_micros() as u64);
+        let begun = Instant::now();
+        get(&mut connection, "/v1/bills/big-2026-01")?;
+        lines = 0;
+        let mut after = String::new();
+        loop {
+            let page = get(&mut connection, &format!("/v1/bills/big-2026-01/lines?limit={PAGE}{after}"))?;
+            lines += page["items"].as_array().map_or(0, Vec::len);
+            match page["next"].as_str() {
+                Some(next) => after = format!("&after={next}"),
+                None => break,
+            }
+        }
+        bill_us.push(begun.elapsed().as_micros() as u64);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Ok(Asked { usage: Waits::of(usage_us), bill: Waits::of(bill_us), lines })
+}
+
+fn get(connection: &mut crate::client::Connection, path: &str) -> io::Result<serde_json::Value> {
+    let (status, answer) = connection.get(path)?;
+    if status != 200 {
+        return Err(wrong(format!("{path}: {status} {}", String::from_utf8_lossy(answer))));
+    }
+    serde_json::from_slice(answer).map_err(io::Error::from)
 }

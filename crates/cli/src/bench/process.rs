@@ -1,21 +1,23 @@
 //! A server process of this same program, on a store of its own, and what it takes of the machine.
 
 use crate::client::Connection;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Lines};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// The price list that everything is measured with.
 const CATALOGUE: &str = include_str!("../../../../bench/calls.toml");
+/// That of five charges.
+pub const FIVE: &str = include_str!("../../../../bench/five.toml");
+/// Bytes.
+pub const MIB: f64 = (1 << 20) as f64;
 /// When the test clock begins.
-pub const BEGIN: &str = "2026-01-01T00:00:00Z";
+const BEGIN: &str = "2026-01-01T00:00:00Z";
 
-/// A running server; it is killed when this goes.
+/// A running server.
 pub struct Server {
-    child: Child,
-    /// Where it listens.
-    pub address: String,
+    peer: Peer,
     token: String,
     /// How long it took from its start to its first answer.
     pub ready_after: Duration,
@@ -37,13 +39,18 @@ pub fn wrong(what: impl Into<String>) -> io::Error {
     io::Error::other(what.into())
 }
 
-impl Server {
-    /// Starts it on the store of a folder.
-    pub fn start(folder: &Path) -> io::Result<Server> {
-        let begun = Instant::now();
+/// A process of this same program that listens; it is killed when this goes.
+pub struct Peer {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    address: String,
+}
+
+impl Peer {
+    /// Starts it with these words.
+    pub fn start(words: &[&str]) -> io::Result<Peer> {
         let mut child = Command::new(std::env::current_exe()?)
-            .args(["serve", "--listen", "127.0.0.1:0", "--test-clock", BEGIN, "--data"])
-            .arg(folder)
+            .args(words)
             // Its log would stand between the figures; usage has no line in it anyway.
             .env("FAREBOX_LOG_LEVEL", "warn")
             .stdout(Stdio::piped())
@@ -55,18 +62,34 @@ impl Server {
             line.strip_prefix("listening on http://").map(str::to_owned)
         });
         let address = listening.ok_or_else(|| wrong("the server does not listen"))?;
+        Ok(Peer { child, lines, address })
+    }
+
+    /// A connection to it.
+    pub fn connect(&self, token: Option<&str>) -> io::Result<Connection> {
+        Connection::open(&self.address, token)
+    }
+}
+
+impl Server {
+    /// Starts it on the store of a folder.
+    pub fn start(folder: &Path) -> io::Result<Server> {
+        let begun = Instant::now();
+        let data = folder.to_str().ok_or_else(|| wrong("the name of the folder is no text"))?;
+        let words = ["serve", "--listen", "127.0.0.1:0", "--test-clock", BEGIN, "--data", data];
+        let mut peer = Peer::start(&words)?;
         // The first start of a store prints a key; later ones take it from beside the store.
         let kept = folder.join("key");
         let token = match std::fs::read_to_string(&kept) {
             Ok(token) => token,
             Err(_) => {
-                let line = lines.next().transpose()?.unwrap_or_default();
+                let line = peer.lines.next().transpose()?.unwrap_or_default();
                 let token = line.rsplit(' ').next().unwrap_or_default().to_owned();
                 std::fs::write(&kept, &token)?;
                 token
             }
         };
-        let mut server = Server { child, address, token, ready_after: Duration::ZERO };
+        let mut server = Server { peer, token, ready_after: Duration::ZERO };
         let status = server.connect()?.get("/readyz")?.0;
         if status != 200 {
             return Err(wrong(format!("the server is not ready: {status}")));
@@ -77,7 +100,20 @@ impl Server {
 
     /// A connection to it.
     pub fn connect(&self) -> io::Result<Connection> {
-        Connection::open(&self.address, Some(&self.token))
+        self.peer.connect(Some(&self.token))
+    }
+
+    /// Opens an account `big` with so many orders of the list of five charges, and lets the first month end: its bill
+    /// has four lines for each.
+    pub fn furnish_big(&self, orders: u32) -> io::Result<()> {
+        let mut connection = self.connect()?;
+        must(&mut connection, "/v1/catalogues", FIVE)?;
+        let path = "/v1/accounts/big/commands";
+        must(&mut connection, path, r#"{"command":"open","title":"Big","currency":"EUR","zone":"UTC"}"#)?;
+        for _ in 0..orders {
+            must(&mut connection, path, r#"{"command":"subscribe","plan":"desk","quantity":3}"#)?;
+        }
+        must(&mut connection, "/v1/clock/advance", r#"{"until":"2026-02-01T00:00:00Z"}"#)
     }
 
     /// Publishes the price list of calls and opens accounts `a0`, `a1`, …, each with an order.
@@ -107,7 +143,7 @@ impl Server {
 
     /// Resident memory, in bytes.
     pub fn resident_bytes(&self) -> io::Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.peer.child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
         Ok(kib.ok_or_else(|| wrong("the system does not say how much memory it takes"))? * 1_024)
@@ -115,12 +151,12 @@ impl Server {
 
     /// SIGKILL: it has no time for anything.
     pub fn kill(mut self) -> io::Result<()> {
-        self.child.kill()?;
-        self.child.wait().map(drop)
+        self.peer.child.kill()?;
+        self.peer.child.wait().map(drop)
     }
 }
 
-impl Drop for Server {
+impl Drop for Peer {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

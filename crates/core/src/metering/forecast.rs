@@ -15,9 +15,9 @@ impl Metering {
     pub fn forecast(&self, accounts: &[String], period: Span, at: Instant) -> Metering {
         let mut metering = self.clone();
         for account in accounts {
-            let kinds = metering.accounts.get(account.as_str()).map(|lanes| lanes.kinds.clone());
-            for index in kinds.into_iter().flatten().flat_map(|(_, lanes)| lanes) {
-                metering.lanes[index].go_on(period, at);
+            let kinds: Vec<_> = metering.all_of(account).cloned().collect();
+            for lane in kinds.into_iter().flatten() {
+                metering.lanes[lane].go_on(period, at);
             }
         }
         metering

@@ -1,9 +1,9 @@
 //! Counters taken out, to be kept, and put back: so that what was counted need not be counted again.
 
-use super::lane::{Lane, SegmentCounts};
+use super::lane::{Lane, ScopeCounters, SegmentCounts};
 use super::{Counter, Metering, Scope, Value, push_text};
 use crate::calendar::{Instant, Span, Zone};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hasher};
 
 /// What one lane counted in one segment of time.
@@ -33,7 +33,7 @@ impl Metering {
     pub fn fingerprint(&self) -> u64 {
         let mut hash = DefaultHasher::new();
         for lane in &self.lanes {
-            let spec = &lane.spec;
+            let spec = lane.spec();
             let said = format!(
                 "{:?};{:?};{:?};{:?};{:?};{:?};",
                 spec.key, spec.meter, spec.valid, spec.zone, spec.cycle, spec.dimensions
@@ -66,7 +66,7 @@ impl Metering {
             for segment in lane.segments.iter().filter(|segment| month_of(segment.span.start) == month) {
                 let counters = segment.counters.iter().filter(|(_, counter)| counter.events != 0);
                 let mut counters: Vec<(Scope, Counter)> = counters
-                    .map(|(scope, counter)| (lane.scopes[*scope as usize].clone(), counter.clone()))
+                    .map(|(scope, counter)| (lane.rest.scopes[scope as usize].clone(), counter.clone()))
                     .collect();
                 counters.sort_by(|a, b| a.0.cmp(&b.0));
                 let (span, last) = (segment.span, segment.last);
@@ -110,8 +110,9 @@ impl Metering {
 impl Lane {
     fn put_back(&mut self, counted: CountedSegment) -> bool {
         let CountedSegment { mut span, last, counters, .. } = counted;
-        let after = self.spec.cuts.partition_point(|cut| *cut <= span.start);
-        if let Some(cut) = self.spec.cuts.get(after).filter(|cut| **cut < span.end) {
+        let cuts = &self.rest.spec.cuts;
+        let after = cuts.partition_point(|cut| *cut <= span.start);
+        if let Some(cut) = cuts.get(after).filter(|cut| **cut < span.end) {
             // All that was counted lies before the cut, or on which side it lies is not known.
             if last >= *cut {
                 return false;
@@ -127,20 +128,21 @@ impl Lane {
         {
             return false;
         }
-        let mut by_scope = HashMap::default();
+        let mut by_scope = ScopeCounters::default();
         for (scope, counter) in counters {
             let Some(key) = self.key_of(&scope) else { return false };
-            let id = match self.scope_ids.get(key.as_slice()) {
+            let id = match self.rest.scope_ids.get(key.as_slice()) {
                 Some(id) => *id,
                 None => {
                     let id = self.push_scope(scope);
-                    self.scope_ids.insert(key.into(), id);
+                    self.rest.scope_ids.insert(key.into(), id);
                     id
                 }
             };
             by_scope.insert(id, counter);
         }
         self.segments.insert(place, SegmentCounts { span, last, counters: by_scope, is_changed: false });
+        self.note_starts();
         self.latest = 0;
         true
     }
@@ -149,7 +151,7 @@ impl Lane {
     /// are found by the scope itself.
     fn key_of(&self, scope: &Scope) -> Option<Vec<u8>> {
         let mut key = Vec::new();
-        if let Some(deck) = &self.spec.deck {
+        if let Some(deck) = &self.rest.spec.deck {
             let prefix = scope.prefix.as_deref()?;
             let row = deck.rows.iter().position(|row| row.prefix == prefix)?;
             key.extend_from_slice(&(row as u32).to_le_bytes());
@@ -157,7 +159,7 @@ impl Lane {
         let mut text = |value: Option<&String>| push_text(&mut key, value.map(|value| Value::Text(value)));
         text(scope.application.as_ref());
         text(scope.project.as_ref());
-        self.spec.dimensions.iter().for_each(|name| text(scope.dimensions.get(name)));
+        self.rest.spec.dimensions.iter().for_each(|name| text(scope.dimensions.get(name)));
         for (name, value) in &scope.tags {
             text(Some(&format!("tag:{name}")));
             text(Some(value));

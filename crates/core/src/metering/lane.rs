@@ -8,6 +8,7 @@ use crate::catalog::{Aggregate, Deck, Filter, Meter, Rounding, Test};
 use crate::money::{Exact, OutOfRange};
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, DefaultHasher, Hasher};
+use std::sync::Arc;
 
 /// Which lane: a meter of a catalogue, for one account.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,10 +28,10 @@ pub struct LaneKey {
 pub struct LaneSpec {
     /// Which lane.
     pub key: LaneKey,
-    /// The meter's definition.
-    pub meter: Meter,
+    /// The meter's definition: that of the catalogue, which all accounts share.
+    pub meter: Arc<Meter>,
     /// The rate deck, of which prefixes, bands and steps are used, never the prices.
-    pub deck: Option<Deck>,
+    pub deck: Option<Arc<Deck>>,
     /// The time in which this definition is in force.
     pub valid: Span,
     /// The wall clock of the cycle.
@@ -65,9 +66,54 @@ pub struct SegmentCounts {
     pub span: Span,
     /// The latest moment that anything was counted at, or taken back.
     pub(super) last: Instant,
-    pub(super) counters: HashMap<u32, Counter, BuildHasherDefault<IdHasher>>,
+    pub(super) counters: ScopeCounters,
     /// Whether anything was counted since it was last kept.
     pub(super) is_changed: bool,
+}
+
+/// Counters by scope. Most segments have one scope: it stands beside what the segment is found by.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ScopeCounters {
+    first: Option<(u32, Counter)>,
+    rest: HashMap<u32, Counter, BuildHasherDefault<IdHasher>>,
+}
+
+impl ScopeCounters {
+    pub(super) fn len(&self) -> usize {
+        usize::from(self.first.is_some()) + self.rest.len()
+    }
+
+    pub(super) fn get(&self, scope: u32) -> Option<&Counter> {
+        match &self.first {
+            Some((id, counter)) if *id == scope => Some(counter),
+            _ => self.rest.get(&scope),
+        }
+    }
+
+    /// That of a scope; a new one where there is none yet.
+    fn at(&mut self, scope: u32, new: impl FnOnce() -> Counter) -> &mut Counter {
+        if self.first.as_ref().is_some_and(|(id, _)| *id != scope) {
+            return self.rest.entry(scope).or_insert_with(new);
+        }
+        &mut self.first.get_or_insert_with(|| (scope, new())).1
+    }
+
+    pub(super) fn insert(&mut self, scope: u32, counter: Counter) {
+        match &mut self.first {
+            None => self.first = Some((scope, counter)),
+            Some((id, known)) if *id == scope => *known = counter,
+            Some(_) => drop(self.rest.insert(scope, counter)),
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &Counter)> {
+        let first = self.first.iter().map(|(scope, counter)| (*scope, counter));
+        first.chain(self.rest.iter().map(|(scope, counter)| (*scope, counter)))
+    }
+
+    fn into_iter(self) -> impl Iterator<Item = (u32, Counter)> {
+        self.first.into_iter().chain(self.rest)
+    }
 }
 
 /// Spreads the small numbers that scopes are known by. They are given in order, so that nobody can
@@ -105,25 +151,42 @@ impl Place {
 }
 
 /// One meter's counters for one account.
+///
+/// What each event needs stands here, in a few lines of memory, and the rest apart: events of many accounts come in any
+/// order, so that what is needed of one is seldom near the processor.
 #[derive(Clone, Debug)]
 pub struct Lane {
-    pub(super) spec: LaneSpec,
-    pub(super) scopes: Vec<Scope>,
-    pub(super) scope_ids: HashMap<Box<[u8]>, u32, FixedState>,
-    /// The scopes with a value of a dimension, in their order, by the dimension's place.
-    by_value: HashMap<(usize, Box<str>), Vec<u32>, FixedState>,
+    /// As in the spec.
+    valid: Span,
+    /// As in the spec: shared with other accounts.
+    meter: Arc<Meter>,
     /// Sorted by time, never overlapping.
     pub(super) segments: Vec<SegmentCounts>,
     /// The segment hit last: events mostly come in runs.
     pub(super) latest: usize,
-    key_buffer: Vec<u8>,
-    /// The scope of events that say nothing about whose they are within the account.
-    plain: Option<u32>,
-    prefixes: Prefixes,
-    /// Step of rounding each event up, in 10⁻⁹ units; 0: none.
-    step: i128,
+    /// When the first and the last segment begin.
+    starts_s: (i64, i64),
     /// The earliest time of usage counted or taken back since it was last asked.
     touched: Option<Instant>,
+    /// The scope of events that say nothing about whose they are within the account.
+    plain: Option<u32>,
+    has_deck: bool,
+    has_dimensions: bool,
+    /// Step of rounding each event up, in 10⁻⁹ units; 0: none.
+    step: i128,
+    pub(super) rest: Box<Rest>,
+}
+
+/// What a lane is, and its scopes.
+#[derive(Clone, Debug)]
+pub(super) struct Rest {
+    pub spec: LaneSpec,
+    pub scopes: Vec<Scope>,
+    pub scope_ids: HashMap<Box<[u8]>, u32, FixedState>,
+    /// The scopes with a value of a dimension, in their order, by the dimension's place.
+    by_value: HashMap<(usize, Box<str>), Vec<u32>, FixedState>,
+    key_buffer: Vec<u8>,
+    prefixes: Prefixes,
 }
 
 impl Lane {
@@ -132,40 +195,57 @@ impl Lane {
             Rounding::EachUp(step) => nano(step).unwrap_or(0),
             Rounding::None | Rounding::SumUp(_) => 0,
         };
-        let prefixes = spec.deck.as_ref().map(Prefixes::of).unwrap_or_default();
+        let prefixes = spec.deck.as_deref().map(Prefixes::of).unwrap_or_default();
         Lane {
-            spec,
-            scopes: Vec::new(),
-            scope_ids: HashMap::default(),
-            by_value: HashMap::default(),
+            valid: spec.valid,
+            meter: spec.meter.clone(),
             segments: Vec::new(),
             latest: 0,
-            key_buffer: Vec::new(),
-            plain: None,
-            prefixes,
-            step,
+            starts_s: (0, 0),
             touched: None,
+            plain: None,
+            has_deck: spec.deck.is_some(),
+            has_dimensions: !spec.dimensions.is_empty(),
+            step,
+            rest: Box::new(Rest {
+                spec,
+                scopes: Vec::new(),
+                scope_ids: HashMap::default(),
+                by_value: HashMap::default(),
+                key_buffer: Vec::new(),
+                prefixes,
+            }),
         }
     }
 
     /// What it counts.
     pub fn spec(&self) -> &LaneSpec {
-        &self.spec
+        &self.rest.spec
+    }
+
+    /// The type of its events.
+    pub(super) fn kind(&self) -> &str {
+        &self.meter.event
+    }
+
+    /// Whether its definition is in force at a moment.
+    pub(super) fn is_valid(&self, at: Instant) -> bool {
+        self.valid.contains(at)
     }
 
     /// The moment that decides the period of an event.
     pub(super) fn time_of(&self, event: &Event<'_>) -> Instant {
-        if self.spec.meter.timed_by_start { event.start.unwrap_or(event.time) } else { event.time }
+        if self.meter.timed_by_start { event.start.unwrap_or(event.time) } else { event.time }
     }
 
     /// Whether the meter's conditions hold.
     pub(super) fn matches(&self, event: &Event<'_>) -> bool {
-        self.spec.meter.filters.iter().all(|filter| holds(filter, event))
+        self.meter.filters.iter().all(|filter| holds(filter, event))
     }
 
     /// The event's part: its value, rounded where each event is.
     pub(super) fn share(&self, event: &Event<'_>, at: Instant) -> Result<Share, Problem> {
-        let meter = &self.spec.meter;
+        let meter = &*self.meter;
         let mut share = Share { value: NANO, at, tie: 0, distinct: 0, deck: None };
         if let (Some(name), true) = (&meter.of, meter.aggregate != Aggregate::Count) {
             let value = event.attribute(name).ok_or_else(|| Problem::MissingAttribute(name.clone()))?;
@@ -210,13 +290,17 @@ impl Lane {
 
     /// The row of the deck for an event, which decides the steps of its share.
     fn row(&self, event: &Event<'_>, share: &mut Share) -> Result<Option<usize>, Problem> {
-        let Some(deck) = &self.spec.deck else { return Ok(None) };
+        if !self.has_deck {
+            return Ok(None);
+        }
+        let Rest { spec, prefixes, .. } = &*self.rest;
+        let Some(deck) = &spec.deck else { return Ok(None) };
         let number = event
             .attribute(&deck.destination)
             .ok_or_else(|| Problem::MissingAttribute(deck.destination.clone()))?;
         let found = match number {
-            Value::Text(number) => self.prefixes.row(number),
-            Value::Number(number) => self.prefixes.row(&number.to_string()),
+            Value::Text(number) => prefixes.row(number),
+            Value::Number(number) => prefixes.row(&number.to_string()),
         };
         let row = found.ok_or_else(|| Problem::NoRate(text_of(number)))?;
         let seconds = share.value / NANO + i128::from(share.value % NANO != 0);
@@ -224,14 +308,14 @@ impl Lane {
             let length = jiff::SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
             event.time.checked_sub(length).unwrap_or(event.time)
         });
-        let steps = deck::steps(deck, row, &self.spec.zone, started, seconds);
-        let too_large = || Problem::TooLarge(self.spec.meter.of.clone().unwrap_or_default());
+        let steps = deck::steps(deck, row, &spec.zone, started, seconds);
+        let too_large = || Problem::TooLarge(self.meter.of.clone().unwrap_or_default());
         share.deck = Some(steps.ok_or_else(too_large)?);
         Ok(Some(row))
     }
 
     pub(super) fn at_place(&self, place: Place) -> (Span, &Scope) {
-        (self.segments[place.segment].span, &self.scopes[place.scope as usize])
+        (self.segments[place.segment].span, &self.rest.scopes[place.scope as usize])
     }
 
     /// The counter of a place, for an event of this moment.
@@ -239,15 +323,14 @@ impl Lane {
         let segment = &mut self.segments[place.segment];
         segment.last = segment.last.max(at);
         segment.is_changed = true;
-        let (aggregate, deck) = (self.spec.meter.aggregate, self.spec.deck.is_some());
-        segment.counters.entry(place.scope).or_insert_with(|| Counter::new(aggregate, deck))
+        let (aggregate, deck) = (self.meter.aggregate, self.has_deck);
+        segment.counters.at(place.scope, || Counter::new(aggregate, deck))
     }
 
     fn scope_of(&mut self, event: &Event<'_>, row: Option<usize>) -> u32 {
         let tells = |name: &str| matches!(name, "application" | "project") || name.starts_with("tag:");
-        let is_plain = row.is_none()
-            && self.spec.dimensions.is_empty()
-            && !event.attributes.iter().any(|(name, _)| tells(name));
+        let is_plain =
+            row.is_none() && !self.has_dimensions && !event.attributes.iter().any(|(name, _)| tells(name));
         if is_plain && let Some(plain) = self.plain {
             return plain;
         }
@@ -259,14 +342,14 @@ impl Lane {
     }
 
     fn scope_by_key(&mut self, event: &Event<'_>, row: Option<usize>) -> u32 {
-        let mut key = std::mem::take(&mut self.key_buffer);
+        let mut key = std::mem::take(&mut self.rest.key_buffer);
         key.clear();
         if let Some(row) = row {
             key.extend_from_slice(&(row as u32).to_le_bytes());
         }
         push_text(&mut key, event.attribute("application"));
         push_text(&mut key, event.attribute("project"));
-        for dimension in &self.spec.dimensions {
+        for dimension in &self.rest.spec.dimensions {
             push_text(&mut key, event.attribute(dimension));
         }
         for (name, value) in &event.attributes {
@@ -275,32 +358,33 @@ impl Lane {
                 push_text(&mut key, Some(*value));
             }
         }
-        let id = match self.scope_ids.get(key.as_slice()) {
+        let id = match self.rest.scope_ids.get(key.as_slice()) {
             Some(id) => *id,
             None => {
                 let scope = self.new_scope(event, row);
                 // The same tags in another order are another key, but no other scope.
-                let twin = || self.scopes.iter().position(|known| *known == scope);
+                let twin = || self.rest.scopes.iter().position(|known| *known == scope);
                 let id = match if scope.tags.len() > 1 { twin() } else { None } {
                     Some(known) => known as u32,
                     None => self.push_scope(scope),
                 };
-                self.scope_ids.insert(key.as_slice().into(), id);
+                self.rest.scope_ids.insert(key.as_slice().into(), id);
                 id
             }
         };
-        self.key_buffer = key;
+        self.rest.key_buffer = key;
         id
     }
 
     pub(super) fn push_scope(&mut self, scope: Scope) -> u32 {
-        let id = self.scopes.len() as u32;
-        let named = self.spec.dimensions.iter().map(|name| scope.dimensions.get(name));
+        let Rest { spec, scopes, by_value, .. } = &mut *self.rest;
+        let id = scopes.len() as u32;
+        let named = spec.dimensions.iter().map(|name| scope.dimensions.get(name));
         for (place, value) in [scope.application.as_ref()].into_iter().chain(named).enumerate() {
             let Some(value) = value else { continue };
-            self.by_value.entry((place, value.as_str().into())).or_default().push(id);
+            by_value.entry((place, value.as_str().into())).or_default().push(id);
         }
-        self.scopes.push(scope);
+        scopes.push(scope);
         id
     }
 
@@ -308,19 +392,20 @@ impl Lane {
     fn scopes_with(&self, name: &str, value: &str) -> Option<&[u32]> {
         let place = match name {
             "application" => 0,
-            _ => self.spec.dimensions.iter().position(|known| known == name)? + 1,
+            _ => self.rest.spec.dimensions.iter().position(|known| known == name)? + 1,
         };
-        Some(self.by_value.get(&(place, value.into())).map(Vec::as_slice).unwrap_or_default())
+        Some(self.rest.by_value.get(&(place, value.into())).map(Vec::as_slice).unwrap_or_default())
     }
 
     fn new_scope(&self, event: &Event<'_>, row: Option<usize>) -> Scope {
         let text = |name: &str| event.attribute(name).map(text_of);
-        let dimensions = self.spec.dimensions.iter().filter_map(|name| Some((name.clone(), text(name)?)));
+        let spec = &self.rest.spec;
+        let dimensions = spec.dimensions.iter().filter_map(|name| Some((name.clone(), text(name)?)));
         let tags = event
             .attributes
             .iter()
             .filter_map(|(name, value)| Some((name.strip_prefix("tag:")?.to_owned(), text_of(*value))));
-        let prefix = self.spec.deck.as_ref().zip(row).map(|(deck, row)| deck.rows[row].prefix.clone());
+        let prefix = spec.deck.as_ref().zip(row).map(|(deck, row)| deck.rows[row].prefix.clone());
         Scope {
             application: text("application"),
             project: text("project"),
@@ -332,6 +417,10 @@ impl Lane {
 
     /// The index of the segment that holds the moment, made when it is new.
     pub(super) fn segment_at(&mut self, at: Instant) -> Result<usize, Problem> {
+        let guess = self.guess(at).unwrap_or(self.latest);
+        if self.segments.get(guess).is_some_and(|segment| segment.span.contains(at)) {
+            return Ok(guess);
+        }
         if self.segments.get(self.latest).is_some_and(|segment| segment.span.contains(at)) {
             return Ok(self.latest);
         }
@@ -342,38 +431,75 @@ impl Lane {
             self.latest = before;
             return Ok(before);
         }
-        if !YEARS.contains(&self.spec.zone.local(at).year()) {
+        let spec = &self.rest.spec;
+        if !YEARS.contains(&spec.zone.local(at).year()) {
             return Err(Problem::TimeOutOfRange);
         }
-        let mut span = self.spec.zone.cycle(self.spec.cycle, at);
-        let next_cut = self.spec.cuts.partition_point(|cut| *cut <= at);
-        if let Some(cut) = self.spec.cuts.get(next_cut) {
+        let mut span = spec.zone.cycle(spec.cycle, at);
+        let next_cut = spec.cuts.partition_point(|cut| *cut <= at);
+        if let Some(cut) = spec.cuts.get(next_cut) {
             span.end = span.end.min(*cut);
         }
-        if let Some(cut) = next_cut.checked_sub(1).map(|index| self.spec.cuts[index]) {
+        if let Some(cut) = next_cut.checked_sub(1).map(|index| spec.cuts[index]) {
             span.start = span.start.max(cut);
         }
-        let (last, counters) = (span.start, HashMap::default());
+        let (last, counters) = (span.start, ScopeCounters::default());
         self.segments.insert(after, SegmentCounts { span, last, counters, is_changed: true });
+        self.note_starts();
         self.latest = after;
         Ok(after)
     }
 
+    /// Where a moment's segment is, if segments follow one another without a gap and are as long as one another.
+    fn guess(&self, at: Instant) -> Option<usize> {
+        let (first_s, last_s) = self.starts_s;
+        let into_s = u64::try_from(at.as_second() - first_s).ok()?;
+        let all_s = u64::try_from(last_s - first_s).ok().filter(|all_s| *all_s > 0)?;
+        // Of n segments, n − 1 lie between the two starts.
+        let between = self.segments.len() as u64 - 1;
+        Some((into_s.checked_mul(between)? / all_s).min(between) as usize)
+    }
+
+    /// Notes where segments begin, after one has come or gone.
+    pub(super) fn note_starts(&mut self) {
+        let start_s = |segment: Option<&SegmentCounts>| segment.map_or(0, |one| one.span.start.as_second());
+        self.starts_s = (start_s(self.segments.first()), start_s(self.segments.last()));
+    }
+
+    /// Asks early for what counting an event of this moment will look at, as far as the steps before have brought it
+    /// near. The answer means nothing.
+    pub(super) fn touch_early(&self, step: u8, at: Instant) -> u64 {
+        match step {
+            0 => self.segments.len() as u64 ^ self.step as u64,
+            1 => {
+                let place = self.guess(at).unwrap_or(self.latest);
+                self.segments.get(place).map_or(0, |segment| {
+                    let first =
+                        segment.counters.first.as_ref().map_or(0, |(_, counter)| counter.events as u64);
+                    segment.span.start.as_second() as u64 ^ first
+                })
+            }
+            _ => 0,
+        }
+    }
+
     /// Cuts segments at a moment; answers whether one that has counted holds it inside.
     pub(super) fn cut(&mut self, at: Instant) -> bool {
-        let place = self.spec.cuts.partition_point(|cut| *cut < at);
-        if self.spec.cuts.get(place) == Some(&at) {
+        let cuts = &mut self.rest.spec.cuts;
+        let place = cuts.partition_point(|cut| *cut < at);
+        if cuts.get(place) == Some(&at) {
             return false;
         }
-        self.spec.cuts.insert(place, at);
+        cuts.insert(place, at);
         let after = self.segments.partition_point(|segment| segment.span.start < at);
         let Some(index) = after.checked_sub(1).filter(|index| at < self.segments[*index].span.end) else {
             return false;
         };
         self.latest = 0;
         let segment = &mut self.segments[index];
-        if segment.counters.values().all(|counter| counter.events == 0) {
+        if segment.counters.iter().all(|(_, counter)| counter.events == 0) {
             self.segments.remove(index);
+            self.note_starts();
             return false;
         }
         if segment.last < at {
@@ -400,21 +526,21 @@ impl Lane {
     ) -> impl Iterator<Item = (Span, Vec<(&Scope, &Counter)>)> {
         let candidates: Option<Vec<u32>> = bound
             .and_then(|(name, value)| self.scopes_with(name, value))
-            .map(|all| all.iter().copied().filter(|id| keep(&self.scopes[*id as usize])).collect());
+            .map(|all| all.iter().copied().filter(|id| keep(&self.rest.scopes[*id as usize])).collect());
         let from = self.segments.partition_point(|segment| segment.span.end <= within.start);
         self.segments[from..].iter().take_while(move |segment| segment.span.start < within.end).map(
             move |segment| {
                 let mut counters: Vec<_> = match &candidates {
                     Some(all) if all.len() < segment.counters.len() => all
                         .iter()
-                        .filter_map(|id| Some((&self.scopes[*id as usize], segment.counters.get(id)?)))
+                        .filter_map(|id| Some((&self.rest.scopes[*id as usize], segment.counters.get(*id)?)))
                         .filter(|(_, counter)| counter.events > 0)
                         .collect(),
                     _ => segment
                         .counters
                         .iter()
                         .filter(|(_, counter)| counter.events > 0)
-                        .map(|(scope, counter)| (&self.scopes[*scope as usize], counter))
+                        .map(|(scope, counter)| (&self.rest.scopes[scope as usize], counter))
                         .filter(|(scope, _)| keep(scope))
                         .collect(),
                 };
@@ -432,13 +558,14 @@ impl Lane {
     pub(super) fn counted_in(&self, within: Span) -> impl Iterator<Item = (u32, &Counter)> {
         let from = self.segments.partition_point(|segment| segment.span.end <= within.start);
         let inside = self.segments[from..].iter().take_while(move |segment| segment.span.start < within.end);
-        let counters = inside.flat_map(|segment| &segment.counters);
-        counters.filter(|(_, counter)| counter.events > 0).map(|(scope, counter)| (*scope, counter))
+        let counters = inside.flat_map(|segment| segment.counters.iter());
+        counters.filter(|(_, counter)| counter.events > 0)
     }
 
     /// Leaves out what was counted from a moment on.
     pub(super) fn forget_from(&mut self, at: Instant) {
         self.segments.truncate(self.segments.partition_point(|segment| segment.span.start < at));
+        self.note_starts();
         self.latest = 0;
     }
 
@@ -461,22 +588,22 @@ impl Lane {
         if let Some(at) = other.touched {
             self.touch(at);
         }
-        let mut ids: Vec<Option<u32>> = vec![None; other.scopes.len()];
-        for (key, id) in &other.scope_ids {
-            ids[*id as usize] = ids[*id as usize].or(self.scope_ids.get(key).copied());
+        let mut ids: Vec<Option<u32>> = vec![None; other.rest.scopes.len()];
+        for (key, id) in &other.rest.scope_ids {
+            ids[*id as usize] = ids[*id as usize].or(self.rest.scope_ids.get(key).copied());
         }
-        for (id, scope) in ids.iter_mut().zip(other.scopes) {
+        for (id, scope) in ids.iter_mut().zip(other.rest.scopes) {
             if id.is_none() {
                 *id = Some(self.push_scope(scope));
             }
         }
         let id_of = |scope: u32| ids[scope as usize].unwrap_or(0);
-        for (key, id) in other.scope_ids {
-            self.scope_ids.entry(key).or_insert_with(|| id_of(id));
+        for (key, id) in other.rest.scope_ids {
+            self.rest.scope_ids.entry(key).or_insert_with(|| id_of(id));
         }
         for segment in other.segments {
             let Ok(index) = self.segment_at(segment.span.start) else { continue };
-            for (scope, counter) in segment.counters {
+            for (scope, counter) in segment.counters.into_iter() {
                 self.counter(Place { segment: index, scope: id_of(scope) }, segment.last).merge(&counter)?;
             }
         }

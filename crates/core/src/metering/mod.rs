@@ -25,6 +25,10 @@ use crate::money::{Exact, OutOfRange};
 use lane::push_text;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::ops::Range;
+
+/// Steps of [`Metering::touch_early`].
+pub const EARLY_STEPS: u8 = 5;
 
 /// Hash maps without random state: the core is a function of its arguments.
 type FixedState = BuildHasherDefault<DefaultHasher>;
@@ -177,8 +181,13 @@ pub struct WouldCount<'m> {
 /// Counters of many accounts.
 #[derive(Clone, Debug, Default)]
 pub struct Metering {
+    /// Those of an account and a type of event stand together.
     lanes: Vec<Lane>,
-    accounts: HashMap<Box<str>, AccountLanes, FixedState>,
+    accounts: Vec<AccountLanes>,
+    /// The places of accounts.
+    places: HashMap<Box<str>, usize, FixedState>,
+    /// The account that had the last event: many groups are one account.
+    latest: usize,
     /// Shares of the event at hand, kept to save an allocation.
     pending: Vec<(usize, lane::Place, Share)>,
     /// Lanes with a counter that could not take an event back.
@@ -186,9 +195,11 @@ pub struct Metering {
 }
 
 /// The lanes of an account, by type of event.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct AccountLanes {
-    kinds: Vec<(Box<str>, Vec<usize>)>,
+    name: Box<str>,
+    /// Where the lanes of each type are; none is empty.
+    kinds: Vec<Range<usize>>,
 }
 
 impl Metering {
@@ -200,19 +211,78 @@ impl Metering {
     ) -> Metering {
         let mut metering = Metering::default();
         for account in accounts {
-            metering.accounts.entry(account.into_boxed_str()).or_default();
+            metering.add_account(&account);
         }
+        let mut by_account: Vec<Vec<Vec<LaneSpec>>> = Vec::new();
         for spec in specs {
-            let index = metering.lanes.len();
-            let account = metering.accounts.entry(spec.key.account.clone().into_boxed_str()).or_default();
-            let kind = spec.meter.event.as_str();
-            match account.kinds.iter_mut().find(|(known, _)| &**known == kind) {
-                Some((_, lanes)) => lanes.push(index),
-                None => account.kinds.push((kind.into(), vec![index])),
+            let place = metering.add_account(&spec.key.account);
+            by_account.resize_with(metering.accounts.len().max(by_account.len()), Vec::new);
+            let kinds = &mut by_account[place];
+            match kinds
+                .iter_mut()
+                .find(|kind| kind.first().is_some_and(|known| known.meter.event == spec.meter.event))
+            {
+                Some(kind) => kind.push(spec),
+                None => kinds.push(vec![spec]),
             }
-            metering.lanes.push(Lane::new(spec));
+        }
+        for (account, kinds) in metering.accounts.iter_mut().zip(by_account) {
+            for kind in kinds {
+                let first = metering.lanes.len();
+                metering.lanes.extend(kind.into_iter().map(Lane::new));
+                account.kinds.push(first..metering.lanes.len());
+            }
         }
         metering
+    }
+
+    fn add_account(&mut self, name: &str) -> usize {
+        if let Some(place) = self.places.get(name) {
+            return *place;
+        }
+        let place = self.accounts.len();
+        self.places.insert(name.into(), place);
+        self.accounts.push(AccountLanes { name: name.into(), kinds: Vec::new() });
+        place
+    }
+
+    /// The place of an account.
+    fn place_of(&self, account: &str) -> Option<usize> {
+        match self.accounts.get(self.latest) {
+            Some(latest) if &*latest.name == account => Some(self.latest),
+            _ => self.places.get(account).copied(),
+        }
+    }
+
+    /// The lanes of a type of event of an account.
+    fn lanes_for(&self, event: &Event<'_>) -> Result<(usize, Range<usize>), Problem> {
+        let place =
+            self.place_of(event.account).ok_or_else(|| Problem::UnknownAccount(event.account.to_owned()))?;
+        let kinds = &self.accounts[place].kinds;
+        let lanes = kinds.iter().find(|lanes| self.lanes[lanes.start].kind() == event.kind);
+        let lanes = lanes.ok_or_else(|| Problem::NothingMeasures(event.kind.to_owned()))?;
+        Ok((place, lanes.clone()))
+    }
+
+    /// Asks early for what counting an event of this moment will look at, a step at a time ([`EARLY_STEPS`]), so that it
+    /// comes near while others are asked for, too. The answer means nothing.
+    pub fn touch_early(&self, step: u8, at: Instant) -> u64 {
+        if step == 0 {
+            return self.latest as u64;
+        }
+        let Some(account) = self.accounts.get(self.latest) else { return 0 };
+        match step {
+            1 => account.kinds.len() as u64,
+            2 => {
+                account.kinds.first().map_or(0, |lanes| lanes.start as u64)
+                    ^ u64::from(account.name.bytes().next().unwrap_or(0))
+            }
+            _ => {
+                let lanes = account.kinds.first().and_then(|lanes| self.lanes.get(lanes.clone()));
+                let lanes = lanes.unwrap_or_default().iter();
+                lanes.fold(0, |sum, lane| sum ^ lane.touch_early(step - 3, at))
+            }
+        }
     }
 
     /// A metering of the same lanes that has counted nothing: for another thread.
@@ -220,6 +290,7 @@ impl Metering {
         Metering {
             lanes: self.lanes.iter().map(|lane| Lane::new(lane.spec().clone())).collect(),
             accounts: self.accounts.clone(),
+            places: self.places.clone(),
             ..Metering::default()
         }
     }
@@ -258,22 +329,14 @@ impl Metering {
 
     /// Fills `pending` with the event's places and shares; answers whether there is any.
     fn find(&mut self, event: &Event<'_>) -> Result<bool, Problem> {
-        let account = self
-            .accounts
-            .get(event.account)
-            .ok_or_else(|| Problem::UnknownAccount(event.account.to_owned()))?;
-        let lanes = account
-            .kinds
-            .iter()
-            .find(|(kind, _)| &**kind == event.kind)
-            .map(|(_, lanes)| lanes.as_slice())
-            .ok_or_else(|| Problem::NothingMeasures(event.kind.to_owned()))?;
+        let (place, lanes) = self.lanes_for(event)?;
+        self.latest = place;
         self.pending.clear();
         let mut in_force = false;
-        for &index in lanes {
+        for index in lanes {
             let lane = &mut self.lanes[index];
             let at = lane.time_of(event);
-            if !lane.spec().valid.contains(at) {
+            if !lane.is_valid(at) {
                 continue;
             }
             in_force = true;
@@ -292,15 +355,12 @@ impl Metering {
     /// # Errors
     /// A [`Problem`] when it could not be billed.
     pub fn would_count<'m>(&'m self, event: &Event<'_>) -> Result<Vec<WouldCount<'m>>, Problem> {
-        let account = self.accounts.get(event.account);
-        let account = account.ok_or_else(|| Problem::UnknownAccount(event.account.to_owned()))?;
-        let lanes = account.kinds.iter().find(|(kind, _)| &**kind == event.kind);
-        let (_, lanes) = lanes.ok_or_else(|| Problem::NothingMeasures(event.kind.to_owned()))?;
+        let (_, lanes) = self.lanes_for(event)?;
         let mut found = Vec::new();
         let mut in_force = false;
-        for lane in lanes.iter().map(|index| &self.lanes[*index]) {
+        for lane in &self.lanes[lanes] {
             let at = lane.time_of(event);
-            if !lane.spec().valid.contains(at) {
+            if !lane.is_valid(at) {
                 continue;
             }
             in_force = true;
@@ -336,11 +396,9 @@ impl Metering {
     /// that of a freeze. Where one has counted already, on which side is not known any more: all
     /// must be counted again, by a metering of these lanes ([`Metering::empty`]).
     pub fn cut(&mut self, account: &str, at: Instant) {
-        let kinds = self.accounts.get(account).map(|lanes| lanes.kinds.as_slice()).unwrap_or_default();
-        for (_, lanes) in kinds {
-            for &index in lanes {
-                self.stale |= self.lanes[index].cut(at);
-            }
+        let kinds: Vec<_> = self.all_of(account).cloned().collect();
+        for lane in kinds.into_iter().flatten() {
+            self.stale |= self.lanes[lane].cut(at);
         }
     }
 
@@ -358,8 +416,12 @@ impl Metering {
 
     /// The lanes of an account.
     pub fn lanes_of<'a>(&'a self, account: &str) -> impl Iterator<Item = &'a Lane> {
-        let kinds = self.accounts.get(account).map(|lanes| lanes.kinds.as_slice()).unwrap_or_default();
-        kinds.iter().flat_map(|(_, lanes)| lanes).map(|&index| &self.lanes[index])
+        self.all_of(account).flat_map(|lanes| &self.lanes[lanes.clone()])
+    }
+
+    fn all_of(&self, account: &str) -> std::slice::Iter<'_, Range<usize>> {
+        let kinds = self.place_of(account).map(|place| self.accounts[place].kinds.as_slice());
+        kinds.unwrap_or_default().iter()
     }
 
     /// The start of the latest segment of time in which anything was counted.
@@ -369,9 +431,10 @@ impl Metering {
 
     /// The earliest time of an account's usage that was counted or taken back since the last call.
     pub fn take_touched(&mut self, account: &str) -> Option<Instant> {
-        let kinds = self.accounts.get(account).map(|lanes| lanes.kinds.as_slice()).unwrap_or_default();
-        let indexes: Vec<usize> = kinds.iter().flat_map(|(_, lanes)| lanes).copied().collect();
-        indexes.into_iter().filter_map(|index| self.lanes[index].take_touched()).min()
+        let place = self.place_of(account)?;
+        let Metering { lanes, accounts, .. } = self;
+        let kinds = accounts[place].kinds.iter();
+        kinds.filter_map(|kind| lanes[kind.clone()].iter_mut().filter_map(Lane::take_touched).min()).min()
     }
 }
 

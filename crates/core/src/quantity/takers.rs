@@ -235,7 +235,7 @@ pub(crate) fn meters_between<'a>(
             for charge in plan.charges.iter().filter(|charge| charge.modes.contains(&one.mode)) {
                 let Measure::Meter(name) = &charge.measure else { continue };
                 if let Some(meter) = list.meters.get(name).filter(|meter| meter.event == kind) {
-                    found.insert((list.id.clone(), name.clone()), meter);
+                    found.insert((list.id.clone(), name.clone()), &**meter);
                 }
             }
         }

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! What was said lately is in memory. Full, it becomes a run: sorted pages in the store, and a filter in memory that
-//! tells of nearly every identity that it is not in the run (12 bits each). Eight runs of a size are merged to one, a
+//! tells of nearly every identity that it is not in the run (14 bits each). Eight runs of a size are merged to one, a
 //! little with each commit, so that no commit takes long and there are never many runs. All of it follows from the
 //! log: what is in memory is read from the end of the log when a store is opened.
 
@@ -145,7 +145,8 @@ impl Identities {
     /// Asks early for what [`Identities::find`] will look at. The answer means nothing.
     pub fn touch(&self, identity: u128) -> u64 {
         let key = key_of(identity);
-        self.runs.iter().fold(0, |sum, run| sum ^ run.filter.touch(key))
+        let recent = self.recent.get(&identity).map_or(0, |place| place.block);
+        self.runs.iter().fold(recent, |sum, run| sum ^ run.filter.touch(key))
     }
 
     /// Where an identity may have been said, the latest first. Whether it was, the log tells.

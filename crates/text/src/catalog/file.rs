@@ -10,6 +10,7 @@ use farebox_core::catalog::{Catalogue, Consumption, FullRefund, Policy, RefundRu
 use farebox_core::money::{Currency, Exact};
 use jiff::civil::DateTime;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use toml::de::{DeTable, DeValue};
 
 const RENEWALS: &[(&str, RenewalRule)] =
@@ -106,8 +107,8 @@ fn catalogue(source: &mut Source<'_>, tree: &DeTable<'_>, hash: String) -> Optio
         currency: head.currency,
         source: head.source,
         policy,
-        meters: meters.into_iter().filter_map(|(id, meter)| Some((id, meter?))).collect(),
-        decks: decks.into_iter().filter_map(|(id, deck)| Some((id, deck?))).collect(),
+        meters: meters.into_iter().filter_map(|(id, meter)| Some((id, Arc::new(meter?)))).collect(),
+        decks: decks.into_iter().filter_map(|(id, deck)| Some((id, Arc::new(deck?)))).collect(),
         licences: licences.into_iter().filter_map(|(id, licence)| Some((id, licence?))).collect(),
         products,
     })
