@@ -149,6 +149,11 @@ impl Holds {
         self.by_name.range(first..).map(|(_, hold)| hold).take_while(move |hold| hold.account == account)
     }
 
+    /// How many have not ended.
+    pub fn open(&self) -> usize {
+        self.open.len()
+    }
+
     /// The open holds whose deadline has come, the earliest first.
     pub fn past(&self, at: Instant) -> impl Iterator<Item = &Hold> {
         let past = self.open.iter().take_while(move |(until, _)| *until <= at);

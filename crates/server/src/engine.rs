@@ -3,6 +3,7 @@
 use crate::Clock;
 use crate::metrics::Metrics;
 use crate::room::{BYTES_MAX, Room};
+use crate::watch::Watch;
 use farebox_service::Service;
 use farebox_store::StoreError;
 use std::fmt;
@@ -73,6 +74,8 @@ impl Engine {
         let operations: Vec<&str> = crate::OPERATIONS.iter().map(|operation| operation.id).collect();
         let metrics = Arc::new(Metrics::new(&operations));
         let (own, counted, wake) = (clock.clone(), metrics.clone(), jobs.downgrade());
+        let told = metrics.clone();
+        service.set_told(move |figures| told.stands(figures));
         let thread = std::thread::Builder::new().name("engine".to_owned());
         let thread = thread.spawn(move || work(service, &own, &counted, waiting, &wake))?;
         Ok((Engine { jobs, clock, metrics, room: Room::new(BYTES_MAX) }, thread))
@@ -167,11 +170,13 @@ fn work(
     wake: &mpsc::WeakSender<Message>,
 ) {
     let (mut not_due, failing) = (None, Arc::new(Mutex::new(None)));
+    let mut watch = Watch::default();
     while let Some(message) = waiting.blocking_recv() {
         let start = Instant::now();
         let due = clock.catch_up(&mut service);
         metrics.caught_up(due.as_ref().ok().map(|()| service.clock()), start.elapsed());
         tell_failure("the schedule", &due, &mut not_due);
+        watch.caught_up(&service, start.elapsed());
         let mut tell = Vec::new();
         let mut next = Some(message);
         while let Some(message) = next {
@@ -187,6 +192,7 @@ fn work(
                 next = waiting.blocking_recv();
             }
         }
+        watch.look(&service);
         // One commit for all: none is told before all are durable.
         let (start, jobs) = (Instant::now(), tell.len());
         if jobs == 0 {

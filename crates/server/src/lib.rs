@@ -28,6 +28,7 @@ mod room;
 mod schedule;
 mod standing;
 mod usage;
+mod watch;
 
 pub use access::Access;
 pub use catalogues::parse_all;

@@ -5,9 +5,13 @@
 
 mod page;
 
+use crate::access::lock;
 use crate::room::Room;
+use farebox_core::engine::Duty;
+use farebox_service::Figures;
 use jiff::Timestamp;
 use page::{Kind, Page};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -108,6 +112,8 @@ pub struct Metrics {
     schedule_lasted: Histogram,
     /// The moment in microseconds that everything due has been done up to.
     done_until: AtomicI64,
+    /// As the engine said after its last commit.
+    figures: Mutex<Figures>,
     requests: Vec<Requests>,
 }
 
@@ -150,6 +156,7 @@ impl Metrics {
             schedule_runs_failed: Counter::default(),
             schedule_lasted: Histogram::new(SECONDS),
             done_until: AtomicI64::new(NEVER),
+            figures: Mutex::default(),
             requests: operations.iter().copied().chain([NO_OPERATION]).map(of).collect(),
         }
     }
@@ -188,6 +195,11 @@ impl Metrics {
         self.schedule_lasted.lasted(time);
     }
 
+    /// How things stand after a commit, also in the middle of a long look at the schedule.
+    pub(crate) fn stands(&self, figures: &Figures) {
+        *lock(&self.figures) = *figures;
+    }
+
     /// An answer. `operation`: `None` where no route knows the address or method.
     pub(crate) fn answered(&self, operation: Option<&str>, status: u16, time: Duration) {
         let of = operation.unwrap_or(NO_OPERATION);
@@ -206,6 +218,8 @@ impl Metrics {
         page.sample("farebox_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1.0);
         self.write_usage(&mut page);
         self.write_engine(&mut page, now);
+        self.write_schedule(&mut page);
+        self.write_state(&mut page);
         self.write_requests(&mut page, now);
         self.write_process(&mut page);
         page.text
@@ -260,6 +274,56 @@ impl Metrics {
         }
     }
 
+    fn write_schedule(&self, page: &mut Page) {
+        let figures = *lock(&self.figures);
+        let by_duty = || Duty::ALL.into_iter().map(Duty::name).zip(figures.runs);
+        let name = "farebox_duties_total";
+        page.family(name, Kind::Counter, "What was due and tried, by duty and by what came of it.");
+        for (duty, sum) in by_duty() {
+            page.sample(name, &[("duty", duty), ("outcome", "done")], sum.done as f64);
+            page.sample(name, &[("duty", duty), ("outcome", "refused")], sum.refused as f64);
+        }
+        let name = "farebox_duty_seconds_total";
+        page.family(name, Kind::Counter, "How long what was done took, without commits, by duty.");
+        for (duty, sum) in by_duty() {
+            page.sample(name, &[("duty", duty)], sum.micros as f64 / 1e6);
+        }
+        let name = "farebox_duty_lines_total";
+        page.family(name, Kind::Counter, "Lines of bills that were made by what was due, by duty.");
+        for (duty, sum) in by_duty() {
+            page.sample(name, &[("duty", duty)], sum.lines as f64);
+        }
+        let name = "farebox_groups_failing";
+        page.family(
+            name,
+            Kind::Gauge,
+            "Groups for which something due cannot be done; what is due later waits.",
+        );
+        page.sample(name, &[], figures.undone as f64);
+        let name = "farebox_groups_due";
+        page.family(name, Kind::Gauge, "Groups for which something is due, now or later.");
+        page.sample(name, &[], figures.due as f64);
+        if let Some(at) = figures.next_due {
+            let name = "farebox_next_due_timestamp_seconds";
+            page.family(name, Kind::Gauge, "When something is due next, in seconds since 1970.");
+            page.sample(name, &[], at.as_microsecond() as f64 / 1e6);
+        }
+    }
+
+    fn write_state(&self, page: &mut Page) {
+        let figures = *lock(&self.figures);
+        for (name, help, value) in [
+            ("farebox_groups_in_memory", "Groups in memory.", figures.groups),
+            ("farebox_holds_open", "Open holds of sessions, of groups in memory.", figures.holds),
+            ("farebox_identities_in_memory", "Identities of usage in memory.", figures.identities),
+            ("farebox_identity_runs", "Runs of identities in the store.", figures.identity_runs),
+            ("farebox_identity_filter_bytes", "Memory that their filters take.", figures.filter_bytes),
+        ] {
+            page.family(name, Kind::Gauge, help);
+            page.sample(name, &[], value as f64);
+        }
+    }
+
     fn write_requests(&self, page: &mut Page, now: &Now<'_>) {
         let name = "farebox_http_requests_total";
         page.family(name, Kind::Counter, "Requests that were answered, by operation and status.");
@@ -311,6 +375,7 @@ pub fn described() -> Vec<(String, &'static str, Vec<String>, String)> {
     let metrics = Metrics::new(&["is-alive"]);
     metrics.answered(Some("is-alive"), 200, Duration::ZERO);
     metrics.caught_up(Some(Timestamp::UNIX_EPOCH), Duration::ZERO);
+    metrics.stands(&Figures { next_due: Some(Timestamp::UNIX_EPOCH), ..Figures::default() });
     let room = Room::new(1);
     let clock = Some(Timestamp::UNIX_EPOCH);
     page::families(&metrics.page(&Now { jobs_waiting: 0, jobs_waiting_max: 1, room: &room, clock }))
@@ -319,6 +384,7 @@ pub fn described() -> Vec<(String, &'static str, Vec<String>, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use farebox_service::Sum;
 
     fn page(metrics: &Metrics, clock: Option<Timestamp>) -> String {
         metrics.page(&Now { jobs_waiting: 3, jobs_waiting_max: 4_096, room: &Room::new(100), clock })
@@ -340,6 +406,10 @@ mod tests {
         metrics.answered(None, 404, Duration::ZERO);
         metrics.committed(3, Duration::from_millis(1), true);
         metrics.committed(1, Duration::from_millis(2), false);
+        let mut figures = Figures { undone: 1, holds: 2, groups: 3, identities: 4, ..Figures::default() };
+        let settled = Sum { done: 7, refused: 1, lines: 9, micros: 2_500_000, ..Sum::default() };
+        figures.runs[Duty::Charges as usize] = settled;
+        metrics.stands(&figures);
         let page = page(&metrics, None);
         for line in [
             "farebox_usage_events_total{outcome=\"accepted\"} 10",
@@ -355,6 +425,15 @@ mod tests {
             "farebox_commit_jobs_bucket{le=\"4\"} 2",
             "farebox_commit_jobs_sum 4",
             "farebox_engine_jobs_waiting 3",
+            "farebox_duties_total{duty=\"charges\",outcome=\"done\"} 7",
+            "farebox_duties_total{duty=\"charges\",outcome=\"refused\"} 1",
+            "farebox_duties_total{duty=\"terms\",outcome=\"done\"} 0",
+            "farebox_duty_seconds_total{duty=\"charges\"} 2.5",
+            "farebox_duty_lines_total{duty=\"charges\"} 9",
+            "farebox_groups_failing 1",
+            "farebox_groups_in_memory 3",
+            "farebox_holds_open 2",
+            "farebox_identities_in_memory 4",
             "farebox_http_requests_total{operation=\"send-usage\",status=\"503\"} 1",
             "farebox_http_requests_total{operation=\"none\",status=\"404\"} 1",
             "farebox_http_request_duration_seconds_bucket{operation=\"send-usage\",le=\"10\"} 1",

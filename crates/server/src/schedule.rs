@@ -91,7 +91,9 @@ fn show(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
         Clock::System => u64::try_from(jiff::Timestamp::now().duration_since(at).as_millis()).ok(),
         Clock::Test => None,
     };
-    let runs = service.runs().totals().values().map(|sum| sum.done).sum();
+    // What the last commit became is known.
+    service.has_landed();
+    let runs = service.runs().totals().iter().map(|sum| sum.done).sum();
     let schedule = service.schedule();
     let failing_since = schedule.undone().map(|undone| undone.due.at).min();
     Ok(Reply::json(
@@ -150,6 +152,7 @@ fn due(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
 const LAST: u64 = 999_999_999_999_999_999;
 
 fn runs(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
+    service.has_landed();
     let payer = asked.query("account").map(|account| service.payer_of(account).to_owned());
     let only = asked.query("duty");
     let is_asked_for = |ran: &&Ran| {
@@ -173,6 +176,7 @@ fn hours(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
     let only = asked.query("duty");
     let moment = |name: &str| asked.parameter::<Moment>(name).map(|Moment(at)| at);
     let (from, until) = (moment("from"), moment("until"));
+    service.has_landed();
     let failing: Vec<Hour> =
         service.schedule().undone().map(|undone| Hour::of(undone.due.at, undone.due.duty)).collect();
     let is_asked_for = |(hour, _): &(Hour, &Sum)| {

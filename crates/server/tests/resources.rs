@@ -134,6 +134,29 @@ fn furnished() -> Server {
 }
 
 #[test]
+fn open_holds_are_measured() {
+    let server = furnished();
+    let open = || {
+        let page = server.get("/metrics").text;
+        let line = page.lines().find_map(|line| line.strip_prefix("farebox_holds_open "));
+        line.unwrap().parse::<u32>().unwrap()
+    };
+    assert_eq!(open(), 0, "the first has expired");
+    for (id, holds) in [("call-2", 1), ("call-3", 2)] {
+        server.command(
+            "acme",
+            &json!({"command": "hold", "id": id, "source": "pbx", "type": "call", "units": "60", "for_seconds": 60,
+                    "attributes": {"application": "shop"}}),
+        );
+        assert_eq!(open(), holds);
+    }
+    server.command("acme", &json!({"command": "release", "id": "call-2", "used": "0"}));
+    assert_eq!(open(), 1);
+    server.advance("2026-02-10T00:02:00+08:00");
+    assert_eq!(open(), 0);
+}
+
+#[test]
 fn every_answer_is_as_it_is_described() {
     let server = furnished();
     server.dear("bad", "900000000000001", "2026-02-10T00:00:00+08:00");

@@ -97,6 +97,13 @@ pub struct Groups {
     answers: HashMap<String, Answer>,
     /// Groups that were decided on since the last commit.
     changed: BTreeSet<String>,
+    /// Open holds of the groups in memory.
+    holds: usize,
+}
+
+/// Open holds of a group.
+fn holds_of(group: &Group, payer: &str) -> usize {
+    group.get(payer).map_or(0, |payer| payer.holds.open())
 }
 
 impl Groups {
@@ -109,6 +116,7 @@ impl Groups {
             pending: Batch::default(),
             answers: HashMap::new(),
             changed: BTreeSet::new(),
+            holds: 0,
         }
     }
 
@@ -167,6 +175,7 @@ impl Groups {
             && let Some(store) = &self.store
             && let Some(open) = read(&**store, payer)?
         {
+            self.holds += holds_of(&open.state, payer);
             self.open.insert(payer.to_owned(), open);
         }
         Ok(self.get(payer))
@@ -195,8 +204,10 @@ impl Groups {
         }
         let new = || Open { state: Group::default(), head: Head::of_new(&payer) };
         let open = self.open.entry(payer.clone()).or_insert_with(new);
+        let holds = holds_of(&open.state, &payer);
         // Facts fit the state they were decided on: the decision has made every sum that they make.
         facts.iter().try_for_each(|fact| open.state.apply(fact)).map_err(|_| Refusal::OutOfRange)?;
+        self.holds = (self.holds + holds_of(&open.state, &payer)).saturating_sub(holds);
         if self.store.is_some() {
             let entry = Entry {
                 recorded_at: decided.at,
@@ -337,8 +348,9 @@ impl Groups {
         let committed = store.commit(&batch);
         self.answers.clear();
         if committed.is_err() {
-            batch.due.iter().for_each(|(name, _)| drop(self.open.remove(name)));
-            self.payers = store.members()?.into_iter().collect();
+            let members = store.members();
+            batch.due.iter().for_each(|(name, _)| self.let_go(name));
+            self.payers = members?.into_iter().collect();
         }
         committed
     }
@@ -370,11 +382,33 @@ impl Groups {
         }
     }
 
+    fn let_go(&mut self, payer: &str) {
+        if let Some(open) = self.open.remove(payer) {
+            self.holds = self.holds.saturating_sub(holds_of(&open.state, payer));
+        }
+    }
+
+    /// How many groups are in memory.
+    pub fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Whether no group is in memory.
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// Open holds of the groups in memory.
+    pub fn open_holds(&self) -> usize {
+        self.holds
+    }
+
     /// Forgets the groups in memory, and what waits to be committed: the store has all that counts. Nothing happens
     /// where there is no store.
     pub fn forget(&mut self) {
         if self.store.is_some() {
             self.open.clear();
+            self.holds = 0;
             self.changed.clear();
             self.pending = Batch::default();
             self.answers.clear();

@@ -127,7 +127,7 @@ pub struct Runs {
     recent: VecDeque<Ran>,
     hours: BTreeMap<Hour, Sum>,
     /// Since the store was opened, by duty.
-    totals: BTreeMap<Duty, Sum>,
+    totals: [Sum; Duty::ALL.len()],
     /// Not committed yet.
     pending: Vec<Ran>,
     refused: BTreeMap<Hour, u64>,
@@ -167,7 +167,7 @@ impl Runs {
     /// Notes that something was refused.
     pub fn refused(&mut self, due: &Due) {
         *self.refused.entry(Hour::of(due.at, due.duty)).or_default() += 1;
-        self.totals.entry(due.duty).or_default().refused += 1;
+        self.totals[due.duty as usize].refused += 1;
     }
 
     /// What is to be kept of what was noted since the last time, with a commit. [`Runs::committed`] follows, before this
@@ -188,12 +188,16 @@ impl Runs {
         for (hour, count) in &self.refused {
             changed.entry(*hour).or_insert_with(|| of(hour)).refused += count;
         }
-        let mut rows: Vec<Derived> = changed
-            .iter()
-            .map(|(hour, sum)| Derived { space: HOURS, key: hour.key(), value: Some(sum.to_bytes()) })
-            .collect();
-        if let Some((newest, _)) = changed.last_key_value() {
-            let old = self.hours.keys().take_while(|hour| hour.number < newest.number - HOURS_MAX);
+        let known = self.hours.last_key_value().map(|(hour, _)| hour.number);
+        let newest = changed.last_key_value().map(|(hour, _)| hour.number).max(known);
+        let is_old = |hour: &Hour| newest.is_some_and(|newest| hour.number < newest - HOURS_MAX);
+        let row = |(hour, sum): (&Hour, &Sum)| {
+            let value = (!is_old(hour)).then(|| sum.to_bytes());
+            Derived { space: HOURS, key: hour.key(), value }
+        };
+        let mut rows: Vec<Derived> = changed.iter().map(row).collect();
+        if !rows.is_empty() {
+            let old = self.hours.keys().take_while(|hour| is_old(hour) && !changed.contains_key(hour));
             rows.extend(old.map(|hour| Derived { space: HOURS, key: hour.key(), value: None }));
         }
         rows
@@ -209,7 +213,7 @@ impl Runs {
         }
         for ran in pending {
             self.hours.entry(Hour::of(ran.due.at, ran.due.duty)).or_default().add(&ran);
-            self.totals.entry(ran.due.duty).or_default().add(&ran);
+            self.totals[ran.due.duty as usize].add(&ran);
             if self.recent.len() == RUNS_MAX {
                 self.recent.pop_front();
             }
@@ -235,8 +239,8 @@ impl Runs {
         self.hours.iter().rev().map(|(hour, sum)| (*hour, sum))
     }
 
-    /// What was done since the store was opened, by duty.
-    pub fn totals(&self) -> &BTreeMap<Duty, Sum> {
+    /// What was done since the store was opened, in the order of [`Duty::ALL`].
+    pub fn totals(&self) -> &[Sum; Duty::ALL.len()] {
         &self.totals
     }
 }
@@ -287,7 +291,7 @@ mod tests {
             ]
         );
         assert_eq!(runs.recent().map(|ran| ran.number).collect::<Vec<_>>(), [3, 2, 1]);
-        assert_eq!(runs.totals()[&Duty::Charges].done, 2);
+        assert_eq!(runs.totals()[Duty::Charges as usize].done, 2);
     }
 
     #[test]
@@ -301,10 +305,18 @@ mod tests {
     }
 
     #[test]
+    fn the_names_of_hours_are_in_their_order() {
+        let hours = ["1969-12-31T23:59:59Z", "1970-01-01T00:00:00Z", "2026-01-01T00:00:00Z"]
+            .map(|text| Hour::of(at(text), Duty::HeldMoney));
+        assert!(hours.is_sorted() && hours.map(Hour::key).is_sorted());
+        assert_eq!(hours.map(|hour| Hour::from_key(&hour.key())), hours.map(Some));
+    }
+
+    #[test]
     fn old_hours_are_let_go_of() {
         let (mut store, mut runs) = (Memory::new(), Runs::default());
         let began = at("2027-06-01T00:00:01Z");
-        for due_at in ["2026-02-01T00:00:00Z", "2027-06-01T00:00:00Z"] {
+        for due_at in ["2026-02-01T00:00:00Z", "2027-06-01T00:00:00Z", "2026-03-01T00:00:00Z"] {
             runs.done(due(due_at, Duty::Charges), &[], (began, began));
             keep(&mut runs, &mut store);
             runs.committed(true);

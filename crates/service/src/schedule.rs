@@ -69,6 +69,8 @@ pub struct Schedule {
     late: BTreeMap<String, Late>,
     /// What could not be done, by group.
     undone: BTreeMap<String, Undone>,
+    /// How often something new could not be done, or could in the end.
+    changes: u64,
 }
 
 impl Schedule {
@@ -82,6 +84,7 @@ impl Schedule {
     /// The same of a store that was in use: what could not be done before is not tried again where the store has
     /// nothing else due for the group first.
     pub fn knowing(mut self, before: Schedule) -> Schedule {
+        self.changes = before.changes + 1;
         for (payer, undone) in before.undone {
             if self.by_payer.get(&payer) == Some(&(undone.due.at, undone.due.duty)) {
                 self.remove(&payer);
@@ -191,6 +194,11 @@ impl Schedule {
         self.undone.values()
     }
 
+    /// Grows with each group that something new could not be done for, and each for which it could in the end.
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
     /// What could not be done for a group is due again.
     pub fn again(&mut self, payer: &str) {
         if let Some(undone) = self.undone.get(payer) {
@@ -231,6 +239,7 @@ impl Schedule {
         self.touched.remove(&due.payer);
         self.remove(&due.payer);
         let undone = self.undone.remove(&due.payer);
+        self.changes += u64::from(undone.is_some());
         self.put(groups, catalogues, due.payer, Moment { at: due.at, done: due.duty });
         undone
     }
@@ -242,6 +251,7 @@ impl Schedule {
         self.touched.remove(&due.payer);
         self.remove(&due.payer);
         let before = self.undone.remove(&due.payer).filter(|before| before.due == due);
+        self.changes += u64::from(before.is_none());
         let (since, tries) = before.map_or((now, 0), |before| (before.since, before.tries));
         let undone = Undone { refusal, since, tried: now, tries: tries + 1, due };
         self.undone.entry(undone.due.payer.clone()).or_insert(undone)

@@ -4,27 +4,29 @@
 //! that. It reads no clock: [`Service::advance`] says what time it is, and does what has fallen due on the way.
 
 mod commit;
+mod time;
 
-use crate::groups::{CLOCK, Decided, Failed, Groups, World};
+pub use time::Figures;
+
+use crate::groups::{Decided, Failed, Groups, World};
 use crate::identities::RECENT_MAX;
 use crate::inbox::{Inbox, Received};
 use crate::parcel::Parcel;
 use crate::runs::Runs;
-use crate::schedule::{Due, Schedule, Undone};
+use crate::schedule::Schedule;
 use crate::usage::{Counters, RECORDS_MIN, When};
 use crate::verify::{Finding, Verified, verify};
 use farebox_core::account::Group;
 use farebox_core::calendar::Instant;
 use farebox_core::catalog::Catalogue;
-use farebox_core::engine::{
-    Action, CatalogueConflict, Catalogues, Command, Duty, Fact, Late, Refusal, holds,
-};
+use farebox_core::engine::{Action, CatalogueConflict, Catalogues, Command, Duty, Fact, Late, holds};
 use farebox_core::hold::Hold;
 use farebox_core::metering::{Event, Metering};
 use farebox_core::money::Exact;
 use farebox_store::usage::Usage;
 use farebox_store::{AccessKey, AccountRow, Answer, CatalogueText, Entry, Store, StoreError};
 use std::sync::mpsc::Receiver;
+use time::{Told, Watch, may_make_due};
 
 mod events;
 mod quarantine;
@@ -77,11 +79,9 @@ pub struct Service {
     runs: Runs,
     /// What time it is for people who ask when something was done; nothing else depends on it.
     watch: Option<Watch>,
+    told: Option<Told>,
     clock: Instant,
 }
-
-/// Says what time it is.
-type Watch = Box<dyn Fn() -> Instant + Send>;
 
 impl Service {
     /// Opens a store, with the price lists that are published in it. `clock`: what time it is; where the store has
@@ -112,31 +112,9 @@ impl Service {
             schedule,
             runs,
             watch: None,
+            told: None,
             clock,
         })
-    }
-
-    /// Sets who says what time it is when something is done, for [`Service::runs`]. Without, it is
-    /// [`Service::clock`].
-    pub fn set_watch(&mut self, watch: impl Fn() -> Instant + Send + 'static) {
-        self.watch = Some(Box::new(watch));
-    }
-
-    /// What time has done.
-    pub fn runs(&self) -> &Runs {
-        &self.runs
-    }
-
-    /// What time does next, for every group.
-    pub fn schedule(&mut self) -> &Schedule {
-        self.tell_schedule();
-        self.schedule.look_again(&self.groups, &self.catalogues, self.clock);
-        &self.schedule
-    }
-
-    /// What could not be done for the group of an account, and is waited for.
-    pub fn undone_of(&self, account: &str) -> Option<&Undone> {
-        self.schedule.undone_of(self.groups.payer_of(account))
     }
 
     /// Sets how often what follows from the usage log is kept.
@@ -311,49 +289,6 @@ impl Service {
         Ok(facts)
     }
 
-    /// Whether something is due for a group that should have been done with what made it due.
-    fn is_due_at_once(&self, payer: &str) -> bool {
-        let due = |group| self.schedule.due_of(payer, group, &self.catalogues, self.clock);
-        let is_undone = self.schedule.undone_of(payer).is_some();
-        !is_undone && self.groups.get(payer).and_then(due).is_some_and(|(at, _)| at <= self.clock)
-    }
-
-    /// Does what is still due for the group of an account, as [`Service::execute`] does before it decides.
-    ///
-    /// # Errors
-    /// [`Failed::Undone`] when it is refused; others when the store fails.
-    pub fn go_before(&mut self, account: &str) -> Result<(), Failed> {
-        let payer = self.groups.payer_of(account).to_owned();
-        self.do_due_of(&payer)
-    }
-
-    fn do_due_of(&mut self, payer: &str) -> Result<(), Failed> {
-        if !self.schedule.is_behind(payer, self.clock) {
-            return Ok(());
-        }
-        self.tell_schedule();
-        self.schedule.again(payer);
-        self.catch_up(payer)?;
-        match self.schedule.undone_of(payer) {
-            None => Ok(()),
-            Some(undone) => Err(Failed::Undone(Box::new(undone.clone()))),
-        }
-    }
-
-    /// Does what a command has made due at once.
-    fn follow(&mut self, payer: &str) -> Result<(), StoreError> {
-        self.schedule.look_again_at(&self.groups, &self.catalogues, self.clock, payer);
-        self.catch_up(payer)
-    }
-
-    /// Does what is due for one group, until it is refused.
-    fn catch_up(&mut self, payer: &str) -> Result<(), StoreError> {
-        while let Some(due) = self.schedule.next_of(payer, self.clock) {
-            self.run(due)?;
-        }
-        Ok(())
-    }
-
     /// Decides a command of anyone, or of time.
     fn decide(&mut self, command: &Command, decided: Decided<'_>) -> Result<Vec<Fact>, Failed> {
         let payer = self.groups.payer_to_be(command).to_owned();
@@ -489,88 +424,6 @@ impl Service {
         Ok(true)
     }
 
-    /// Moves the clock forward, and does whatever falls due on the way, in the order of time and, at one moment, of
-    /// duties and of account names. Commits as it goes. What is refused, because a number is too large, is noted
-    /// ([`Undone`]); what is due later for its group waits until it can be done, all others go on.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub fn advance(&mut self, until: Instant) -> Result<(), StoreError> {
-        let (mut since_commit, mut did_something) = (0, false);
-        self.tell_schedule();
-        self.schedule.look_again(&self.groups, &self.catalogues, self.clock);
-        while let Some(due) = self.schedule.next(until) {
-            self.run(due)?;
-            since_commit += 1;
-            did_something = true;
-            if since_commit == COMMIT_EACH {
-                // What comes next is settled while this is being kept.
-                self.commit_then(Box::new(|_| ()));
-                since_commit = 0;
-            }
-        }
-        self.clock = self.clock.max(until);
-        if did_something {
-            let kept = self.commit();
-            // What was decided before in the same commit is lost, too.
-            self.note_failure(&kept);
-            kept?;
-        }
-        Ok(())
-    }
-
-    /// Keeps how far the clock has moved with the next commit, also where nothing was due: someone is told of it.
-    pub fn keep_clock(&mut self) {
-        self.groups.add_clock(self.clock);
-    }
-
-    /// Tries again what could not be done for the group of an account, or for every group, and does what waits for it.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub fn try_again(&mut self, account: Option<&str>) -> Result<(), StoreError> {
-        match account {
-            Some(account) => self.schedule.again(self.groups.payer_of(account)),
-            None => self.schedule.again_all(),
-        }
-        self.advance(self.clock)
-    }
-
-    /// Does something due, or notes that it was refused.
-    fn run(&mut self, due: Due) -> Result<(), StoreError> {
-        let began = self.now();
-        self.load(&due.payer)?;
-        if due.duty == Duty::Charges {
-            self.refresh(&due.payer)?;
-        }
-        let command = self.schedule.command(&due);
-        self.clock = self.clock.max(due.at);
-        let decided = Decided { actor: CLOCK, command: due.duty.name(), at: due.at };
-        match self.decide(&command, decided) {
-            Ok(facts) => {
-                self.schedule.done(&self.groups, &self.catalogues, due.clone());
-                self.runs.done(due, &facts, (began, self.now()));
-            }
-            Err(Failed::Store(error)) => {
-                self.schedule.not_done(command);
-                return Err(error);
-            }
-            Err(Failed::Refused(refusal)) => self.refused(due, command, refusal),
-            Err(Failed::Undone(undone)) => self.refused(due, command, undone.refusal),
-        }
-        Ok(())
-    }
-
-    fn refused(&mut self, due: Due, command: Command, refusal: Refusal) {
-        self.runs.refused(&due);
-        let now = self.now();
-        self.schedule.refused(due, command, refusal, now);
-    }
-
-    fn now(&self) -> Instant {
-        self.watch.as_ref().map_or(self.clock, |watch| watch())
-    }
-
     /// Looks at everything that is committed: see [`verify`].
     ///
     /// # Errors
@@ -644,12 +497,3 @@ fn usage_of(groups: &Groups) -> Result<(Counters, Inbox), StoreError> {
     let inbox = Inbox::of(store, &counters)?;
     Ok((counters, inbox))
 }
-
-/// Whether a command can make something due at the very moment at which it is decided. Sessions and licences, of which
-/// there are most, cannot, nor can an account that has ordered nothing.
-fn may_make_due(action: &Action) -> bool {
-    !matches!(action, Action::Licences(_) | Action::Holds(_) | Action::Open { .. })
-}
-
-/// So many things that time does share a commit.
-const COMMIT_EACH: u32 = 1_000;

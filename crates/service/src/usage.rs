@@ -21,8 +21,10 @@ use xxhash_rust::xxh3::Xxh3Builder;
 
 mod behind;
 pub(crate) mod kept;
+mod records;
 
 use kept::Kept;
+use records::{forget_touched, key, note_block, taken_back};
 
 /// How the usage of a group is counted.
 #[derive(Default)]
@@ -714,34 +716,4 @@ impl Counting {
         self.blocks = blocks;
         self.told_from = None;
     }
-}
-
-/// Notes that a block has usage of a name; blocks come in order.
-fn note_block(of: &mut BTreeMap<String, Vec<u64>>, name: &str, block: u64) {
-    match of.get_mut(name) {
-        Some(blocks) if blocks.last() == Some(&block) => {}
-        Some(blocks) => blocks.push(block),
-        None => drop(of.insert(name.to_owned(), vec![block])),
-    }
-}
-
-fn taken_back(record: &[u8]) -> Option<Usage> {
-    // What was added is told by its first byte, and is nearly all there is.
-    match record.first() {
-        Some(0) | None => None,
-        Some(_) => match Record::from_bytes(record) {
-            Ok(Record::Removed(usage) | Record::SessionOver { usage, .. }) => Some(usage),
-            _ => None,
-        },
-    }
-}
-
-fn forget_touched(metering: &mut Metering, accounts: &BTreeSet<String>) {
-    for account in accounts {
-        let _ = metering.take_touched(account);
-    }
-}
-
-fn key(event: &Event<'_>) -> (String, String, u64) {
-    (event.source.to_owned(), event.id.to_owned(), event.revision)
 }

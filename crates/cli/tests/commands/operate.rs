@@ -211,6 +211,88 @@ fn a_store_that_cannot_be_written_is_logged_once() {
     assert_eq!(log.matches("a commit works again").count(), 1, "{log}");
 }
 
+/// A price with which a large quantity comes to more than can be billed exactly.
+const DEAR: &str = r#"
+[catalogue]
+id = "dear"
+version = "2026-01-01"
+title = "Dear things"
+zone = "+08:00"
+currency = "CNY"
+
+[meters.units]
+event = "use"
+aggregate = "sum"
+of = "units"
+unit = "unit"
+
+[products.things]
+title = "Things"
+
+[products.things.plans.things]
+title = "Things"
+unit = "thing"
+modes = ["pay-per-use"]
+charges = [{ id = "units", title = "Units", meter = "units", settle = "day", price = "999999999999999.9999999999" }]
+"#;
+
+#[test]
+fn what_time_does_is_measured_and_what_fails_is_logged_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = [TEST_CLOCK, &["--metrics-listen", "127.0.0.1:0", "--log-form", "json"]].concat();
+    let server = Server::start(folder.path(), &arguments, &[], 3);
+    server.post("/v1/catalogues", DEAR);
+    for (account, units) in [("bad", "900000000000001"), ("good", "2")] {
+        for command in [
+            json!({"command": "open", "title": account, "currency": "CNY", "zone": "+08:00"}),
+            json!({"command": "subscribe", "plan": "things", "quantity": 1}),
+        ] {
+            server.post(&format!("/v1/accounts/{account}/commands"), &command.to_string());
+        }
+        let event = json!({
+            "specversion": "1.0", "source": "test", "id": account, "type": "use", "subject": account,
+            "time": "2026-01-01T10:00:00+08:00", "data": {"units": units},
+        });
+        server.post("/v1/usage", &event.to_string());
+    }
+    let advance = |until: &str| server.post("/v1/clock/advance", &json!({ "until": until }).to_string());
+    advance("2026-01-03T00:00:00+08:00");
+    advance("2029-01-03T00:00:00+08:00");
+    let page = server.metrics();
+    check(&page);
+    for (sample, expected) in [
+        ("farebox_duties_total{duty=\"charges\",outcome=\"refused\"}", 1.0),
+        ("farebox_duties_total{duty=\"charges\",outcome=\"done\"}", 1_098.0),
+        ("farebox_duty_lines_total{duty=\"charges\"}", 1.0),
+        ("farebox_groups_failing", 1.0),
+        ("farebox_groups_due", 1.0),
+        ("farebox_groups_in_memory", 2.0),
+        ("farebox_holds_open", 0.0),
+        ("farebox_identities_in_memory", 2.0),
+        ("farebox_identity_runs", 0.0),
+        ("farebox_next_due_timestamp_seconds", 1_862_150_400.0),
+    ] {
+        assert_eq!(value(&page, sample), expected, "{sample}\n{page}");
+    }
+    assert!(value(&page, "farebox_duty_seconds_total{duty=\"charges\"}") > 0.0, "{page}");
+    server.post("/v1/usage/void", &json!({"source": "test", "id": "bad"}).to_string());
+    server.post("/v1/schedule/retry", "{}");
+    assert_eq!(value(&server.metrics(), "farebox_groups_failing"), 0.0);
+    let log = server.stop();
+    let failed = events(&log, "a settlement has failed");
+    let [failed] = failed.as_slice() else { panic!("{log}") };
+    assert_eq!((&failed["level"], &failed["account"]), (&json!("WARN"), &json!("bad")));
+    assert_eq!((&failed["duty"], &failed["code"]), (&json!("charges"), &json!("out-of-range")));
+    assert_eq!(failed["due"], "2026-01-01T16:00:00Z");
+    assert_eq!(events(&log, "a settlement works again").len(), 1, "{log}");
+    let caught_up = events(&log, "caught up");
+    let [first, second] = caught_up.as_slice() else { panic!("{log}") };
+    assert!(first["runs"].as_u64().unwrap() > 1_000, "{first}");
+    assert_eq!((&first["failing"], &first["until"]), (&json!(1), &json!("2029-01-02T16:00:00Z")));
+    // What had waited.
+    assert!(second["runs"].as_u64().unwrap() > 1_000 && second["failing"] == 0, "{second}");
+}
+
 #[test]
 fn a_configuration_is_shown_with_what_says_it() {
     let folder = tempfile::tempdir().unwrap();

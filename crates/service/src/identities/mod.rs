@@ -168,6 +168,16 @@ impl Identities {
         Ok(())
     }
 
+    /// Identities that are in memory.
+    pub fn in_memory(&self) -> usize {
+        self.recent.len()
+    }
+
+    /// Runs in the store.
+    pub fn runs(&self) -> usize {
+        self.runs.len()
+    }
+
     /// Memory that filters take, in bytes.
     pub fn filter_bytes(&self) -> usize {
         self.runs.iter().map(|run| run.filter.len_bytes()).sum()

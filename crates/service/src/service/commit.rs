@@ -30,6 +30,7 @@ impl Service {
             }
             Err(_) => self.forget()?,
         }
+        self.tell();
         committed
     }
 
@@ -43,6 +44,7 @@ impl Service {
             self.note_failure(&forgotten);
             return then(Err(error));
         }
+        self.tell();
         let blocks = self.counters.hand_over(self.clock);
         if blocks.is_empty() && !self.groups.is_pending() {
             return then(Ok(()));
@@ -91,6 +93,7 @@ impl Service {
                 self.inbox.landed();
                 self.groups.landed();
                 self.runs.committed(true);
+                self.tell();
             }
             Err(error) => self.failed = Some(error),
         }
