@@ -21,6 +21,7 @@ use xxhash_rust::xxh3::Xxh3Builder;
 mod behind;
 pub(crate) mod kept;
 
+use behind::{forget_touched, key, taken_back};
 use kept::Kept;
 
 /// How the usage of a group is counted.
@@ -690,25 +691,4 @@ fn note_block(of: &mut BTreeMap<String, Vec<u64>>, name: &str, block: u64) {
         Some(blocks) => blocks.push(block),
         None => drop(of.insert(name.to_owned(), vec![block])),
     }
-}
-
-fn taken_back(record: &[u8]) -> Option<Usage> {
-    // What was added is told by its first byte, and is nearly all there is.
-    match record.first() {
-        Some(0) | None => None,
-        Some(_) => match Record::from_bytes(record) {
-            Ok(Record::Removed(usage) | Record::SessionOver { usage, .. }) => Some(usage),
-            _ => None,
-        },
-    }
-}
-
-fn forget_touched(metering: &mut Metering, accounts: &BTreeSet<String>) {
-    for account in accounts {
-        let _ = metering.take_touched(account);
-    }
-}
-
-fn key(event: &Event<'_>) -> (String, String, u64) {
-    (event.source.to_owned(), event.id.to_owned(), event.revision)
 }

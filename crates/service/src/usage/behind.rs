@@ -2,6 +2,9 @@
 
 use super::{Counters, Counting, kept};
 use crate::quarantine::Quarantine;
+use farebox_core::metering::{Event, Metering};
+use farebox_store::codec::Stored;
+use farebox_store::usage::{Record, Usage};
 use farebox_store::{Store, StoreError};
 use std::collections::BTreeSet;
 
@@ -44,4 +47,25 @@ impl Counters {
         all.sort();
         all
     }
+}
+
+pub(super) fn taken_back(record: &[u8]) -> Option<Usage> {
+    // What was added is told by its first byte, and is nearly all there is.
+    match record.first() {
+        Some(0) | None => None,
+        Some(_) => match Record::from_bytes(record) {
+            Ok(Record::Removed(usage) | Record::SessionOver { usage, .. }) => Some(usage),
+            _ => None,
+        },
+    }
+}
+
+pub(super) fn forget_touched(metering: &mut Metering, accounts: &BTreeSet<String>) {
+    for account in accounts {
+        let _ = metering.take_touched(account);
+    }
+}
+
+pub(super) fn key(event: &Event<'_>) -> (String, String, u64) {
+    (event.source.to_owned(), event.id.to_owned(), event.revision)
 }
