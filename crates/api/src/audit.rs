@@ -98,6 +98,9 @@ impl AuditFact {
                 wallet::Fact::WrittenOff { account, .. } => of("written-off", account, None),
                 wallet::Fact::Credited { account, note, .. } => of("credited", account, Some(&note.id)),
                 wallet::Fact::PaidOut { account, .. } => of("paid-out", account, None),
+                wallet::Fact::BillHeld { account, .. } => of("bill-held", account, None),
+                wallet::Fact::BillReleased { account, .. } => of("bill-released", account, None),
+                wallet::Fact::DueSet { account, .. } => of("due-set", account, None),
             },
             Fact::Budgets(fact) => match fact {
                 budgets::Fact::Set { account, budget } => of("budget-set", account, Some(&budget.name)),

@@ -36,6 +36,10 @@ pub struct Bill {
     pub paid: String,
     /// What is still owed.
     pub due: String,
+    /// From when on what is owed of it is arrears, where that was put off; `null`: at once.
+    pub due_at: Option<String>,
+    /// Why it is held back, where it is: it is not issued when its month ends.
+    pub held: Option<BillHold>,
     /// What coupons paid of it.
     pub coupons: Vec<Coupon>,
     /// Credit notes against it.
@@ -46,6 +50,15 @@ pub struct Bill {
     pub lines: Vec<Line>,
     /// Advice to the customer.
     pub notes: Vec<String>,
+}
+
+/// Why a bill is held back. Who did it is in the audit trail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct BillHold {
+    /// Since when.
+    pub since: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// A bill as lists show it, without its lines.
@@ -65,6 +78,10 @@ pub struct BillHead {
     pub total: String,
     /// What is still owed.
     pub due: String,
+    /// From when on what is owed of it is arrears, where that was put off; `null`: at once.
+    pub due_at: Option<String>,
+    /// Why it is held back, where it is: it is not issued when its month ends.
+    pub held: Option<BillHold>,
     /// How many lines it has.
     pub line_count: usize,
 }
@@ -207,8 +224,15 @@ pub fn bill_head(head: &AccountHead, bill: &bill::Bill) -> BillHead {
         issued_at: bill.issued.map(moment),
         total: bill.posted.decimal(head.currency),
         due: bill.due().decimal(head.currency),
+        due_at: bill.due_at.map(moment),
+        held: held(bill),
         line_count: bill.lines.len(),
     }
+}
+
+fn held(bill: &bill::Bill) -> Option<BillHold> {
+    let bill::BillHold { since, reason } = bill.held.as_ref()?;
+    Some(BillHold { since: moment(*since), reason: reason.clone() })
 }
 
 /// A bill of an account on the wire.
@@ -223,6 +247,8 @@ pub fn bill(head: &AccountHead, bill: &bill::Bill) -> Bill {
         total: money(bill.posted),
         paid: money(bill.paid),
         due: money(bill.due()),
+        due_at: bill.due_at.map(moment),
+        held: held(bill),
         coupons: bill
             .coupons
             .iter()

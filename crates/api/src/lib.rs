@@ -27,8 +27,8 @@ pub use access::{Caller, Key, MadeKey, NewKey, Role};
 pub use account::{Account, AccountHead, AgreedPrice, Discount, Subscription};
 pub use audit::{AuditEntry, AuditFact};
 pub use bill::{
-    Bill, BillHead, Catalogue, Coupon, CreditNote, Line, PackageDraw, Period, PriceBasis, bill, bill_head,
-    line,
+    Bill, BillHead, BillHold, Catalogue, Coupon, CreditNote, Line, PackageDraw, Period, PriceBasis, bill,
+    bill_head, line,
 };
 pub use body::read_body;
 pub use command::{WireCommand, Wish};

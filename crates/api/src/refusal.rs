@@ -66,6 +66,9 @@ const CONFLICTS: &[&str] = &[
     "not-suspended",
     "coupon-exists",
     "bill-not-issued",
+    "bill-issued",
+    "bill-held",
+    "bill-not-held",
     "more-than-due",
     "more-than-billed",
     "not-adjustable",
@@ -75,6 +78,7 @@ const CONFLICTS: &[&str] = &[
 const WRONG: &[&str] = &[
     "out-of-range",
     "bad-amount",
+    "due-before-now",
     "before-opening",
     "unknown-plan",
     "ambiguous-plan",

@@ -3,7 +3,7 @@
 //! [`View`] loads by key, so that a store need not hold an account in memory to decide about it.
 //! [`Group`] is the view in memory: what tests, books and the in-memory twin of every store use.
 
-use crate::bill::{Bill, ChargeKey, Charged, Line};
+use crate::bill::{Bill, BillHold, ChargeKey, Charged, Line};
 use crate::budget::{Budget, Spending};
 use crate::calendar::{Instant, Span, Zone};
 use crate::hold::{Hold, Holds, Place};
@@ -128,6 +128,10 @@ pub trait View {
     fn bill(&self, account: &str, month: Instant) -> Option<BillHead>;
     /// Months with something owed, oldest first, and how much.
     fn unpaid(&self, account: &str) -> Vec<(Instant, Amount)>;
+    /// From when on what is owed of the bill of a month is arrears, where that was put off.
+    fn due_at(&self, account: &str, month: Instant) -> Option<Instant>;
+    /// Why the bill of a month is held back, where it is.
+    fn bill_hold(&self, account: &str, month: Instant) -> Option<&BillHold>;
     /// The prepaid balance.
     fn prepaid(&self, account: &str) -> Amount;
     /// The accounts that a master account pays for, in order, without itself.
@@ -364,6 +368,14 @@ impl View for Group {
         let Some(account) = self.accounts.get(account) else { return Vec::new() };
         let owed = account.owed.iter().filter_map(|month| Some((*month, account.bills.get(month)?.due())));
         owed.filter(|(_, due)| *due > Amount::ZERO).collect()
+    }
+
+    fn due_at(&self, account: &str, month: Instant) -> Option<Instant> {
+        self.accounts.get(account)?.bills.get(&month)?.due_at
+    }
+
+    fn bill_hold(&self, account: &str, month: Instant) -> Option<&BillHold> {
+        self.accounts.get(account)?.wallet.bill_hold(month)
     }
 
     fn prepaid(&self, account: &str) -> Amount {

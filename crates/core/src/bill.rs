@@ -222,8 +222,21 @@ pub struct Bill {
     pub written_off: Amount,
     /// When it was issued.
     pub issued: Option<Instant>,
+    /// From when on what is owed of it is arrears, where that was put off; `None`: at once.
+    pub due_at: Option<Instant>,
+    /// Why it is held back, where it is.
+    pub held: Option<BillHold>,
     /// Advice to the customer.
     pub notes: Vec<String>,
+}
+
+/// Why a bill is not issued when its month ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BillHold {
+    /// Since when it is held back.
+    pub since: Instant,
+    /// Why.
+    pub reason: String,
 }
 
 impl Bill {

@@ -1,5 +1,6 @@
 //! What an account has besides its balance: coupons, and what corrections made of its bills.
 
+use crate::bill::BillHold;
 use crate::calendar::Instant;
 use crate::ledger::{LedgerAccount, Posting};
 use crate::money::{Amount, Currency, OutOfRange};
@@ -150,6 +151,8 @@ pub struct Wallet {
     corrected: BTreeMap<Instant, Corrected>,
     /// What adjustments added to lines, by the line's id.
     adjusted: BTreeMap<String, Amount>,
+    /// Bills that are held back, by the start of their month.
+    held: BTreeMap<Instant, BillHold>,
 }
 
 impl Wallet {
@@ -191,6 +194,19 @@ impl Wallet {
     /// What adjustments have added to a line.
     pub fn adjusted(&self, line: &str) -> Amount {
         self.adjusted.get(line).copied().unwrap_or_default()
+    }
+
+    /// Why the bill of a month is held back, where it is.
+    pub fn bill_hold(&self, month: Instant) -> Option<&BillHold> {
+        self.held.get(&month)
+    }
+
+    pub(crate) fn hold_bill(&mut self, month: Instant, held: BillHold) {
+        self.held.insert(month, held);
+    }
+
+    pub(crate) fn release_bill(&mut self, month: Instant) {
+        self.held.remove(&month);
     }
 
     pub(crate) fn grant(&mut self, coupon: Coupon) {

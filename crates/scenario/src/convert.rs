@@ -292,6 +292,11 @@ fn wallet<E>(
         WalletVerb::Adjust { line, amount, reason } => {
             Action::Adjust { line: text(line), amount: *amount, reason: text(reason) }
         }
+        WalletVerb::HoldBill { month, reason } => Action::HoldBill { month: *month, reason: text(reason) },
+        WalletVerb::ReleaseBill { month } => Action::ReleaseBill { month: *month },
+        WalletVerb::DueDate { month, until } => {
+            Action::SetDue { month: *month, until: resolve(&Some(*until))?.unwrap_or_default() }
+        }
     })
 }
 

@@ -91,6 +91,8 @@ pub(crate) struct Quarantine {
     changed: BTreeMap<Vec<u8>, Option<Piece>>,
     /// Records of sessions that count no more, whose places nobody knows.
     over: Vec<(String, Vec<u8>)>,
+    /// Whether a commit with some of it is on its way: neither here nor in the store.
+    is_on_the_way: bool,
 }
 
 impl Quarantine {
@@ -125,7 +127,18 @@ impl Quarantine {
             key,
             value: piece.map(|piece| piece.to_bytes(now)),
         };
+        self.is_on_the_way = !self.changed.is_empty();
         Ok(std::mem::take(&mut self.changed).into_iter().map(row).collect())
+    }
+
+    /// Whether the list is to be looked at only when the commit that is on its way has landed.
+    pub fn is_on_the_way(&self) -> bool {
+        self.is_on_the_way
+    }
+
+    /// What was to be kept is in the store.
+    pub fn landed(&mut self) {
+        self.is_on_the_way = false;
     }
 
     /// Whether anything is in quarantine under a name.

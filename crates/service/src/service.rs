@@ -470,7 +470,9 @@ impl Service {
         if !self.counters.is_stale(payer) {
             return Ok(());
         }
-        self.land()?;
+        if self.counters.quarantine().is_on_the_way() {
+            self.land()?;
+        }
         let Some(store) = self.groups.store() else { return Ok(()) };
         let opened = facts.iter().filter_map(|fact| match fact {
             Fact::AccountOpened(head) => Some(head.id.as_str()),

@@ -636,6 +636,7 @@ impl Counters {
     /// What was handed over is in the store.
     pub(crate) fn landed(&mut self) {
         self.log.landed();
+        self.quarantine.landed();
     }
 
     /// What is to be kept of the counters with a commit that takes all blocks: nothing most times, and now and then all

@@ -475,6 +475,9 @@ impl<'f> Touched<'f> {
                 self.bills.insert((account, *month));
                 self.money(account, postings, paid);
             }
+            wallet::Fact::BillHeld { .. }
+            | wallet::Fact::BillReleased { .. }
+            | wallet::Fact::DueSet { .. } => {}
         }
     }
 

@@ -256,5 +256,14 @@ fn of_wallet(action: &wallet::Action) -> WireCommand {
             amount: NonZeroDecimal(*amount),
             reason: text(reason),
         }),
+        wallet::Action::HoldBill { month, reason } => {
+            WireCommand::HoldBill(HoldBill { month: Month(*month), reason: text(reason) })
+        }
+        wallet::Action::ReleaseBill { month } => {
+            WireCommand::ReleaseBill(ReleaseBill { month: Month(*month) })
+        }
+        wallet::Action::SetDue { month, until } => {
+            WireCommand::SetDue(SetDue { month: Month(*month), until: Moment(*until) })
+        }
     }
 }

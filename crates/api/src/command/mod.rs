@@ -129,6 +129,12 @@ commands! {
     "charge" Charge,
     /// Add to a line of a bill, or take off.
     "adjust" Adjust,
+    /// Hold the bill of a month back.
+    "hold-bill" HoldBill,
+    /// Hold it back no longer.
+    "release-bill" ReleaseBill,
+    /// Put off when a bill is due.
+    "due-date" SetDue,
     /// Ask whether a feature may be used.
     "use" UseFeature,
     /// A way of using an application begins or ends.

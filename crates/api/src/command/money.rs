@@ -169,6 +169,52 @@ impl Body for WriteOff {
     }
 }
 
+/// Holds the bill of a month back: it is not issued when the month ends.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HoldBill {
+    /// The bill's month.
+    pub month: Month,
+    /// Why.
+    pub reason: Text,
+}
+
+impl Body for HoldBill {
+    fn action(self, _: &str, _: Instant, _: &mut Vec<FieldMistake>) -> Action {
+        Action::Wallet(wallet::Action::HoldBill { month: self.month.0, reason: self.reason.0 })
+    }
+}
+
+/// Holds the bill of a month back no longer: it is issued when its month ends, or now where that is over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReleaseBill {
+    /// The bill's month.
+    pub month: Month,
+}
+
+impl Body for ReleaseBill {
+    fn action(self, _: &str, _: Instant, _: &mut Vec<FieldMistake>) -> Action {
+        Action::Wallet(wallet::Action::ReleaseBill { month: self.month.0 })
+    }
+}
+
+/// Puts off when an issued bill is due: what is owed of it is no arrears before.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetDue {
+    /// The bill's month.
+    pub month: Month,
+    /// From when on it is due: now or later.
+    pub until: Moment,
+}
+
+impl Body for SetDue {
+    fn action(self, _: &str, _: Instant, _: &mut Vec<FieldMistake>) -> Action {
+        Action::Wallet(wallet::Action::SetDue { month: self.month.0, until: self.until.0 })
+    }
+}
+
 /// Makes a credit note against an issued bill, or against one of its lines: either `month` or `line`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

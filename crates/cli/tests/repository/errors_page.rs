@@ -221,6 +221,10 @@ fn wallet_refusals() -> Vec<wallet::Refusal> {
         Refusal::NotAdjustable(line()),
         Refusal::MoreThanLine { line: line(), left: amount, currency },
         Refusal::NotALabel("colour".into()),
+        Refusal::Issued(bill()),
+        Refusal::Held { bill: bill(), reason: "a dispute".into() },
+        Refusal::NotHeld(bill()),
+        Refusal::DueBeforeNow(bill()),
     ]
 }
 

@@ -288,6 +288,8 @@ impl Group {
                     credits: Vec::new(),
                     written_off: Amount::ZERO,
                     issued: None,
+                    due_at: None,
+                    held: account.wallet.bill_hold(month.start).cloned(),
                     notes: Vec::new(),
                 });
                 for line in lines {

@@ -331,6 +331,13 @@ pub fn owed(view: &dyn View, payer: &str) -> Result<Amount, OutOfRange> {
     view.unpaid(payer).iter().try_fold(Amount::ZERO, |sum, (_, due)| sum.add(*due))
 }
 
+/// What a payer owes that was not put off to a later moment: as long as that is anything, it is in arrears.
+fn overdue(view: &dyn View, payer: &str, at: Instant) -> Result<Amount, OutOfRange> {
+    let unpaid = view.unpaid(payer);
+    let mut due = unpaid.iter().filter(|(month, _)| view.due_at(payer, *month).is_none_or(|due| due <= at));
+    due.try_fold(Amount::ZERO, |sum, (_, due)| sum.add(*due))
+}
+
 /// The next moment at which something changes, `from` itself included.
 pub(super) fn next_due(
     view: &dyn View,
@@ -339,10 +346,16 @@ pub(super) fn next_due(
     from: Instant,
 ) -> Option<Instant> {
     let head = view.lifecycle(payer)?;
-    if head.tier.is_some() && view.unpaid(payer).is_empty() == head.arrears.is_some() {
-        return Some(from);
-    }
     let mut next: Option<Instant> = None;
+    if head.tier.is_some() || head.arrears.is_some() {
+        let unpaid = view.unpaid(payer);
+        let put_off = unpaid.iter().filter_map(|(month, _)| view.due_at(payer, *month));
+        next = put_off.clone().filter(|due| *due > from).min();
+        let is_overdue = put_off.filter(|due| *due > from).count() < unpaid.len();
+        if is_overdue != head.arrears.is_some() && (head.tier.is_some() || !is_overdue) {
+            return Some(from);
+        }
+    }
     for name in due::group(view, payer) {
         let terms = view.account(&name).and_then(|account| Terms::of(view, catalogues, account));
         let Some(terms) = terms.filter(|terms| !terms.is_idle()) else { continue };
@@ -363,7 +376,7 @@ pub(super) fn run(desk: &Desk<'_>) -> Result<Vec<super::Fact>, super::Refusal> {
     let Desk { view, catalogues, payer, at, .. } = *desk;
     let mut facts = Vec::new();
     let Some(head) = view.lifecycle(&payer.id) else { return Ok(facts) };
-    let owed = owed(view, &payer.id)?;
+    let owed = overdue(view, &payer.id, at)?;
     let mut arrears = head.arrears.clone();
     match (&head.tier, &head.arrears) {
         (Some(tier), None) if owed > Amount::ZERO => {
@@ -376,7 +389,9 @@ pub(super) fn run(desk: &Desk<'_>) -> Result<Vec<super::Fact>, super::Refusal> {
         (_, Some(_)) if owed <= Amount::ZERO => {
             arrears = None;
             facts.push(super::Fact::Lifecycle(Fact::ArrearsCleared { account: payer.id.clone(), at }));
-            let text = "nothing is owed any more".to_owned();
+            let is_put_off = !view.unpaid(&payer.id).is_empty();
+            let text =
+                if is_put_off { "nothing is due any more" } else { "nothing is owed any more" }.to_owned();
             facts.push(notice(payer, Notice::to_customer(at, &payer.id, None, "arrears-cleared", text)));
         }
         _ => {}
@@ -508,7 +523,10 @@ impl Group {
             Fact::ArrearsCleared { account, at } => {
                 let account = self.account_mut(account)?;
                 account.lifecycle.arrears = None;
-                account.history.push(step(*at, None, "nothing owed".to_owned()));
+                let is_owed =
+                    account.bills.values().any(|bill| bill.due_at.is_some() && bill.due() > Amount::ZERO);
+                let what = if is_owed { "nothing due" } else { "nothing owed" };
+                account.history.push(step(*at, None, what.to_owned()));
             }
             Fact::Suspended { account, at } => {
                 let account = self.account_mut(account)?;

@@ -16,7 +16,8 @@ pub(super) fn settle(desk: &Desk<'_>, late: &Late) -> Result<Vec<Fact>, Refusal>
     let head = view.bill(&payer.id, month.start);
     let lines_so_far = head.map_or(0, |bill| bill.lines);
     let id = bill_id(payer, month);
-    let open = month.end == at && !head.is_some_and(|bill| bill.issued);
+    let is_held = view.bill_hold(&payer.id, month.start).is_some();
+    let open = month.end == at && !is_held && !head.is_some_and(|bill| bill.issued);
     let group = due::group(view, &payer.id);
     let contexts: Vec<Context<'_>> = group
         .iter()
@@ -51,6 +52,22 @@ pub(super) fn settle(desk: &Desk<'_>, late: &Late) -> Result<Vec<Fact>, Refusal>
         facts.push(Fact::BillIssued { account, month: month.start, at, rounding, notes });
     }
     Ok(facts)
+}
+
+/// Issues the bill of a month that is over, if there is anything on it.
+pub(super) fn issue(desk: &Desk<'_>, month: Span) -> Result<Option<Fact>, Refusal> {
+    let Desk { view, catalogues, metering, payer, at, .. } = *desk;
+    let Some(head) = view.bill(&payer.id, month.start).filter(|head| head.lines > 0) else { return Ok(None) };
+    let mut notes = Vec::new();
+    for name in due::group(view, &payer.id) {
+        let Some(account) = view.account(&name) else { continue };
+        notes.extend(advice(&Context::of(view, catalogues, metering, account, at), month, &[]));
+    }
+    let id = bill_id(payer, month);
+    let difference = head.posted.sub(head.sum)?;
+    let rounding = rounding_line(payer, month, difference, &id, head.lines + 1, at).map(Box::new);
+    let account = payer.id.clone();
+    Ok(Some(Fact::BillIssued { account, month: month.start, at, rounding, notes }))
 }
 
 /// The id of an account's bill of a month: `acme-2020-01`.

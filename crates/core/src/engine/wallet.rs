@@ -5,7 +5,7 @@ mod decide;
 use super::ApplyError;
 use super::fact::book_payments;
 use crate::account::{Account, Group};
-use crate::bill::CreditNote;
+use crate::bill::{BillHold, CreditNote};
 use crate::calendar::{Instant, Zone, show_local};
 use crate::ledger::Posting;
 use crate::money::{Amount, Currency, Exact};
@@ -79,6 +79,25 @@ pub enum Action {
         amount: Exact,
         /// Why.
         reason: String,
+    },
+    /// Keep the bill of a month from being issued at the month's end.
+    HoldBill {
+        /// The first day of the bill's month.
+        month: Date,
+        /// Why.
+        reason: String,
+    },
+    /// Hold it no longer: it is issued when its month ends, or now where that is over.
+    ReleaseBill {
+        /// The first day of the bill's month.
+        month: Date,
+    },
+    /// Give an issued bill until a moment: what is due of it is no arrears before.
+    SetDue {
+        /// The first day of the bill's month.
+        month: Date,
+        /// From when on it is, if it is not paid: now or later.
+        until: Instant,
     },
 }
 
@@ -158,6 +177,33 @@ pub enum Fact {
         /// The movement of money.
         posting: Posting,
     },
+    /// The bill of a month is held back.
+    BillHeld {
+        /// The account that pays.
+        account: String,
+        /// Start of the bill's month.
+        month: Instant,
+        /// Since when.
+        at: Instant,
+        /// Why.
+        reason: String,
+    },
+    /// It is held back no longer.
+    BillReleased {
+        /// The account that pays.
+        account: String,
+        /// Start of the bill's month.
+        month: Instant,
+    },
+    /// An issued bill is due at another moment than at once.
+    DueSet {
+        /// The account that pays.
+        account: String,
+        /// Start of the bill's month.
+        month: Instant,
+        /// When.
+        due: Instant,
+    },
 }
 
 /// Why a wish is refused.
@@ -216,6 +262,19 @@ pub enum Refusal {
     },
     /// A label that is none: only the application, the project and tags split a bill.
     NotALabel(String),
+    /// The bill is issued already.
+    Issued(String),
+    /// The bill is held back.
+    Held {
+        /// The bill.
+        bill: String,
+        /// Why.
+        reason: String,
+    },
+    /// The bill is not held back.
+    NotHeld(String),
+    /// The moment is over.
+    DueBeforeNow(String),
 }
 
 /// Every code of these refusals.
@@ -231,6 +290,10 @@ pub const CODES: &[&str] = &[
     "not-adjustable",
     "more-than-line",
     "not-a-label",
+    "bill-issued",
+    "bill-held",
+    "bill-not-held",
+    "due-before-now",
 ];
 
 impl Refusal {
@@ -248,6 +311,10 @@ impl Refusal {
             Refusal::NotAdjustable(_) => "not-adjustable",
             Refusal::MoreThanLine { .. } => "more-than-line",
             Refusal::NotALabel(_) => "not-a-label",
+            Refusal::Issued(_) => "bill-issued",
+            Refusal::Held { .. } => "bill-held",
+            Refusal::NotHeld(_) => "bill-not-held",
+            Refusal::DueBeforeNow(_) => "due-before-now",
         }
     }
 
@@ -315,6 +382,19 @@ impl fmt::Display for Refusal {
             Refusal::NotALabel(name) => {
                 write!(f, "a charge knows no \"{name}\"; it knows application, project and tag:…")
             }
+            Refusal::Issued(bill) => {
+                write!(
+                    f,
+                    "{bill} is issued, and an issued bill never changes; `credit` takes off what is due of it"
+                )
+            }
+            Refusal::Held { bill, reason } => {
+                write!(f, "{bill} is held back ({reason}); `release-bill` issues it")
+            }
+            Refusal::NotHeld(bill) => write!(f, "{bill} is not held back"),
+            Refusal::DueBeforeNow(bill) => {
+                write!(f, "{bill} cannot be due at a moment that is over; give it until now or later")
+            }
         }
     }
 }
@@ -351,6 +431,21 @@ impl Group {
             }
             Fact::PaidOut { account, posting } => {
                 self.account_mut(account)?.ledger.post(posting.clone())?;
+            }
+            Fact::BillHeld { account, month, at, reason } => {
+                let held = BillHold { since: *at, reason: reason.clone() };
+                let account = self.account_mut(account)?;
+                account.bills.get_mut(month).map(|bill| bill.held = Some(held.clone()));
+                account.wallet.hold_bill(*month, held);
+            }
+            Fact::BillReleased { account, month } => {
+                let account = self.account_mut(account)?;
+                account.bills.get_mut(month).map(|bill| bill.held = None);
+                account.wallet.release_bill(*month);
+            }
+            Fact::DueSet { account, month, due } => {
+                let bill = self.account_mut(account)?.bills.get_mut(month).ok_or_else(no_bill)?;
+                bill.due_at = Some(*due);
             }
         }
         Ok(())

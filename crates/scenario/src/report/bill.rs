@@ -112,9 +112,13 @@ pub(super) fn header_of(head: &AccountHead, zone: &Zone, bill: &Bill, what: &str
     let period = show_period(zone, bill.period);
     let state = match bill.issued {
         Some(at) => format!("issued {}", show_local(zone, at)),
-        None => "draft".to_owned(),
+        None => match &bill.held {
+            Some(held) => format!("draft, held back: {}", held.reason),
+            None => "draft".to_owned(),
+        },
     };
-    format!("{what} {} · {} · {period} · {} · {state}", bill.id, head.title, head.currency)
+    let due = bill.due_at.map(|at| format!(" · due {}", show_local(zone, at))).unwrap_or_default();
+    format!("{what} {} · {} · {period} · {} · {state}{due}", bill.id, head.title, head.currency)
 }
 
 fn is_shown(line: &Line, options: &BillOptions) -> bool {

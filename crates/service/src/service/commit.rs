@@ -26,6 +26,7 @@ impl Service {
         match committed {
             Ok(()) => {
                 self.inbox.landed();
+                self.counters.quarantine().landed();
                 self.runs.committed(true);
             }
             Err(_) => self.forget()?,

@@ -46,6 +46,7 @@ impl Service {
         let payer = self.groups.payer_of(account).to_owned();
         self.load(&payer)?;
         self.refresh(&payer)?;
+        self.land()?;
         let (Some(store), Some(group)) = (self.groups.store(), self.groups.get(&payer)) else {
             return Ok(found);
         };

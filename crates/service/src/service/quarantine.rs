@@ -38,8 +38,8 @@ impl Service {
             self.load(payer)?;
             self.refresh(payer)?;
         }
-        let now = self.clock;
         self.land()?;
+        let now = self.clock;
         let Some(store) = self.groups.store() else { return Ok(()) };
         self.counters.quarantine().list(store, &Within { name: name.as_deref(), after }, now, each)
     }
@@ -49,7 +49,6 @@ impl Service {
     /// # Errors
     /// When the store fails.
     pub fn look_again(&mut self, source: &str, id: &str) -> Result<Standing, StoreError> {
-        self.land()?;
         let Some(store) = self.groups.store() else { return Ok(Standing::NotThere) };
         let Some((usage, place)) = self.inbox.whose(&self.counters, store, source, id)? else {
             return Ok(Standing::NotThere);
@@ -57,6 +56,7 @@ impl Service {
         let payer = self.groups.payer_of(&usage.account).to_owned();
         self.load(&payer)?;
         self.refresh(&payer)?;
+        self.land()?;
         let now = self.clock;
         let Some(store) = self.groups.store() else { return Ok(Standing::NotThere) };
         let found = match place {

@@ -78,6 +78,9 @@ choice! { wallet::Fact {
     3 = WrittenOff { account, month, amount, posting },
     4 = Credited { account, month, note, postings, paid, draws, written_back },
     5 = PaidOut { account, posting },
+    6 = BillHeld { account, month, at, reason },
+    7 = BillReleased { account, month },
+    8 = DueSet { account, month, due },
 } }
 
 choice! { budgets::Fact {

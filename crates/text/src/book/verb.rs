@@ -45,6 +45,9 @@ pub const VERBS: &[(&str, &str)] = &[
     ("credit", "credit (ACCOUNT YYYY-MM | LINE-ID) AMOUNT \"REASON\""),
     ("charge", "charge ACCOUNT AMOUNT \"TITLE\" [NAME=VALUE …]"),
     ("adjust", "adjust LINE-ID AMOUNT \"REASON\""),
+    ("hold-bill", "hold-bill ACCOUNT YYYY-MM \"REASON\""),
+    ("release-bill", "release-bill ACCOUNT YYYY-MM"),
+    ("due-date", "due-date ACCOUNT YYYY-MM TIME"),
     ("use", "use ACCOUNT FEATURE [on SUBSCRIPTION]"),
     ("login", "login ACCOUNT/APPLICATION EMAIL via WAY [failed] [with LICENCE]"),
     ("logout", "logout ACCOUNT/APPLICATION EMAIL via WAY"),
@@ -104,9 +107,8 @@ pub(super) fn verb(words: &mut Words, written: Written) -> Result<Verb, Mistake>
         "discount" => Verb::Discount(discount(words, written.when()?)?),
         "price" => Verb::Price(price(words, written.when()?)?),
         "topup" => Verb::TopUp(topup(words)?),
-        "payout" | "coupon" | "pay" | "write-off" | "credit" | "charge" | "adjust" => {
-            Verb::Wallet(wallet::wallet(words, verb, written.when()?)?)
-        }
+        "payout" | "coupon" | "pay" | "write-off" | "credit" | "charge" | "adjust" | "hold-bill"
+        | "release-bill" | "due-date" => Verb::Wallet(wallet::wallet(words, verb, written.when()?)?),
         "use" => Verb::Use(use_feature(words)?),
         "login" => Verb::Licence(licences::session(words, true)?),
         "logout" => Verb::Licence(licences::session(words, false)?),

@@ -91,6 +91,25 @@ pub enum WalletVerb {
         /// Why.
         reason: Word,
     },
+    /// `hold-bill ACCOUNT YYYY-MM "REASON"`
+    HoldBill {
+        /// The first day of the bill's month.
+        month: Date,
+        /// Why.
+        reason: Word,
+    },
+    /// `release-bill ACCOUNT YYYY-MM`
+    ReleaseBill {
+        /// The first day of the bill's month.
+        month: Date,
+    },
+    /// `due-date ACCOUNT YYYY-MM TIME`
+    DueDate {
+        /// The first day of the bill's month.
+        month: Date,
+        /// From when on it is due.
+        until: When,
+    },
 }
 
 /// The rest of a line whose verb is about money.
@@ -113,6 +132,11 @@ pub(super) fn wallet(words: &mut Words, verb: &str, at: When) -> Result<Wallet, 
             let what = match verb {
                 "pay" => pay(words)?,
                 "write-off" => write_off(words)?,
+                "hold-bill" => {
+                    WalletVerb::HoldBill { month: month(words)?, reason: text(words, "a reason in quotes")? }
+                }
+                "release-bill" => WalletVerb::ReleaseBill { month: month(words)? },
+                "due-date" => WalletVerb::DueDate { month: month(words)?, until: words.when()? },
                 "payout" => WalletVerb::PayOut { amount: verb::amount_above_zero(words)? },
                 _ => charge(words)?,
             };

@@ -25,6 +25,9 @@ pub(in crate::engine) fn decide(desk: &Desk<'_>, action: &Action) -> Decided {
         Action::PayOut { amount } => desk.pay_out(*amount),
         Action::Charge { amount, title, labels } => desk.charge_once(*amount, title, labels),
         Action::Adjust { line, amount, reason } => desk.adjust(line, *amount, reason),
+        Action::HoldBill { month, reason } => desk.hold_bill(*month, reason),
+        Action::ReleaseBill { month } => desk.release_bill(*month),
+        Action::SetDue { month, until } => desk.set_due(*month, *until),
     }
 }
 
@@ -107,13 +110,61 @@ impl Desk<'_> {
 
     /// The issued bill of a month.
     fn issued(&self, first: Date) -> Result<Meant, AnyRefusal> {
-        let month = self.payer.zone.cycle(Cycle::Month, self.payer.zone.midnight(first));
-        let id = bill_id(self.payer, month);
-        match self.view.bill(&self.payer.id, month.start) {
-            None => Err(Refusal::NoBill(id).into()),
-            Some(head) if !head.issued => Err(Refusal::NotIssued { bill: id, until: month.end }.into()),
-            Some(head) => Ok(Meant { id, month, head }),
+        let (month, id) = self.month_meant(first);
+        let hold = self.view.bill_hold(&self.payer.id, month.start).filter(|_| month.end <= self.at);
+        match (self.view.bill(&self.payer.id, month.start), hold) {
+            (None, _) => Err(Refusal::NoBill(id).into()),
+            (Some(head), None) if !head.issued => {
+                Err(Refusal::NotIssued { bill: id, until: month.end }.into())
+            }
+            (Some(_), Some(hold)) => Err(Refusal::Held { bill: id, reason: hold.reason.clone() }.into()),
+            (Some(head), None) => Ok(Meant { id, month, head }),
         }
+    }
+
+    /// The month with a first day, and the id of its bill.
+    fn month_meant(&self, first: Date) -> (Span, String) {
+        let month = self.payer.zone.cycle(Cycle::Month, self.payer.zone.midnight(first));
+        (month, bill_id(self.payer, month))
+    }
+
+    /// A bill is held back, also before anything is charged on it. Held already, it has another reason.
+    fn hold_bill(&self, first: Date, reason: &str) -> Decided {
+        let (month, bill) = self.month_meant(first);
+        let head = self.view.bill(&self.payer.id, month.start);
+        if head.is_some_and(|head| head.issued) {
+            return Err(Refusal::Issued(bill).into());
+        }
+        // Nothing is charged any more on the bill of a month that is over.
+        if head.is_none() && month.end <= self.at {
+            return Err(Refusal::NoBill(bill).into());
+        }
+        let (account, month, reason) = (self.payer.id.clone(), month.start, reason.to_owned());
+        Ok(vec![AnyFact::Wallet(Fact::BillHeld { account, month, at: self.at, reason })])
+    }
+
+    /// A bill is held back no longer: what was not issued because of that is issued now.
+    fn release_bill(&self, first: Date) -> Decided {
+        let (month, bill) = self.month_meant(first);
+        if self.view.bill_hold(&self.payer.id, month.start).is_none() {
+            return Err(Refusal::NotHeld(bill).into());
+        }
+        let account = self.payer.id.clone();
+        let mut facts = vec![AnyFact::Wallet(Fact::BillReleased { account, month: month.start })];
+        if month.end <= self.at {
+            facts.extend(money::issue(self, month)?);
+        }
+        Ok(facts)
+    }
+
+    /// What is due of a bill is no arrears before a moment.
+    fn set_due(&self, first: Date, due: Instant) -> Decided {
+        let bill = self.issued(first)?;
+        if due < self.at {
+            return Err(Refusal::DueBeforeNow(bill.id).into());
+        }
+        let (account, month) = (self.payer.id.clone(), bill.month.start);
+        Ok(vec![AnyFact::Wallet(Fact::DueSet { account, month, due })])
     }
 
     fn more_than_due(&self, bill: Meant, due: Amount) -> AnyRefusal {
