@@ -1,8 +1,8 @@
 //! The one thread that owns the service.
 
-use crate::Clock;
 use crate::metrics::Metrics;
-use crate::room::{BYTES_MAX, Room};
+use crate::room::Room;
+use crate::{Bounds, Clock};
 use farebox_service::Service;
 use farebox_store::StoreError;
 use std::fmt;
@@ -59,6 +59,7 @@ pub struct Engine {
     metrics: Arc<Metrics>,
     /// Of bodies that wait, or are about to.
     room: Room,
+    bounds: Bounds,
 }
 
 impl Engine {
@@ -66,7 +67,19 @@ impl Engine {
     ///
     /// # Errors
     /// When the system has no thread for it.
-    pub fn start(mut service: Service, clock: Clock) -> std::io::Result<(Engine, JoinHandle<()>)> {
+    pub fn start(service: Service, clock: Clock) -> std::io::Result<(Engine, JoinHandle<()>)> {
+        Engine::start_within(service, clock, Bounds::default())
+    }
+
+    /// The same, with bounds for what is asked of it.
+    ///
+    /// # Errors
+    /// When the system has no thread for it.
+    pub fn start_within(
+        mut service: Service,
+        clock: Clock,
+        bounds: Bounds,
+    ) -> std::io::Result<(Engine, JoinHandle<()>)> {
         let (jobs, waiting) = mpsc::channel(WAITING_MAX);
         service.set_watch(jiff::Timestamp::now);
         let clock = Arc::new(clock);
@@ -75,7 +88,7 @@ impl Engine {
         let (own, counted, wake) = (clock.clone(), metrics.clone(), jobs.downgrade());
         let thread = std::thread::Builder::new().name("engine".to_owned());
         let thread = thread.spawn(move || work(service, &own, &counted, waiting, &wake))?;
-        Ok((Engine { jobs, clock, metrics, room: Room::new(BYTES_MAX) }, thread))
+        Ok((Engine { jobs, clock, metrics, room: Room::new(bounds.body_bytes), bounds }, thread))
     }
 
     /// What time it is.
@@ -91,6 +104,11 @@ impl Engine {
     /// The room that bodies of requests have together.
     pub(crate) fn room(&self) -> &Room {
         &self.room
+    }
+
+    /// How long a body may take.
+    pub(crate) fn patience(&self) -> Duration {
+        self.bounds.body
     }
 
     /// How many jobs wait, and how many may.
