@@ -186,6 +186,8 @@ fn work(
 ) {
     let (mut not_due, failing) = (None, Arc::new(Mutex::new(None)));
     while let Some(message) = waiting.blocking_recv() {
+        // Who was told that a commit has failed may ask for what is kept.
+        service.recover();
         let start = Instant::now();
         let due = clock.catch_up(&mut service);
         metrics.caught_up(due.as_ref().ok().map(|()| service.clock()), start.elapsed());
