@@ -33,6 +33,12 @@ pub struct Flags {
     /// How many requests of a customer's key, and of one of finance or support, are done in a minute.
     #[arg(long, value_name = "NUMBER")]
     requests_per_minute: Option<String>,
+    /// How much memory the bodies of all requests together may have, in MiB; who finds none is told to come again.
+    #[arg(long, value_name = "NUMBER")]
+    body_memory_mib: Option<String>,
+    /// How many seconds a client may take for the head of a request, and again for its body.
+    #[arg(long, value_name = "NUMBER")]
+    patience_seconds: Option<String>,
     /// What is written to standard error: `error`, `warn`, `info`, `debug` or `trace` and what is graver.
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
@@ -49,6 +55,8 @@ impl Flags {
             "metrics_listen" => self.metrics_listen.as_ref(),
             "test_clock" => self.test_clock.as_ref(),
             "requests_per_minute" => self.requests_per_minute.as_ref(),
+            "body_memory_mib" => self.body_memory_mib.as_ref(),
+            "patience_seconds" => self.patience_seconds.as_ref(),
             "log_level" => self.log_level.as_ref(),
             "log_form" => self.log_form.as_ref(),
             _ => None,
@@ -109,6 +117,20 @@ pub(super) const SETTINGS: &[Setting] = &[
         default: Some("1200"),
         expected: "a whole number from 1 to 4294967295",
         is_good: is::<std::num::NonZeroU32>,
+        is_number: true,
+    },
+    Setting {
+        name: "body_memory_mib",
+        default: Some("512"),
+        expected: "a whole number from 32 to 65536",
+        is_good: |text| text.parse().is_ok_and(|number: u32| (32..=65_536).contains(&number)),
+        is_number: true,
+    },
+    Setting {
+        name: "patience_seconds",
+        default: Some("60"),
+        expected: "a whole number from 1 to 3600",
+        is_good: |text| text.parse().is_ok_and(|number: u32| (1..=3_600).contains(&number)),
         is_number: true,
     },
     Setting {

@@ -4,7 +4,7 @@ use crate::output::{self, Failure};
 use crate::push;
 use crate::serve::{self, Settings};
 use farebox_scenario::prepare;
-use farebox_server::Clock;
+use farebox_server::{Bounds, Clock};
 use jiff::Timestamp;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -58,6 +58,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         // The demo's own key is made anew where its store is there already.
         new_operator_key: true,
         requests_per_minute: 1_200,
+        bounds: Bounds::default(),
     };
     serve::serve(&settings, move |address, key| {
         let key = key.ok_or_else(|| Failure::Other("no key was made".to_owned()))?;

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -40,6 +41,8 @@ pub struct Settings {
     pub new_operator_key: bool,
     /// How many requests of a customer's key, and of one of finance or support, are done in a minute.
     pub requests_per_minute: u32,
+    /// What clients may take.
+    pub bounds: Bounds,
 }
 
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
@@ -48,6 +51,9 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         Some(at) => (Clock::Test, at),
         None => (Clock::System, Timestamp::now()),
     };
+    let patience = Duration::from_secs(config.need("patience_seconds")?);
+    let body_memory_mib: usize = config.need("body_memory_mib")?;
+    let body_bytes = body_memory_mib << 20;
     let settings = Settings {
         data: config.need("data")?,
         listen: config.need("listen")?,
@@ -56,6 +62,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         now,
         new_operator_key: args.new_operator_key,
         requests_per_minute: config.need("requests_per_minute")?,
+        bounds: Bounds { head: patience, body: patience, body_bytes, ..Bounds::default() },
     };
     log::start(config.need("log_level")?, config.need("log_form")?);
     serve(&settings, |_, key| {
@@ -76,9 +83,13 @@ pub fn serve(
     let catalogues = parse_all(&store).map_err(|error| Failure::Other(error.to_string()))?;
     let service = Service::open(Box::new(store), catalogues, settings.now);
     let mut service = service.map_err(|error| Failure::Other(error.to_string()))?;
+    if settings.clock == Clock::System && settings.now < service.clock() {
+        let (store, system) = (service.clock(), settings.now);
+        tracing::warn!(%store, %system, "the system's clock is behind the store's; time stands until it is there again");
+    }
     let access = Access::open(&mut service, settings.requests_per_minute, settings.new_operator_key);
     let (access, made) = access.map_err(|error| Failure::Other(error.to_string()))?;
-    let (engine, thread) = Engine::start(service, settings.clock)?;
+    let (engine, thread) = Engine::start_within(service, settings.clock, settings.bounds)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind(settings.listen).await?;
@@ -117,7 +128,7 @@ pub fn serve(
             }
             tracing::info!("stopping");
         };
-        let server = farebox_server::serve(listener, router(engine, access), Bounds::default(), stopping);
+        let server = farebox_server::serve(listener, router(engine, access), settings.bounds, stopping);
         tokio::select! {
             () = server => Ok(()),
             failure = failed => Err(failure),

@@ -14,23 +14,22 @@ use std::time::Duration;
 const FIRST_BYTES: u64 = 1 << 20;
 /// How often the limit is read of a body that is too large.
 const FORGOTTEN_TIMES: usize = 8;
-/// How long a body may take.
-const SECONDS_MAX: u64 = 60;
 /// The most memory that a stream of Zstandard may ask for, as a power of two: 8 MiB.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
-/// Reads a body of at most so many bytes, compressed and not.
+/// Reads a body of at most so many bytes, compressed and not, that comes within so long a time.
 pub(crate) async fn read(
     form: &Form,
     headers: &HeaderMap,
     (body, place): (Body, &mut Place),
     bytes_max: usize,
+    patience: Duration,
 ) -> Result<Bytes, Answer> {
     check_media(form, headers)?;
     let encoding = encoding(headers)?;
-    let whole = tokio::time::timeout(Duration::from_secs(SECONDS_MAX), collect(body, place, bytes_max)).await;
+    let whole = tokio::time::timeout(patience, collect(body, place, bytes_max)).await;
     let whole = whole.unwrap_or_else(|_| {
-        let detail = format!("the body took longer than {SECONDS_MAX} s");
+        let detail = format!("the body took longer than {} s", patience.as_secs());
         Err(Answer::problem("too-slow", 408, &detail))
     })?;
     if !matches!(encoding, Encoding::Plain) && !place.take(bytes_max) {
@@ -146,7 +145,8 @@ mod tests {
         let headers: HeaderMap = headers.collect();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let mut place = room.place();
-        let read = read(&Form::Usage, &headers, (Body::from(body), &mut place), 1_000);
+        let read =
+            read(&Form::Usage, &headers, (Body::from(body), &mut place), 1_000, Duration::from_secs(60));
         runtime.block_on(read).map_err(|answer| answer.status)
     }
 

@@ -1,9 +1,9 @@
 //! The one thread that owns the service.
 
-use crate::Clock;
 use crate::metrics::Metrics;
-use crate::room::{BYTES_MAX, Room};
+use crate::room::Room;
 use crate::watch::Watch;
+use crate::{Bounds, Clock};
 use farebox_service::Service;
 use farebox_store::StoreError;
 use std::fmt;
@@ -60,6 +60,7 @@ pub struct Engine {
     metrics: Arc<Metrics>,
     /// Of bodies that wait, or are about to.
     room: Room,
+    bounds: Bounds,
 }
 
 impl Engine {
@@ -67,7 +68,19 @@ impl Engine {
     ///
     /// # Errors
     /// When the system has no thread for it.
-    pub fn start(mut service: Service, clock: Clock) -> std::io::Result<(Engine, JoinHandle<()>)> {
+    pub fn start(service: Service, clock: Clock) -> std::io::Result<(Engine, JoinHandle<()>)> {
+        Engine::start_within(service, clock, Bounds::default())
+    }
+
+    /// The same, with bounds for what is asked of it.
+    ///
+    /// # Errors
+    /// When the system has no thread for it.
+    pub fn start_within(
+        mut service: Service,
+        clock: Clock,
+        bounds: Bounds,
+    ) -> std::io::Result<(Engine, JoinHandle<()>)> {
         let (jobs, waiting) = mpsc::channel(WAITING_MAX);
         service.set_watch(jiff::Timestamp::now);
         let clock = Arc::new(clock);
@@ -78,7 +91,7 @@ impl Engine {
         service.set_told(move |figures| told.stands(figures));
         let thread = std::thread::Builder::new().name("engine".to_owned());
         let thread = thread.spawn(move || work(service, &own, &counted, waiting, &wake))?;
-        Ok((Engine { jobs, clock, metrics, room: Room::new(BYTES_MAX) }, thread))
+        Ok((Engine { jobs, clock, metrics, room: Room::new(bounds.body_bytes), bounds }, thread))
     }
 
     /// What time it is.
@@ -94,6 +107,11 @@ impl Engine {
     /// The room that bodies of requests have together.
     pub(crate) fn room(&self) -> &Room {
         &self.room
+    }
+
+    /// How long a body may take.
+    pub(crate) fn patience(&self) -> Duration {
+        self.bounds.body
     }
 
     /// How many jobs wait, and how many may.
@@ -172,6 +190,8 @@ fn work(
     let (mut not_due, failing) = (None, Arc::new(Mutex::new(None)));
     let mut watch = Watch::default();
     while let Some(message) = waiting.blocking_recv() {
+        // Who was told that a commit has failed may ask for what is kept.
+        service.recover();
         let start = Instant::now();
         let due = clock.catch_up(&mut service);
         metrics.caught_up(due.as_ref().ok().map(|()| service.clock()), start.elapsed());

@@ -115,7 +115,10 @@ async fn prepare(
     let if_match = header_of(&parts.headers, "if-match").map(|tag| tag.unwrap_or_default().to_owned());
     let body = match &operation.body {
         None => Bytes::new(),
-        Some(form) => body::read(form, &parts.headers, (body, place), operation.bytes_max).await?,
+        Some(form) => {
+            let patience = app.engine.patience();
+            body::read(form, &parts.headers, (body, place), operation.bytes_max, patience).await?
+        }
     };
     let asked = Asked { caller, path, query, idempotency_key, if_match, body, ..Asked::of(app) };
     Ok(asked)

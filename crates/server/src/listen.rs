@@ -18,15 +18,29 @@ pub struct Bounds {
     pub connections: usize,
     /// How long a client may take for the head of a request, and be silent before it.
     pub head: Duration,
+    /// How long a body may take.
+    pub body: Duration,
+    /// The most bytes of bodies that all requests have in memory at once.
+    pub body_bytes: usize,
     /// How long what has begun may take when the server is asked to stop.
     pub stop: Duration,
 }
 
 impl Default for Bounds {
     fn default() -> Bounds {
-        Bounds { connections: 8_192, head: Duration::from_secs(60), stop: Duration::from_secs(30) }
+        Bounds {
+            connections: 8_192,
+            head: Duration::from_secs(60),
+            body: Duration::from_secs(60),
+            body_bytes: 512 << 20,
+            stop: Duration::from_secs(30),
+        }
     }
 }
+
+/// The most bytes of a head, and of what has come of a body and was not taken yet. All connections together have some
+/// memory for it, whatever their clients send.
+const BUFFER_BYTES_MAX: usize = 64 << 10;
 
 /// Serves until `stop` resolves; what has begun is finished.
 pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds, stop: impl Future<Output = ()>) {
@@ -50,7 +64,7 @@ pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds, stop: 
         // An answer is not kept back to go with the next one.
         let _ = stream.set_nodelay(true);
         let mut http = http1::Builder::new();
-        http.timer(TokioTimer::new()).header_read_timeout(bounds.head);
+        http.timer(TokioTimer::new()).header_read_timeout(bounds.head).max_buf_size(BUFFER_BYTES_MAX);
         let service = TowerToHyperService::new(router.clone());
         let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {

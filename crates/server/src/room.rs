@@ -3,9 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The most bytes of bodies that all requests have at once.
-pub(crate) const BYTES_MAX: usize = 512 << 20;
-
 /// Room for so many bytes.
 #[derive(Clone)]
 pub(crate) struct Room {

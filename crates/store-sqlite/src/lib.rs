@@ -130,6 +130,23 @@ fn in_system(path: &Path, error: &std::io::Error) -> StoreError {
     }
 }
 
+/// Whether the system did not take what was to be written, for another reason than that the disk is full.
+fn is_write_failure(error: &rusqlite::Error) -> bool {
+    use rusqlite::ffi;
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    code.is_some_and(|code| {
+        [
+            ffi::SQLITE_IOERR_WRITE,
+            ffi::SQLITE_IOERR_FSYNC,
+            ffi::SQLITE_IOERR_DIR_FSYNC,
+            ffi::SQLITE_IOERR_TRUNCATE,
+            ffi::SQLITE_IOERR_SHMOPEN,
+            ffi::SQLITE_IOERR_SHMSIZE,
+        ]
+        .contains(&code)
+    })
+}
+
 /// What SQLite says, as what it means for the one who runs the server.
 fn failed(place: &str, error: rusqlite::Error) -> StoreError {
     let (place, found) = (place.to_owned(), error.to_string());
@@ -137,6 +154,9 @@ fn failed(place: &str, error: rusqlite::Error) -> StoreError {
         Some(
             ErrorCode::DiskFull | ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied,
         ) => StoreError::Unwritable { place, found },
+        Some(ErrorCode::SystemIoFailure) if is_write_failure(&error) => {
+            StoreError::Unwritable { place, found }
+        }
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Corrupt { place, found },
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::InUse { place },
         Some(_) => StoreError::System { place, found },

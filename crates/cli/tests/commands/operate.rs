@@ -1,7 +1,7 @@
 //! What those who run a server see of it: metrics, logs, configuration.
 
 use crate::common::text;
-use crate::server::{Server, agent, serve};
+use crate::server::{Server, TEST_CLOCK, agent, serve};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -191,20 +191,28 @@ fn what_happens_is_logged_and_no_secret_is() {
 #[test]
 fn a_store_that_cannot_be_written_is_logged_once() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start_with(folder.path(), &["--metrics-listen", "127.0.0.1:0"]);
+    // A write that is not taken is an error, and not the end of the process.
+    let wrapped = ["sh", "-c", "trap '' XFSZ; exec \"$@\"", "sh"];
+    let arguments = [TEST_CLOCK, &["--metrics-listen", "127.0.0.1:0"]].concat();
+    let server = Server::run(serve(&wrapped, folder.path(), &arguments), folder.path());
     some_work(&server);
-    // Someone else holds the file: whatever is to be kept cannot be.
-    let file = rusqlite::Connection::open(folder.path().join("farebox.db")).unwrap();
-    let held = file.execute_batch("BEGIN IMMEDIATE");
+    // No file may grow beyond what the longest of the store has.
+    let longest = std::fs::metadata(folder.path().join("farebox.db-wal")).unwrap().len();
+    let limit = |bytes: &str| {
+        let (id, limit) = (server.id().to_string(), format!("--fsize={bytes}:"));
+        assert!(Command::new("prlimit").args(["--pid", &id, &limit]).status().unwrap().success());
+    };
+    limit(&longest.to_string());
     let open = json!({"command": "open", "title": "B", "currency": "CNY", "zone": "+08:00"}).to_string();
     let failed = |name: &str| {
         ask(&server, "POST", &format!("/v1/accounts/{name}/commands"), Some(&server.token), &open)
     };
     let (first, second) = (failed("b"), failed("c"));
-    assert!(held.is_ok() && first.0 == 503 && second.0 == 503, "{held:?} {first:?} {second:?}");
+    assert!(first.0 == 503 && second.0 == 503, "{first:?} {second:?}");
+    assert!(first.1.contains("store-unwritable"), "{}", first.1);
     let page = metrics(&server);
     assert!(value(&page, "farebox_commits_total{outcome=\"failed\"}") >= 2.0, "{page}");
-    file.execute_batch("ROLLBACK").unwrap();
+    limit("unlimited");
     assert_eq!(failed("b").0, 200);
     let log = server.stop();
     assert_eq!(log.matches("a commit has failed").count(), 1, "{log}");
@@ -315,6 +323,8 @@ listen = \"0.0.0.0:80\"     # FAREBOX_LISTEN
 # metrics_listen is not set
 # test_clock is not set
 requests_per_minute = 60  # farebox.toml:2
+body_memory_mib = 512     # default
+patience_seconds = 60     # default
 log_level = \"debug\"       # --log-level
 log_form = \"text\"         # default
 "

@@ -74,7 +74,6 @@ impl Server {
             said.insert(what.trim_end_matches(':').to_owned(), value.to_owned());
         }
         if said.len() < lines {
-            let _ = child.kill();
             let output = child.wait_with_output().unwrap();
             let logged = std::fs::read_to_string(&log).unwrap_or_default();
             let heard = String::from_utf8_lossy(&output.stderr);
@@ -119,6 +118,13 @@ impl Server {
         assert_eq!(status, 200, "{body}");
     }
 
+    /// Memory that it has, in MiB.
+    pub fn memory_mib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
+    }
+
     /// What it has written to standard error, and those before it on the same folder.
     pub fn logged(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()
@@ -157,6 +163,36 @@ impl Drop for Server {
             let _ = child.wait();
         }
     }
+}
+
+/// An account with a line whose calls are measured, on a server without any.
+pub fn furnish(server: &Server) {
+    let list = crate::common::text("catalogs/huawei-ykf.toml");
+    assert_eq!(server.post("/v1/catalogues", &[], list).0, 201);
+    for command in [
+        json!({"command": "open", "title": "Acme", "currency": "CNY", "zone": "+08:00"}),
+        json!({"command": "subscribe", "plan": "fixed-line-calls", "quantity": 1, "name": "line",
+               "attributes": {"number": "057187654321"}}),
+    ] {
+        let (status, answer) = server.command("acme", &command);
+        assert_eq!(status, 200, "{answer}");
+    }
+}
+
+/// A call of a minute of that account, as a CloudEvent.
+pub fn call(source: &str, number: u64) -> Value {
+    json!({
+        "specversion": "1.0", "source": source, "id": number.to_string(), "type": "call", "subject": "acme",
+        "time": "2026-01-01T00:00:00+08:00",
+        "data": {"direction": "outbound", "number": "057187654321", "seconds": 60},
+    })
+}
+
+/// How many of these calls are counted.
+pub fn counted(server: &Server) -> u64 {
+    let (status, used) = server.get("/v1/accounts/acme/usage");
+    assert_eq!(status, 200, "{used}");
+    used["items"].as_array().unwrap().iter().map(|one| one["events"].as_u64().unwrap()).sum()
 }
 
 pub fn agent() -> ureq::Agent {

@@ -4,14 +4,13 @@
 use crate::histories::check::number_of;
 use crate::histories::dice::Dice;
 use crate::http::Connection;
-use crate::server::{Server, serve};
+use crate::server::{Server, call, counted, furnish, serve};
 use serde_json::{Value, json};
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
-const CLOCK: &[&str] = &["--test-clock", "2026-01-05T00:00:00+08:00"];
+const CLOCK: &[&str] = &["--test-clock", "2026-01-01T00:00:00+08:00"];
 const CLIENTS: u64 = 4;
 const EVENTS_EACH: u64 = 250;
 
@@ -72,13 +71,8 @@ fn send(client: u64, whereabouts: &Whereabouts, stop: &AtomicBool) -> Done {
     };
     while !stop.load(Ordering::Relaxed) {
         let first = done.events;
-        let event = |number: u64| {
-            json!({
-                "specversion": "1.0", "source": format!("pbx-{client}"), "id": number.to_string(), "type": "call",
-                "subject": "acme", "time": "2026-01-04T16:00:00Z",
-                "data": {"direction": "outbound", "number": "057187654321", "seconds": 60},
-            })
-        };
+        let source = format!("pbx-{client}");
+        let event = |number: u64| call(&source, number);
         let batch = Value::from((first..first + EVENTS_EACH).map(event).collect::<Vec<_>>()).to_string();
         let (answer, lost) = ask("/v1/usage", &[("Content-Type", "application/json")], &batch);
         let counts = ["accepted", "duplicates"].map(|name| answer[name].as_u64().unwrap());
@@ -104,28 +98,14 @@ fn send(client: u64, whereabouts: &Whereabouts, stop: &AtomicBool) -> Done {
     done
 }
 
-fn furnish(folder: &Path) -> Server {
-    let server = Server::run(serve(&[], folder, CLOCK), folder);
-    let list = crate::common::text("catalogs/huawei-ykf.toml");
-    assert_eq!(server.post("/v1/catalogues", &[], list).0, 201);
-    for command in [
-        json!({"command": "open", "title": "Acme", "currency": "CNY", "zone": "+08:00"}),
-        json!({"command": "subscribe", "plan": "fixed-line-calls", "quantity": 1, "name": "line",
-               "attributes": {"number": "057187654321"}}),
-    ] {
-        let (status, answer) = server.command("acme", &command);
-        assert_eq!(status, 200, "{answer}");
-    }
-    server
-}
-
 #[test]
 fn what_many_clients_were_told_is_kept_once_though_the_server_is_killed() {
     // A tenth of the kills of the histories.
     let kills = number_of("FAREBOX_KILLS").map_or(8, |kills| kills / 10 + 8);
     let mut dice = Dice::new(kills);
     let folder = tempfile::tempdir().unwrap();
-    let mut server = furnish(folder.path());
+    let mut server = Server::run(serve(&[], folder.path(), CLOCK), folder.path());
+    furnish(&server);
     let (whereabouts, stop) = (Whereabouts::default(), AtomicBool::new(false));
     whereabouts.set(Some(&server));
     let (mut events, mut payments, mut unanswered) = (0, 0, 0);
@@ -154,9 +134,7 @@ fn what_many_clients_were_told_is_kept_once_though_the_server_is_killed() {
     });
     eprintln!("{kills} kills: {events} events, {payments} payments; {unanswered} requests were not answered");
     assert!(events > 0 && unanswered >= kills / 2, "{unanswered} of the requests were hit");
-    let (_, used) = server.get("/v1/accounts/acme/usage");
-    let used = &used["items"][0];
-    assert_eq!((&used["events"], &used["quantity"]), (&json!(events), &json!(events.to_string())), "{used}");
+    assert_eq!(counted(&server), events);
     let (_, balance) = server.get("/v1/accounts/acme/balance");
     assert_eq!(balance["balance"], json!(format!("{}.{:02}", payments / 100, payments % 100)));
     // The bill says the same, after one more kill.

@@ -77,6 +77,14 @@ impl Service {
         true
     }
 
+    /// Forgets what a commit was to keep that has failed, if one has: what comes next is not decided on it.
+    pub fn recover(&mut self) {
+        if self.has_landed() && self.failed.is_some() {
+            let forgotten = self.forget();
+            self.note_failure(&forgotten);
+        }
+    }
+
     /// Waits for the commit that is on its way.
     pub(super) fn land(&mut self) -> Result<(), StoreError> {
         if let Some(told) = self.on_the_way.take() {
