@@ -8,6 +8,7 @@ mod config;
 mod demo;
 mod explain;
 mod export;
+mod focus;
 mod log;
 mod output;
 mod push;

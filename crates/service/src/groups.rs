@@ -172,6 +172,18 @@ impl Groups {
         Ok(self.get(payer))
     }
 
+    /// Looks at a group. One that is not in memory is not kept there.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] when its entries are not those that were written; others when the store fails.
+    pub fn look<T>(&self, payer: &str, at: impl FnOnce(&Group) -> T) -> Result<Option<T>, StoreError> {
+        if let Some(group) = self.get(payer) {
+            return Ok(Some(at(group)));
+        }
+        let Some(store) = &self.store else { return Ok(None) };
+        Ok(read(&**store, payer)?.map(|open| at(&open.state)))
+    }
+
     /// Decides a command, and applies what follows. It is kept with the next [`Groups::commit`].
     ///
     /// # Errors

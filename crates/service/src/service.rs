@@ -241,6 +241,14 @@ impl Service {
         Ok(self.groups.get(&payer))
     }
 
+    /// Looks at the group of an account, and does not keep it in memory where it is not.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn look<T>(&self, account: &str, at: impl FnOnce(&Group) -> T) -> Result<Option<T>, StoreError> {
+        self.groups.look(self.groups.payer_of(account), at)
+    }
+
     /// The group of an account, with what a decision about it now would know.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ mod common;
 #[path = "../common/server.rs"]
 mod server;
 
+mod focus;
 mod journal;
 mod json;
 mod mistakes;
