@@ -33,6 +33,10 @@ pub struct Flags {
     /// How many requests of a customer's key, and of one of finance or support, are done in a minute.
     #[arg(long, value_name = "NUMBER")]
     requests_per_minute: Option<String>,
+    /// Usage that was received and is timed more than so many months ago moves to Parquet files in `DIR/archive`; all of it
+    /// stays in the store's file when left out.
+    #[arg(long, value_name = "NUMBER")]
+    usage_months: Option<String>,
     /// What is written to standard error: `error`, `warn`, `info`, `debug` or `trace` and what is graver.
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
@@ -49,6 +53,7 @@ impl Flags {
             "metrics_listen" => self.metrics_listen.as_ref(),
             "test_clock" => self.test_clock.as_ref(),
             "requests_per_minute" => self.requests_per_minute.as_ref(),
+            "usage_months" => self.usage_months.as_ref(),
             "log_level" => self.log_level.as_ref(),
             "log_form" => self.log_form.as_ref(),
             _ => None,
@@ -109,6 +114,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         default: Some("1200"),
         expected: "a whole number from 1 to 4294967295",
         is_good: is::<std::num::NonZeroU32>,
+        is_number: true,
+    },
+    Setting {
+        name: "usage_months",
+        default: None,
+        expected: "a whole number from 1 to 1200",
+        is_good: |text| text.parse().is_ok_and(|months: u32| (1..=1_200).contains(&months)),
         is_number: true,
     },
     Setting {

@@ -1,5 +1,6 @@
 //! `farebox serve`: the server on the embedded store.
 
+use crate::archive;
 use crate::config::{Config, Flags, variables};
 use crate::log;
 use crate::output::Failure;
@@ -40,6 +41,8 @@ pub struct Settings {
     pub new_operator_key: bool,
     /// How many requests of a customer's key, and of one of finance or support, are done in a minute.
     pub requests_per_minute: u32,
+    /// How many months usage stays in the store's file; `None`: for ever.
+    pub usage_months: Option<u32>,
 }
 
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
@@ -56,6 +59,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         now,
         new_operator_key: args.new_operator_key,
         requests_per_minute: config.need("requests_per_minute")?,
+        usage_months: config.get("usage_months"),
     };
     log::start(config.need("log_level")?, config.need("log_form")?);
     serve(&settings, |_, key| {
@@ -100,6 +104,9 @@ pub fn serve(
             tokio::spawn(farebox_server::serve(listener, watched, bounds, std::future::pending()));
         }
         tokio::spawn(engine.clone().keep_time());
+        if let Some(months) = settings.usage_months {
+            tokio::spawn(archive::keep(engine.clone(), settings.data.clone(), months));
+        }
         let told = tokio::task::spawn_blocking(move || listening(address, made));
         let failed = async move {
             match told.await {

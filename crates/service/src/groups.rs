@@ -11,7 +11,7 @@ use farebox_core::calendar::Instant;
 use farebox_core::engine::{Action, Catalogues, Command, Duty, Fact, Refusal, decide};
 use farebox_core::metering::Metering;
 use farebox_store::{
-    AccessKey, Answer, Append, Batch, Block, CatalogueText, Derived, Entry, Head, Position, Store,
+    AccessKey, Answer, Append, Archive, Batch, Block, CatalogueText, Derived, Entry, Head, Position, Store,
     StoreError, Told, rows_of,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -408,6 +408,11 @@ impl Groups {
     /// The store.
     pub fn store(&self) -> Option<&dyn Store> {
         self.store.as_deref()
+    }
+
+    /// Lets go of blocks of usage that an archive has.
+    pub(crate) fn put_away(&mut self, archive: &Archive) -> Result<(), StoreError> {
+        self.store.as_mut().map_or(Ok(()), |store| store.put_away(archive))
     }
 }
 

@@ -23,7 +23,7 @@ use farebox_core::hold::Hold;
 use farebox_core::metering::{Event, Metering};
 use farebox_core::money::Exact;
 use farebox_store::usage::Usage;
-use farebox_store::{AccessKey, AccountRow, Answer, CatalogueText, Entry, Store, StoreError};
+use farebox_store::{AccessKey, AccountRow, Answer, Archive, CatalogueText, Entry, Store, StoreError};
 use std::sync::mpsc::Receiver;
 
 mod events;
@@ -577,6 +577,15 @@ impl Service {
 
     fn now(&self) -> Instant {
         self.watch.as_ref().map_or(self.clock, |watch| watch())
+    }
+
+    /// Lets go of blocks of usage that an archive has; they are read as before: see [`Store::put_away`].
+    ///
+    /// # Errors
+    /// When the store fails. It has the blocks then, as before.
+    pub fn put_away(&mut self, archive: &Archive) -> Result<(), StoreError> {
+        self.land()?;
+        self.groups.put_away(archive)
     }
 
     /// Looks at everything that is committed: see [`verify`].

@@ -53,6 +53,7 @@ fn put(line: &mut String, form: Form, cell: &Cell) {
         (_, Cell::Moment(at)) => line.push_str(&at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
         (_, Cell::Whole(number)) => line.push_str(&number.to_string()),
         (_, Cell::Flag(flag)) => line.push_str(if *flag { "true" } else { "false" }),
+        (_, Cell::Bytes(bytes)) => bytes.iter().for_each(|byte| line.push_str(&format!("{byte:02x}"))),
         (_, Cell::Null) => {}
     }
 }

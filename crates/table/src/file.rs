@@ -23,7 +23,7 @@ pub(crate) struct Writer<W: Write + Send> {
     rows: Vec<Vec<Cell>>,
 }
 
-fn failed(error: ParquetError) -> io::Error {
+pub(crate) fn failed(error: ParquetError) -> io::Error {
     match error {
         ParquetError::External(error) => io::Error::other(error.to_string()),
         other => io::Error::other(other.to_string()),
@@ -37,7 +37,7 @@ fn schema(columns: &[Column]) -> Result<Type, ParquetError> {
 
 fn column(column: &Column) -> Result<Type, ParquetError> {
     let physical = match column.form {
-        Form::Text => Physical::BYTE_ARRAY,
+        Form::Text | Form::Bytes => Physical::BYTE_ARRAY,
         Form::Decimal { .. } => Physical::FIXED_LEN_BYTE_ARRAY,
         Form::Moment | Form::Whole => Physical::INT64,
         Form::Flag => Physical::BOOLEAN,
@@ -55,7 +55,7 @@ fn column(column: &Column) -> Result<Type, ParquetError> {
                 .with_scale(scale)
         }
         Form::Moment => field.with_logical_type(Some(LogicalType::timestamp(true, TimeUnit::MICROS))),
-        Form::Whole | Form::Flag => field,
+        Form::Whole | Form::Flag | Form::Bytes => field,
     }
     .build()
 }
@@ -87,9 +87,10 @@ impl<W: Write + Send> Writer<W> {
         for (number, column) in self.columns.iter().enumerate() {
             let cells = rows.iter().filter_map(|row| row.get(number));
             match column.form {
-                Form::Text => {
+                Form::Text | Form::Bytes => {
                     let text = |cell: &Cell| match cell {
                         Cell::Text(text) => Some(ByteArray::from(text.as_bytes().to_vec())),
+                        Cell::Bytes(bytes) => Some(ByteArray::from(bytes.clone())),
                         _ => None,
                     };
                     put::<ByteArrayType, _>(&mut group, column, cells, text)
@@ -123,10 +124,16 @@ impl<W: Write + Send> Writer<W> {
         self.file.flush()
     }
 
+    pub fn groups(&self) -> usize {
+        self.file.flushed_row_groups().len()
+    }
+
+    pub fn end_group(&mut self) -> io::Result<()> {
+        if self.rows.is_empty() { Ok(()) } else { self.group() }
+    }
+
     pub fn finish(mut self) -> io::Result<W> {
-        if !self.rows.is_empty() {
-            self.group()?;
-        }
+        self.end_group()?;
         self.file.into_inner().map_err(failed)
     }
 }

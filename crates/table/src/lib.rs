@@ -5,6 +5,9 @@
 
 mod csv;
 mod file;
+mod read;
+
+pub use read::Reader;
 
 use jiff::Timestamp;
 use std::io::{self, Write};
@@ -50,6 +53,8 @@ pub enum Form {
     Whole,
     /// True or false.
     Flag,
+    /// Any bytes: in CSV as hex digits.
+    Bytes,
 }
 
 /// A cell.
@@ -67,6 +72,8 @@ pub enum Cell {
     Whole(i64),
     /// Of a [`Form::Flag`].
     Flag(bool),
+    /// Of a [`Form::Bytes`].
+    Bytes(Vec<u8>),
 }
 
 impl Cell {
@@ -142,6 +149,25 @@ impl<W: Write + Send> Writer<W> {
         }
     }
 
+    /// Ends a group of rows: what comes is another one. Groups of Parquet can be read one by one; CSV has none.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn end_group(&mut self) -> io::Result<()> {
+        match &mut self.0 {
+            Kind::Csv(_) => Ok(()),
+            Kind::Parquet(writer) => writer.end_group(),
+        }
+    }
+
+    /// How many groups of rows are ended.
+    pub fn groups(&self) -> usize {
+        match &self.0 {
+            Kind::Csv(_) => 0,
+            Kind::Parquet(writer) => writer.groups(),
+        }
+    }
+
     /// Ends the file: without this it is none.
     ///
     /// # Errors
@@ -164,7 +190,7 @@ fn misfit(columns: &[Column], row: &[Cell]) -> Option<io::Error> {
         (_, Cell::Null) => column.may_be_null,
         (Form::Decimal { .. }, Cell::Decimal(units)) => units.unsigned_abs() < 10u128.pow(DIGITS_MAX),
         (Form::Text, Cell::Text(_)) | (Form::Moment, Cell::Moment(_)) => true,
-        (Form::Whole, Cell::Whole(_)) | (Form::Flag, Cell::Flag(_)) => true,
+        (Form::Whole, Cell::Whole(_)) | (Form::Flag, Cell::Flag(_)) | (Form::Bytes, Cell::Bytes(_)) => true,
         _ => false,
     };
     let (column, cell) = columns.iter().zip(row).find(|pair| !fits(pair))?;

@@ -1,6 +1,6 @@
 //! What is written can be read again, in both forms.
 
-use farebox_table::{Cell, Column, Form, Format, Writer};
+use farebox_table::{Cell, Column, Form, Format, Reader, Writer};
 use jiff::Timestamp;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
@@ -119,4 +119,30 @@ fn a_row_that_does_not_fit_is_not_written() {
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{row:?}");
         }
     }
+}
+
+#[test]
+fn bytes_of_a_group_are_read_by_its_number() {
+    const BLOCKS: &[Column] =
+        &[Column::required("Number", Form::Whole), Column::optional("Block", Form::Bytes)];
+    let mut writer = Writer::new(Format::Parquet, BLOCKS, Vec::new()).unwrap();
+    for group in 0..3u8 {
+        for row in 0..4 {
+            let block = if row == 0 { Cell::Bytes(vec![group; 100_000]) } else { Cell::Null };
+            writer.row(vec![Cell::Whole(row), block]).unwrap();
+        }
+        writer.end_group().unwrap();
+    }
+    writer.end_group().unwrap();
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("groups.parquet");
+    std::fs::write(&path, writer.finish().unwrap()).unwrap();
+    let reader = Reader::open(&path).unwrap();
+    assert_eq!(reader.groups(), 3);
+    for group in 0..3 {
+        assert_eq!(reader.bytes(group, "Block").unwrap(), [vec![group as u8; 100_000]]);
+    }
+    assert!(reader.bytes(3, "Block").is_err() && reader.bytes(0, "None").is_err());
+    assert!(reader.bytes(0, "Number").is_err(), "they are numbers");
+    std::fs::write(&path, b"PAR1 and nothing else").unwrap();
+    assert!(Reader::open(&path).is_err());
 }

@@ -12,7 +12,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("farebox-table", &[]),
     ("farebox-api", &["farebox-core", "farebox-table"]),
     ("farebox-store", &["farebox-core"]),
-    ("farebox-store-sqlite", &["farebox-core", "farebox-store"]),
+    ("farebox-store-sqlite", &["farebox-core", "farebox-store", "farebox-table"]),
     ("farebox-service", &["farebox-core", "farebox-store"]),
     (
         "farebox-server",
