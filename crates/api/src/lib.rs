@@ -11,6 +11,7 @@ mod audit;
 mod bill;
 mod body;
 pub mod command;
+pub mod focus;
 pub mod journal;
 mod metered;
 mod mistake;

@@ -39,6 +39,10 @@ pub struct Flags {
     /// How many seconds a client may take for the head of a request, and again for its body.
     #[arg(long, value_name = "NUMBER")]
     patience_seconds: Option<String>,
+    /// Usage that was received and is timed more than so many months ago moves to Parquet files in `DIR/archive`; all of it
+    /// stays in the store's file when left out.
+    #[arg(long, value_name = "NUMBER")]
+    usage_months: Option<String>,
     /// What is written to standard error: `error`, `warn`, `info`, `debug` or `trace` and what is graver.
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
@@ -57,6 +61,7 @@ impl Flags {
             "requests_per_minute" => self.requests_per_minute.as_ref(),
             "body_memory_mib" => self.body_memory_mib.as_ref(),
             "patience_seconds" => self.patience_seconds.as_ref(),
+            "usage_months" => self.usage_months.as_ref(),
             "log_level" => self.log_level.as_ref(),
             "log_form" => self.log_form.as_ref(),
             _ => None,
@@ -131,6 +136,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         default: Some("60"),
         expected: "a whole number from 1 to 3600",
         is_good: |text| text.parse().is_ok_and(|number: u32| (1..=3_600).contains(&number)),
+        is_number: true,
+    },
+    Setting {
+        name: "usage_months",
+        default: None,
+        expected: "a whole number from 1 to 1200",
+        is_good: |text| text.parse().is_ok_and(|months: u32| (1..=1_200).contains(&months)),
         is_number: true,
     },
     Setting {

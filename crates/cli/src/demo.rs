@@ -59,6 +59,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         new_operator_key: true,
         requests_per_minute: 1_200,
         bounds: Bounds::default(),
+        usage_months: None,
     };
     serve::serve(&settings, move |address, key| {
         let key = key.ok_or_else(|| Failure::Other("no key was made".to_owned()))?;

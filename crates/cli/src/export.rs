@@ -1,7 +1,7 @@
-//! `farebox export journal BOOK`.
+//! `farebox export`: `journal` here, `focus` in a file of its own.
 
-use crate::bill;
 use crate::output::{self, Failure};
+use crate::{bill, focus};
 use clap::ValueEnum;
 use farebox_api::journal;
 use farebox_core::calendar::Instant;
@@ -14,6 +14,8 @@ use std::process::ExitCode;
 pub enum Command {
     /// Write every posting of a book for a general ledger (docs/ledger.md).
     Journal(Args),
+    /// Write the lines of bills as FOCUS has cost and usage (docs/focus.md).
+    Focus(focus::Args),
 }
 
 #[derive(clap::Args)]
@@ -40,7 +42,13 @@ enum Format {
 }
 
 pub fn run(command: &Command) -> Result<ExitCode, Failure> {
-    let Command::Journal(args) = command;
+    match command {
+        Command::Journal(args) => journal(args),
+        Command::Focus(args) => focus::run(args),
+    }
+}
+
+fn journal(args: &Args) -> Result<ExitCode, Failure> {
     let prepared = prepare::load(&args.book)?;
     let mut run = Run::new(&prepared, Options::default());
     bill::play(&mut run)?;

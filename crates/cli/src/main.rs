@@ -1,5 +1,6 @@
 //! `farebox`: the one binary.
 
+mod archive;
 mod bench;
 mod bill;
 mod catalog;
@@ -8,6 +9,7 @@ mod config;
 mod demo;
 mod explain;
 mod export;
+mod focus;
 mod log;
 mod output;
 mod push;
@@ -51,6 +53,8 @@ enum Command {
     Serve(serve::Args),
     /// Look at everything in a store: that the truth is whole, and all that follows from it.
     Verify(store::Verify),
+    /// Move old usage from a store's file to Parquet files beside it.
+    Archive(archive::Args),
     /// Copy a store to a file, also while a server has it.
     Backup(store::Backup),
     /// Put a copy of a store into an empty folder.
@@ -83,6 +87,7 @@ fn main() -> ExitCode {
         Command::Config(flags) => config::run(&flags, cli.json),
         Command::Serve(args) => serve::run(&args),
         Command::Verify(args) => store::verify_store(&args, cli.json),
+        Command::Archive(args) => archive::run(&args, cli.json),
         Command::Backup(args) => store::back_up(&args),
         Command::Restore(args) => store::put_back(&args),
         Command::Push(args) => push::run(&args, cli.json),

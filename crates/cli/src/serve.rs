@@ -1,5 +1,6 @@
 //! `farebox serve`: the server on the embedded store.
 
+use crate::archive;
 use crate::config::{Config, Flags, variables};
 use crate::log;
 use crate::output::Failure;
@@ -43,6 +44,8 @@ pub struct Settings {
     pub requests_per_minute: u32,
     /// What clients may take.
     pub bounds: Bounds,
+    /// How many months usage stays in the store's file; `None`: for ever.
+    pub usage_months: Option<u32>,
 }
 
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
@@ -63,6 +66,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         new_operator_key: args.new_operator_key,
         requests_per_minute: config.need("requests_per_minute")?,
         bounds: Bounds { head: patience, body: patience, body_bytes, ..Bounds::default() },
+        usage_months: config.get("usage_months"),
     };
     log::start(config.need("log_level")?, config.need("log_form")?);
     serve(&settings, |_, key| {
@@ -111,6 +115,9 @@ pub fn serve(
             tokio::spawn(farebox_server::serve(listener, watched, bounds, std::future::pending()));
         }
         tokio::spawn(engine.clone().keep_time());
+        if let Some(months) = settings.usage_months {
+            tokio::spawn(archive::keep(engine.clone(), settings.data.clone(), months));
+        }
         let told = tokio::task::spawn_blocking(move || listening(address, made));
         let failed = async move {
             match told.await {

@@ -1,11 +1,14 @@
 //! `farebox verify`, `backup` and `restore`: a store looked at, copied, and put back.
 
 use crate::output::{self, Failure};
+use farebox_core::account::Group;
+use farebox_core::engine::Catalogues;
 use farebox_server::parse_all;
 use farebox_service::{Finding, verify};
+use farebox_store::{Entry, GroupHead, Store, StoreError};
 use farebox_store_sqlite::{Sqlite, restore};
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 #[derive(clap::Args)]
@@ -49,8 +52,8 @@ struct Shown {
     found: String,
 }
 
-impl From<farebox_store::StoreError> for Failure {
-    fn from(error: farebox_store::StoreError) -> Failure {
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Failure {
         Failure::Other(error.to_string())
     }
 }
@@ -95,4 +98,26 @@ pub fn back_up(args: &Backup) -> Result<ExitCode, Failure> {
 pub fn put_back(args: &Restore) -> Result<ExitCode, Failure> {
     restore(&args.file, &args.data)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Shows the groups of a store with its price lists, in the order of their names, one at a time in memory.
+pub fn each_group(
+    data: &Path,
+    each: &mut dyn FnMut(&Catalogues, &Group) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let store = Sqlite::open_to_read(data)?;
+    let catalogues = parse_all(&store)?;
+    for GroupHead { group: name, .. } in store.groups()? {
+        let mut group = Group::default();
+        store.entries(&name, 0, &mut |kept| {
+            let damaged = |found: String| StoreError::Corrupt {
+                place: format!("entry {} of group \"{name}\"", kept.version),
+                found,
+            };
+            let entry = Entry::from_record(&kept.record).map_err(|error| damaged(error.to_string()))?;
+            entry.facts.iter().try_for_each(|fact| group.apply(fact).map_err(|error| damaged(error.0)))
+        })?;
+        each(&catalogues, &group)?;
+    }
+    Ok(())
 }

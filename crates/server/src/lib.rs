@@ -14,6 +14,7 @@ mod clock;
 mod commands;
 pub mod engine;
 mod events;
+mod exports;
 mod guard;
 mod keys;
 mod listen;
@@ -91,6 +92,7 @@ static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
         commands::operations(),
         outlook::operations(),
         money::operations(),
+        exports::operations(),
         standing::operations(),
         usage_operations(),
         quarantine::operations(),

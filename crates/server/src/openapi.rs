@@ -224,6 +224,9 @@ fn responses(operation: &Operation, problem: &Value, named: &mut Named) -> Value
     if operation.id == "export-journal" {
         content["text/plain; charset=utf-8"] = json!({"schema": {"type": "string"}});
     }
+    if operation.id == "export-focus" {
+        content[farebox_table::Format::Parquet.media_type()] = json!({"schema": {}});
+    }
     all.insert(operation.status.to_string(), json!({"description": "Done.", "content": content}));
     if operation.is_versioned() {
         all.insert("304".into(), json!({"description": "The client has this version already."}));

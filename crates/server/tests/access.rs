@@ -76,6 +76,9 @@ fn address(server: &Server, route: &Route, account: &str) -> String {
     if route.id == "show-cost" {
         path += "?by=plan";
     }
+    if route.id == "export-focus" {
+        path += "?issuer=Example";
+    }
     assert!(!path.contains('{'), "{path}");
     path
 }

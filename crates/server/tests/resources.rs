@@ -179,6 +179,9 @@ fn every_answer_is_as_it_is_described() {
         if route.id == "show-cost" {
             path += "?by=project&from=2026-01&to=2026-02";
         }
+        if route.id == "export-focus" {
+            path += "?issuer=Example";
+        }
         let got = server.get(&path);
         assert_eq!(got.status, 200, "{path}: {}", got.text);
         if !got.header("content-type").starts_with("application/json") || route.id == "show-openapi" {
@@ -375,4 +378,58 @@ fn a_quote_is_what_then_happens_and_does_nothing_itself() {
     let wish = json!({"commands": [{"command": "topup", "amount": "5"}]});
     let got = server.ask_as(&member, "POST", "/v1/accounts/acme-hk/quotes", wish.to_string());
     assert_eq!(got.problem(), (403, "not-allowed"));
+}
+
+#[test]
+fn bills_of_many_accounts_are_one_file() {
+    let server = Server::with_accounts(100_000);
+    let rows = |got: &common::Got| got.text.lines().skip(1).map(str::to_owned).collect::<Vec<_>>();
+    let all = server.get("/v1/exports/focus?issuer=Example%20Ltd");
+    assert_eq!((all.status, all.header("content-type")), (200, "text/csv; charset=utf-8"), "{}", all.text);
+    assert_eq!(all.header("content-disposition"), "attachment; filename=\"focus.csv\"");
+    let accounts: std::collections::BTreeSet<String> =
+        rows(&all).iter().map(|row| row.split(',').nth(1).unwrap().to_owned()).collect();
+    // A member's lines are on its master's bill.
+    assert_eq!(accounts.into_iter().collect::<Vec<_>>(), ["acme", "zeta"]);
+    assert!(rows(&all).iter().any(|row| row.contains(",acme-hk,Acme Hong Kong,")), "{}", all.text);
+    let january = server.get("/v1/exports/focus?issuer=Example%20Ltd&month=2026-01&format=csv");
+    assert!(!rows(&january).is_empty() && rows(&january).len() <= rows(&all).len());
+    assert_eq!(january.header("content-disposition"), "attachment; filename=\"focus-2026-01.csv\"");
+    assert_eq!(rows(&server.get("/v1/exports/focus?issuer=Example&month=2025-01")).len(), 0);
+    // A customer has its own bills, and a member has none.
+    let customer = |account: &str| {
+        let token = server.key("customer", Some(account)).1;
+        rows(&server.ask_as(&token, "GET", "/v1/exports/focus?issuer=Example%20Ltd", ""))
+    };
+    let own = |account: &str| {
+        let of = |row: &String| row.split(',').nth(1) == Some(account);
+        rows(&all).into_iter().filter(of).collect::<Vec<_>>()
+    };
+    assert_eq!((customer("acme"), customer("zeta")), (own("acme"), own("zeta")));
+    assert_eq!(customer("acme-hk"), Vec::<String>::new());
+    for wrong in
+        ["", "?issuer=", "?issuer=%20", "?issuer=a%0Ab", "?issuer=x&format=xml", "?issuer=x&month=2026"]
+    {
+        let got = server.get(&format!("/v1/exports/focus{wrong}"));
+        assert_eq!(got.problem(), (422, "mistakes"), "{wrong}");
+    }
+}
+
+#[test]
+fn many_accounts_are_asked_for_some_at_a_time() {
+    let server = Server::with_accounts(100_000);
+    let open = json!({"command": "open", "title": "One of many", "currency": "CNY", "zone": "+08:00"});
+    let order = json!({"command": "subscribe", "plan": "basic-seat", "name": "seats", "quantity": 1});
+    for number in 0..250 {
+        server.command(&format!("many-{number:03}"), &open);
+        server.command(&format!("many-{number:03}"), &order);
+    }
+    server.advance("2026-03-01T00:00:00+08:00");
+    let got = server.get("/v1/exports/focus?issuer=x&month=2026-02");
+    let rows: Vec<&str> = got.text.lines().skip(1).collect();
+    let of = |account: &str| rows.iter().filter(|row| row.split(',').nth(1) == Some(account)).count();
+    for number in 0..250 {
+        assert!((1..=2).contains(&of(&format!("many-{number:03}"))), "{number}");
+    }
+    assert_eq!(got.text.matches("BilledCost").count(), 1);
 }

@@ -11,7 +11,7 @@ use farebox_core::calendar::Instant;
 use farebox_core::engine::{Action, Catalogues, Command, Duty, Fact, Refusal, decide};
 use farebox_core::metering::Metering;
 use farebox_store::{
-    AccessKey, Answer, Append, Batch, Block, CatalogueText, Derived, Entry, Head, Position, Store,
+    AccessKey, Answer, Append, Archive, Batch, Block, CatalogueText, Derived, Entry, Head, Position, Store,
     StoreError, Told, rows_of,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -179,6 +179,18 @@ impl Groups {
             self.open.insert(payer.to_owned(), open);
         }
         Ok(self.get(payer))
+    }
+
+    /// Looks at a group. One that is not in memory is not kept there.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] when its entries are not those that were written; others when the store fails.
+    pub fn look<T>(&self, payer: &str, at: impl FnOnce(&Group) -> T) -> Result<Option<T>, StoreError> {
+        if let Some(group) = self.get(payer) {
+            return Ok(Some(at(group)));
+        }
+        let Some(store) = &self.store else { return Ok(None) };
+        Ok(read(&**store, payer)?.map(|open| at(&open.state)))
     }
 
     /// Decides a command, and applies what follows. It is kept with the next [`Groups::commit`].
@@ -430,6 +442,11 @@ impl Groups {
     /// The store.
     pub fn store(&self) -> Option<&dyn Store> {
         self.store.as_deref()
+    }
+
+    /// Lets go of blocks of usage that an archive has.
+    pub(crate) fn put_away(&mut self, archive: &Archive) -> Result<(), StoreError> {
+        self.store.as_mut().map_or(Ok(()), |store| store.put_away(archive))
     }
 }
 

@@ -24,7 +24,7 @@ use farebox_core::hold::Hold;
 use farebox_core::metering::{Event, Metering};
 use farebox_core::money::Exact;
 use farebox_store::usage::Usage;
-use farebox_store::{AccessKey, AccountRow, Answer, CatalogueText, Entry, Store, StoreError};
+use farebox_store::{AccessKey, AccountRow, Answer, Archive, CatalogueText, Entry, Store, StoreError};
 use std::sync::mpsc::Receiver;
 use time::{Told, Watch, may_make_due};
 
@@ -217,6 +217,14 @@ impl Service {
         let payer = self.groups.payer_of(account).to_owned();
         self.load(&payer)?;
         Ok(self.groups.get(&payer))
+    }
+
+    /// Looks at the group of an account, and does not keep it in memory where it is not.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn look<T>(&self, account: &str, at: impl FnOnce(&Group) -> T) -> Result<Option<T>, StoreError> {
+        self.groups.look(self.groups.payer_of(account), at)
     }
 
     /// The group of an account, with what a decision about it now would know.
@@ -422,6 +430,15 @@ impl Service {
         self.inbox.void(&mut self.counters, &payer, Some(whose), source, id);
         self.note_usage(&payer);
         Ok(true)
+    }
+
+    /// Lets go of blocks of usage that an archive has; they are read as before: see [`Store::put_away`].
+    ///
+    /// # Errors
+    /// When the store fails. It has the blocks then, as before.
+    pub fn put_away(&mut self, archive: &Archive) -> Result<(), StoreError> {
+        self.land()?;
+        self.groups.put_away(archive)
     }
 
     /// Looks at everything that is committed: see [`verify`].

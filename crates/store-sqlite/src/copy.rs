@@ -1,8 +1,9 @@
 //! Copies of a store: made while it is in use, checked, and put back.
 
-use crate::{FILE, LOCK, Sqlite, failed, in_system, lock, schema};
+use crate::{FILE, LOCK, Sqlite, archive, failed, in_system, lock, schema};
 use farebox_store::StoreError;
 use rusqlite::{Connection, OpenFlags, backup::Backup};
+use std::cell::RefCell;
 use std::fs::{self, File};
 use std::path::Path;
 use std::time::Duration;
@@ -25,14 +26,20 @@ impl Sqlite {
         }
         let connection = open_file(&file)?;
         schema::check(&connection, &place)?;
-        Ok(Sqlite { connection, writer: None, place, _lock: None })
+        Ok(Sqlite { connection, writer: None, place, archive: RefCell::default(), _lock: None })
     }
 
-    /// What SQLite finds wrong with the file: nothing, mostly.
+    /// What SQLite finds wrong with the file, and what is wrong with those of the archive: nothing, mostly.
     ///
     /// # Errors
     /// When the file cannot be read at all.
     pub fn damage(&self) -> Result<Vec<String>, StoreError> {
+        let mut found = self.file_damage()?;
+        found.extend(self.archive_damage()?);
+        Ok(found)
+    }
+
+    fn file_damage(&self) -> Result<Vec<String>, StoreError> {
         let read = || -> rusqlite::Result<Vec<String>> {
             let mut check = self.connection.prepare("PRAGMA integrity_check")?;
             check.query_map([], |row| row.get(0))?.collect()
@@ -46,14 +53,24 @@ impl Sqlite {
     /// not finished is never there under the file's name.
     ///
     /// # Errors
-    /// When the file is there already, or cannot be written.
+    /// When the file is there already, or cannot be written, or a file of the archive is damaged.
     pub fn back_up(&self, file: &Path) -> Result<(), StoreError> {
         let unfinished = unfinished(file)?;
-        let copied = self.copy_to(&unfinished).and_then(|()| finish(&unfinished, file));
+        let copied = self.copy_to(&unfinished);
+        let copied = copied.and_then(|()| self.copy_archive(file)).and_then(|()| finish(&unfinished, file));
         if copied.is_err() {
             let _ = fs::remove_file(&unfinished);
         }
         copied
+    }
+
+    /// The archive's files never change: those that the folder beside the copy has already stay.
+    fn copy_archive(&self, file: &Path) -> Result<(), StoreError> {
+        let (from, to) = (self.archive_folder(), archive_of(file));
+        for (name, size, hash) in self.archives()? {
+            archive::copy(&from.join(&name), &to.join(&name), (size, hash))?;
+        }
+        Ok(())
     }
 
     fn copy_to(&self, file: &Path) -> Result<(), StoreError> {
@@ -82,9 +99,15 @@ pub fn restore(copy: &Path, folder: &Path) -> Result<(), StoreError> {
     }
     let connection = open_file(copy)?;
     schema::check(&connection, &place)?;
-    let store = Sqlite { connection, writer: None, place: place.clone(), _lock: None };
-    if let Some(found) = store.damage()?.into_iter().next() {
+    let store =
+        Sqlite { connection, writer: None, place: place.clone(), archive: RefCell::default(), _lock: None };
+    if let Some(found) = store.file_damage()?.into_iter().next() {
         return Err(StoreError::Corrupt { place, found });
+    }
+    // Before the store is there: it never is without its archive.
+    let (from, to) = (archive_of(copy), folder.join(archive::FOLDER));
+    for (name, size, hash) in store.archives()? {
+        archive::copy(&from.join(&name), &to.join(&name), (size, hash))?;
     }
     drop(store);
     let copied = fs::copy(copy, &unfinished).map(drop).map_err(|error| in_system(&unfinished, &error));
@@ -93,6 +116,13 @@ pub fn restore(copy: &Path, folder: &Path) -> Result<(), StoreError> {
         let _ = fs::remove_file(&unfinished);
     }
     copied
+}
+
+/// Where the archive of a copy is: `copy.db.archive`.
+fn archive_of(copy: &Path) -> std::path::PathBuf {
+    let mut name = copy.file_name().unwrap_or_default().to_owned();
+    name.push(".archive");
+    copy.with_file_name(name)
 }
 
 fn open_file(file: &Path) -> Result<Connection, StoreError> {
@@ -119,7 +149,7 @@ fn unfinished(file: &Path) -> Result<std::path::PathBuf, StoreError> {
 }
 
 /// Makes a file durable, and gives it its name.
-fn finish(unfinished: &Path, file: &Path) -> Result<(), StoreError> {
+pub(crate) fn finish(unfinished: &Path, file: &Path) -> Result<(), StoreError> {
     let done = || -> std::io::Result<()> {
         File::open(unfinished)?.sync_all()?;
         fs::rename(unfinished, file)?;

@@ -3,6 +3,7 @@
 //! One process at a time writes it, guarded by a lock file beside it; any other may read it with plain SQL while
 //! the server runs (docs/store.md). A commit is durable when it returns.
 
+mod archive;
 mod copy;
 mod rows;
 mod schema;
@@ -12,18 +13,20 @@ mod writer;
 use farebox_core::calendar::Instant;
 use farebox_core::engine::Duty;
 use farebox_store::{
-    AccessKey, AccountRow, Answer, Append, Batch, Block, CatalogueText, GroupHead, Hash, Head, Kept, Prepare,
-    Rows, Seen, Show, Store, StoreError, Told,
+    AccessKey, AccountRow, Answer, Append, Archive, Batch, Block, CatalogueText, GroupHead, Hash, Head, Kept,
+    Prepare, Rows, Seen, Show, Store, StoreError, Told,
 };
 use rusqlite::{
     Connection, ErrorCode, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior, params,
 };
+use std::cell::RefCell;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use value::At;
 use writer::Writer;
 
+pub use archive::FOLDER as ARCHIVE;
 pub use copy::restore;
 pub use schema::latest as format_version;
 
@@ -41,6 +44,8 @@ pub struct Sqlite {
     /// Writes on a thread of its own, once it was asked to.
     writer: Option<Writer>,
     place: String,
+    /// The file of the archive that was read last.
+    archive: RefCell<Option<(String, farebox_table::Reader)>>,
     /// Held as long as the store is open to be written.
     _lock: Option<File>,
 }
@@ -58,7 +63,8 @@ impl Sqlite {
         std::fs::create_dir_all(folder).map_err(|error| in_system(folder, &error))?;
         let lock = lock(&folder.join(LOCK), &place)?;
         let connection = connect(&file).map_err(|error| failed(&place, error))?;
-        let mut store = Sqlite { connection, writer: None, place, _lock: Some(lock) };
+        let mut store =
+            Sqlite { connection, writer: None, place, archive: RefCell::default(), _lock: Some(lock) };
         schema::migrate(&mut store.connection, &store.place)?;
         Ok(store)
     }
@@ -461,10 +467,22 @@ impl Store for Sqlite {
         let failed = |error| self.failed(error);
         let mut statement = self.connection.prepare_cached(sql).map_err(failed)?;
         let mut found = statement.query(params![partition, from]).map_err(failed)?;
+        let archived = self.archived_from(partition, from).map_err(failed)?;
+        let mut archived = archived.into_iter().peekable();
+        let mut show_archived = |until: u64, each: &mut dyn FnMut(Block) -> Result<(), StoreError>| {
+            while let Some(number) = archived.next_if(|number| *number < until) {
+                if let Some(block) = self.archived(partition, number)? {
+                    each(block)?;
+                }
+            }
+            Ok(())
+        };
         while let Some(row) = found.next().map_err(failed)? {
-            each(block(partition, row).map_err(failed)?)?;
+            let block = block(partition, row).map_err(failed)?;
+            show_archived(block.number, each)?;
+            each(block)?;
         }
-        Ok(())
+        show_archived(u64::MAX, each)
     }
 
     fn block(&self, partition: u16, number: u64) -> Result<Option<Block>, StoreError> {
@@ -472,7 +490,14 @@ impl Store for Sqlite {
         let row = |row: &Row<'_>| block(partition, row);
         let read =
             || self.connection.prepare_cached(sql)?.query_row(params![partition, number], row).optional();
-        read().map_err(|error| self.failed(error))
+        match read().map_err(|error| self.failed(error))? {
+            Some(block) => Ok(Some(block)),
+            None => self.archived(partition, number),
+        }
+    }
+
+    fn put_away(&mut self, archive: &Archive) -> Result<(), StoreError> {
+        archive::put_away(&mut self.connection, &self.place, archive)
     }
 
     fn clock(&self) -> Result<Option<Instant>, StoreError> {

@@ -82,6 +82,16 @@ impl Hash {
         Hash(*hasher.finalize().as_bytes())
     }
 
+    /// The hash of all that a reader has.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn of_reader(from: &mut impl std::io::Read) -> std::io::Result<Hash> {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(from)?;
+        Ok(Hash(*hasher.finalize().as_bytes()))
+    }
+
     /// The chain with one more record.
     pub fn then(&self, record: &[u8]) -> Hash {
         let mut hasher = blake3::Hasher::new();

@@ -15,7 +15,7 @@ pub mod usage;
 pub use entry::{Entry, FORMAT, Hash, Head, Position};
 pub use memory::Memory;
 pub use port::{
-    AccessKey, Answer, Append, Batch, Block, CatalogueText, Derived, GroupHead, Kept, Prepare, Seen, Show,
-    Store, StoreError, Told,
+    AccessKey, Answer, Append, Archive, Batch, Block, CatalogueText, Derived, GroupHead, Kept, Prepare, Seen,
+    Show, Store, StoreError, Told,
 };
 pub use rows::{AccountRow, Rows, rows_of};

@@ -95,6 +95,24 @@ impl Block {
     }
 }
 
+/// A file with blocks of usage that are old enough to leave the store. It belongs to the store all the same: blocks in it
+/// are read as before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Archive {
+    /// Its name.
+    pub file: String,
+    /// The store's clock when it was made.
+    pub made: Instant,
+    /// All usage in it is timed before this moment.
+    pub before: Instant,
+    /// How many bytes it has.
+    pub size: u64,
+    /// Their hash.
+    pub hash: Hash,
+    /// The blocks, each with its partition, its number and its place in the file.
+    pub blocks: Vec<(u16, u64, u32)>,
+}
+
 /// A price list as it was published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CatalogueText {
@@ -410,6 +428,16 @@ pub trait Store: Send {
     /// # Errors
     /// When the store fails.
     fn block(&self, partition: u16, number: u64) -> Result<Option<Block>, StoreError>;
+
+    /// Lets go of blocks that an archive has, all or none of them; they are read as before. No commit may be on its way.
+    /// A store without archives keeps its blocks.
+    ///
+    /// # Errors
+    /// When the store fails, or has not all of the blocks.
+    fn put_away(&mut self, archive: &Archive) -> Result<(), StoreError> {
+        let _ = archive;
+        Ok(())
+    }
 
     /// The moment that everything due has been done up to; `None` before the first commit that says one.
     ///

@@ -46,7 +46,8 @@ impl Body {
             bytes.extend_from_slice(br#"{"specversion":"1.0","id":""#);
             ids.push(bytes.len());
             bytes.extend_from_slice(&[b'0'; ID_CHARS]);
-            let (account, second) = (random.below(u64::from(accounts)), random.below(days.clamp(1, 28) * 86_400));
+            let (account, second) =
+                (random.below(u64::from(accounts)), random.below(days.clamp(1, 28) * 86_400));
             let (day, rest) = (second / 86_400 + 1, second % 86_400);
             let (hour, minute, second) = (rest / 3_600, rest / 60 % 60, rest % 60);
             let time = format!("{MONTH}-{day:02}T{hour:02}:{minute:02}:{second:02}Z");

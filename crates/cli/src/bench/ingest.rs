@@ -47,8 +47,7 @@ pub fn measure(table: &mut Table, args: &Args, within: &Path) -> io::Result<()> 
     server.furnish(args.accounts)?;
     let (idle, on_disk) = (server.resident_bytes()?, folder.bytes()?);
     let Args { connections, batch, accounts, days, events, .. } = *args;
-    let load =
-        Load { connections, batch, accounts, days, events, lasts: Duration::from_secs(args.seconds) };
+    let load = Load { connections, batch, accounts, days, events, lasts: Duration::from_secs(args.seconds) };
     let is_over = AtomicBool::new(false);
     let (kept, asked) = std::thread::scope(|scope| {
         let asking = scope.spawn(|| ask(&server, accounts, &is_over));
@@ -96,7 +95,11 @@ pub fn measure(table: &mut Table, args: &Args, within: &Path) -> io::Result<()> 
     table.row(&Row {
         what: "resident memory after these events".to_owned(),
         figure: format!("{:.0} MiB", resident as f64 / MIB),
-        beside: format!("{:.0} MiB empty, {:.0} MiB with the accounts", empty as f64 / MIB, idle as f64 / MIB),
+        beside: format!(
+            "{:.0} MiB empty, {:.0} MiB with the accounts",
+            empty as f64 / MIB,
+            idle as f64 / MIB
+        ),
         ratio: None,
         aim: "2 bytes an event",
     });

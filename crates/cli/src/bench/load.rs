@@ -65,8 +65,7 @@ pub fn send(
     };
     let all = std::thread::scope(|scope| {
         let one = &one;
-        let working: Vec<_> =
-            (0..load.connections).map(|number| scope.spawn(move || one(number))).collect();
+        let working: Vec<_> = (0..load.connections).map(|number| scope.spawn(move || one(number))).collect();
         let all = working.into_iter().map(|one| one.join().map_err(|_| wrong("a connection failed"))?);
         all.collect::<io::Result<Vec<_>>>()
     })?;

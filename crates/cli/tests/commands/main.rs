@@ -7,6 +7,8 @@ mod common;
 #[path = "../common/server.rs"]
 mod server;
 
+mod archive;
+mod focus;
 mod journal;
 mod json;
 mod mistakes;

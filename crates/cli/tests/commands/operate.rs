@@ -247,26 +247,25 @@ charges = [{ id = "units", title = "Units", meter = "units", settle = "day", pri
 #[test]
 fn what_time_does_is_measured_and_what_fails_is_logged_once() {
     let folder = tempfile::tempdir().unwrap();
-    let arguments = [TEST_CLOCK, &["--metrics-listen", "127.0.0.1:0", "--log-form", "json"]].concat();
-    let server = Server::start(folder.path(), &arguments, &[], 3);
-    server.post("/v1/catalogues", DEAR);
+    let arguments = ["--metrics-listen", "127.0.0.1:0", "--log-form", "json"];
+    let server = Server::start_with(folder.path(), &arguments);
+    server.post("/v1/catalogues", &[], DEAR);
     for (account, units) in [("bad", "900000000000001"), ("good", "2")] {
         for command in [
             json!({"command": "open", "title": account, "currency": "CNY", "zone": "+08:00"}),
             json!({"command": "subscribe", "plan": "things", "quantity": 1}),
         ] {
-            server.post(&format!("/v1/accounts/{account}/commands"), &command.to_string());
+            server.command(account, &command);
         }
         let event = json!({
             "specversion": "1.0", "source": "test", "id": account, "type": "use", "subject": account,
             "time": "2026-01-01T10:00:00+08:00", "data": {"units": units},
         });
-        server.post("/v1/usage", &event.to_string());
+        server.post("/v1/usage", &[], event.to_string());
     }
-    let advance = |until: &str| server.post("/v1/clock/advance", &json!({ "until": until }).to_string());
-    advance("2026-01-03T00:00:00+08:00");
-    advance("2029-01-03T00:00:00+08:00");
-    let page = server.metrics();
+    server.advance("2026-01-03T00:00:00+08:00");
+    server.advance("2029-01-03T00:00:00+08:00");
+    let page = metrics(&server);
     check(&page);
     for (sample, expected) in [
         ("farebox_duties_total{duty=\"charges\",outcome=\"refused\"}", 1.0),
@@ -283,9 +282,9 @@ fn what_time_does_is_measured_and_what_fails_is_logged_once() {
         assert_eq!(value(&page, sample), expected, "{sample}\n{page}");
     }
     assert!(value(&page, "farebox_duty_seconds_total{duty=\"charges\"}") > 0.0, "{page}");
-    server.post("/v1/usage/void", &json!({"source": "test", "id": "bad"}).to_string());
-    server.post("/v1/schedule/retry", "{}");
-    assert_eq!(value(&server.metrics(), "farebox_groups_failing"), 0.0);
+    server.post("/v1/usage/void", &[], json!({"source": "test", "id": "bad"}).to_string());
+    server.post("/v1/schedule/retry", &[], "{}");
+    assert_eq!(value(&metrics(&server), "farebox_groups_failing"), 0.0);
     let log = server.stop();
     let failed = events(&log, "a settlement has failed");
     let [failed] = failed.as_slice() else { panic!("{log}") };

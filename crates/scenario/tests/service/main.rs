@@ -19,6 +19,7 @@ use histories::show;
 use histories::world::{World, worlds};
 use jiff::{SignedDuration, Timestamp};
 use player::{outcome_of, play_step, play_step_until_committed, play_with_others};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// When everything of a history has been settled.
 fn far(lines: &[farebox_oracle::history::Line]) -> Timestamp {
@@ -56,6 +57,7 @@ fn same_accounts(run: &Run<'_>, service: &mut Service) -> Result<(), String> {
 #[test]
 fn a_service_comes_to_what_its_book_comes_to() {
     let runs = number_of("FAREBOX_SERVICE_RUNS").unwrap_or(400);
+    let archived = AtomicUsize::new(0);
     // Other seeds than those of the other tests.
     check::holds(&worlds("service"), 2_000_000..2_000_000 + runs, &|world: &World, lines| {
         let text = show::book(world, lines);
@@ -95,6 +97,19 @@ fn a_service_comes_to_what_its_book_comes_to() {
                 false => play_step(&mut service, index, step),
             };
             let played = played.map_err(fails)?;
+            // Usage that leaves the file of the store is counted, taken back and known as before.
+            if let Some(folder) = &folder
+                && index % 6 == 5
+            {
+                let before = service.clock();
+                let moved = Sqlite::write_archive(folder.path(), before);
+                let moved = moved.and_then(|archive| match &archive {
+                    Some(archive) => service.put_away(archive).map(|()| archive.blocks.len()),
+                    None => Ok(0),
+                });
+                let moved = moved.map_err(|error| fails(error.to_string()))?;
+                archived.fetch_add(moved, Ordering::Relaxed);
+            }
             if index % 9 == 8 {
                 service.commit().and_then(|()| service.forget()).map_err(|error| fails(error.to_string()))?;
             }
@@ -116,6 +131,8 @@ fn a_service_comes_to_what_its_book_comes_to() {
         }
         same_accounts(&run, &mut service).map_err(fails)
     });
+    let archived = archived.into_inner();
+    assert!(archived as u64 > runs / 8, "{archived} blocks were archived");
 }
 
 #[test]
