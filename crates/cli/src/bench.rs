@@ -69,8 +69,15 @@ fn all(args: &Args) -> std::io::Result<()> {
     let part = if args.quick { 10 } else { 1 };
     let mut table = Table::begin();
     let events = if args.full { 100_000_000 } else { 0 };
-    let ingest =
-        ingest::Args { seconds: 60 / part, events, connections: 8, batch: 1_000, accounts: 1_000, days: 1 };
+    let ingest = ingest::Args {
+        seconds: 60 / part,
+        events,
+        connections: 8,
+        batch: 1_000,
+        accounts: 1_000,
+        days: 1,
+        orders: if args.quick { 250 } else { 2_500 },
+    };
     ingest::measure(&mut table, &ingest, within)?;
     single::measure(&mut table, 10 / part, within)?;
     let sizes: &[u32] = match (args.quick, args.full) {

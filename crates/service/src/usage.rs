@@ -638,74 +638,10 @@ impl Counters {
         self.log.landed();
         self.quarantine.landed();
     }
-
-    /// What is to be kept of the counters with a commit that takes all blocks: nothing most times, and now and then all
-    /// that changed, so that never much of the log is to be counted again. `late_of`: the usage of a group that no
-    /// settlement has looked at.
-    pub fn keep(&mut self, late_of: impl Fn(&str) -> BTreeMap<String, Instant>) -> Vec<Derived> {
-        // Who has changed is not asked with every commit.
-        if self.since_kept < self.records_min {
-            return Vec::new();
-        }
-        let changed = self.countings.iter().filter(|counting| !counting.blocks.is_empty()).count();
-        let rows = (changed + self.strangers.len()) as u64;
-        let least = self
-            .records_min
-            .max(rows.saturating_mul(ROWS_EACH).min(self.records_min.saturating_mul(ROWS_MAX)));
-        if self.since_kept < least { Vec::new() } else { self.keep_all(late_of) }
-    }
-
-    /// The same, at once.
-    pub fn keep_all(&mut self, late_of: impl Fn(&str) -> BTreeMap<String, Instant>) -> Vec<Derived> {
-        let position = self.log.blocks();
-        let mut rows = Vec::new();
-        for (name, blocks) in std::mem::take(&mut self.strangers) {
-            // Of a group in memory they are among its own.
-            if !self.groups.contains_key(&name) {
-                rows.push(kept::blocks_row(&name, position, &blocks));
-            }
-        }
-        for (payer, place) in &self.groups {
-            let Some(counting) = self.countings.get_mut(*place).filter(|one| !one.blocks.is_empty()) else {
-                continue;
-            };
-            rows.push(kept::blocks_row(payer, position, &counting.blocks));
-            counting.blocks.clear();
-            counting.last_block = 0;
-            // Counters that are to be made anew are none to go on from.
-            if !counting.is_outdated && !counting.metering.is_stale() {
-                let mut late = late_of(payer);
-                for (account, at) in &counting.late {
-                    let earliest = late.entry(account.clone()).or_insert(*at);
-                    *earliest = (*at).min(*earliest);
-                }
-                let head = kept::Head {
-                    position,
-                    fingerprint: counting.fingerprint,
-                    settled: counting.settled,
-                    late,
-                };
-                let mut months = counting.metering.take_changed();
-                if std::mem::take(&mut counting.is_new) {
-                    months.extend(&counting.kept);
-                }
-                rows.push(head.row(payer));
-                rows.extend(months.iter().map(|month| kept::month_row(payer, *month, &counting.metering)));
-                counting.kept.extend(months);
-            }
-        }
-        rows.push(kept::position_row(position));
-        self.since_kept = 0;
-        rows
-    }
 }
 
 /// Records after which counters are kept, at least.
 pub(crate) const RECORDS_MIN: u64 = 1 << 18;
-/// Records for each row that is kept.
-const ROWS_EACH: u64 = 10;
-/// However many rows they are, counters are kept after so many times the least records.
-const ROWS_MAX: u64 = 8;
 
 impl Counting {
     /// Takes counters of its lanes as they are now.

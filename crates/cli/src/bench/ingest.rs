@@ -30,10 +30,11 @@ pub struct Args {
     /// Days over which usage is spread, at most 28.
     #[arg(long, default_value_t = 1)]
     pub days: u64,
+    /// Orders of the account whose bill is asked for meanwhile; each has four lines.
+    #[arg(long, default_value_t = 2_500)]
+    pub orders: u32,
 }
 
-/// Orders of the account whose bill is asked for; each has four lines.
-const ORDERS: u32 = 2_500;
 /// The lines of a page.
 const PAGE: usize = 1_000;
 
@@ -43,7 +44,7 @@ pub fn measure(table: &mut Table, args: &Args, within: &Path) -> io::Result<()> 
     let log = limits::log_rate(&folder.0)?;
     let server = Server::start(&folder.0)?;
     let empty = server.resident_bytes()?;
-    server.furnish_big(ORDERS)?;
+    server.furnish_big(args.orders)?;
     server.furnish(args.accounts)?;
     let (idle, on_disk) = (server.resident_bytes()?, folder.bytes()?);
     let Args { connections, batch, accounts, days, events, .. } = *args;

@@ -8,6 +8,7 @@ mod common;
 mod server;
 
 mod archive;
+mod bench;
 mod focus;
 mod journal;
 mod json;
