@@ -5,6 +5,7 @@ mod file;
 
 use crate::output::{self, Failure};
 use clap::CommandFactory;
+use farebox_server::Endpoint;
 use farebox_text::diagnostic::{Diagnostic, nearest};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -33,6 +34,9 @@ pub struct Flags {
     /// How many requests of a customer's key, and of one of finance or support, are done in a minute.
     #[arg(long, value_name = "NUMBER")]
     requests_per_minute: Option<String>,
+    /// Where to send traces, as OTLP over HTTP: an OpenTelemetry collector near by.
+    #[arg(long, value_name = "URL")]
+    otlp_endpoint: Option<String>,
     /// What is written to standard error: `error`, `warn`, `info`, `debug` or `trace` and what is graver.
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
@@ -49,6 +53,7 @@ impl Flags {
             "metrics_listen" => self.metrics_listen.as_ref(),
             "test_clock" => self.test_clock.as_ref(),
             "requests_per_minute" => self.requests_per_minute.as_ref(),
+            "otlp_endpoint" => self.otlp_endpoint.as_ref(),
             "log_level" => self.log_level.as_ref(),
             "log_form" => self.log_form.as_ref(),
             _ => None,
@@ -110,6 +115,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         expected: "a whole number from 1 to 4294967295",
         is_good: is::<std::num::NonZeroU32>,
         is_number: true,
+    },
+    Setting {
+        name: "otlp_endpoint",
+        default: None,
+        expected: "a base address with its port, such as \"http://localhost:4318\"",
+        is_good: is::<Endpoint>,
+        is_number: false,
     },
     Setting {
         name: "log_level",

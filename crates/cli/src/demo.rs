@@ -58,6 +58,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         // The demo's own key is made anew where its store is there already.
         new_operator_key: true,
         requests_per_minute: 1_200,
+        otlp_endpoint: None,
     };
     serve::serve(&settings, move |address, key| {
         let key = key.ok_or_else(|| Failure::Other("no key was made".to_owned()))?;

@@ -4,7 +4,7 @@ use crate::config::{Config, Flags, variables};
 use crate::log;
 use crate::output::Failure;
 use farebox_server::engine::Engine;
-use farebox_server::{Access, Bounds, Clock, parse_all, router, watched};
+use farebox_server::{Access, Bounds, Clock, Endpoint, Traces, parse_all, router, watched};
 use farebox_service::Service;
 use farebox_store_sqlite::Sqlite;
 use jiff::Timestamp;
@@ -40,6 +40,8 @@ pub struct Settings {
     pub new_operator_key: bool,
     /// How many requests of a customer's key, and of one of finance or support, are done in a minute.
     pub requests_per_minute: u32,
+    /// Where to send traces.
+    pub otlp_endpoint: Option<Endpoint>,
 }
 
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
@@ -56,6 +58,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         now,
         new_operator_key: args.new_operator_key,
         requests_per_minute: config.need("requests_per_minute")?,
+        otlp_endpoint: config.get("otlp_endpoint"),
     };
     log::start(config.need("log_level")?, config.need("log_form")?);
     serve(&settings, |_, key| {
@@ -78,7 +81,15 @@ pub fn serve(
     let mut service = service.map_err(|error| Failure::Other(error.to_string()))?;
     let access = Access::open(&mut service, settings.requests_per_minute, settings.new_operator_key);
     let (access, made) = access.map_err(|error| Failure::Other(error.to_string()))?;
-    let (engine, thread) = Engine::start(service, settings.clock)?;
+    let (traces, sender) = match settings.otlp_endpoint.clone() {
+        Some(endpoint) => {
+            tracing::info!(%endpoint, "traces");
+            let (traces, sender) = Traces::start(endpoint)?;
+            (Some(traces), Some(sender))
+        }
+        None => (None, None),
+    };
+    let (engine, thread) = Engine::start_traced(service, settings.clock, traces)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind(settings.listen).await?;
@@ -128,6 +139,10 @@ pub fn serve(
     if thread.join().is_err() {
         tracing::error!("the engine has failed; what was answered is kept");
         return Ok(ExitCode::FAILURE);
+    }
+    // What is left is sent, as far as somebody takes it.
+    if let Some(sender) = sender {
+        let _ = sender.join();
     }
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)

@@ -3,6 +3,7 @@
 use crate::Clock;
 use crate::metrics::Metrics;
 use crate::room::{BYTES_MAX, Room};
+use crate::traces::{self, Context, Round, Traces};
 use crate::watch::Watch;
 use farebox_service::Service;
 use farebox_store::StoreError;
@@ -47,7 +48,8 @@ impl fmt::Display for Unavailable {
 
 /// What the thread hears.
 enum Message {
-    Do(Job),
+    /// Of a request that is traced: which, and since when it waits.
+    Do(Job, Option<(Context, Instant)>),
     /// A commit is kept, or has failed.
     Landed,
 }
@@ -60,6 +62,7 @@ pub struct Engine {
     metrics: Arc<Metrics>,
     /// Of bodies that wait, or are about to.
     room: Room,
+    traces: Option<Arc<Traces>>,
 }
 
 impl Engine {
@@ -67,18 +70,31 @@ impl Engine {
     ///
     /// # Errors
     /// When the system has no thread for it.
-    pub fn start(mut service: Service, clock: Clock) -> std::io::Result<(Engine, JoinHandle<()>)> {
+    pub fn start(service: Service, clock: Clock) -> std::io::Result<(Engine, JoinHandle<()>)> {
+        Engine::start_traced(service, clock, None)
+    }
+
+    /// The same; what it does is traced.
+    ///
+    /// # Errors
+    /// As [`Engine::start`].
+    pub fn start_traced(
+        mut service: Service,
+        clock: Clock,
+        traces: Option<Traces>,
+    ) -> std::io::Result<(Engine, JoinHandle<()>)> {
+        let traces = traces.map(Arc::new);
         let (jobs, waiting) = mpsc::channel(WAITING_MAX);
         service.set_watch(jiff::Timestamp::now);
         let clock = Arc::new(clock);
         let operations: Vec<&str> = crate::OPERATIONS.iter().map(|operation| operation.id).collect();
         let metrics = Arc::new(Metrics::new(&operations));
         let (own, counted, wake) = (clock.clone(), metrics.clone(), jobs.downgrade());
-        let told = metrics.clone();
+        let (told, traced) = (metrics.clone(), traces.clone());
         service.set_told(move |figures| told.stands(figures));
         let thread = std::thread::Builder::new().name("engine".to_owned());
-        let thread = thread.spawn(move || work(service, &own, &counted, waiting, &wake))?;
-        Ok((Engine { jobs, clock, metrics, room: Room::new(BYTES_MAX) }, thread))
+        let thread = thread.spawn(move || work(service, &own, &counted, waiting, &wake, traced.as_ref()))?;
+        Ok((Engine { jobs, clock, metrics, room: Room::new(BYTES_MAX), traces }, thread))
     }
 
     /// What time it is.
@@ -94,6 +110,11 @@ impl Engine {
     /// The room that bodies of requests have together.
     pub(crate) fn room(&self) -> &Room {
         &self.room
+    }
+
+    /// Where its spans go, if anywhere.
+    pub(crate) fn traces(&self) -> Option<&Traces> {
+        self.traces.as_deref()
     }
 
     /// How many jobs wait, and how many may.
@@ -135,7 +156,8 @@ impl Engine {
             }
             Err(error) => Box::new(move |_| drop(tell.send(Err(error)))),
         });
-        self.jobs.try_send(Message::Do(job)).map_err(|error| match error {
+        let request = self.traces.as_ref().and_then(|_| traces::current()).map(|at| (at, Instant::now()));
+        self.jobs.try_send(Message::Do(job, request)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => {
                 self.metrics.job_refused();
                 Unavailable::Busy
@@ -168,11 +190,14 @@ fn work(
     metrics: &Arc<Metrics>,
     mut waiting: mpsc::Receiver<Message>,
     wake: &mpsc::WeakSender<Message>,
+    traces: Option<&Arc<Traces>>,
 ) {
     let (mut not_due, failing) = (None, Arc::new(Mutex::new(None)));
     let mut watch = Watch::default();
+    let mut told = traces::Told::default();
     while let Some(message) = waiting.blocking_recv() {
         let start = Instant::now();
+        let mut round = Round::new(traces);
         let due = clock.catch_up(&mut service);
         metrics.caught_up(due.as_ref().ok().map(|()| service.clock()), start.elapsed());
         tell_failure("the schedule", &due, &mut not_due);
@@ -180,8 +205,8 @@ fn work(
         let mut tell = Vec::new();
         let mut next = Some(message);
         while let Some(message) = next {
-            if let Message::Do(job) = message {
-                tell.push(job(due.clone().map(|()| &mut service)));
+            if let Message::Do(job, request) = message {
+                tell.push(round.does(request, || job(due.clone().map(|()| &mut service))));
             }
             next = match tell.len() < TOGETHER_MAX {
                 true => waiting.try_recv().ok(),
@@ -193,6 +218,10 @@ fn work(
             }
         }
         watch.look(&service);
+        if let Some(traces) = traces {
+            traces.ran(&service, start.elapsed(), &mut told);
+        }
+        round.commits();
         // One commit for all: none is told before all are durable.
         let (start, jobs) = (Instant::now(), tell.len());
         if jobs == 0 {
@@ -205,6 +234,7 @@ fn work(
         let (metrics, wake, failing) = (metrics.clone(), wake.clone(), failing.clone());
         service.commit_then(Box::new(move |committed| {
             metrics.committed(jobs, start.elapsed(), committed.is_ok());
+            round.committed(jobs, committed.is_ok());
             tell_failure("a commit", &committed, &mut failing.lock().unwrap_or_else(PoisonError::into_inner));
             tell.into_iter().for_each(|tell: Tell| tell(committed.clone()));
             // What waited for this commit goes on. Where too much waits for that, the engine is awake.
