@@ -5,6 +5,7 @@ mod file;
 
 use crate::output::{self, Failure};
 use clap::CommandFactory;
+use farebox_server::Endpoint;
 use farebox_text::diagnostic::{Diagnostic, nearest};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -43,6 +44,9 @@ pub struct Flags {
     /// stays in the store's file when left out.
     #[arg(long, value_name = "NUMBER")]
     usage_months: Option<String>,
+    /// Where to send traces, as OTLP over HTTP: an OpenTelemetry collector near by.
+    #[arg(long, value_name = "URL")]
+    otlp_endpoint: Option<String>,
     /// What is written to standard error: `error`, `warn`, `info`, `debug` or `trace` and what is graver.
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
@@ -62,6 +66,7 @@ impl Flags {
             "body_memory_mib" => self.body_memory_mib.as_ref(),
             "patience_seconds" => self.patience_seconds.as_ref(),
             "usage_months" => self.usage_months.as_ref(),
+            "otlp_endpoint" => self.otlp_endpoint.as_ref(),
             "log_level" => self.log_level.as_ref(),
             "log_form" => self.log_form.as_ref(),
             _ => None,
@@ -144,6 +149,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         expected: "a whole number from 1 to 1200",
         is_good: |text| text.parse().is_ok_and(|months: u32| (1..=1_200).contains(&months)),
         is_number: true,
+    },
+    Setting {
+        name: "otlp_endpoint",
+        default: None,
+        expected: "a base address with its port, such as \"http://localhost:4318\"",
+        is_good: is::<Endpoint>,
+        is_number: false,
     },
     Setting {
         name: "log_level",

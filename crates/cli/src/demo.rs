@@ -60,6 +60,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         requests_per_minute: 1_200,
         bounds: Bounds::default(),
         usage_months: None,
+        otlp_endpoint: None,
     };
     serve::serve(&settings, move |address, key| {
         let key = key.ok_or_else(|| Failure::Other("no key was made".to_owned()))?;

@@ -5,7 +5,7 @@ use crate::config::{Config, Flags, variables};
 use crate::log;
 use crate::output::Failure;
 use farebox_server::engine::Engine;
-use farebox_server::{Access, Bounds, Clock, parse_all, router, watched};
+use farebox_server::{Access, Bounds, Clock, Endpoint, Traces, parse_all, router, watched};
 use farebox_service::Service;
 use farebox_store_sqlite::Sqlite;
 use jiff::Timestamp;
@@ -46,6 +46,8 @@ pub struct Settings {
     pub bounds: Bounds,
     /// How many months usage stays in the store's file; `None`: for ever.
     pub usage_months: Option<u32>,
+    /// Where to send traces.
+    pub otlp_endpoint: Option<Endpoint>,
 }
 
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
@@ -67,6 +69,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         requests_per_minute: config.need("requests_per_minute")?,
         bounds: Bounds { head: patience, body: patience, body_bytes, ..Bounds::default() },
         usage_months: config.get("usage_months"),
+        otlp_endpoint: config.get("otlp_endpoint"),
     };
     log::start(config.need("log_level")?, config.need("log_form")?);
     serve(&settings, |_, key| {
@@ -93,7 +96,15 @@ pub fn serve(
     }
     let access = Access::open(&mut service, settings.requests_per_minute, settings.new_operator_key);
     let (access, made) = access.map_err(|error| Failure::Other(error.to_string()))?;
-    let (engine, thread) = Engine::start_within(service, settings.clock, settings.bounds)?;
+    let (traces, sender) = match settings.otlp_endpoint.clone() {
+        Some(endpoint) => {
+            tracing::info!(%endpoint, "traces");
+            let (traces, sender) = Traces::start(endpoint)?;
+            (Some(traces), Some(sender))
+        }
+        None => (None, None),
+    };
+    let (engine, thread) = Engine::start_within(service, settings.clock, settings.bounds, traces)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind(settings.listen).await?;
@@ -146,6 +157,10 @@ pub fn serve(
     if thread.join().is_err() {
         tracing::error!("the engine has failed; what was answered is kept");
         return Ok(ExitCode::FAILURE);
+    }
+    // What is left is sent, as far as somebody takes it.
+    if let Some(sender) = sender {
+        let _ = sender.join();
     }
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)

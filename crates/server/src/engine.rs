@@ -2,6 +2,7 @@
 
 use crate::metrics::Metrics;
 use crate::room::Room;
+use crate::traces::{self, Context, Round, Traces};
 use crate::watch::Watch;
 use crate::{Bounds, Clock};
 use farebox_service::Service;
@@ -47,7 +48,8 @@ impl fmt::Display for Unavailable {
 
 /// What the thread hears.
 enum Message {
-    Do(Job),
+    /// Of a request that is traced: which, and since when it waits.
+    Do(Job, Option<(Context, Instant)>),
     /// A commit is kept, or has failed.
     Landed,
 }
@@ -61,6 +63,7 @@ pub struct Engine {
     /// Of bodies that wait, or are about to.
     room: Room,
     bounds: Bounds,
+    traces: Option<Arc<Traces>>,
 }
 
 impl Engine {
@@ -69,10 +72,10 @@ impl Engine {
     /// # Errors
     /// When the system has no thread for it.
     pub fn start(service: Service, clock: Clock) -> std::io::Result<(Engine, JoinHandle<()>)> {
-        Engine::start_within(service, clock, Bounds::default())
+        Engine::start_within(service, clock, Bounds::default(), None)
     }
 
-    /// The same, with bounds for what is asked of it.
+    /// The same, with bounds for what is asked of it; what it does is traced where someone wants that.
     ///
     /// # Errors
     /// When the system has no thread for it.
@@ -80,18 +83,20 @@ impl Engine {
         mut service: Service,
         clock: Clock,
         bounds: Bounds,
+        traces: Option<Traces>,
     ) -> std::io::Result<(Engine, JoinHandle<()>)> {
+        let traces = traces.map(Arc::new);
         let (jobs, waiting) = mpsc::channel(WAITING_MAX);
         service.set_watch(jiff::Timestamp::now);
         let clock = Arc::new(clock);
         let operations: Vec<&str> = crate::OPERATIONS.iter().map(|operation| operation.id).collect();
         let metrics = Arc::new(Metrics::new(&operations));
         let (own, counted, wake) = (clock.clone(), metrics.clone(), jobs.downgrade());
-        let told = metrics.clone();
+        let (told, traced) = (metrics.clone(), traces.clone());
         service.set_told(move |figures| told.stands(figures));
         let thread = std::thread::Builder::new().name("engine".to_owned());
-        let thread = thread.spawn(move || work(service, &own, &counted, waiting, &wake))?;
-        Ok((Engine { jobs, clock, metrics, room: Room::new(bounds.body_bytes), bounds }, thread))
+        let thread = thread.spawn(move || work(service, &own, &counted, waiting, &wake, traced.as_ref()))?;
+        Ok((Engine { jobs, clock, metrics, room: Room::new(bounds.body_bytes), bounds, traces }, thread))
     }
 
     /// What time it is.
@@ -112,6 +117,11 @@ impl Engine {
     /// How long a body may take.
     pub(crate) fn patience(&self) -> Duration {
         self.bounds.body
+    }
+
+    /// Where its spans go, if anywhere.
+    pub(crate) fn traces(&self) -> Option<&Traces> {
+        self.traces.as_deref()
     }
 
     /// How many jobs wait, and how many may.
@@ -153,7 +163,8 @@ impl Engine {
             }
             Err(error) => Box::new(move |_| drop(tell.send(Err(error)))),
         });
-        self.jobs.try_send(Message::Do(job)).map_err(|error| match error {
+        let request = self.traces.as_ref().and_then(|_| traces::current()).map(|at| (at, Instant::now()));
+        self.jobs.try_send(Message::Do(job, request)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => {
                 self.metrics.job_refused();
                 Unavailable::Busy
@@ -186,13 +197,16 @@ fn work(
     metrics: &Arc<Metrics>,
     mut waiting: mpsc::Receiver<Message>,
     wake: &mpsc::WeakSender<Message>,
+    traces: Option<&Arc<Traces>>,
 ) {
     let (mut not_due, failing) = (None, Arc::new(Mutex::new(None)));
     let mut watch = Watch::default();
+    let mut told = traces::Told::default();
     while let Some(message) = waiting.blocking_recv() {
         // Who was told that a commit has failed may ask for what is kept.
         service.recover();
         let start = Instant::now();
+        let mut round = Round::new(traces);
         let due = clock.catch_up(&mut service);
         metrics.caught_up(due.as_ref().ok().map(|()| service.clock()), start.elapsed());
         tell_failure("the schedule", &due, &mut not_due);
@@ -200,8 +214,8 @@ fn work(
         let mut tell = Vec::new();
         let mut next = Some(message);
         while let Some(message) = next {
-            if let Message::Do(job) = message {
-                tell.push(job(due.clone().map(|()| &mut service)));
+            if let Message::Do(job, request) = message {
+                tell.push(round.does(request, || job(due.clone().map(|()| &mut service))));
             }
             next = match tell.len() < TOGETHER_MAX {
                 true => waiting.try_recv().ok(),
@@ -213,6 +227,10 @@ fn work(
             }
         }
         watch.look(&service);
+        if let Some(traces) = traces {
+            traces.ran(&service, start.elapsed(), &mut told);
+        }
+        round.commits();
         // One commit for all: none is told before all are durable.
         let (start, jobs) = (Instant::now(), tell.len());
         if jobs == 0 {
@@ -225,6 +243,7 @@ fn work(
         let (metrics, wake, failing) = (metrics.clone(), wake.clone(), failing.clone());
         service.commit_then(Box::new(move |committed| {
             metrics.committed(jobs, start.elapsed(), committed.is_ok());
+            round.committed(jobs, committed.is_ok());
             tell_failure("a commit", &committed, &mut failing.lock().unwrap_or_else(PoisonError::into_inner));
             tell.into_iter().for_each(|tell: Tell| tell(committed.clone()));
             // What waited for this commit goes on. Where too much waits for that, the engine is awake.

@@ -7,6 +7,7 @@ use crate::asked::Asked;
 use crate::body;
 use crate::operation::Operation;
 use crate::room::Place;
+use crate::traces;
 use axum::RequestExt;
 use axum::body::{Body, Bytes};
 use axum::extract::{RawPathParams, Request, State};
@@ -260,7 +261,8 @@ pub(crate) async fn identify(State(app): State<App>, request: Request, next: Nex
     let start = Instant::now();
     let id = header_of(request.headers(), REQUEST_ID.as_str()).flatten().filter(|id| is_request_id(id));
     let id = id.map_or_else(new_request_id, str::to_owned);
-    let mut response = next.run(request).await;
+    let begun = app.engine.traces().and_then(|traces| traces.begin(request.method(), request.headers()));
+    let mut response = traces::within(begun.as_ref(), next.run(request)).await;
     let seen: Option<Seen> = response.extensions_mut().remove();
     let operation = seen.as_ref().map(|seen| seen.operation);
     let problem = response.extensions_mut().remove();
@@ -270,6 +272,10 @@ pub(crate) async fn identify(State(app): State<App>, request: Request, next: Nex
         response.status().as_u16(),
         start.elapsed(),
     );
+    if let (Some(traces), Some(begun)) = (app.engine.traces(), begun) {
+        let route = operation.map(|known| (known.path, known.id));
+        traces.answered(begun, route, (response.status().as_u16(), &id), start.elapsed());
+    }
     if let Some(ProblemBody(body)) = problem {
         let body = with_id(&body, &id);
         response.headers_mut().insert(header::CONTENT_LENGTH, body.len().into());

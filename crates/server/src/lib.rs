@@ -28,6 +28,7 @@ mod quarantine;
 mod room;
 mod schedule;
 mod standing;
+mod traces;
 mod usage;
 mod watch;
 
@@ -36,6 +37,7 @@ pub use catalogues::parse_all;
 pub use clock::Clock;
 pub use listen::{Bounds, serve};
 pub use openapi::{Route, document, routes};
+pub use traces::{Endpoint, Traces};
 
 use answer::Answer;
 use asked::Asked;
@@ -158,7 +160,13 @@ pub fn watched(engine: Engine) -> Router {
 async fn measured(State(engine): State<Engine>) -> Response {
     let (jobs_waiting, jobs_waiting_max) = engine.waiting();
     let clock = (*engine.clock() == Clock::System).then(jiff::Timestamp::now);
-    let now = metrics::Now { jobs_waiting, jobs_waiting_max, room: engine.room(), clock };
+    let now = metrics::Now {
+        jobs_waiting,
+        jobs_waiting_max,
+        room: engine.room(),
+        clock,
+        spans: engine.traces().map(Traces::counts),
+    };
     ([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], engine.metrics().page(&now)).into_response()
 }
 

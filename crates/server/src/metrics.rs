@@ -7,6 +7,7 @@ mod page;
 
 use crate::access::lock;
 use crate::room::Room;
+use crate::traces::Counts;
 use farebox_core::engine::Duty;
 use farebox_service::Figures;
 use jiff::Timestamp;
@@ -35,7 +36,7 @@ impl Counter {
         self.0.fetch_add(more, Ordering::Relaxed);
     }
 
-    fn get(&self) -> u64 {
+    pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
@@ -124,6 +125,8 @@ pub(crate) struct Now<'n> {
     pub room: &'n Room,
     /// What time it is, where that is the system's.
     pub clock: Option<Timestamp>,
+    /// What became of spans, where any are made.
+    pub spans: Option<&'n Counts>,
 }
 
 impl Default for Metrics {
@@ -221,6 +224,15 @@ impl Metrics {
         self.write_schedule(&mut page);
         self.write_state(&mut page);
         self.write_requests(&mut page, now);
+        if let Some(spans) = now.spans {
+            let name = "farebox_trace_spans_total";
+            page.family(name, Kind::Counter, "Spans for OpenTelemetry, by what became of them.");
+            for (outcome, counter) in
+                [("sent", &spans.sent), ("dropped", &spans.dropped), ("failed", &spans.failed)]
+            {
+                page.sample(name, &[("outcome", outcome)], counter.get() as f64);
+            }
+        }
         self.write_process(&mut page);
         page.text
     }
@@ -378,7 +390,13 @@ pub fn described() -> Vec<(String, &'static str, Vec<String>, String)> {
     metrics.stands(&Figures { next_due: Some(Timestamp::UNIX_EPOCH), ..Figures::default() });
     let room = Room::new(1);
     let clock = Some(Timestamp::UNIX_EPOCH);
-    page::families(&metrics.page(&Now { jobs_waiting: 0, jobs_waiting_max: 1, room: &room, clock }))
+    page::families(&metrics.page(&Now {
+        jobs_waiting: 0,
+        jobs_waiting_max: 1,
+        room: &room,
+        clock,
+        spans: Some(&Counts::default()),
+    }))
 }
 
 #[cfg(test)]
@@ -387,7 +405,13 @@ mod tests {
     use farebox_service::Sum;
 
     fn page(metrics: &Metrics, clock: Option<Timestamp>) -> String {
-        metrics.page(&Now { jobs_waiting: 3, jobs_waiting_max: 4_096, room: &Room::new(100), clock })
+        metrics.page(&Now {
+            jobs_waiting: 3,
+            jobs_waiting_max: 4_096,
+            room: &Room::new(100),
+            clock,
+            spans: None,
+        })
     }
 
     #[track_caller]

@@ -14,7 +14,7 @@ use farebox_core::engine::{Catalogues, Duty, Fact, lanes};
 use farebox_core::metering::{Change, Counted, Event, Metering, MonthNumber, Problem};
 use farebox_store::codec::{Reader, Stored};
 use farebox_store::usage::{Record, Usage, added};
-use farebox_store::{Block, Derived, Entry, Position, Store, StoreError};
+use farebox_store::{Block, Entry, Position, Store, StoreError};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use xxhash_rust::xxh3::Xxh3Builder;

@@ -3,7 +3,7 @@
 use crate::common::text;
 use crate::server::{Server, TEST_CLOCK, agent, serve};
 use serde_json::{Value, json};
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -301,6 +301,37 @@ fn what_time_does_is_measured_and_what_fails_is_logged_once() {
 }
 
 #[test]
+fn what_is_left_of_traces_is_sent_when_the_server_stops() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let receiver = std::thread::spawn(move || {
+        let mut reader = BufReader::new(listener.accept().unwrap().0);
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            assert!(reader.read_line(&mut head).unwrap() > 0, "{head}");
+        }
+        let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: ")).unwrap();
+        let mut body = vec![0; length.parse().unwrap()];
+        std::io::Read::read_exact(&mut reader, &mut body).unwrap();
+        reader.get_mut().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+        (head, String::from_utf8_lossy(&body).into_owned())
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = serve(&[], folder.path(), TEST_CLOCK);
+    command.env("FAREBOX_OTLP_ENDPOINT", &endpoint);
+    let server = Server::run(command, folder.path());
+    assert_eq!(ask(&server, "GET", "/v1/keys", Some(&server.token), "").0, 200);
+    let secret = server.token.rsplit('_').next().unwrap().to_owned();
+    let log = server.stop();
+    let (head, body) = receiver.join().unwrap();
+    assert!(head.starts_with("POST /v1/traces HTTP/1.1\r\n"), "{head}");
+    for there in ["service.name", "farebox", "GET /v1/keys", "list-keys", "asked-by-the-test", "decide"] {
+        assert!(body.contains(there), "{there}: {body}");
+    }
+    assert!(!body.contains(&secret) && log.contains(&format!("endpoint={endpoint}/v1/traces")), "{log}");
+}
+
+#[test]
 fn a_configuration_is_shown_with_what_says_it() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("farebox.toml"), "data = \"kept\"\nrequests_per_minute = 60\n")
@@ -324,6 +355,7 @@ listen = \"0.0.0.0:80\"     # FAREBOX_LISTEN
 requests_per_minute = 60  # farebox.toml:2
 body_memory_mib = 512     # default
 patience_seconds = 60     # default
+# otlp_endpoint is not set
 log_level = \"debug\"       # --log-level
 log_form = \"text\"         # default
 "

@@ -6,7 +6,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, header};
 use farebox_core::engine::Catalogues;
 use farebox_server::engine::Engine;
-use farebox_server::{Access, Clock, router};
+use farebox_server::{Access, Bounds, Clock, Traces, router};
 use farebox_service::Service;
 use farebox_store::Memory;
 use serde_json::{Value, json};
@@ -69,10 +69,14 @@ pub struct Server {
 impl Server {
     /// `per_minute`: how many requests of those who have a limit are done in a minute.
     pub fn start(per_minute: u32) -> Server {
+        Server::start_traced(per_minute, None)
+    }
+
+    pub fn start_traced(per_minute: u32, traces: Option<Traces>) -> Server {
         let clock = "2026-01-01T00:00:00+08:00".parse().unwrap();
         let mut service = Service::open(Box::new(Memory::new()), Catalogues::default(), clock).unwrap();
         let (access, token) = Access::open(&mut service, per_minute, false).unwrap();
-        let (engine, _) = Engine::start(service, Clock::Test).unwrap();
+        let (engine, _) = Engine::start_within(service, Clock::Test, Bounds::default(), traces).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         Server { runtime, router: router(engine, access), token: token.unwrap() }
     }
