@@ -1,15 +1,17 @@
 //! What was counted of an account's usage.
 
 use crate::bill::{Period, period};
-use farebox_core::calendar::Span;
+use farebox_core::calendar::{Cycle, Instant, Span, Zone};
 use farebox_core::catalog::Aggregate;
-use farebox_core::metering::Metering;
+use farebox_core::metering::{Metering, Scope};
+use farebox_core::money::Exact;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use utoipa::ToSchema;
 
 /// What a meter has counted in a stretch of time: the shortest cycle in which it is settled, cut where prices or orders
-/// change.
+/// change; or the hour, day or month by which it was added up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Metered {
     /// The price list.
@@ -23,7 +25,7 @@ pub struct Metered {
     /// How many events.
     pub events: i64,
     /// How much they come to, in priced units, before anything is rounded; `null` of a meter of levels over time, which
-    /// only a settlement can say.
+    /// only a settlement can say, and of what cannot be added up.
     pub quantity: Option<String>,
     /// What a priced unit is called.
     pub unit: String,
@@ -39,36 +41,80 @@ pub struct Metered {
 
 impl Metered {
     /// What was counted of an account in stretches that begin within a time: by price list and meter, then by time.
-    pub fn all(metering: &Metering, account: &str, within: Span) -> Vec<Metered> {
-        let mut all = Vec::new();
+    /// `by`: stretches are added up by the cycles of a wall clock that they lie in; a longer one stays as it is. A
+    /// quantity that cannot be added up, such as how many different values there were, is not known then.
+    pub fn all(metering: &Metering, account: &str, within: Span, by: Option<(&Zone, Cycle)>) -> Vec<Metered> {
+        let mut all: BTreeMap<(Place, Instant, Scope), Sum> = BTreeMap::new();
         for lane in metering.lanes_of(account) {
             let (key, meter) = (&lane.spec().key, &lane.spec().meter);
             for (span, counters) in lane.segments(within) {
+                let cycle = by.map(|(zone, cycle)| zone.cycle(cycle, span.start));
+                let period = cycle.filter(|cycle| span.end <= cycle.end).unwrap_or(span);
                 let counted = counters.iter().filter(|(_, counter)| counter.events != 0);
                 for (scope, counter) in counted.filter(|_| within.contains(span.start)) {
-                    let quantity =
+                    let measured =
                         counter.quantity(span, 0).and_then(|measured| measured.div(meter.unit_size));
-                    let quantity = quantity.ok().filter(|_| meter.aggregate != Aggregate::TimeWeighted);
-                    let mut group = scope.dimensions.clone();
-                    group.extend(scope.prefix.iter().map(|prefix| ("prefix".to_owned(), prefix.clone())));
-                    all.push(Metered {
+                    let quantity = measured.ok().filter(|_| meter.aggregate != Aggregate::TimeWeighted);
+                    let place = Place {
                         catalogue: key.catalogue.clone(),
                         meter: key.meter.clone(),
-                        event: meter.event.clone(),
-                        period: period(span),
-                        events: counter.events,
-                        quantity: quantity.map(|quantity| quantity.decimal(0)),
-                        unit: meter.unit.clone(),
-                        project: scope.project.clone(),
-                        application: scope.application.clone(),
-                        tags: scope.tags.clone(),
-                        group,
-                    });
+                        deck: key.deck.clone(),
+                    };
+                    let (event, unit) = (meter.event.clone(), meter.unit.clone());
+                    let new = Sum { event, unit, period, events: counter.events, quantity };
+                    match all.entry((place, period.start, (*scope).clone())) {
+                        Entry::Vacant(entry) => drop(entry.insert(new)),
+                        Entry::Occupied(mut entry) => entry.get_mut().add(new, meter.aggregate),
+                    }
                 }
             }
         }
-        let place = |one: &Metered| (one.catalogue.clone(), one.meter.clone(), one.period.start.clone());
-        all.sort_by_key(place);
-        all
+        let shown = |((place, _, scope), sum): ((Place, Instant, Scope), Sum)| {
+            let mut group = scope.dimensions;
+            group.extend(scope.prefix.map(|prefix| ("prefix".to_owned(), prefix)));
+            Metered {
+                catalogue: place.catalogue,
+                meter: place.meter,
+                event: sum.event,
+                period: period(sum.period),
+                events: sum.events,
+                quantity: sum.quantity.map(|quantity| quantity.decimal(0)),
+                unit: sum.unit,
+                project: scope.project,
+                application: scope.application,
+                tags: scope.tags,
+                group,
+            }
+        };
+        all.into_iter().map(shown).collect()
+    }
+}
+
+/// Which meter, in the order in which they are shown.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    catalogue: String,
+    meter: String,
+    deck: Option<String>,
+}
+
+/// What was counted in a stretch of time.
+struct Sum {
+    event: String,
+    unit: String,
+    period: Span,
+    events: i64,
+    quantity: Option<Exact>,
+}
+
+impl Sum {
+    fn add(&mut self, more: Sum, aggregate: Aggregate) {
+        self.events += more.events;
+        self.period.end = self.period.end.max(more.period.end);
+        self.quantity = match (aggregate, self.quantity, more.quantity) {
+            (Aggregate::Count | Aggregate::Sum, Some(one), Some(other)) => one.add(other).ok(),
+            (Aggregate::Max, Some(one), Some(other)) => Some(one.max(other)),
+            _ => None,
+        };
     }
 }

@@ -75,7 +75,7 @@ pub struct Statement {
     pub account: String,
     /// The currency.
     pub currency: String,
-    /// The month; `null`: all time.
+    /// The time; `null`: all time.
     pub period: Option<Period>,
     /// What there was before.
     pub opening: String,
@@ -87,11 +87,15 @@ pub struct Statement {
     pub went_out: String,
     /// What there is afterwards.
     pub closing: String,
+    /// What `after` takes for the movements that follow; `null`: these are all. The sums are of all.
+    pub next: Option<String>,
 }
 
 /// A movement of an account's money.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct StatementRow {
+    /// The number of its posting in the account's ledger.
+    pub number: usize,
     /// When.
     pub at: String,
     /// What for.
@@ -221,7 +225,7 @@ impl Posting {
 }
 
 impl Statement {
-    /// The movements of a month, or of all time.
+    /// The movements of a time, or of all time.
     ///
     /// # Errors
     /// [`OutOfRange`] when a sum does not fit.
@@ -232,7 +236,8 @@ impl Statement {
         let (mut balance, mut opening) = (Exact::ZERO, Exact::ZERO);
         let (mut all_in, mut all_out) = (Exact::ZERO, Exact::ZERO);
         let mut rows = Vec::new();
-        for posting in account.ledger.postings().iter().filter(|posting| posting.at < span.end) {
+        let numbered = (1..).zip(account.ledger.postings());
+        for (number, posting) in numbered.filter(|(_, posting)| posting.at < span.end) {
             let (came_in, went_out) = posting.movement()?;
             balance = balance.add(came_in)?.sub(went_out)?;
             if posting.at < span.start {
@@ -240,6 +245,7 @@ impl Statement {
             } else if !(came_in.is_zero() && went_out.is_zero()) {
                 (all_in, all_out) = (all_in.add(came_in)?, all_out.add(went_out)?);
                 rows.push(StatementRow {
+                    number,
                     at: posting.at.to_string(),
                     what: posting.memo.clone(),
                     came_in: money(came_in),
@@ -257,7 +263,17 @@ impl Statement {
             came_in: money(all_in),
             went_out: money(all_out),
             closing: money(balance),
+            next: None,
         })
+    }
+
+    /// Only some of its movements: at most so many after a posting's number.
+    pub fn part(mut self, after: usize, most: usize) -> Statement {
+        self.rows.retain(|row| row.number > after);
+        let has_more = self.rows.len() > most;
+        self.rows.truncate(most);
+        self.next = self.rows.last().filter(|_| has_more).map(|last| last.number.to_string());
+        self
     }
 }
 

@@ -35,6 +35,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         )
         .by(READERS)
         .takes(Parameter::one_of("state", STATES, "Only those in this state."))
+        .takes(Parameter::text::<wire::Name>("plan", "Only those of this plan."))
         .page::<wire::Subscription>()
         .asks(subscriptions),
         Operation::get(
@@ -51,6 +52,11 @@ pub(crate) fn operations() -> Vec<Operation> {
                 "due",
                 &["true", "false"],
                 "Only those of which something is owed, or nothing.",
+            ))
+            .takes(Parameter::one_of(
+                "state",
+                &["draft", "held", "issued"],
+                "Only drafts, those of them that are held back, or issued ones.",
             ))
             .page::<wire::BillHead>()
             .asks(bills),
@@ -115,7 +121,10 @@ fn subscriptions(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> 
     let at = service.clock();
     let (_, account) = asked.account(service)?;
     let shown = account.subscriptions.values().map(|one| wire::Subscription::of(account, one, at));
-    let shown = shown.filter(|one| asked.query("state").is_none_or(|state| state == one.state));
+    let shown = shown.filter(|one| {
+        asked.query("state").is_none_or(|state| state == one.state)
+            && asked.query("plan").is_none_or(|plan| plan == one.plan)
+    });
     asked.page(shown.map(|one| (one.name.clone(), one)), |one| one)
 }
 
@@ -131,7 +140,13 @@ fn subscription(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
 fn bills(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
     let (_, account) = asked.account(service)?;
     let due = asked.query("due").map(|due| due == "true");
+    let is_in = |bill: &&Bill, state: &str| match state {
+        "held" => bill.held.is_some(),
+        "issued" => bill.issued.is_some(),
+        _ => bill.issued.is_none(),
+    };
     let bills = account.bills.values().filter(|bill| due.is_none_or(|due| bill.due().is_zero() != due));
+    let bills = bills.filter(|bill| asked.query("state").is_none_or(|state| is_in(bill, state)));
     asked.page(bills.map(|bill| (bill.id.clone(), bill)), |bill| wire::bill_head(&account.head, bill))
 }
 

@@ -140,6 +140,19 @@ impl Reply {
         Reply { version: Some(version), ..self }
     }
 
+    /// As it can be kept. Only JSON is.
+    pub fn into_answer(self) -> Answer {
+        let written = match self.content {
+            Content::Kept(answer) => return answer,
+            Content::Json(write) => write(),
+            Content::Text(_, text) => Ok(text.into_bytes()),
+        };
+        match written {
+            Ok(body) => Answer { status: self.status, is_problem: false, body },
+            Err(error) => Answer::problem("not-written", 500, &error.to_string()),
+        }
+    }
+
     /// As it is sent. `known`: the version that the client has, as `If-None-Match` says it.
     pub fn into_response(self, known: Option<&str>) -> Response {
         let tag = self.version.map(tag);

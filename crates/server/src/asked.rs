@@ -8,7 +8,8 @@ use axum::body::Bytes;
 use farebox_api::{FieldMistake, Role, Wish};
 use farebox_core::account::{Account, Group};
 use farebox_core::bill::first_of;
-use farebox_service::Service;
+use farebox_core::catalog::Catalogue;
+use farebox_service::{Decided, Service};
 use farebox_store::AccessKey;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -32,6 +33,8 @@ pub(crate) struct Asked {
     pub clock: Clock,
     /// What the command said, as far as it could be read: its word, and whether its first answer was given again.
     pub told: Mutex<Told>,
+    /// The price list of the body, read before the engine is asked.
+    pub list: Mutex<Option<Catalogue>>,
     /// Keys that count when they are durable.
     pub made: Mutex<Vec<AccessKey>>,
     /// Keys as they were, and are again when what was done cannot be made durable.
@@ -66,6 +69,7 @@ impl Asked {
             access: app.access.clone(),
             clock: *app.engine.clock(),
             told: Mutex::default(),
+            list: Mutex::default(),
             made: Mutex::default(),
             changed: Mutex::default(),
         }
@@ -94,6 +98,13 @@ impl Asked {
     /// Who asks, as entries name it.
     pub fn actor(&self) -> &str {
         self.caller.as_ref().map_or("", |caller| caller.id())
+    }
+
+    /// Writes down what was done that no account's facts tell.
+    pub fn note_deed(&self, service: &mut Service, command: &Value) -> Result<(), Answer> {
+        let command = command.to_string();
+        let decided = Decided { actor: self.actor(), command: &command, at: service.clock() };
+        Ok(service.note_deed(decided)?)
     }
 
     /// A part of the address; empty where the route has none of this name.

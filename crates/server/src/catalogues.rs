@@ -1,5 +1,6 @@
 //! Price lists: checked, compared, published, listed, shown.
 
+use crate::access::lock;
 use crate::answer::{Answer, Reply};
 use crate::asked::Asked;
 use crate::operation::{BOOKKEEPERS, Body, Described, Form, OPERATOR, Operation, Parameter, READERS};
@@ -9,6 +10,7 @@ use farebox_core::engine::{CatalogueConflict, Catalogues};
 use farebox_service::Service;
 use farebox_store::{CatalogueText, Store, StoreError};
 use farebox_text::catalog;
+use serde_json::json;
 
 /// The price lists that are published in a store.
 ///
@@ -28,6 +30,17 @@ pub fn parse_all(store: &dyn Store) -> Result<Catalogues, StoreError> {
     Ok(all)
 }
 
+/// Reads the body where it keeps nobody waiting: a large rate deck takes a second or so.
+fn first(asked: &Asked) -> Result<(), Answer> {
+    *lock(&asked.list) = Some(parse(asked)?);
+    Ok(())
+}
+
+/// A file as large as a catalogue file may be.
+fn large(operation: Operation) -> Operation {
+    Operation { bytes_max: catalog::MAX_BYTES, first: Some(first), ..operation }
+}
+
 const FILE: Body = Body::Text("application/toml", "A catalogue file: docs/catalogue.md.");
 
 pub(crate) fn operations() -> Vec<Operation> {
@@ -41,30 +54,37 @@ pub(crate) fn operations() -> Vec<Operation> {
         .by(READERS)
         .page::<PriceList>()
         .asks(list),
-        Operation::post(
-            "/v1/catalogues",
-            "publish-catalogue",
-            "Publishes a price list, or a version of one.",
-        )
-        .by(OPERATOR)
-        .body(FILE)
-        .refuses(&[(409, "catalogue-exists"), (409, "catalogue-differs")])
-        .answers(201, Form::One(Described::of::<PriceList>()))
-        .asks(publish),
-        Operation::post(
-            "/v1/catalogues/check",
-            "check-catalogue",
-            "Reads a price list, and publishes nothing.",
-        )
-        .by(BOOKKEEPERS)
-        .body(FILE)
-        .one::<PriceList>()
-        .asks(|_, asked| Ok(Reply::json(200, PriceList::of(&read(asked)?)))),
-        Operation::post("/v1/catalogues/diff", "compare-catalogue", "What a price list would change.")
+        large(
+            Operation::post(
+                "/v1/catalogues",
+                "publish-catalogue",
+                "Publishes a price list, or a version of one.",
+            )
+            .by(OPERATOR)
+            .once()
+            .body(FILE)
+            .refuses(&[(409, "catalogue-exists"), (409, "catalogue-differs")])
+            .answers(201, Form::One(Described::of::<PriceList>()))
+            .asks(publish),
+        ),
+        large(
+            Operation::post(
+                "/v1/catalogues/check",
+                "check-catalogue",
+                "Reads a price list, and publishes nothing.",
+            )
             .by(BOOKKEEPERS)
             .body(FILE)
-            .one::<PriceListDiff>()
-            .asks(compare),
+            .one::<PriceList>()
+            .asks(|_, asked| Ok(Reply::json(200, PriceList::of(&read(asked)?)))),
+        ),
+        large(
+            Operation::post("/v1/catalogues/diff", "compare-catalogue", "What a price list would change.")
+                .by(BOOKKEEPERS)
+                .body(FILE)
+                .one::<PriceListDiff>()
+                .asks(compare),
+        ),
         Operation::get("/v1/catalogues/{catalogue}", "show-catalogue", "A price list, and its text.")
             .by(READERS)
             .takes(at())
@@ -73,8 +93,16 @@ pub(crate) fn operations() -> Vec<Operation> {
     ]
 }
 
-/// The price list of a body; every mistake of it with its line.
+/// The price list of the body.
 fn read(asked: &Asked) -> Result<Catalogue, Answer> {
+    match lock(&asked.list).take() {
+        Some(list) => Ok(list),
+        None => parse(asked),
+    }
+}
+
+/// The price list of a body; every mistake of it with its line.
+fn parse(asked: &Asked) -> Result<Catalogue, Answer> {
     catalog::parse("body", &asked.body).map_err(|wrong| {
         let mistake = |one: farebox_text::diagnostic::Diagnostic| {
             FieldMistake::new(format!("line {}", one.line), one.found, one.expected)
@@ -105,8 +133,13 @@ fn publish(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
     };
     let shown = PriceList::of(&list);
     let conflict = |code, detail| Err(Answer::problem(code, 409, detail));
+    let said = json!({"command": "publish-catalogue", "catalogue": shown.id, "version": shown.version,
+                      "hash": shown.hash, "effective": shown.effective_at});
     match service.publish(list, kept) {
-        Ok(()) => Ok(Reply::json(201, shown)),
+        Ok(()) => {
+            asked.note_deed(service, &said)?;
+            Ok(Reply::json(201, shown))
+        }
         Err(CatalogueConflict::SameDate) => conflict(
             "catalogue-exists",
             "a version with this effective date is published already; give it a later one",

@@ -3,14 +3,12 @@
 use crate::answer::{Answer, Reply};
 use crate::asked::{Asked, account_of_line, bill_of_line, missing};
 use crate::operation::{Operation, Parameter, READERS};
-use farebox_api::{self as wire, AccountEvent, Role, Unbilled, UsageEvent};
+use crate::standing::STAFF;
+use farebox_api::{self as wire, AccountEvent, Unbilled, UsageEvent};
 use farebox_core::bill::Line;
 use farebox_core::engine::{is_behind, unrouted, why_unbilled};
 use farebox_core::metering::{Event, Metering};
 use farebox_service::{Events, Known, Place, Service};
-
-/// Those of the vendor's who see usage of every account.
-const STAFF: &[Role] = &[Role::Operator, Role::Finance, Role::Support];
 
 pub(crate) fn operations() -> Vec<Operation> {
     vec![

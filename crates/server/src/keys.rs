@@ -8,6 +8,7 @@ use crate::operation::{Body, Described, EVERYONE, Form, OPERATOR, Operation};
 use farebox_api::{self as wire, FieldMistake, NewKey, Role, command, read_body};
 use farebox_service::Service;
 use farebox_store::AccessKey;
+use serde_json::json;
 
 pub(crate) fn operations() -> Vec<Operation> {
     vec![
@@ -79,6 +80,8 @@ fn make(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
     }
     let made = asked.access.make(service, &wish.label.0, wish.role, account, asked.actor())?;
     let (key, role) = (made.key.clone(), wish.role);
+    let said = json!({"command": "make-key", "key": key.id, "role": role.name(), "account": key.account});
+    asked.note_deed(service, &said)?;
     asked.makes(made.key);
     Ok(Reply::json(201, wire::MadeKey { key: shown(&key, role), token: made.token }))
 }
@@ -106,6 +109,7 @@ fn revoke(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
         ..holder.key().clone()
     };
     service.keep_key(key.clone());
+    asked.note_deed(service, &json!({"command": "revoke-key", "key": key.id}))?;
     asked.changes(holder.key(), key.clone())?;
     Ok(Reply::json(200, shown(&key, holder.role())))
 }

@@ -8,6 +8,7 @@ pub mod access;
 mod accounts;
 mod answer;
 mod asked;
+mod audit;
 mod body;
 mod catalogues;
 mod clock;
@@ -39,7 +40,7 @@ pub use listen::{Bounds, serve};
 pub use openapi::{Route, document, routes};
 pub use traces::{Endpoint, Traces};
 
-use answer::Answer;
+use answer::{Answer, Reply};
 use asked::Asked;
 use axum::extract::{Extension, FromRef, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
@@ -48,9 +49,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, post};
 use axum::{Router, extract::DefaultBodyLimit};
 use engine::Engine;
+use farebox_service::{DESK, Service};
 use operation::{Does, Form, Operation};
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
+use xxhash_rust::xxh3::xxh3_64;
 
 /// The most bytes of a body, except of usage.
 const BODY_BYTES_MAX: usize = 1 << 20;
@@ -96,6 +99,7 @@ static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
         money::operations(),
         exports::operations(),
         standing::operations(),
+        audit::operations(),
         usage_operations(),
         quarantine::operations(),
         events::operations(),
@@ -180,10 +184,18 @@ async fn ask(
     let Does::Asks(work) = operation.does else {
         return Answer::problem("not-found", 404, "there is nothing under this address").into_response();
     };
+    if let Some(first) = operation.first {
+        let own = asked.clone();
+        match tokio::task::spawn_blocking(move || first(&own)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(answer)) => return answer.into_response(),
+            Err(error) => return answer::problem("not-read", 500, &error.to_string()),
+        }
+    }
     let own = asked.clone();
     let reply = engine.ask(move |service| {
         own.admit(service)?;
-        work(service, &own)
+        if operation.once { once(service, &own, operation, work) } else { work(service, &own) }
     });
     let reply = reply.await;
     asked.is_durable(reply.is_ok());
@@ -195,6 +207,33 @@ async fn ask(
         Ok(Err(answer)) => answer.into_response(),
         Err(unavailable) => unavailable.into_response(),
     }
+}
+
+/// Does something once for an `Idempotency-Key` of the caller's: the first answer is given again.
+fn once(
+    service: &mut Service,
+    asked: &Asked,
+    operation: &Operation,
+    work: fn(&mut Service, &Asked) -> Result<Reply, Answer>,
+) -> Result<Reply, Answer> {
+    let Some(key) = &asked.idempotency_key else { return work(service, asked) };
+    // No account has this name: these are no keys of commands.
+    let key = format!("{DESK}/{}/{key}", asked.actor());
+    let wish = xxh3_64(&[operation.id.as_bytes(), b"\n", &asked.body].concat());
+    if let Some(known) = service.answer(&key)? {
+        return match Answer::from_bytes(&known.bytes) {
+            Some(answer) if known.wish == wish => Ok(Reply::kept(answer)),
+            Some(_) => {
+                let detail = "this Idempotency-Key was used for something else; take a new one";
+                Err(Answer::problem("idempotency-key-reused", 422, detail))
+            }
+            None => Err(Answer::problem("answer-lost", 500, "the answer cannot be read")),
+        };
+    }
+    let answer = work(service, asked)?.into_answer();
+    let (at, bytes) = (service.clock(), answer.to_bytes());
+    service.keep_answer(farebox_store::Answer { key, wish, at, bytes });
+    Ok(Reply::kept(answer))
 }
 
 /// Ready when the engine answers.

@@ -29,6 +29,9 @@ pub(crate) fn operations() -> Vec<Operation> {
         )
         .by(READERS)
         .takes(month())
+        .takes(Parameter::text::<wire::Moment>("from", "Only what moved at this moment or later."))
+        .takes(Parameter::text::<wire::Moment>("to", "Only what moved before this moment."))
+        .part()
         .one::<wire::Statement>()
         .asks(statement),
         Operation::get("/v1/accounts/{account}/ledger", "list-ledger", "Its ledger accounts, by name.")
@@ -94,9 +97,19 @@ fn balance(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
 
 fn statement(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
     let (_, account) = asked.account(service)?;
-    let statement = wire::Statement::of(account, month_of(account, asked, "month"));
+    let after: usize = asked.after()?.unwrap_or_default();
+    let moment = |name: &str| asked.parameter::<wire::Moment>(name).map(|moment| moment.0);
+    let span = match (month_of(account, asked, "month"), moment("from"), moment("to")) {
+        (None, None, None) => None,
+        (month, from, to) => {
+            let all = month.unwrap_or(Span { start: account.head.opened, end: Instant::MAX });
+            let start = from.unwrap_or(all.start).max(all.start);
+            Some(Span { start, end: to.unwrap_or(all.end).min(all.end) })
+        }
+    };
+    let statement = wire::Statement::of(account, span);
     let statement = statement.map_err(|_| Answer::problem("out-of-range", 422, "a sum does not fit"))?;
-    Ok(Reply::json(200, statement))
+    Ok(Reply::json(200, statement.part(after, asked.limit())))
 }
 
 fn ledger(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {

@@ -182,6 +182,9 @@ impl Parameter {
     }
 }
 
+/// Looks at what is asked, before anyone who must not wait.
+pub(crate) type First = fn(&Asked) -> Result<(), Answer>;
+
 /// What a route does.
 #[derive(Clone, Copy)]
 pub(crate) enum Does {
@@ -209,6 +212,10 @@ pub(crate) struct Operation {
     pub codes: &'static [(u16, &'static str)],
     /// Whether it can be refused by the engine, with any of its codes.
     pub decides: bool,
+    /// Whether, with an `Idempotency-Key`, it is done once and its first answer given again.
+    pub once: bool,
+    /// Done before the engine is asked, on a thread that may take its time.
+    pub first: Option<First>,
     /// The most bytes of the body.
     pub bytes_max: usize,
     pub does: Does,
@@ -229,6 +236,8 @@ impl Operation {
             answer: Form::Json,
             codes: &[],
             decides: false,
+            once: false,
+            first: None,
             bytes_max: crate::BODY_BYTES_MAX,
             does: Does::Asks(|_, _| Ok(Reply::json(200, ()))),
         }
@@ -261,6 +270,11 @@ impl Operation {
 
     pub fn headers(self, headers: &'static [&'static str]) -> Operation {
         Operation { headers, ..self }
+    }
+
+    /// With an `Idempotency-Key` it is done once, and the first answer is given again.
+    pub fn once(self) -> Operation {
+        Operation { once: true, headers: &["Idempotency-Key"], ..self }
     }
 
     pub fn refuses(self, codes: &'static [(u16, &'static str)]) -> Operation {

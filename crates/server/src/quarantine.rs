@@ -44,6 +44,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             "Replaces usage in quarantine by a corrected event of the same source and id.",
         )
         .by(SENDERS)
+        .once()
         .body(Body::Event)
         .refuses(&[(404, "unknown-usage"), (409, "not-in-quarantine")])
         .one::<UsageStanding>()
@@ -54,6 +55,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             "Looks at usage in quarantine again: whether it can be counted by now.",
         )
         .by(SENDERS)
+        .once()
         .body(Body::Json(Described::of::<UsageIdentity>()))
         .refuses(no_piece)
         .one::<UsageStanding>()
@@ -64,6 +66,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             "Voids usage in quarantine, and what comes later under its identity.",
         )
         .by(SENDERS)
+        .once()
         .body(Body::Json(Described::of::<DiscardedUsage>()))
         .refuses(&[(404, "unknown-usage"), (409, "not-in-quarantine")])
         .one::<Voided>()
@@ -74,6 +77,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             "Takes usage back by its identity, and what comes later under it.",
         )
         .by(SENDERS)
+        .once()
         .body(Body::Json(Described::of::<UsageIdentity>()))
         .one::<Voided>()
         .asks(void),
@@ -132,7 +136,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.len() % 2 == 0 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let digits = text.len().is_multiple_of(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let pairs = (0..text.len() / 2).map(|at| u8::from_str_radix(text.get(at * 2..at * 2 + 2)?, 16).ok());
     if digits { pairs.collect() } else { None }
 }

@@ -1,4 +1,4 @@
-//! Where an account stands: its life, what it was told, budgets, packages, quotas, licences, renewals, its audit trail.
+//! Where an account stands: its life, what it was told, budgets, packages, quotas, licences, renewals.
 
 use crate::answer::{Answer, Reply};
 use crate::asked::{Asked, missing};
@@ -6,7 +6,7 @@ use crate::money::month_of;
 use crate::operation::{Operation, Parameter, READERS};
 use farebox_api::{self as wire, Role};
 use farebox_core::account::View;
-use farebox_core::calendar::Cycle;
+use farebox_core::calendar::{Cycle, Instant, Span};
 use farebox_core::engine::terms;
 use farebox_service::{Known, Service};
 
@@ -31,6 +31,9 @@ pub(crate) fn operations() -> Vec<Operation> {
         )
         .by(READERS)
         .takes(Parameter::text::<wire::Name>("kind", "Only those of this kind."))
+        .takes(Parameter::text::<wire::Name>("subscription", "Only those about this subscription."))
+        .takes(Parameter::text::<wire::Moment>("from", "Only those of this moment or later."))
+        .takes(Parameter::text::<wire::Moment>("to", "Only those before this moment."))
         .numbered::<wire::Notice>()
         .asks(notices),
         Operation::get(
@@ -57,7 +60,14 @@ pub(crate) fn operations() -> Vec<Operation> {
             "What was counted of its usage, by meter and time, and whose within the account it was.",
         )
         .by(READERS)
-        .takes(month)
+        .takes(Parameter::text::<wire::Month>("month", "The month; the running one when no time is given."))
+        .takes(Parameter::text::<wire::Moment>("from", "Stretches that begin at this moment or later."))
+        .takes(Parameter::text::<wire::Moment>("to", "Stretches that begin before this moment."))
+        .takes(Parameter::one_of(
+            "by",
+            &["hour", "day", "month"],
+            "Added up by hours, days or months; what is counted over longer stays as it is.",
+        ))
         .takes(Parameter::text::<wire::Name>("meter", "Only what this meter counted."))
         .takes(Parameter::text::<wire::Text>("project", "Only that of this project."))
         .takes(Parameter::text::<wire::Text>("application", "Only that of this application."))
@@ -88,14 +98,6 @@ pub(crate) fn operations() -> Vec<Operation> {
         .by(READERS)
         .page::<wire::Renewal>()
         .asks(renewals),
-        Operation::get(
-            "/v1/accounts/{account}/audit",
-            "list-audit",
-            "Every decision about its group: who wished what, when, and what followed.",
-        )
-        .by(STAFF)
-        .numbered::<wire::AuditEntry>()
-        .asks(audit),
     ]
 }
 
@@ -114,11 +116,15 @@ fn lifecycle(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
 }
 
 fn notices(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
+    let moment = |name: &str| asked.parameter::<wire::Moment>(name).map(|moment| moment.0);
     let (group, account) = asked.account(service)?;
     let payer = group.get(account.head.payer()).unwrap_or(account);
     let is_about = |one: &farebox_core::notice::Notice| {
         (account.head.payer.is_none() || one.account == account.head.id)
             && asked.query("kind").is_none_or(|kind| one.kind == kind)
+            && asked.query("subscription").is_none_or(|name| one.subscription.as_deref() == Some(name))
+            && moment("from").is_none_or(|from| one.at >= from)
+            && moment("to").is_none_or(|to| one.at < to)
     };
     let numbered = payer.notices.iter().enumerate().map(|(at, one)| (at + 1, one));
     asked.page(numbered.filter(|(_, one)| is_about(one)), wire::Notice::of)
@@ -152,11 +158,26 @@ fn usage(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
     let account = group.get(name).ok_or_else(|| missing("account", name))?;
     let payer = group.get(account.head.payer()).unwrap_or(account);
     let running = payer.head.zone.cycle(Cycle::Month, at);
-    let month = month_of(payer, asked, "month").unwrap_or(running);
+    let moment = |name: &str| asked.parameter::<wire::Moment>(name).map(|moment| moment.0);
+    let within = match (month_of(payer, asked, "month"), moment("from"), moment("to")) {
+        (None, None, None) => running,
+        (month, from, to) => {
+            let all = month.unwrap_or(Span { start: Instant::MIN, end: Instant::MAX });
+            let (start, end) = (from.unwrap_or(all.start), to.unwrap_or(all.end));
+            Span { start: start.max(all.start), end: end.min(all.end) }
+        }
+    };
+    let by = match asked.query("by") {
+        Some("hour") => Some(Cycle::Hour),
+        Some("day") => Some(Cycle::Day),
+        Some(_) => Some(Cycle::Month),
+        None => None,
+    };
     let is_asked = |wished: &str, value: Option<&str>| {
         asked.query(wished).is_none_or(|wished| value.is_some_and(|value| value == wished))
     };
-    let all = wire::Metered::all(metering, name, month).into_iter().filter(|one| {
+    let by = by.map(|by| (&payer.head.zone, by));
+    let all = wire::Metered::all(metering, name, within, by).into_iter().filter(|one| {
         is_asked("meter", Some(&one.meter))
             && is_asked("project", one.project.as_deref())
             && is_asked("application", one.application.as_deref())
@@ -188,22 +209,4 @@ fn renewals(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
     let key = |one: &terms::Renewal| format!("{} {}", one.end, one.subscription);
     let all = all.iter().map(|one| (key(one), one));
     asked.page(all, |one| wire::Renewal::of(&account.head, one))
-}
-
-fn audit(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
-    asked.account(service)?;
-    let after: u64 = asked.after()?.unwrap_or_default();
-    let entries = service.entries(asked.path("account"), after, asked.limit() + 1)?;
-    let shown = entries.into_iter().map(|(version, entry)| {
-        let shown = wire::AuditEntry {
-            version,
-            recorded_at: entry.recorded_at.to_string(),
-            effective_at: entry.effective_at.to_string(),
-            actor: entry.actor,
-            command: entry.command,
-            facts: entry.facts.iter().map(wire::AuditFact::of).collect(),
-        };
-        (version, shown)
-    });
-    asked.page(shown, |one| one)
 }

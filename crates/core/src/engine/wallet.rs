@@ -435,12 +435,16 @@ impl Group {
             Fact::BillHeld { account, month, at, reason } => {
                 let held = BillHold { since: *at, reason: reason.clone() };
                 let account = self.account_mut(account)?;
-                account.bills.get_mut(month).map(|bill| bill.held = Some(held.clone()));
+                if let Some(bill) = account.bills.get_mut(month) {
+                    bill.held = Some(held.clone());
+                }
                 account.wallet.hold_bill(*month, held);
             }
             Fact::BillReleased { account, month } => {
                 let account = self.account_mut(account)?;
-                account.bills.get_mut(month).map(|bill| bill.held = None);
+                if let Some(bill) = account.bills.get_mut(month) {
+                    bill.held = None;
+                }
                 account.wallet.release_bill(*month);
             }
             Fact::DueSet { account, month, due } => {

@@ -18,7 +18,7 @@ pub enum Standing {
     /// A meter counts it, and nothing that its account has takes it.
     Unbilled(Problem),
     /// It cannot be billed as it is.
-    Quarantined(Quarantined),
+    Quarantined(Box<Quarantined>),
 }
 
 impl Service {
@@ -74,7 +74,7 @@ impl Service {
             }
         };
         if let Some(found) = found {
-            return Ok(Standing::Quarantined(found));
+            return Ok(Standing::Quarantined(Box::new(found)));
         }
         let metering = self.counters.of_group(&payer);
         let group = self.groups.get(&payer);
