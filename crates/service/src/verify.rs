@@ -9,7 +9,7 @@ use farebox_core::account::Group;
 use farebox_core::engine::Catalogues;
 use farebox_store::codec::Reader;
 use farebox_store::usage::{Unpacked, added};
-use farebox_store::{Append, Batch, Block, Entry, Head, Memory, Position, Store, StoreError, rows_of};
+use farebox_store::{Append, Batch, Block, Entry, Head, Memory, Position, Seen, Store, StoreError, rows_of};
 use std::collections::BTreeMap;
 
 /// How much was looked at.
@@ -110,7 +110,8 @@ fn group(
         // The twin has no log.
         let counted = Position::default();
         let append = Append { group: name.to_owned(), after, record: kept.record, counted, rows };
-        twin.commit(&Batch { appends: vec![append], ..Batch::default() })
+        twin.commit(&Batch { appends: vec![append], ..Batch::default() })?;
+        Ok(Seen::More)
     });
     done.entries += entries;
     if found(replayed, each)?.is_none() {
