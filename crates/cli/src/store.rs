@@ -5,7 +5,7 @@ use farebox_core::account::Group;
 use farebox_core::engine::Catalogues;
 use farebox_server::parse_all;
 use farebox_service::{Finding, verify};
-use farebox_store::{Entry, GroupHead, Store, StoreError};
+use farebox_store::{Entry, GroupHead, Seen, Store, StoreError};
 use farebox_store_sqlite::{Sqlite, restore};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -115,7 +115,8 @@ pub fn each_group(
                 found,
             };
             let entry = Entry::from_record(&kept.record).map_err(|error| damaged(error.to_string()))?;
-            entry.facts.iter().try_for_each(|fact| group.apply(fact).map_err(|error| damaged(error.0)))
+            entry.facts.iter().try_for_each(|fact| group.apply(fact).map_err(|error| damaged(error.0)))?;
+            Ok(Seen::More)
         })?;
         each(&catalogues, &group)?;
     }

@@ -11,8 +11,8 @@ use farebox_core::calendar::Instant;
 use farebox_core::engine::{Action, Catalogues, Command, Duty, Fact, Refusal, decide};
 use farebox_core::metering::Metering;
 use farebox_store::{
-    AccessKey, Answer, Append, Archive, Batch, Block, CatalogueText, Derived, Entry, Head, Position, Store,
-    StoreError, Told, rows_of,
+    AccessKey, Answer, Append, Archive, Batch, Block, CatalogueText, Derived, Entry, Head, Position, Seen,
+    Store, StoreError, Told, rows_of,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
@@ -469,7 +469,8 @@ fn read(store: &dyn Store, payer: &str) -> Result<Option<Open>, StoreError> {
         let entry = Entry::from_record(&kept.record);
         let entry = entry.map_err(|error| damaged(kept.version, error.to_string()))?;
         let mut facts = entry.facts.iter();
-        facts.try_for_each(|fact| open.state.apply(fact)).map_err(|error| damaged(kept.version, error.0))
+        facts.try_for_each(|fact| open.state.apply(fact)).map_err(|error| damaged(kept.version, error.0))?;
+        Ok(Seen::More)
     })?;
     if open.head != known.head {
         return Err(damaged(open.head.version + 1, "it is missing".to_owned()));

@@ -24,7 +24,7 @@ use farebox_core::hold::Hold;
 use farebox_core::metering::{Event, Metering};
 use farebox_core::money::Exact;
 use farebox_store::usage::Usage;
-use farebox_store::{AccessKey, AccountRow, Answer, Archive, CatalogueText, Entry, Store, StoreError};
+use farebox_store::{AccessKey, AccountRow, Answer, Archive, CatalogueText, Entry, Seen, Store, StoreError};
 use std::sync::mpsc::Receiver;
 use time::{Told, Watch, may_make_due};
 
@@ -252,28 +252,18 @@ impl Service {
     pub fn entries(&self, account: &str, after: u64, most: usize) -> Result<Vec<(u64, Entry)>, StoreError> {
         let Some(store) = self.groups.store() else { return Ok(Vec::new()) };
         let payer = self.groups.payer_of(account);
-        let (mut found, mut wrong) = (Vec::new(), None);
-        // An error is the only way to stop.
-        let enough = || StoreError::Answered { key: String::new() };
-        let read = store.entries(payer, after, &mut |kept| {
-            if found.len() == most {
-                return Err(enough());
-            }
-            match Entry::from_record(&kept.record) {
-                Ok(entry) => found.push((kept.version, entry)),
-                Err(error) => {
-                    let place = format!("entry {} of group \"{payer}\"", kept.version);
-                    wrong = Some(StoreError::Corrupt { place, found: error.to_string() });
-                    return Err(enough());
-                }
-            }
-            Ok(())
-        });
-        match (read, wrong) {
-            (_, Some(wrong)) => Err(wrong),
-            (Err(error), None) if error != enough() => Err(error),
-            _ => Ok(found),
+        let mut found = Vec::new();
+        if most > 0 {
+            store.entries(payer, after, &mut |kept| {
+                let entry = Entry::from_record(&kept.record).map_err(|error| StoreError::Corrupt {
+                    place: format!("entry {} of group \"{payer}\"", kept.version),
+                    found: error.to_string(),
+                })?;
+                found.push((kept.version, entry));
+                Ok(if found.len() < most { Seen::More } else { Seen::Enough })
+            })?;
         }
+        Ok(found)
     }
 
     /// Decides a command, and does what falls due with it at this very moment, so that nothing that follows depends on

@@ -14,7 +14,7 @@ use farebox_core::engine::{Catalogues, Duty, Fact, lanes};
 use farebox_core::metering::{Change, Counted, Event, Metering, MonthNumber, Problem};
 use farebox_store::codec::{Reader, Stored};
 use farebox_store::usage::{Record, Usage, added};
-use farebox_store::{Block, Entry, Position, Store, StoreError};
+use farebox_store::{Block, Entry, Position, Seen, Store, StoreError};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use xxhash_rust::xxh3::Xxh3Builder;
@@ -526,7 +526,7 @@ impl Counters {
             if (entry.actor.as_str(), entry.command.as_str()) == (CLOCK, Duty::Charges.name()) {
                 counting.settled = entry.counted.blocks;
             }
-            Ok(())
+            Ok(Seen::More)
         })?;
         if self.goes_on
             && let Some(kept) = Kept::read(store, payer)?

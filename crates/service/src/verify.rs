@@ -1,5 +1,7 @@
 //! Whether a store holds what it should: the truth is whole, and all that follows from it does.
 
+mod charges;
+
 use crate::identities::Identities;
 use crate::log::{PARTITION, UsageLog};
 use crate::parcel::identity;
@@ -9,7 +11,7 @@ use farebox_core::account::Group;
 use farebox_core::engine::Catalogues;
 use farebox_store::codec::Reader;
 use farebox_store::usage::{Unpacked, added};
-use farebox_store::{Append, Batch, Block, Entry, Head, Memory, Position, Store, StoreError, rows_of};
+use farebox_store::{Append, Batch, Block, Entry, Head, Memory, Position, Seen, Store, StoreError, rows_of};
 use std::collections::BTreeMap;
 
 /// How much was looked at.
@@ -37,8 +39,9 @@ pub struct Finding {
 }
 
 /// Looks at everything: that the chains of entries and of usage are whole, that the rows for people are what the
-/// entries make, that postings balance, that each event is found by its identity, and that the counters that are kept
-/// are those that counting anew gives. Nothing is changed.
+/// entries make, that lines sum to their bills and postings balance, that each event is found by its identity, that the
+/// counters that are kept are those that counting anew gives, and that what was charged is what rating all of it again
+/// comes to. Nothing is changed.
 ///
 /// # Errors
 /// When the store fails. What is damaged is no error, but a finding.
@@ -110,7 +113,8 @@ fn group(
         // The twin has no log.
         let counted = Position::default();
         let append = Append { group: name.to_owned(), after, record: kept.record, counted, rows };
-        twin.commit(&Batch { appends: vec![append], ..Batch::default() })
+        twin.commit(&Batch { appends: vec![append], ..Batch::default() })?;
+        Ok(Seen::More)
     });
     done.entries += entries;
     if found(replayed, each)?.is_none() {
@@ -123,6 +127,7 @@ fn group(
         ));
         return Ok(None);
     }
+    charges::adds_up(&state, each);
     for account in state.iter() {
         done.accounts += 1;
         let id = &account.head.id;
@@ -229,6 +234,7 @@ fn counters(
     let payer_of = |account: &str| payers.get(account).map_or(account, |payer| *payer).to_owned();
     let Some(mut kept) = found(Counters::of(store, payer_of), each)? else { return Ok(()) };
     let Some(mut anew) = found(Counters::from_the_log(store, payer_of), each)? else { return Ok(()) };
+    let clock = store.clock()?;
     for (payer, group) in groups {
         let mut is_in_step = false;
         for counters in [&mut kept, &mut anew] {
@@ -248,6 +254,11 @@ fn counters(
         if !kept.of_group(payer).counts_the_same(anew.of_group(payer)) {
             let place = format!("the counters of group \"{payer}\"");
             each(finding(place, "they are not what counting the usage log anew gives"));
+        }
+        let late = anew.take_touched(payer).into_iter().collect();
+        if let Some(clock) = clock {
+            let known = (catalogues, anew.of_group(payer));
+            charges::are_what_they_should_be(known, (payer, group), (&late, clock), each);
         }
         kept.let_go(payer);
         anew.let_go(payer);

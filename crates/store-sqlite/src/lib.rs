@@ -409,7 +409,7 @@ impl Store for Sqlite {
         &self,
         group: &str,
         after: u64,
-        each: &mut dyn FnMut(Kept) -> Result<(), StoreError>,
+        each: &mut dyn FnMut(Kept) -> Result<Seen, StoreError>,
     ) -> Result<(), StoreError> {
         let sql = "SELECT entry.version, entry.hash, entry.record FROM entry \
                    JOIN billing_group ON billing_group.number = entry.group_number \
@@ -421,7 +421,9 @@ impl Store for Sqlite {
             let kept = |row: &Row<'_>| -> rusqlite::Result<Kept> {
                 Ok(Kept { version: row.get(0)?, hash: Hash(row.get(1)?), record: row.get(2)? })
             };
-            each(kept(row).map_err(failed)?)?;
+            if each(kept(row).map_err(failed)?)? == Seen::Enough {
+                break;
+            }
         }
         Ok(())
     }

@@ -130,17 +130,24 @@ fn read(store: &dyn Store, group: &str, after: u64) -> Result<Vec<Entry>, String
         if kept.version > after {
             found.push(Entry::from_record(&kept.record).map_err(|error| damaged(error.to_string()))?);
         }
-        Ok(())
+        Ok(Seen::More)
     });
     result.map_err(text)?;
     let mut later = 0;
     store
         .entries(group, after, &mut |_| {
             later += 1;
-            Ok(())
+            Ok(Seen::More)
         })
         .map_err(text)?;
     same("the number of entries after a version", later, found.len())?;
+    let mut shown = 0;
+    let mut first = |_| {
+        shown += 1;
+        Ok(Seen::Enough)
+    };
+    store.entries(group, after, &mut first).map_err(text)?;
+    same("the entries until enough is seen", shown, later.min(1))?;
     Ok(found)
 }
 

@@ -154,10 +154,15 @@ impl Store for Memory {
         &self,
         group: &str,
         after: u64,
-        each: &mut dyn FnMut(Kept) -> Result<(), StoreError>,
+        each: &mut dyn FnMut(Kept) -> Result<Seen, StoreError>,
     ) -> Result<(), StoreError> {
         let entries = self.groups.get(group).map(|group| group.entries.as_slice()).unwrap_or_default();
-        entries.iter().filter(|entry| entry.version > after).try_for_each(|entry| each(entry.clone()))
+        for entry in entries.iter().filter(|entry| entry.version > after) {
+            if each(entry.clone())? == Seen::Enough {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn log_head(&self, partition: u16) -> Result<(u64, Hash), StoreError> {

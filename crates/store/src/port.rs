@@ -382,7 +382,7 @@ pub trait Store: Send {
     /// When the store fails.
     fn accounts(&self, after: &str, most: usize) -> Result<Vec<AccountRow>, StoreError>;
 
-    /// Shows the entries of a group after a version, in order, until `each` answers an error.
+    /// Shows the entries of a group after a version, in order, until `each` answers that it has seen enough.
     ///
     /// # Errors
     /// What `each` answers; others when the store fails.
@@ -390,7 +390,7 @@ pub trait Store: Send {
         &self,
         group: &str,
         after: u64,
-        each: &mut dyn FnMut(Kept) -> Result<(), StoreError>,
+        each: &mut dyn FnMut(Kept) -> Result<Seen, StoreError>,
     ) -> Result<(), StoreError>;
 
     /// How many blocks a partition's log has, and the end of their chain.

@@ -9,7 +9,7 @@ use farebox_core::calendar::Instant;
 use farebox_core::engine::Fact;
 use farebox_scenario::golden;
 use farebox_service::Groups;
-use farebox_store::{Entry, Position, Store};
+use farebox_store::{Entry, Position, Seen, Store};
 use farebox_store_sqlite::Sqlite;
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -98,7 +98,7 @@ fn add_what_is_missing() {
             store
                 .entries(&group.group, 0, &mut |kept| {
                     records.push(kept.record);
-                    Ok(())
+                    Ok(Seen::More)
                 })
                 .unwrap();
         }
