@@ -155,7 +155,8 @@ fn what_somebody_changed_with_its_hashes_is_found() {
     let (folder, server) = furnished();
     server.stop();
     let cent = Amount::from_units(1_000_000);
-    let cases: [(&str, fn(&mut Vec<Line>, &mut Vec<Posting>, Amount)); 3] = [
+    type Change = fn(&mut Vec<Line>, &mut Vec<Posting>, Amount);
+    let cases: [(&str, Change); 3] = [
         ("its lines do not make what was charged", |lines, _, cent| {
             lines[0].amount = lines[0].amount.add(cent).unwrap();
         }),
