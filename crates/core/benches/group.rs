@@ -11,6 +11,7 @@ use farebox_core::metering::{Change, Event, Metering, Value};
 use farebox_core::money::{Currency, Exact};
 use std::collections::{BTreeMap, BTreeSet};
 use std::hint::black_box;
+use std::sync::Arc;
 
 fn exact(text: &str) -> Exact {
     Exact::parse(text, 10).unwrap()
@@ -64,7 +65,7 @@ fn plan(id: &str, binds: &[&str], charge: Charge) -> (String, Plan) {
     (id.to_owned(), plan)
 }
 
-fn meter(id: &str, event: &str, of: Option<&str>, aggregate: Aggregate) -> (String, Meter) {
+fn meter(id: &str, event: &str, of: Option<&str>, aggregate: Aggregate) -> (String, Arc<Meter>) {
     let meter = Meter {
         id: id.into(),
         event: event.into(),
@@ -76,7 +77,7 @@ fn meter(id: &str, event: &str, of: Option<&str>, aggregate: Aggregate) -> (Stri
         unit: "unit".into(),
         timed_by_start: false,
     };
-    (id.to_owned(), meter)
+    (id.to_owned(), Arc::new(meter))
 }
 
 /// Days of grace and retention, for customers with a tier.
