@@ -355,6 +355,7 @@ listen = \"0.0.0.0:80\"     # FAREBOX_LISTEN
 requests_per_minute = 60  # farebox.toml:2
 body_memory_mib = 512     # default
 patience_seconds = 60     # default
+# usage_months is not set
 # otlp_endpoint is not set
 log_level = \"debug\"       # --log-level
 log_form = \"text\"         # default
