@@ -1,6 +1,8 @@
 //! The export for cost management: FOCUS rows of bills, as CSV and Parquet.
 
+use crate::books::push;
 use crate::common::{farebox, files_below, root, scratch, stdout_of, text};
+use crate::server::Server;
 use farebox_api::focus::{self, COLUMNS, World};
 use farebox_core::account::Account;
 use farebox_core::calendar::Cycle;
@@ -91,6 +93,32 @@ fn parquet_says_what_csv_says() {
     let nowhere = scratch("focus/none", "").with_file_name("nowhere").join("book.csv");
     let refused = farebox(&["export", "focus", BOOK, "--issuer", "x", "-o", nowhere.to_str().unwrap()]);
     assert_eq!(refused.status.code(), Some(2));
+}
+
+#[test]
+fn a_server_and_its_store_export_the_same_in_both_forms() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start_at(folder.path(), "2024-01-01T00:00:00+08:00");
+    push(&server, &root().join("examples/demo/january.book"), "2024-02-01T00:00:00+08:00");
+    let served = |form: &str| {
+        let address = format!("http://{}/v1/exports/focus?issuer=Example%20Ltd&format={form}", server.host());
+        let request = ureq::get(&address).header("authorization", &format!("Bearer {}", server.token));
+        let mut response = request.call().unwrap();
+        let media = response.headers()["content-type"].to_str().unwrap().to_owned();
+        (media, response.body_mut().read_to_vec().unwrap())
+    };
+    let (media, csv) = served("csv");
+    assert_eq!(media, "text/csv; charset=utf-8");
+    assert_eq!(String::from_utf8(csv.clone()).unwrap(), export(&["--data", folder.path().to_str().unwrap()]));
+    let (media, parquet) = served("parquet");
+    assert_eq!(media, "application/vnd.apache.parquet");
+    let path = scratch("focus/served.parquet", parquet);
+    let mut again = Writer::new(Format::Csv, COLUMNS, Vec::new()).unwrap();
+    let rows = rows_of_parquet(&path);
+    assert!(rows.len() > 30, "{}", rows.len());
+    rows.into_iter().for_each(|row| again.row(row).unwrap());
+    assert!(again.finish().unwrap() == csv);
+    server.stop();
 }
 
 /// The rows of a book at the end of its last month, each with its account.
