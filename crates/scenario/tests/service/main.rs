@@ -2,6 +2,7 @@
 //! middle of them.
 
 mod crash;
+mod failing;
 #[path = "../histories/mod.rs"]
 mod histories;
 mod player;

@@ -39,12 +39,28 @@ impl Service {
     /// were kept; where it fails, the next commit fails, too. One commit is on its way at a time: this waits for the
     /// one before.
     pub fn commit_then(&mut self, then: Told) {
-        if let Err(error) = self.ready_to_commit() {
+        match self.begin_commit() {
+            Ok(()) => self.go_on_to_commit(then),
+            Err(error) => then(Err(error)),
+        }
+    }
+
+    /// The first half of [`Service::commit_then`]: the commit before is kept, and this one is ready.
+    ///
+    /// # Errors
+    /// When the one before has failed, or the store fails. All since is forgotten then.
+    pub(super) fn begin_commit(&mut self) -> Result<(), StoreError> {
+        let ready = self.ready_to_commit();
+        if ready.is_err() {
             // Where it cannot even be forgotten, the next commit says so.
             let forgotten = self.forget();
             self.note_failure(&forgotten);
-            return then(Err(error));
         }
+        ready
+    }
+
+    /// The second half: this one is on its way.
+    pub(super) fn go_on_to_commit(&mut self, then: Told) {
         self.tell();
         let blocks = self.counters.hand_over(self.clock);
         if blocks.is_empty() && !self.groups.is_pending() {

@@ -111,14 +111,17 @@ impl Service {
             did_something = true;
             if since_commit == COMMIT_EACH {
                 // What comes next is settled while this is being kept.
-                self.commit_then(Box::new(|_| ()));
+                let begun = self.begin_commit();
+                // What was decided before in the same commit is lost, too.
+                self.note_failure(&begun);
+                begun?;
+                self.go_on_to_commit(Box::new(|_| ()));
                 since_commit = 0;
             }
         }
         self.clock = self.clock.max(until);
         if did_something {
             let kept = self.commit();
-            // What was decided before in the same commit is lost, too.
             self.note_failure(&kept);
             kept?;
         }
