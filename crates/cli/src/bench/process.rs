@@ -110,8 +110,9 @@ impl Server {
         must(&mut connection, "/v1/catalogues", FIVE)?;
         let path = "/v1/accounts/big/commands";
         must(&mut connection, path, r#"{"command":"open","title":"Big","currency":"EUR","zone":"UTC"}"#)?;
-        for _ in 0..orders {
-            must(&mut connection, path, r#"{"command":"subscribe","plan":"desk","quantity":3}"#)?;
+        for number in 0..orders {
+            let order = format!(r#"{{"command":"subscribe","plan":"desk","name":"s{number}","quantity":3}}"#);
+            must(&mut connection, path, &order)?;
         }
         must(&mut connection, "/v1/clock/advance", r#"{"until":"2026-02-01T00:00:00Z"}"#)
     }
