@@ -92,10 +92,16 @@ impl Engine {
         let operations: Vec<&str> = crate::OPERATIONS.iter().map(|operation| operation.id).collect();
         let metrics = Arc::new(Metrics::new(&operations));
         let (own, counted, wake) = (clock.clone(), metrics.clone(), jobs.downgrade());
+        // What waited for a commit goes on. Where too much waits for that, the engine is awake.
+        service.set_landed(move || {
+            if let Some(jobs) = wake.upgrade() {
+                let _ = jobs.try_send(Message::Landed);
+            }
+        });
         let (told, traced) = (metrics.clone(), traces.clone());
         service.set_told(move |figures| told.stands(figures));
         let thread = std::thread::Builder::new().name("engine".to_owned());
-        let thread = thread.spawn(move || work(service, &own, &counted, waiting, &wake, traced.as_ref()))?;
+        let thread = thread.spawn(move || work(service, &own, &counted, waiting, traced.as_ref()))?;
         Ok((Engine { jobs, clock, metrics, room: Room::new(bounds.body_bytes), bounds, traces }, thread))
     }
 
@@ -196,7 +202,6 @@ fn work(
     clock: &Clock,
     metrics: &Arc<Metrics>,
     mut waiting: mpsc::Receiver<Message>,
-    wake: &mpsc::WeakSender<Message>,
     traces: Option<&Arc<Traces>>,
 ) {
     let (mut not_due, failing) = (None, Arc::new(Mutex::new(None)));
@@ -234,22 +239,14 @@ fn work(
         // One commit for all: none is told before all are durable.
         let (start, jobs) = (Instant::now(), tell.len());
         if jobs == 0 {
-            // One that has failed is forgotten before anything else is decided.
-            if service.has_landed() {
-                service.commit_then(Box::new(|_| ()));
-            }
             continue;
         }
-        let (metrics, wake, failing) = (metrics.clone(), wake.clone(), failing.clone());
+        let (metrics, failing) = (metrics.clone(), failing.clone());
         service.commit_then(Box::new(move |committed| {
             metrics.committed(jobs, start.elapsed(), committed.is_ok());
             round.committed(jobs, committed.is_ok());
             tell_failure("a commit", &committed, &mut failing.lock().unwrap_or_else(PoisonError::into_inner));
             tell.into_iter().for_each(|tell: Tell| tell(committed.clone()));
-            // What waited for this commit goes on. Where too much waits for that, the engine is awake.
-            if let Some(jobs) = wake.upgrade() {
-                let _ = jobs.try_send(Message::Landed);
-            }
         }));
     }
     // Every job was committed or is on its way, and the store ends when that is done.

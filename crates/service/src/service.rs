@@ -25,6 +25,7 @@ use farebox_core::metering::{Event, Metering};
 use farebox_core::money::Exact;
 use farebox_store::usage::Usage;
 use farebox_store::{AccessKey, AccountRow, Answer, Archive, CatalogueText, Entry, Seen, Store, StoreError};
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use time::{Told, Watch, may_make_due};
 
@@ -71,6 +72,8 @@ pub struct Service {
     failed: Option<StoreError>,
     /// Tells whether the commit that is on its way is kept.
     on_the_way: Option<Receiver<Result<(), StoreError>>>,
+    /// Is told when it is kept or has failed.
+    landed: Option<Arc<dyn Fn() + Send + Sync>>,
     catalogues: Catalogues,
     groups: Groups,
     counters: Counters,
@@ -105,6 +108,7 @@ impl Service {
             pace: Pace::default(),
             failed: None,
             on_the_way: None,
+            landed: None,
             catalogues,
             groups,
             counters,

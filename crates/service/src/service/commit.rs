@@ -4,6 +4,7 @@ use super::{Service, usage_of};
 use crate::schedule::Schedule;
 use farebox_core::account::Group;
 use farebox_store::{StoreError, Told};
+use std::sync::Arc;
 use std::sync::mpsc::{TryRecvError, sync_channel};
 
 impl Service {
@@ -68,15 +69,25 @@ impl Service {
         }
         let (tell, told) = sync_channel(1);
         self.on_the_way = Some(told);
+        let landed = self.landed.clone();
         let both = move |kept: Result<(), StoreError>| {
             // Nobody listens where the service is gone.
             let _ = tell.send(kept.clone());
             then(kept);
+            if let Some(landed) = landed {
+                landed();
+            }
         };
         let Service { groups, schedule, catalogues, clock, .. } = self;
         let touched = schedule.take_unsaved();
         let due = |payer: &str, group: &Group| schedule.due_of(payer, group, catalogues, *clock);
         groups.commit_then(blocks, touched, *clock, due, Box::new(both));
+    }
+
+    /// Sets who is told, perhaps on another thread, when a commit that was on its way is kept or has failed, whoever it
+    /// was for: [`Service::has_landed`] knows it then.
+    pub fn set_landed(&mut self, landed: impl Fn() + Send + Sync + 'static) {
+        self.landed = Some(Arc::new(landed));
     }
 
     /// Whether no commit is on its way. What it became is known to the service only then.
