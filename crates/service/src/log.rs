@@ -196,10 +196,9 @@ impl UsageLog {
         blocks
     }
 
-    /// The blocks that the store may not have yet, before the one in the making, with their numbers.
+    /// The blocks that the store may not have yet, the one in the making the last, with their numbers.
     fn not_kept(&self) -> impl Iterator<Item = (u64, &Open)> {
-        let first = self.blocks - (self.full.len() + self.on_the_way.len()) as u64;
-        (first..).zip(self.on_the_way.iter().chain(&self.full))
+        (self.first_not_kept()..).zip(self.on_the_way.iter().chain(&self.full).chain([&self.open]))
     }
 
     /// The first of them.
@@ -212,9 +211,6 @@ impl UsageLog {
     /// # Errors
     /// When the store fails, or the block is not what was written.
     pub fn at(&self, store: &dyn Store, place: Place) -> Result<Option<Vec<u8>>, StoreError> {
-        if place.block == self.blocks {
-            return Ok(self.open.record(place));
-        }
         if place.block >= self.first_not_kept() {
             let open = self.not_kept().find(|(number, _)| *number == place.block);
             return Ok(open.and_then(|(_, open)| open.record(place)));
@@ -250,8 +246,7 @@ impl UsageLog {
             true => show(unpack(&block)?.bytes(), block.number, each),
             false => Ok(()),
         })?;
-        let open = self.not_kept().chain([(self.blocks, &self.open)]);
-        for (number, open) in open.filter(|(number, _)| *number >= from) {
+        for (number, open) in self.not_kept().filter(|(number, _)| *number >= from) {
             show(&open.bytes, number, each)?;
         }
         Ok(())
@@ -270,7 +265,7 @@ impl UsageLog {
         let first = self.first_not_kept();
         for number in blocks.iter().copied() {
             if number >= first {
-                let open = self.not_kept().chain([(self.blocks, &self.open)]).find(|(one, _)| *one == number);
+                let open = self.not_kept().find(|(one, _)| *one == number);
                 open.map_or(Ok(()), |(_, open)| show(&open.bytes, number, each))?;
                 continue;
             }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 const CATALOGUE: &str = include_str!("../../../../bench/calls.toml");
 /// That of five charges.
 pub const FIVE: &str = include_str!("../../../../bench/five.toml");
+const OPEN: &str = r#"{"command":"open","title":"An account","currency":"EUR","zone":"UTC"}"#;
 /// Bytes.
 pub const MIB: f64 = (1 << 20) as f64;
 /// When the test clock begins.
@@ -109,7 +110,7 @@ impl Server {
         let mut connection = self.connect()?;
         must(&mut connection, "/v1/catalogues", FIVE)?;
         let path = "/v1/accounts/big/commands";
-        must(&mut connection, path, r#"{"command":"open","title":"Big","currency":"EUR","zone":"UTC"}"#)?;
+        must(&mut connection, path, OPEN)?;
         for number in 0..orders {
             let order = format!(r#"{{"command":"subscribe","plan":"desk","name":"s{number}","quantity":3}}"#);
             must(&mut connection, path, &order)?;
@@ -125,13 +126,12 @@ impl Server {
     /// The same with a price list and an order of its own, over several connections.
     pub fn furnish_with(&self, catalogue: &str, order: &str, accounts: u32) -> io::Result<()> {
         must(&mut self.connect()?, "/v1/catalogues", catalogue)?;
-        let open = r#"{"command":"open","title":"An account","currency":"EUR","zone":"UTC"}"#;
         std::thread::scope(|scope| {
             let some = |first: u32| {
                 let mut connection = self.connect()?;
                 for account in (first..accounts).step_by(CONNECTIONS) {
                     let path = format!("/v1/accounts/a{account}/commands");
-                    must(&mut connection, &path, open)?;
+                    must(&mut connection, &path, OPEN)?;
                     must(&mut connection, &path, order)?;
                 }
                 Ok(())

@@ -220,29 +220,7 @@ fn a_store_that_cannot_be_written_is_logged_once() {
 }
 
 /// A price with which a large quantity comes to more than can be billed exactly.
-const DEAR: &str = r#"
-[catalogue]
-id = "dear"
-version = "2026-01-01"
-title = "Dear things"
-zone = "+08:00"
-currency = "CNY"
-
-[meters.units]
-event = "use"
-aggregate = "sum"
-of = "units"
-unit = "unit"
-
-[products.things]
-title = "Things"
-
-[products.things.plans.things]
-title = "Things"
-unit = "thing"
-modes = ["pay-per-use"]
-charges = [{ id = "units", title = "Units", meter = "units", settle = "day", price = "999999999999999.9999999999" }]
-"#;
+const DEAR: &str = include_str!("../../../../scenarios/engine/dear.toml");
 
 #[test]
 fn what_time_does_is_measured_and_what_fails_is_logged_once() {

@@ -12,37 +12,20 @@ use jiff::Timestamp;
 use std::path::Path;
 
 /// A price with which a large quantity comes to more than can be billed exactly.
-const LIST: &str = r#"
-[catalogue]
-id = "dear"
-version = "2026-01-01"
-title = "Dear things"
-zone = "UTC"
-currency = "EUR"
-
-[meters.units]
-event = "use"
-aggregate = "sum"
-of = "units"
-unit = "unit"
-
-[products.things]
-title = "Things"
-
-[products.things.plans.things]
-title = "Things"
-unit = "thing"
-modes = ["pay-per-use"]
-charges = [{ id = "units", title = "Units", meter = "units", settle = "day", price = "999999999999999.9999999999" }]
-"#;
+const LIST: &str = include_str!("../../../../scenarios/engine/dear.toml");
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
+/// The same on UTC.
+fn list() -> String {
+    LIST.replace("+08:00", "UTC").replace("CNY", "EUR")
+}
+
 fn catalogues() -> Catalogues {
     let mut all = Catalogues::default();
-    all.add(catalog::parse("dear.toml", LIST.as_bytes()).unwrap()).unwrap();
+    all.add(catalog::parse("dear.toml", list().as_bytes()).unwrap()).unwrap();
     all
 }
 
@@ -194,7 +177,7 @@ fn a_price_list_or_a_command_or_the_operator_has_it_tried_again() {
     let mut service = with_a_failure(Box::new(Memory::new()));
     let tries = |service: &mut Service| undone(service)[0].tries;
     let text =
-        LIST.replace("version = \"2026-01-01\"", "version = \"2026-03-01\"\neffective = \"2026-03-01\"");
+        list().replace("version = \"2026-01-01\"", "version = \"2026-03-01\"\neffective = \"2026-03-01\"");
     let list = catalog::parse("dear.toml", text.as_bytes()).unwrap();
     let now = service.clock();
     let kept = CatalogueText {

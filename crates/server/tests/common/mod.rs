@@ -15,29 +15,7 @@ use tokio::runtime::Runtime;
 use tower::ServiceExt;
 
 /// A price with which a large quantity comes to more than can be billed exactly.
-const LIST: &str = r#"
-[catalogue]
-id = "dear"
-version = "2026-01-01"
-title = "Dear things"
-zone = "+08:00"
-currency = "CNY"
-
-[meters.units]
-event = "use"
-aggregate = "sum"
-of = "units"
-unit = "unit"
-
-[products.things]
-title = "Things"
-
-[products.things.plans.things]
-title = "Things"
-unit = "thing"
-modes = ["pay-per-use"]
-charges = [{ id = "units", title = "Units", meter = "units", settle = "day", price = "999999999999999.9999999999" }]
-"#;
+const LIST: &str = include_str!("../../../../scenarios/engine/dear.toml");
 
 /// An answer.
 #[derive(Debug)]

@@ -25,11 +25,7 @@ impl Service {
             groups.commit(touched, *clock, |payer, group| schedule.due_of(payer, group, catalogues, *clock))
         });
         match committed {
-            Ok(()) => {
-                self.inbox.landed();
-                self.counters.quarantine().landed();
-                self.runs.committed(true);
-            }
+            Ok(()) => self.note_kept(),
             Err(_) => self.forget()?,
         }
         self.tell();
@@ -125,14 +121,19 @@ impl Service {
         self.on_the_way = None;
         match kept {
             Ok(()) => {
-                self.counters.landed();
-                self.inbox.landed();
-                self.groups.landed();
-                self.runs.committed(true);
+                self.note_kept();
                 self.tell();
             }
             Err(error) => self.failed = Some(error),
         }
+    }
+
+    /// What was handed over to a commit is in the store.
+    fn note_kept(&mut self) {
+        self.counters.landed();
+        self.inbox.landed();
+        self.groups.landed();
+        self.runs.committed(true);
     }
 
     /// Adds what follows from the usage log to the next commit, once the one before is kept.
