@@ -248,7 +248,7 @@ impl<'a> Run<'a> {
                 if matches!(command.action, Action::Due { duty: Duty::Charges, .. }) {
                     live.close_block(decided.at);
                 }
-                live.refresh(store, catalogues, &payer)?;
+                live.refresh(store, catalogues, &[&payer])?;
                 (live.of_group(&payer), live.position())
             }
             _ => (&self.metering, Position::default()),
@@ -423,7 +423,7 @@ impl<'a> Run<'a> {
         *live = Counters::of(store, |account| self.groups.payer_of(account).to_owned())?;
         for group in self.groups.iter() {
             let payer = group.iter().next().map(|account| account.head.payer());
-            payer.map_or(Ok(()), |payer| live.load(store, &self.prepared.catalogues, payer, group))?;
+            payer.map_or(Ok(()), |payer| live.load(store, &self.prepared.catalogues, &[(payer, group)]))?;
         }
         Ok(())
     }

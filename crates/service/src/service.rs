@@ -14,7 +14,7 @@ use crate::inbox::{Inbox, Received};
 use crate::parcel::Parcel;
 use crate::runs::Runs;
 use crate::schedule::Schedule;
-use crate::usage::{Counters, RECORDS_MIN, When};
+use crate::usage::{BLOCKS_WORTH, Counters, RECORDS_MIN, When};
 use crate::verify::{Finding, Verified, verify};
 use farebox_core::account::Group;
 use farebox_core::calendar::Instant;
@@ -57,11 +57,13 @@ pub struct Pace {
     pub identities: usize,
     /// Records after which counters are kept, at least.
     pub records: u64,
+    /// Blocks to be read to count for one group, from which on others are counted with it.
+    pub blocks: usize,
 }
 
 impl Default for Pace {
     fn default() -> Pace {
-        Pace { identities: RECENT_MAX, records: RECORDS_MIN }
+        Pace { identities: RECENT_MAX, records: RECORDS_MIN, blocks: BLOCKS_WORTH }
     }
 }
 
@@ -125,7 +127,7 @@ impl Service {
     pub fn set_pace(&mut self, pace: Pace) {
         self.pace = pace;
         self.inbox.set_recent_max(pace.identities);
-        self.counters.set_records_min(pace.records);
+        self.counters.set_pace(pace);
     }
 
     /// The moment that everything due has been done up to, except for groups with something [`Undone`].
@@ -374,19 +376,27 @@ impl Service {
         told: &mut dyn FnMut(&Event<'_>, Received),
     ) -> Result<(), StoreError> {
         let mut payers = Vec::with_capacity(parcel.accounts().len());
+        let mut others = Vec::new();
         for account in parcel.accounts() {
             let payer = self.groups.payer_of(account);
-            if let Some(ready) = self.counters.ready(payer) {
-                payers.push(ready);
-                continue;
+            match self.counters.ready(payer) {
+                Some(ready) => payers.push(ready),
+                None => {
+                    others.push((payers.len(), payer.to_owned()));
+                    payers.push(self.counters.payer(payer));
+                }
             }
-            let payer = payer.to_owned();
-            self.load(&payer)?;
+        }
+        if !others.is_empty() {
+            let names: Vec<&str> = others.iter().map(|(_, payer)| payer.as_str()).collect();
+            self.load_all(&names)?;
             // What was just ordered measures from now on.
-            if self.counters.is_outdated(&payer) {
-                self.refresh(&payer)?;
+            let outdated: Vec<&str> =
+                names.iter().copied().filter(|payer| self.counters.is_outdated(payer)).collect();
+            self.refresh_all(&outdated)?;
+            for (place, payer) in &others {
+                payers[*place] = self.counters.payer(payer);
             }
-            payers.push(self.counters.payer(&payer));
         }
         let Some(store) = self.groups.store() else { return Ok(()) };
         let payer_of = |account: &str| self.groups.payer_of(account).to_owned();
@@ -447,31 +457,51 @@ impl Service {
     }
 
     fn load(&mut self, payer: &str) -> Result<(), StoreError> {
-        let is_there = self.groups.get(payer).is_some();
-        if is_there {
-            return Ok(());
+        self.load_all(&[payer])
+    }
+
+    /// Loads those groups that are not in memory; where much of the log is to be read for them, others that it would
+    /// have to be read for are loaded with them.
+    fn load_all(&mut self, payers: &[&str]) -> Result<(), StoreError> {
+        let mut new = Vec::new();
+        for payer in payers.iter().copied() {
+            // Nothing of it is on its way: it would be in memory. Its usage may be.
+            if self.groups.get(payer).is_none() && self.groups.load(payer)?.is_some() {
+                new.push(payer.to_owned());
+            }
         }
-        // Nothing of it is on its way: it would be in memory. Its usage may be.
-        if self.groups.load(payer)?.is_none() {
+        if new.is_empty() {
             return Ok(());
         }
         self.land()?;
-        if let (Some(store), Some(group)) = (self.groups.store(), self.groups.get(payer)) {
-            self.counters.load(store, &self.catalogues, payer, group)?;
+        for other in new.first().map(|payer| self.counters.company(payer)).unwrap_or_default() {
+            if self.groups.get(&other).is_none() && self.groups.load(&other)?.is_some() {
+                new.push(other);
+            }
+        }
+        if let Some(store) = self.groups.store() {
+            let loaded = new.iter().filter_map(|payer| Some((payer.as_str(), self.groups.get(payer)?)));
+            let groups: Vec<_> = loaded.collect();
+            self.counters.load(store, &self.catalogues, &groups)?;
         }
         // Where no counters are kept that fit, all is counted anew.
-        self.refresh(payer)?;
-        self.note_usage(payer);
+        let names: Vec<&str> = new.iter().map(String::as_str).collect();
+        self.refresh_all(&names)?;
+        names.iter().for_each(|payer| self.note_usage(payer));
         Ok(())
     }
 
     fn refresh(&mut self, payer: &str) -> Result<(), StoreError> {
-        if self.counters.is_stale(payer) {
+        self.refresh_all(&[payer])
+    }
+
+    fn refresh_all(&mut self, payers: &[&str]) -> Result<(), StoreError> {
+        if payers.iter().any(|payer| self.counters.is_stale(payer)) {
             self.land()?;
-        }
-        if let Some(store) = self.groups.store().filter(|_| self.counters.is_stale(payer)) {
-            self.counters.refresh(store, &self.catalogues, payer)?;
-            self.note_usage(payer);
+            let Some(store) = self.groups.store() else { return Ok(()) };
+            for payer in self.counters.refresh(store, &self.catalogues, payers)? {
+                self.note_usage(&payer);
+            }
         }
         Ok(())
     }

@@ -4,17 +4,17 @@
 //! and made anew from the log: when a group is loaded, when it orders a plan whose meters nobody counted for, and when
 //! a moment turns out to matter that lies within what a counter has counted.
 
-use crate::groups::CLOCK;
 use crate::log::{Place, Ready, UsageLog};
 use crate::quarantine::Quarantine;
+use crate::service::Pace;
 use farebox_core::account::Group;
 use farebox_core::calendar::Instant;
-use farebox_core::engine::counting::{Counts, cuts, plans_had, plans_of};
-use farebox_core::engine::{Catalogues, Duty, Fact, lanes};
+use farebox_core::engine::counting::{Counts, cuts, plans_of};
+use farebox_core::engine::{Catalogues, Fact, lanes};
 use farebox_core::metering::{Change, Counted, Event, Metering, MonthNumber, Problem};
 use farebox_store::codec::{Reader, Stored};
 use farebox_store::usage::{Record, Usage, added};
-use farebox_store::{Block, Entry, Position, Seen, Store, StoreError};
+use farebox_store::{Block, Position, Store, StoreError};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use xxhash_rust::xxh3::Xxh3Builder;
@@ -22,9 +22,9 @@ use xxhash_rust::xxh3::Xxh3Builder;
 mod behind;
 pub(crate) mod kept;
 mod records;
+mod recount;
 
-use kept::Kept;
-use records::{forget_touched, key, note_block, taken_back};
+use records::{forget_touched, note_block};
 
 /// How the usage of a group is counted.
 #[derive(Default)]
@@ -147,6 +147,8 @@ pub struct Counters {
     since_kept: u64,
     /// Records after which they are kept, at least.
     records_min: u64,
+    /// Blocks to be read for one group, from which on it is worth while to count others with it.
+    blocks_worth: usize,
     /// Whether groups go on from counters that were kept.
     goes_on: bool,
 }
@@ -167,7 +169,12 @@ impl Counters {
         from: u64,
         payer_of: impl Fn(&str) -> String,
     ) -> Result<Counters, StoreError> {
-        let mut all = Counters { log: UsageLog::of(store)?, records_min: RECORDS_MIN, ..Counters::default() };
+        let mut all = Counters {
+            log: UsageLog::of(store)?,
+            records_min: RECORDS_MIN,
+            blocks_worth: BLOCKS_WORTH,
+            ..Counters::default()
+        };
         let (mut strangers, mut since_kept) = (BTreeMap::<String, Vec<u64>>::new(), 0);
         let mut payers: HashMap<String, String, Xxh3Builder> = HashMap::default();
         all.log.replay(store, from, &mut |place, record| {
@@ -265,9 +272,10 @@ impl Counters {
         std::mem::take(&mut self.taken_back)
     }
 
-    /// Sets after how many records counters are kept, at least.
-    pub(crate) fn set_records_min(&mut self, records_min: u64) {
-        self.records_min = records_min;
+    /// Sets after how many records counters are kept, and what is much to read.
+    pub(crate) fn set_pace(&mut self, pace: Pace) {
+        self.records_min = pace.records;
+        self.blocks_worth = pace.blocks;
     }
 
     /// The log.
@@ -424,180 +432,6 @@ impl Counters {
         self.get(payer).is_some_and(|counting| counting.is_outdated || counting.metering.is_stale())
     }
 
-    /// Makes a group's counters anew from the log, if they are stale.
-    ///
-    /// # Errors
-    /// [`StoreError::Corrupt`] when a block of the log is not what was written; others when the store fails.
-    pub fn refresh(
-        &mut self,
-        store: &dyn Store,
-        catalogues: &Catalogues,
-        payer: &str,
-    ) -> Result<(), StoreError> {
-        if !self.is_stale(payer) {
-            return Ok(());
-        }
-        let Some(counting) = self.get(payer) else { return Ok(()) };
-        let (blocks, kept) = self.blocks_with(store, payer, counting)?;
-        let mut metering = counting.metering_of(catalogues);
-        // What was taken back is not counted in the first place: no counter has to take any back.
-        let mut removed: BTreeMap<(String, String, u64), u32> = BTreeMap::new();
-        let accounts = &counting.accounts;
-        self.log.replay_some(store, &blocks, &mut |_, record| {
-            if let Some(usage) = taken_back(record).filter(|usage| accounts.contains(&usage.account)) {
-                *removed.entry(key(&usage.event())).or_default() += 1;
-            }
-        })?;
-        let (mut is_late, mut in_quarantine) = (false, Vec::new());
-        let settled = counting.settled;
-        self.log.replay_some(store, &blocks, &mut |place, record| {
-            if place.block >= settled && !is_late {
-                // What the last settlement knew is nothing new.
-                is_late = true;
-                forget_touched(&mut metering, accounts);
-            }
-            let mut add = |event: &Event<'_>| {
-                if !accounts.contains(event.account) {
-                    return;
-                }
-                if !removed.is_empty()
-                    && let Some(left) = removed.get_mut(&key(event)).filter(|left| **left > 0)
-                {
-                    *left -= 1;
-                    return;
-                }
-                if let Err(problem) = metering.count(event, Change::Add) {
-                    in_quarantine.push((place, problem, record.to_vec()));
-                }
-            };
-            if let Ok(event) = added(&mut Reader::new(record)) {
-                return add(&event);
-            }
-            match Record::from_bytes(record) {
-                Ok(Record::Added(usage) | Record::Session { usage, .. }) => add(&usage.event()),
-                Ok(Record::Removed(usage) | Record::SessionOver { usage, .. }) => {
-                    if is_late && accounts.contains(&usage.account) {
-                        metering.touch(&usage.event());
-                    }
-                }
-                Ok(Record::Voided { .. }) | Err(_) => {}
-            }
-        })?;
-        if !is_late {
-            forget_touched(&mut metering, accounts);
-        }
-        let names: BTreeSet<String> = accounts.iter().cloned().chain([payer.to_owned()]).collect();
-        self.quarantine.replace(store, payer, &names, in_quarantine)?;
-        let fresh: Vec<u64> = blocks.into_iter().filter(|block| !kept.contains(block)).collect();
-        if let Some(counting) = self.get_mut(payer) {
-            counting.adopt(metering, fresh);
-            counting.is_new = true;
-        }
-        Ok(())
-    }
-
-    /// Prepares to count for a group that was loaded: with the counters that were kept, where they fit what it has
-    /// ordered, and what came since.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub fn load(
-        &mut self,
-        store: &dyn Store,
-        catalogues: &Catalogues,
-        payer: &str,
-        group: &Group,
-    ) -> Result<(), StoreError> {
-        if self.groups.contains_key(payer) {
-            return Ok(());
-        }
-        let mut counting = Counting { is_outdated: true, ..Counting::default() };
-        counting.accounts.extend(group.iter().map(|account| account.head.id.clone()));
-        for account in group.iter() {
-            let had = account.subscriptions.values().map(|one| plans_had(&account.head.id, one));
-            counting.plans.extend(had.flatten());
-        }
-        store.entries(payer, 0, &mut |kept| {
-            let entry = Entry::from_record(&kept.record).map_err(|error| StoreError::Corrupt {
-                place: format!("entry {} of group \"{payer}\"", kept.version),
-                found: error.to_string(),
-            })?;
-            counting.cuts.extend(cuts(&entry.facts, entry.effective_at, entry.recorded_at));
-            if (entry.actor.as_str(), entry.command.as_str()) == (CLOCK, Duty::Charges.name()) {
-                counting.settled = entry.counted.blocks;
-            }
-            Ok(Seen::More)
-        })?;
-        if self.goes_on
-            && let Some(kept) = Kept::read(store, payer)?
-        {
-            self.go_on_from(store, catalogues, payer, &mut counting, kept)?;
-        }
-        self.insert(payer, counting);
-        Ok(())
-    }
-
-    /// Takes the counters that were kept, and counts what came since. Where they do not fit, the group stays outdated.
-    fn go_on_from(
-        &self,
-        store: &dyn Store,
-        catalogues: &Catalogues,
-        payer: &str,
-        counting: &mut Counting,
-        kept: Kept,
-    ) -> Result<(), StoreError> {
-        let mut metering = counting.metering_of(catalogues);
-        let Kept { head, months, counted } = kept;
-        counting.kept = months;
-        if metering.fingerprint() != head.fingerprint || head.position > self.log.blocks() {
-            return Ok(());
-        }
-        let mut counted = counted.into_iter();
-        if !counted.all(|segment| metering.put_back(segment)) {
-            return Ok(());
-        }
-        let mut since = BTreeSet::new();
-        let mut fresh = BTreeSet::new();
-        for name in [payer].into_iter().chain(counting.accounts.iter().map(String::as_str)) {
-            since.extend(kept::blocks_of(store, name, head.position)?);
-            fresh.extend(self.strangers.get(name).into_iter().flatten());
-        }
-        since.extend(&fresh);
-        let blocks: Vec<u64> = since.into_iter().filter(|block| *block >= head.position).collect();
-        let (accounts, settled) = (&counting.accounts, counting.settled);
-        let mut is_late = false;
-        self.log.replay_some(store, &blocks, &mut |place, record| {
-            if place.block >= settled && !is_late {
-                is_late = true;
-                forget_touched(&mut metering, accounts);
-            }
-            if let Ok(event) = added(&mut Reader::new(record)) {
-                if accounts.contains(event.account) {
-                    let _ = metering.count(&event, Change::Add);
-                }
-                return;
-            }
-            let Ok(record) = Record::from_bytes(record) else { return };
-            let change = match &record {
-                Record::Removed(_) | Record::SessionOver { .. } => Change::Remove,
-                _ => Change::Add,
-            };
-            if let Some(usage) = record.usage().filter(|usage| accounts.contains(&usage.account)) {
-                let _ = metering.count(&usage.event(), change);
-            }
-        })?;
-        if !is_late {
-            forget_touched(&mut metering, accounts);
-        }
-        // A settlement that finds nothing to charge leaves no entry.
-        if head.settled >= counting.settled {
-            counting.settled = head.settled;
-            counting.late = head.late;
-        }
-        counting.adopt(metering, fresh.into_iter().collect());
-        Ok(())
-    }
-
     /// The earliest time of each account's usage that was counted or taken back since the last call.
     pub fn take_touched(&mut self, payer: &str) -> Vec<(String, Instant)> {
         let Some(counting) = self.get_mut(payer) else { return Vec::new() };
@@ -642,6 +476,8 @@ impl Counters {
 
 /// Records after which counters are kept, at least.
 pub(crate) const RECORDS_MIN: u64 = 1 << 18;
+/// Blocks to be read for one group, from which on others are counted with it.
+pub(crate) const BLOCKS_WORTH: usize = 16;
 
 impl Counting {
     /// Takes counters of its lanes as they are now.

@@ -238,9 +238,9 @@ fn counters(
     for (payer, group) in groups {
         let mut is_in_step = false;
         for counters in [&mut kept, &mut anew] {
-            let loaded = counters.load(store, catalogues, payer, group);
+            let loaded = counters.load(store, catalogues, &[(payer, group)]);
             is_in_step |= loaded.is_ok() && !counters.is_stale(payer);
-            let loaded = loaded.and_then(|()| counters.refresh(store, catalogues, payer));
+            let loaded = loaded.and_then(|()| counters.refresh(store, catalogues, &[payer]).map(drop));
             if found(loaded, each)?.is_none() {
                 return Ok(());
             }

@@ -92,7 +92,7 @@ fn a_service_comes_to_what_its_book_comes_to() {
         };
         let opened = Service::open(store, prepared.catalogues.clone(), Timestamp::MIN);
         let mut service = opened.map_err(|error| fails(error.to_string()))?;
-        service.set_pace(Pace { identities: 7, records: 3 });
+        service.set_pace(Pace { identities: 7, records: 3, blocks: 1 });
         for (index, step) in prepared.steps.iter().enumerate() {
             // What comes at one moment is decided together, or one after another.
             let together = index % 4 != 0 && step.at == Some(service.clock());

@@ -106,6 +106,7 @@ impl Service {
         self.tell_schedule();
         self.schedule.look_again(&self.groups, &self.catalogues, self.clock);
         while let Some(due) = self.schedule.next(until) {
+            self.load_ahead(&due, until)?;
             self.run(due)?;
             since_commit += 1;
             did_something = true;
@@ -126,6 +127,19 @@ impl Service {
             kept?;
         }
         Ok(())
+    }
+
+    /// Loads the groups that are next where the first of them is not in memory: together they are loaded sooner.
+    fn load_ahead(&mut self, due: &Due, until: Instant) -> Result<(), StoreError> {
+        if self.groups.get(&due.payer).is_some() {
+            return Ok(());
+        }
+        let ahead = self.schedule.from(None).take(COMMIT_EACH as usize).take_while(|next| next.at <= until);
+        let ahead = ahead.filter(|next| self.groups.get(&next.payer).is_none());
+        let names: Vec<String> =
+            [&due.payer].into_iter().chain(ahead.map(|next| &next.payer)).cloned().collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        self.load_all(&names)
     }
 
     /// Keeps how far the clock has moved with the next commit, also where nothing was due: someone is told of it.
