@@ -21,6 +21,10 @@ mod test;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
+/// Much is allocated by one thread and freed by another here: a request, by who received it and by the engine.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Billing for services sold by the seat, the minute, the call, the second and the package.
 #[derive(Parser)]
 #[command(name = "farebox", version, about, max_term_width = 100)]

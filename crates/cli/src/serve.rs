@@ -5,7 +5,7 @@ use crate::config::{Config, Flags, variables};
 use crate::log;
 use crate::output::Failure;
 use farebox_server::engine::Engine;
-use farebox_server::{Access, Bounds, Clock, Endpoint, Traces, parse_all, router, watched};
+use farebox_server::{Access, Bounds, Clock, Endpoint, Site, Traces, parse_all, watched};
 use farebox_service::Service;
 use farebox_store_sqlite::Sqlite;
 use jiff::Timestamp;
@@ -105,7 +105,10 @@ pub fn serve(
         None => (None, None),
     };
     let (engine, thread) = Engine::start_within(service, settings.clock, settings.bounds, traces)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    // The engine and what it keeps have about one core.
+    let workers =
+        std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind(settings.listen).await?;
         // Whoever is told that it listens may ask it to stop at once.
@@ -146,13 +149,13 @@ pub fn serve(
             }
             tracing::info!("stopping");
         };
-        let server = farebox_server::serve(listener, router(engine, access), settings.bounds, stopping);
+        let server = farebox_server::serve(listener, Site::new(engine, access), settings.bounds, stopping);
         tokio::select! {
             () = server => Ok(()),
             failure = failed => Err(failure),
         }
     })?;
-    // The engine was handed to the router, which is gone: its thread commits and ends.
+    // The engine was handed to the site, which is gone: its thread commits and ends.
     drop(runtime);
     if thread.join().is_err() {
         tracing::error!("the engine has failed; what was answered is kept");

@@ -17,6 +17,14 @@ use tokio::sync::{mpsc, oneshot};
 const WAITING_MAX: usize = 4_096;
 /// What shares a commit at most.
 const TOGETHER_MAX: usize = 512;
+/// How long the thread lets work come together while a commit is on its way.
+const PAUSE: Duration = Duration::from_micros(250);
+/// Where so much shared the last commit, more is waited for as long as it keeps coming: a commit costs as much as the
+/// work of many.
+const MANY: usize = 16;
+/// How long it is waited for, at a time and altogether.
+const MORE: Duration = Duration::from_micros(100);
+const MORE_MAX: Duration = Duration::from_micros(1_500);
 /// How often the schedule is looked at where nobody asks for anything.
 const LOOK_EACH: Duration = Duration::from_secs(1);
 
@@ -57,6 +65,11 @@ enum Message {
 /// Hands work to the thread that owns the service.
 #[derive(Clone)]
 pub struct Engine {
+    hand: Arc<Hand>,
+}
+
+/// What all who hand it work have in common.
+struct Hand {
     jobs: mpsc::Sender<Message>,
     clock: Arc<Clock>,
     metrics: Arc<Metrics>,
@@ -102,48 +115,50 @@ impl Engine {
         service.set_told(move |figures| told.stands(figures));
         let thread = std::thread::Builder::new().name("engine".to_owned());
         let thread = thread.spawn(move || work(service, &own, &counted, waiting, traced.as_ref()))?;
-        Ok((Engine { jobs, clock, metrics, room: Room::new(bounds.body_bytes), bounds, traces }, thread))
+        let hand = Hand { jobs, clock, metrics, room: Room::new(bounds.body_bytes), bounds, traces };
+        Ok((Engine { hand: Arc::new(hand) }, thread))
     }
 
     /// What time it is.
     pub fn clock(&self) -> &Clock {
-        &self.clock
+        &self.hand.clock
     }
 
     /// What it counts and measures.
     pub fn metrics(&self) -> &Metrics {
-        &self.metrics
+        &self.hand.metrics
     }
 
     /// The room that bodies of requests have together.
     pub(crate) fn room(&self) -> &Room {
-        &self.room
+        &self.hand.room
     }
 
     /// How long a body may take.
     pub(crate) fn patience(&self) -> Duration {
-        self.bounds.body
+        self.hand.bounds.body
     }
 
     /// Where its spans go, if anywhere.
     pub(crate) fn traces(&self) -> Option<&Traces> {
-        self.traces.as_deref()
+        self.hand.traces.as_deref()
     }
 
     /// How many jobs wait, and how many may.
     pub(crate) fn waiting(&self) -> (usize, usize) {
-        (self.jobs.max_capacity() - self.jobs.capacity(), self.jobs.max_capacity())
+        let jobs = &self.hand.jobs;
+        (jobs.max_capacity() - jobs.capacity(), jobs.max_capacity())
     }
 
     /// Resolves when its thread has ended: nothing can be asked any more.
     pub async fn ended(self) {
-        self.jobs.closed().await;
+        self.hand.jobs.closed().await;
     }
 
     /// With the system's clock, has what falls due done within a second, though nobody asks for anything. A test
     /// clock moves when it is told to.
     pub async fn keep_time(self) {
-        if *self.clock == Clock::Test {
+        if *self.hand.clock == Clock::Test {
             return;
         }
         // Where the engine is busy, it looks at the schedule all the same.
@@ -169,10 +184,11 @@ impl Engine {
             }
             Err(error) => Box::new(move |_| drop(tell.send(Err(error)))),
         });
-        let request = self.traces.as_ref().and_then(|_| traces::current()).map(|at| (at, Instant::now()));
-        self.jobs.try_send(Message::Do(job, request)).map_err(|error| match error {
+        let request =
+            self.hand.traces.as_ref().and_then(|_| traces::current()).map(|at| (at, Instant::now()));
+        self.hand.jobs.try_send(Message::Do(job, request)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => {
-                self.metrics.job_refused();
+                self.hand.metrics.job_refused();
                 Unavailable::Busy
             }
             mpsc::error::TrySendError::Closed(_) => Unavailable::Stopping,
@@ -207,6 +223,8 @@ fn work(
     let (mut not_due, failing) = (None, Arc::new(Mutex::new(None)));
     let mut watch = Watch::default();
     let mut told = traces::Told::default();
+    // Jobs of the last commit.
+    let mut last = 0;
     while let Some(message) = waiting.blocking_recv() {
         // Who was told that a commit has failed may ask for what is kept.
         service.recover();
@@ -222,14 +240,30 @@ fn work(
             if let Message::Do(job, request) = message {
                 tell.push(round.does(request, || job(due.clone().map(|()| &mut service))));
             }
-            next = match tell.len() < TOGETHER_MAX {
-                true => waiting.try_recv().ok(),
-                false => None,
+            next = loop {
+                if tell.len() >= TOGETHER_MAX {
+                    break None;
+                }
+                if let Ok(message) = waiting.try_recv() {
+                    break Some(message);
+                }
+                // As long as a commit is on its way, what comes is decided for the next one: some at a time, as being
+                // woken for each costs more than deciding it.
+                if tell.is_empty() {
+                    break None;
+                }
+                if !service.has_landed_within(PAUSE) {
+                    continue;
+                }
+                if last < MANY || start.elapsed() > MORE_MAX {
+                    break None;
+                }
+                std::thread::sleep(MORE);
+                match waiting.try_recv() {
+                    Ok(message) => break Some(message),
+                    Err(_) => break None,
+                }
             };
-            // As long as a commit is on its way, what comes is decided for the next one.
-            if next.is_none() && !tell.is_empty() && tell.len() < TOGETHER_MAX && !service.has_landed() {
-                next = waiting.blocking_recv();
-            }
         }
         watch.look(&service);
         if let Some(traces) = traces {
@@ -238,6 +272,7 @@ fn work(
         round.commits();
         // One commit for all: none is told before all are durable.
         let (start, jobs) = (Instant::now(), tell.len());
+        last = jobs;
         if jobs == 0 {
             continue;
         }

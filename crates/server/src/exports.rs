@@ -2,16 +2,13 @@
 //!
 //! The engine is asked for some accounts at a time, and has time for others in between; the file is written elsewhere.
 
-use crate::App;
 use crate::answer::{Answer, problem};
 use crate::asked::Asked;
 use crate::engine::Engine;
 use crate::operation::{Form, Operation, Parameter, ParameterForm};
 use axum::body::{Body, Bytes};
-use axum::extract::{Extension, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use farebox_api as wire;
 use farebox_api::{Role, focus};
 use farebox_service::Service;
@@ -60,7 +57,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             .takes(Parameter::text::<wire::Month>("month", "The month of the bills; all time when left out."))
             .takes(issuer)
             .answers(200, Form::Text(Format::Csv.media_type()))
-            .handled(|| get(export)),
+            .handled(|engine, asked| Box::pin(export(engine, asked))),
     ]
 }
 
@@ -147,7 +144,7 @@ impl hyper::body::Body for Parts {
     }
 }
 
-async fn export(State(App { engine, .. }): State<App>, Extension(asked): Extension<Arc<Asked>>) -> Response {
+async fn export(engine: Engine, asked: Arc<Asked>) -> Response {
     let format = if asked.query("format") == Some("parquet") { Format::Parquet } else { Format::Csv };
     let month = asked.parameter::<wire::Month>("month").map(|month| month.0);
     let name = month.map_or_else(String::new, |month| month.strftime("-%Y-%m").to_string());

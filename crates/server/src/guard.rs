@@ -1,6 +1,5 @@
 //! What every request passes before it is done: its key and role, its limit, its parameters, its body.
 
-use crate::App;
 use crate::access::{Holder, Left, hex, lock, random};
 use crate::answer::{Answer, ProblemBody};
 use crate::asked::Asked;
@@ -8,11 +7,10 @@ use crate::body;
 use crate::operation::Operation;
 use crate::room::Place;
 use crate::traces;
-use axum::RequestExt;
+use crate::{App, done};
 use axum::body::{Body, Bytes};
-use axum::extract::{RawPathParams, Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use farebox_api::FieldMistake;
 use farebox_store::AccessKey;
@@ -29,26 +27,25 @@ const COMMAND: &str = "send-command";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What the log and the metrics say of a request.
-#[derive(Clone)]
-struct Seen {
+pub(crate) struct Seen {
     operation: &'static Operation,
     holder: Option<Arc<Holder>>,
     asked: Option<Arc<Asked>>,
 }
 
-/// Lets a request through that may be done.
+/// Has a request done that may be. `path`: the parts of its address that have names, as they are written there.
 pub(crate) async fn guard(
-    State((app, operation)): State<(App, &'static Operation)>,
+    app: &App,
+    operation: &'static Operation,
+    path: Vec<(String, String)>,
     request: Request,
-    next: Next,
-) -> Response {
+) -> (Response, Seen) {
     let mut seen = Seen { operation, holder: None, asked: None };
-    let mut response = pass(&app, &mut seen, request, next).await;
-    response.extensions_mut().insert(seen);
-    response
+    let response = pass(app, &mut seen, path, request).await;
+    (response, seen)
 }
 
-async fn pass(app: &App, seen: &mut Seen, mut request: Request, next: Next) -> Response {
+async fn pass(app: &App, seen: &mut Seen, path: Vec<(String, String)>, request: Request) -> Response {
     let operation = seen.operation;
     let (caller, left) = match operation.roles {
         None => (None, None),
@@ -69,31 +66,34 @@ async fn pass(app: &App, seen: &mut Seen, mut request: Request, next: Next) -> R
             (Some(holder), left)
         }
     };
-    let path = request.extract_parts::<RawPathParams>().await;
     // Free again when the answer is there.
     let mut place = app.engine.room().place();
-    let (mut parts, body) = request.into_parts();
-    let prepared = match path {
-        Ok(path) => {
-            let path = path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-            prepare(app, operation, &parts, (body, &mut place), path, caller).await
-        }
-        Err(error) => Err(Answer::problem("bad-address", 400, &error.to_string())),
+    let (parts, body) = request.into_parts();
+    let prepared = match named(path) {
+        Ok(path) => prepare(app, operation, &parts, (body, &mut place), path, caller).await,
+        Err(answer) => Err(answer),
     };
     let response = match prepared {
         Ok(asked) => {
-            let body = asked.body.clone();
             let asked = Arc::new(asked);
             seen.asked = Some(asked.clone());
-            parts.extensions.insert(asked);
-            // What the body says of itself was seen to.
-            parts.headers.remove(header::CONTENT_ENCODING);
-            parts.headers.remove(header::CONTENT_LENGTH);
-            next.run(Request::from_parts(parts, Body::from(body))).await
+            done(&app.engine, operation, &asked, &parts.headers).await
         }
         Err(answer) => answer.into_response(),
     };
     limited(response, left)
+}
+
+/// The parts of an address that have names, without percent-encoding.
+fn named(path: Vec<(String, String)>) -> Result<Vec<(String, String)>, Answer> {
+    let plain = |(name, value): (String, String)| match decoded(&value, false) {
+        Some(value) => Ok((name, value)),
+        None => {
+            let detail = format!("the part {value:?} of the address is not percent-encoded UTF-8");
+            Err(Answer::problem("bad-address", 400, &detail))
+        }
+    };
+    path.into_iter().map(plain).collect()
 }
 
 async fn prepare(
@@ -202,7 +202,7 @@ fn query(operation: &Operation, text: &str) -> Result<Vec<(String, String)>, Ans
     let mut wrong = Vec::new();
     for pair in text.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let (Some(name), Some(value)) = (decoded(name), decoded(value)) else {
+        let (Some(name), Some(value)) = (decoded(name, true), decoded(value, true)) else {
             wrong.push(FieldMistake::new("?", format!("{pair:?}"), "percent-encoded UTF-8"));
             continue;
         };
@@ -236,14 +236,17 @@ fn query(operation: &Operation, text: &str) -> Result<Vec<(String, String)>, Ans
     if wrong.is_empty() { Ok(found) } else { Err(Answer::mistaken(wrong)) }
 }
 
-/// Text without percent-encoding; `None`: what it encodes is no text.
-fn decoded(text: &str) -> Option<String> {
+/// Text without percent-encoding; `None`: what it encodes is no text. After `?`, a plus is a space.
+fn decoded(text: &str, is_query: bool) -> Option<String> {
+    if !text.contains(['%', '+']) {
+        return Some(text.to_owned());
+    }
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, after)) = rest.split_first() {
         rest = after;
         match first {
-            b'+' => bytes.push(b' '),
+            b'+' if is_query => bytes.push(b' '),
             b'%' => {
                 let (digits, after) = rest.split_at_checked(2)?;
                 let digits = std::str::from_utf8(digits).ok().filter(|digits| !digits.starts_with('+'))?;
@@ -257,13 +260,16 @@ fn decoded(text: &str) -> Option<String> {
 }
 
 /// Gives every request an id, its own or a new one, and says it in the answer.
-pub(crate) async fn identify(State(app): State<App>, request: Request, next: Next) -> Response {
+pub(crate) async fn identify<F: Future<Output = (Response, Option<Seen>)>>(
+    app: &App,
+    request: Request,
+    answer: impl FnOnce(Request) -> F,
+) -> Response {
     let start = Instant::now();
     let id = header_of(request.headers(), REQUEST_ID.as_str()).flatten().filter(|id| is_request_id(id));
     let id = id.map_or_else(new_request_id, str::to_owned);
     let begun = app.engine.traces().and_then(|traces| traces.begin(request.method(), request.headers()));
-    let mut response = traces::within(begun.as_ref(), next.run(request)).await;
-    let seen: Option<Seen> = response.extensions_mut().remove();
+    let (mut response, seen) = traces::within(begun.as_ref(), answer(request)).await;
     let operation = seen.as_ref().map(|seen| seen.operation);
     let problem = response.extensions_mut().remove();
     log(seen.as_ref(), response.status().as_u16(), problem.as_ref(), &id, start.elapsed());
@@ -345,10 +351,11 @@ mod tests {
 
     #[test]
     fn percent_encoding_is_read() {
-        assert_eq!(decoded("a%20b+c").as_deref(), Some("a b c"));
-        assert_eq!(decoded("%E4%BA%BA").as_deref(), Some("人"));
+        assert_eq!(decoded("a%20b+c", true).as_deref(), Some("a b c"));
+        assert_eq!(decoded("a%20b+c", false).as_deref(), Some("a b+c"));
+        assert_eq!(decoded("%E4%BA%BA", true).as_deref(), Some("人"));
         for wrong in ["%", "%4", "%+1", "%zz", "%ff"] {
-            assert_eq!(decoded(wrong), None, "{wrong}");
+            assert_eq!(decoded(wrong, true), None, "{wrong}");
         }
     }
 

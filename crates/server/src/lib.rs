@@ -28,6 +28,7 @@ mod page;
 mod quarantine;
 mod room;
 mod schedule;
+mod site;
 mod standing;
 mod traces;
 mod usage;
@@ -38,20 +39,20 @@ pub use catalogues::parse_all;
 pub use clock::Clock;
 pub use listen::{Bounds, serve};
 pub use openapi::{Route, document, routes};
+pub use site::Site;
 pub use traces::{Endpoint, Traces};
 
 use answer::{Answer, Reply};
 use asked::Asked;
-use axum::extract::{Extension, FromRef, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
-use axum::middleware::from_fn_with_state;
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, delete, get, post};
-use axum::{Router, extract::DefaultBodyLimit};
+use axum::routing::get;
 use engine::Engine;
 use farebox_service::{DESK, Service};
+use hyper_util::service::TowerToHyperService;
 use operation::{Does, Form, Operation};
-use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -61,16 +62,9 @@ const BODY_BYTES_MAX: usize = 1 << 20;
 const USAGE_BYTES_MAX: usize = 16 << 20;
 
 /// What handlers work with.
-#[derive(Clone)]
 struct App {
     engine: Engine,
     access: Access,
-}
-
-impl FromRef<App> for Engine {
-    fn from_ref(app: &App) -> Engine {
-        app.engine.clone()
-    }
 }
 
 /// Every route.
@@ -78,15 +72,15 @@ static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
     let open = vec![
         Operation::get("/healthz", "is-alive", "Alive.")
             .answers(200, Form::Text("text/plain; charset=utf-8"))
-            .handled(|| get(|| async { "alive\n" })),
+            .handled(|_, _| Box::pin(async { "alive\n".into_response() })),
         Operation::get("/readyz", "is-ready", "Ready to answer.")
             .answers(200, Form::Text("text/plain; charset=utf-8"))
             .refuses(&[(503, "not-ready")])
-            .handled(|| get(ready)),
+            .handled(|engine, _| Box::pin(ready(State(engine)))),
         Operation::get("/metrics", "show-metrics", "What the server counts and measures, for Prometheus.")
             .by(&[farebox_api::Role::Operator])
             .answers(200, Form::Text(metrics::MEDIA_TYPE))
-            .handled(|| get(measured)),
+            .handled(|engine, _| Box::pin(measured(State(engine)))),
     ];
     let parts = [
         open,
@@ -117,47 +111,19 @@ fn usage_operations() -> Vec<Operation> {
         .by(&[Operator, Integrator])
         .body(Body::Usage)
         .one::<usage::Summary>()
-        .handled(|| post(usage::receive).layer(DefaultBodyLimit::max(USAGE_BYTES_MAX)));
+        .handled(|engine, asked| Box::pin(usage::receive(engine, asked)));
     vec![Operation { bytes_max: USAGE_BYTES_MAX, ..usage }]
-}
-
-/// All routes.
-pub fn router(engine: Engine, access: Access) -> Router {
-    let app = App { engine, access };
-    let mut by_path: BTreeMap<&str, MethodRouter<App>> = BTreeMap::new();
-    for operation in OPERATIONS.iter() {
-        let handler = match operation.does {
-            Does::Handles(handler) => handler(),
-            Does::Asks(_) => match operation.method {
-                Method::POST => post(ask),
-                Method::DELETE => delete(ask),
-                _ => get(ask),
-            },
-        };
-        let guard = from_fn_with_state((app.clone(), operation), guard::guard);
-        let handler = handler.layer(Extension(operation)).layer(guard);
-        let known = by_path.remove(operation.path).unwrap_or_default();
-        by_path.insert(operation.path, known.merge(handler));
-    }
-    let router =
-        by_path.into_iter().fold(Router::new(), |router, (path, handler)| router.route(path, handler));
-    router
-        .fallback(|| async { answer::not_found("there is nothing under this address") })
-        .method_not_allowed_fallback(|| async {
-            answer::problem("method-not-allowed", 405, "this address does not know this method")
-        })
-        .layer(from_fn_with_state(app.clone(), guard::identify))
-        .with_state(app)
 }
 
 /// What a watcher asks of a server: `/metrics`, `/healthz` and `/readyz`, without a key. It is to listen where none but
 /// watchers come.
-pub fn watched(engine: Engine) -> Router {
-    Router::new()
+pub fn watched(engine: Engine) -> TowerToHyperService<Router> {
+    let router = Router::new()
         .route("/metrics", get(measured))
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(ready))
-        .with_state(engine)
+        .with_state(engine);
+    TowerToHyperService::new(router)
 }
 
 /// It does not wait for the engine: who watches a server is answered most when it is slow.
@@ -174,15 +140,16 @@ async fn measured(State(engine): State<Engine>) -> Response {
     ([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], engine.metrics().page(&now)).into_response()
 }
 
-/// Asks the service what the operation says.
-async fn ask(
-    State(engine): State<Engine>,
-    Extension(operation): Extension<&'static Operation>,
-    Extension(asked): Extension<Arc<Asked>>,
-    headers: HeaderMap,
+/// Does what an operation says.
+async fn done(
+    engine: &Engine,
+    operation: &'static Operation,
+    asked: &Arc<Asked>,
+    headers: &HeaderMap,
 ) -> Response {
-    let Does::Asks(work) = operation.does else {
-        return Answer::problem("not-found", 404, "there is nothing under this address").into_response();
+    let work = match operation.does {
+        Does::Handles(handler) => return handler(engine.clone(), asked.clone()).await,
+        Does::Asks(work) => work,
     };
     if let Some(first) = operation.first {
         let own = asked.clone();

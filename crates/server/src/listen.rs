@@ -1,10 +1,13 @@
 //! Connections: how many, and how long one may take to say what it wants.
 
-use axum::Router;
+use axum::http::Request;
+use axum::response::Response;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
+use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,7 +46,11 @@ impl Default for Bounds {
 const BUFFER_BYTES_MAX: usize = 64 << 10;
 
 /// Serves until `stop` resolves; what has begun is finished.
-pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds, stop: impl Future<Output = ()>) {
+pub async fn serve<S>(listener: TcpListener, service: S, bounds: Bounds, stop: impl Future<Output = ()>)
+where
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
     let graceful = GracefulShutdown::new();
     let free = Arc::new(Semaphore::new(bounds.connections));
     let mut stop = pin!(stop);
@@ -65,8 +72,7 @@ pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds, stop: 
         let _ = stream.set_nodelay(true);
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(bounds.head).max_buf_size(BUFFER_BYTES_MAX);
-        let service = TowerToHyperService::new(router.clone());
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service.clone()));
         tokio::spawn(async move {
             // What goes wrong with a connection is its client's matter.
             let _ = connection.await;
@@ -80,7 +86,9 @@ pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds, stop: 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::Router;
     use axum::routing::get;
+    use hyper_util::service::TowerToHyperService;
     use std::io::{Read, Write};
     use std::net::{SocketAddr, TcpStream};
 
@@ -99,7 +107,7 @@ mod tests {
                 };
                 let router = Router::new().route("/", get(|| async { "here" })).route("/slow", get(slow));
                 let stop = async { drop(stopped.await) };
-                serve(listener, router, bounds, stop).await;
+                serve(listener, TowerToHyperService::new(router), bounds, stop).await;
             });
         });
         (told.recv().unwrap(), stop, thread)

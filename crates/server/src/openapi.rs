@@ -5,7 +5,6 @@ use crate::operation::{Body, Form, Named, Operation};
 use crate::page;
 use axum::http::header;
 use axum::response::{Html, IntoResponse};
-use axum::routing::get;
 use farebox_api::{Problem, Role};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -42,14 +41,18 @@ pub(crate) fn operations() -> Vec<Operation> {
     vec![
         Operation::get("/v1/openapi.json", "show-openapi", "This description, as OpenAPI 3.1.")
             .answers(200, Form::Json)
-            .handled(|| {
-                get(|| async {
+            .handled(|_, _| {
+                Box::pin(async {
                     ([(header::CONTENT_TYPE, "application/json")], TEXT.as_str()).into_response()
                 })
             }),
         Operation::get("/docs", "show-docs", "This description, to read.")
             .answers(200, Form::Text("text/html; charset=utf-8"))
-            .handled(|| get(|| async { ([(header::CONTENT_SECURITY_POLICY, POLICY)], Html(PAGE.as_str())) })),
+            .handled(|_, _| {
+                Box::pin(async {
+                    ([(header::CONTENT_SECURITY_POLICY, POLICY)], Html(PAGE.as_str())).into_response()
+                })
+            }),
     ]
 }
 

@@ -1,15 +1,17 @@
 //! What one route is: who may ask it, what it takes, what it answers. The router, the OpenAPI document and the test of
 //! roles are all made from these.
 
-use crate::App;
 use crate::answer::{Answer, Reply};
 use crate::asked::Asked;
+use crate::engine::Engine;
 use axum::http::Method;
-use axum::routing::MethodRouter;
+use axum::response::Response;
 use farebox_api::{Role, STATUSES};
 use farebox_service::Service;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use std::pin::Pin;
+use std::sync::Arc;
 use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
 
@@ -185,13 +187,16 @@ impl Parameter {
 /// Looks at what is asked, before anyone who must not wait.
 pub(crate) type First = fn(&Asked) -> Result<(), Answer>;
 
+/// An answer that is being made.
+pub(crate) type Handled = Pin<Box<dyn Future<Output = Response> + Send>>;
+
 /// What a route does.
 #[derive(Clone, Copy)]
 pub(crate) enum Does {
     /// It asks the service.
     Asks(fn(&mut Service, &Asked) -> Result<Reply, Answer>),
     /// It is a handler of its own; whether it may be asked has been seen to.
-    Handles(fn() -> MethodRouter<App>),
+    Handles(fn(Engine, Arc<Asked>) -> Handled),
 }
 
 /// A route and method.
@@ -330,7 +335,7 @@ impl Operation {
         Operation { does: Does::Asks(work), ..self }
     }
 
-    pub fn handled(self, handler: fn() -> MethodRouter<App>) -> Operation {
+    pub fn handled(self, handler: fn(Engine, Arc<Asked>) -> Handled) -> Operation {
         Operation { does: Does::Handles(handler), ..self }
     }
 

@@ -1,15 +1,16 @@
 //! Usage: CloudEvents, one, a batch or one a line.
 
 use crate::answer::Answer;
+use crate::asked::Asked;
 use crate::engine::{Engine, Unavailable};
 use crate::metrics::Ingested;
 use axum::body::Bytes;
-use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use farebox_core::metering::Event;
 use farebox_service::{Parcel, Received};
 use farebox_text::import::{EventRow, read_events};
 use serde::Serialize;
+use std::sync::Arc;
 use utoipa::ToSchema;
 
 /// The most pieces of usage that are named in an answer.
@@ -102,9 +103,10 @@ impl Summary {
 }
 
 /// Receives usage. The answer comes when it is durable.
-pub(crate) async fn receive(State(engine): State<Engine>, body: Bytes) -> Response {
-    let (parcel, mut summary) = read(&body);
-    let bytes = body.len();
+pub(crate) async fn receive(engine: Engine, asked: Arc<Asked>) -> Response {
+    let (parcel, mut summary) = read(&asked.body);
+    let bytes = asked.body.len();
+    drop(asked);
     let received = engine.ask(move |service| {
         service.receive_all(&parcel, &mut |event, received| summary.note(event, received))?;
         Ok(summary)

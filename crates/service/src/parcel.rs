@@ -6,6 +6,9 @@ use farebox_store::usage::{Usage, added, put_added};
 use std::collections::HashMap;
 use xxhash_rust::xxh3::{Xxh3, Xxh3Builder, xxh3_128};
 
+/// Accounts that are looked for one by one.
+const FEW: usize = 8;
+
 /// Events as they are written to the log, each with what tells it from all others.
 #[derive(Clone, Debug, Default)]
 pub struct Parcel {
@@ -13,7 +16,7 @@ pub struct Parcel {
     items: Vec<Item>,
     /// The accounts whose usage it is, each once.
     accounts: Vec<String>,
-    /// Their places.
+    /// Their places, where they are more than [`FEW`].
     places: HashMap<String, u32, Xxh3Builder>,
 }
 
@@ -48,12 +51,20 @@ impl Parcel {
     }
 
     fn place_of(&mut self, account: &str) -> u32 {
-        if let Some(place) = self.places.get(account) {
-            return *place;
+        let known = match self.accounts.len() {
+            0..=FEW => self.accounts.iter().position(|known| known == account).map(|place| place as u32),
+            _ => self.places.get(account).copied(),
+        };
+        if let Some(place) = known {
+            return place;
         }
         let place = self.accounts.len() as u32;
         self.accounts.push(account.to_owned());
-        self.places.insert(account.to_owned(), place);
+        match self.accounts.len() {
+            0..=FEW => {}
+            len if len == FEW + 1 => self.places.extend(self.accounts.iter().cloned().zip(0..)),
+            _ => drop(self.places.insert(account.to_owned(), place)),
+        }
         place
     }
 

@@ -16,6 +16,7 @@ use farebox_store::{
     AccessKey, AccountRow, Answer, Append, Archive, Batch, Block, CatalogueText, GroupHead, Hash, Head, Kept,
     Prepare, Rows, Seen, Show, Store, StoreError, Told,
 };
+use rusqlite::config::DbConfig;
 use rusqlite::{
     Connection, ErrorCode, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior, params,
 };
@@ -111,6 +112,8 @@ fn connect(file: &Path) -> rusqlite::Result<Connection> {
     // An acknowledgement means that the disk has it.
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", true)?;
+    // Values bound to a statement do not have it planned again.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(connection)
 }
 

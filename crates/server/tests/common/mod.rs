@@ -1,18 +1,16 @@
 //! A server in this process, on a store in memory and a test clock, and clients of it.
 #![allow(dead_code)]
 
-use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, header};
 use farebox_core::engine::Catalogues;
 use farebox_server::engine::Engine;
-use farebox_server::{Access, Bounds, Clock, Traces, router};
+use farebox_server::{Access, Bounds, Clock, Site, Traces};
 use farebox_service::Service;
 use farebox_store::Memory;
 use serde_json::{Value, json};
 use std::path::Path;
 use tokio::runtime::Runtime;
-use tower::ServiceExt;
 
 /// A price with which a large quantity comes to more than can be billed exactly.
 const LIST: &str = include_str!("../../../../scenarios/engine/dear.toml");
@@ -39,7 +37,7 @@ impl Got {
 
 pub struct Server {
     runtime: Runtime,
-    router: Router,
+    site: Site,
     /// The operator's.
     pub token: String,
 }
@@ -56,7 +54,7 @@ impl Server {
         let (access, token) = Access::open(&mut service, per_minute, false).unwrap();
         let (engine, _) = Engine::start_within(service, Clock::Test, Bounds::default(), traces).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-        Server { runtime, router: router(engine, access), token: token.unwrap() }
+        Server { runtime, site: Site::new(engine, access), token: token.unwrap() }
     }
 
     /// The same with a price list, the account acme with its member acme-hk, and zeta, which has nothing to do with
@@ -91,7 +89,7 @@ impl Server {
         }
         let request = request.body(body.into()).unwrap();
         self.runtime.block_on(async {
-            let response = self.router.clone().oneshot(request).await.unwrap();
+            let response = self.site.answer(request).await;
             let (status, headers) = (response.status().as_u16(), response.headers().clone());
             let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
             let text = String::from_utf8(body.to_vec()).unwrap();

@@ -5,7 +5,8 @@ use crate::schedule::Schedule;
 use farebox_core::account::Group;
 use farebox_store::{StoreError, Told};
 use std::sync::Arc;
-use std::sync::mpsc::{TryRecvError, sync_channel};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::time::Duration;
 
 impl Service {
     /// Makes everything since the last commit durable.
@@ -88,14 +89,19 @@ impl Service {
 
     /// Whether no commit is on its way. What it became is known to the service only then.
     pub fn has_landed(&mut self) -> bool {
+        self.has_landed_within(Duration::ZERO)
+    }
+
+    /// The same, and waits for it for a while.
+    pub fn has_landed_within(&mut self, while_waiting: Duration) -> bool {
         let told = match &self.on_the_way {
             None => return true,
-            Some(told) => told.try_recv(),
+            Some(told) => told.recv_timeout(while_waiting),
         };
         match told {
             Ok(kept) => self.note_landed(kept),
-            Err(TryRecvError::Empty) => return false,
-            Err(TryRecvError::Disconnected) => self.note_landed(Err(nobody_tells())),
+            Err(RecvTimeoutError::Timeout) => return false,
+            Err(RecvTimeoutError::Disconnected) => self.note_landed(Err(nobody_tells())),
         }
         true
     }
