@@ -22,8 +22,9 @@ use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
 /// Much is allocated by one thread and freed by another here: a request, by who received it and by the engine.
+#[cfg(not(target_env = "msvc"))]
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Billing for services sold by the seat, the minute, the call, the second and the package.
 #[derive(Parser)]
