@@ -40,8 +40,9 @@ struct Counting {
     is_outdated: bool,
     /// Blocks of the log that the last settlement knew. What came later is late, where its time is settled.
     settled: u64,
-    /// Tells its lanes from others ([`Metering::fingerprint`]).
-    fingerprint: u64,
+    /// Tells its lanes from others ([`Metering::fingerprint`]), as they were when its counters were made; `None`: nobody
+    /// has asked.
+    fingerprint: Option<u64>,
     /// The account that pays.
     name: Arc<str>,
     /// Blocks with its usage since its counters were last kept.
@@ -482,7 +483,7 @@ pub(crate) const BLOCKS_WORTH: usize = 16;
 impl Counting {
     /// Takes counters of its lanes as they are now.
     fn adopt(&mut self, metering: Metering, blocks: Vec<u64>) {
-        self.fingerprint = metering.fingerprint();
+        self.fingerprint = None;
         self.metering = metering;
         self.is_outdated = false;
         self.last_block = blocks.last().map_or(0, |block| block + 1);

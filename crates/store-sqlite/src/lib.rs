@@ -431,6 +431,17 @@ impl Store for Sqlite {
         Ok(())
     }
 
+    fn together(&self, read: &mut dyn FnMut() -> Result<(), StoreError>) -> Result<(), StoreError> {
+        if !self.connection.is_autocommit() {
+            return read();
+        }
+        // Only reads: how it ends does not matter. It ends in any case.
+        let reading = self.connection.unchecked_transaction().map_err(|error| self.failed(error))?;
+        let done = read();
+        drop(reading);
+        done
+    }
+
     fn log_head(&self, partition: u16) -> Result<(u64, Hash), StoreError> {
         let sql = "SELECT number + 1, hash FROM usage_block WHERE partition = ? ORDER BY number DESC LIMIT 1";
         let row = |row: &Row<'_>| Ok((row.get(0)?, Hash(row.get(1)?)));

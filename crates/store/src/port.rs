@@ -393,6 +393,14 @@ pub trait Store: Send {
         each: &mut dyn FnMut(Kept) -> Result<Seen, StoreError>,
     ) -> Result<(), StoreError>;
 
+    /// Reads much, as of one moment: a store may have less to do for each part of it.
+    ///
+    /// # Errors
+    /// What `read` answers; others when the store fails.
+    fn together(&self, read: &mut dyn FnMut() -> Result<(), StoreError>) -> Result<(), StoreError> {
+        read()
+    }
+
     /// How many blocks a partition's log has, and the end of their chain.
     ///
     /// # Errors

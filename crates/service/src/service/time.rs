@@ -129,17 +129,20 @@ impl Service {
         Ok(())
     }
 
-    /// Loads the groups that are next where the first of them is not in memory: together they are loaded sooner.
+    /// Loads the groups that are next, and counts for them anew, where the first of them needs it: together it is done
+    /// sooner.
     fn load_ahead(&mut self, due: &Due, until: Instant) -> Result<(), StoreError> {
-        if self.groups.get(&due.payer).is_some() {
+        let is_ready = |payer: &str| self.groups.get(payer).is_some() && !self.counters.is_stale(payer);
+        if is_ready(&due.payer) {
             return Ok(());
         }
         let ahead = self.schedule.from(None).take(COMMIT_EACH as usize).take_while(|next| next.at <= until);
-        let ahead = ahead.filter(|next| self.groups.get(&next.payer).is_none());
+        let ahead = ahead.filter(|next| !is_ready(&next.payer));
         let names: Vec<String> =
             [&due.payer].into_iter().chain(ahead.map(|next| &next.payer)).cloned().collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        self.load_all(&names)
+        self.load_all(&names)?;
+        self.refresh_all(&names)
     }
 
     /// Keeps how far the clock has moved with the next commit, also where nothing was due: someone is told of it.

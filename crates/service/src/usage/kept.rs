@@ -186,8 +186,9 @@ impl Counters {
                     let earliest = late.entry(account.clone()).or_insert(*at);
                     *earliest = (*at).min(*earliest);
                 }
-                let head =
-                    Head { position, fingerprint: counting.fingerprint, settled: counting.settled, late };
+                let fingerprint =
+                    *counting.fingerprint.get_or_insert_with(|| counting.metering.fingerprint());
+                let head = Head { position, fingerprint, settled: counting.settled, late };
                 let mut months = counting.metering.take_changed();
                 if std::mem::take(&mut counting.is_new) {
                     months.extend(&counting.kept);

@@ -168,8 +168,22 @@ impl Counters {
     ) -> Result<Vec<String>, StoreError> {
         let mut stale: Vec<String> =
             payers.iter().filter(|payer| self.is_stale(payer)).map(|payer| (*payer).to_owned()).collect();
+        if stale.is_empty() {
+            return Ok(stale);
+        }
+        store.together(&mut || self.count_anew(store, catalogues, &mut stale))?;
+        Ok(stale)
+    }
+
+    /// Counts for stale groups, and for others where it is worth while: they are added to the list.
+    fn count_anew(
+        &mut self,
+        store: &dyn Store,
+        catalogues: &Catalogues,
+        stale: &mut Vec<String>,
+    ) -> Result<(), StoreError> {
         let mut counts = Counts::default();
-        for payer in &stale {
+        for payer in stale.iter() {
             self.begin_anew(store, catalogues, payer, &mut counts)?;
         }
         if counts.all.iter().any(|count| count.blocks.len() >= self.blocks_worth) {
@@ -193,7 +207,7 @@ impl Counters {
                 counting.is_new = true;
             }
         }
-        Ok(stale)
+        Ok(())
     }
 
     fn begin_anew(
@@ -226,6 +240,15 @@ impl Counters {
     /// # Errors
     /// When the store fails.
     pub fn load(
+        &mut self,
+        store: &dyn Store,
+        catalogues: &Catalogues,
+        groups: &[(&str, &Group)],
+    ) -> Result<(), StoreError> {
+        store.together(&mut || self.go_on(store, catalogues, groups))
+    }
+
+    fn go_on(
         &mut self,
         store: &dyn Store,
         catalogues: &Catalogues,
