@@ -47,6 +47,10 @@ pub struct Account {
     pub suspended_at: Option<String>,
     /// Prepaid money that is not held.
     pub balance: String,
+    /// How much it may owe; `null`: nobody has said, or its master has a limit.
+    pub credit_limit: Option<String>,
+    /// What may still be taken on within the credit limit, below zero where more is owed; `null` without one.
+    pub headroom: Option<String>,
     /// Prices agreed with it that hold now.
     pub prices: Vec<AgreedPrice>,
     /// Discounts that hold now.
@@ -113,6 +117,12 @@ pub(crate) fn until(at: Instant) -> Option<String> {
     (at < Instant::MAX).then(|| at.to_string())
 }
 
+/// What may still be taken on within the credit limit.
+pub(crate) fn headroom(account: &CoreAccount) -> Option<String> {
+    let room = account.headroom().ok().flatten()?;
+    Some(room.left().ok()?.decimal(account.head.currency))
+}
+
 impl AccountHead {
     /// The head of an account on the wire.
     pub fn of(account: &CoreAccount) -> AccountHead {
@@ -172,6 +182,8 @@ impl Account {
             tier: account.lifecycle.tier.as_ref().map(|tier| tier.id.clone()),
             suspended_at: account.lifecycle.suspended.map(|at| at.to_string()),
             balance: account.ledger.prepaid().exact().decimal(decimals),
+            credit_limit: account.wallet.credit_limit().map(|limit| limit.amount.decimal(head.currency)),
+            headroom: headroom(account),
             prices: prices
                 .map(|price| AgreedPrice {
                     plan: price.plan.clone(),

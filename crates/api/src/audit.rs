@@ -101,6 +101,7 @@ impl AuditFact {
                 wallet::Fact::BillHeld { account, .. } => of("bill-held", account, None),
                 wallet::Fact::BillReleased { account, .. } => of("bill-released", account, None),
                 wallet::Fact::DueSet { account, .. } => of("due-set", account, None),
+                wallet::Fact::CreditLimitSet { account, .. } => of("credit-limit-set", account, None),
             },
             Fact::Budgets(fact) => match fact {
                 budgets::Fact::Set { account, budget } => of("budget-set", account, Some(&budget.name)),

@@ -1,5 +1,6 @@
 //! Money of an account: balance, statement, ledger, what is held for sessions, what is deferred.
 
+use crate::account::headroom;
 use crate::bill::{Period, period};
 use farebox_core::account::{Account, AccountHead, Group};
 use farebox_core::calendar::{Instant, Span};
@@ -25,6 +26,13 @@ pub struct Balance {
     pub held: String,
     /// What is due of all bills, drafts too.
     pub due: String,
+    /// How much it may owe; `null`: nobody has said, or its master has a limit.
+    pub credit_limit: Option<String>,
+    /// What sessions hold beyond the balance: no money, but a part of the credit limit.
+    pub held_on_credit: String,
+    /// The credit limit and the balance, less what is due and held on credit: what may still be taken on. Below
+    /// zero where more is due; `null` without a limit.
+    pub headroom: Option<String>,
     /// Coupons with something left, in the order in which they pay.
     pub coupons: Vec<CouponLeft>,
 }
@@ -179,6 +187,9 @@ impl Balance {
             balance: money(account.ledger.prepaid()),
             held: money(account.ledger.balance(&LedgerAccount::Held).negated()),
             due: money(Amount::from_units(due)),
+            credit_limit: account.wallet.credit_limit().map(|limit| money(limit.amount)),
+            held_on_credit: money(account.held_on_credit()),
+            headroom: headroom(account),
             coupons: account
                 .wallet
                 .live()

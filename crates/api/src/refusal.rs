@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 ///   never does.
 /// - 500: the counters of usage are not as decisions need them; counting again mends that.
 pub const STATUSES: &[(u16, &[&str])] = &[
-    (402, &["frozen", "only-part-in-grace", "not-covered", "more-than-balance"]),
+    (402, &["frozen", "only-part-in-grace", "not-covered", "more-than-balance", "over-credit-limit"]),
     (403, &["suspended", "feature-not-included", "no-licences"]),
     (
         404,
@@ -62,6 +62,8 @@ const CONFLICTS: &[&str] = &[
     "lapsed",
     "released",
     "tier-of-payer",
+    "credit-limit-of-payer",
+    "no-credit-limit",
     "already-suspended",
     "not-suspended",
     "coupon-exists",

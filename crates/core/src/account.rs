@@ -6,11 +6,12 @@
 use crate::bill::{Bill, BillHold, ChargeKey, Charged, Line};
 use crate::budget::{Budget, Spending};
 use crate::calendar::{Instant, Span, Zone};
+use crate::engine::credit::Headroom;
 use crate::hold::{Hold, Holds, Place};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, LedgerAccount};
 use crate::licence::Application;
 use crate::lifecycle::{Lifecycle, Step};
-use crate::money::{Amount, Currency, Exact};
+use crate::money::{Amount, Currency, Exact, OutOfRange};
 use crate::notice::Notice;
 use crate::package::{Bucket, Missed, Packages, Share, Units};
 use crate::roster::{Rhythm, Roster};
@@ -134,6 +135,12 @@ pub trait View {
     fn bill_hold(&self, account: &str, month: Instant) -> Option<&BillHold>;
     /// The prepaid balance.
     fn prepaid(&self, account: &str) -> Amount;
+    /// How much an account that pays may owe. `None`: nobody has said.
+    fn credit_limit(&self, account: &str) -> Option<Amount>;
+    /// What is held for sessions of a payer and its members beyond its balance.
+    fn held_on_credit(&self, payer: &str) -> Amount;
+    /// What of the balance is held for them.
+    fn held_money(&self, payer: &str) -> Amount;
     /// The accounts that a master account pays for, in order, without itself.
     fn members(&self, payer: &str) -> Vec<String>;
     /// The budgets of an account, in the order of their names.
@@ -263,6 +270,32 @@ impl AccountHead {
 }
 
 impl Account {
+    /// What of its balance is held for sessions.
+    pub fn held_money(&self) -> Amount {
+        self.ledger.balance(&LedgerAccount::Held).negated()
+    }
+
+    /// What sessions hold beyond its balance: no money, but a part of its credit limit.
+    pub fn held_on_credit(&self) -> Amount {
+        Amount::from_units(self.holds.money().units() - self.held_money().units())
+    }
+
+    /// What it may still take on, where it has a credit limit.
+    ///
+    /// # Errors
+    /// [`OutOfRange`] when what is owed does not fit.
+    pub fn headroom(&self) -> Result<Option<Headroom>, OutOfRange> {
+        let Some(limit) = self.wallet.credit_limit() else { return Ok(None) };
+        let owed = self.owed.iter().filter_map(|month| self.bills.get(month));
+        let owed = owed.map(|bill| bill.due().max(Amount::ZERO));
+        Ok(Some(Headroom {
+            limit: limit.amount,
+            balance: self.ledger.prepaid(),
+            owed: owed.into_iter().try_fold(Amount::ZERO, Amount::add)?,
+            held: self.held_on_credit(),
+        }))
+    }
+
     /// Keeps whether anything is owed of a month's bill.
     pub(crate) fn note_owed(&mut self, month: Instant) {
         match self.bills.get(&month).is_some_and(|bill| bill.due() > Amount::ZERO) {
@@ -380,6 +413,18 @@ impl View for Group {
 
     fn prepaid(&self, account: &str) -> Amount {
         self.accounts.get(account).map(|account| account.ledger.prepaid()).unwrap_or_default()
+    }
+
+    fn credit_limit(&self, account: &str) -> Option<Amount> {
+        self.accounts.get(account)?.wallet.credit_limit().map(|limit| limit.amount)
+    }
+
+    fn held_on_credit(&self, payer: &str) -> Amount {
+        self.accounts.get(payer).map(Account::held_on_credit).unwrap_or_default()
+    }
+
+    fn held_money(&self, payer: &str) -> Amount {
+        self.accounts.get(payer).map(Account::held_money).unwrap_or_default()
     }
 
     fn members(&self, payer: &str) -> Vec<String> {

@@ -135,6 +135,8 @@ pub struct Holds {
     settling: BTreeSet<(Instant, Name)>,
     /// How many sessions have a place, by account.
     taken: BTreeMap<(String, Place), u32>,
+    /// What all of them keep together.
+    money: Amount,
 }
 
 impl Holds {
@@ -152,6 +154,11 @@ impl Holds {
     /// How many have not ended.
     pub fn open(&self) -> usize {
         self.open.len()
+    }
+
+    /// The money that all keep, of the balance and on credit.
+    pub fn money(&self) -> Amount {
+        self.money
     }
 
     /// The open holds whose deadline has come, the earliest first.
@@ -186,7 +193,9 @@ impl Holds {
         let name = (hold.account.clone(), hold.id.clone());
         if let Some(before) = self.by_name.remove(&name) {
             self.unlist(&name, &before);
+            self.money = Amount::from_units(self.money.units() - before.money().units());
         }
+        self.money = Amount::from_units(self.money.units() + hold.money().units());
         match hold.ended {
             None => {
                 self.open.insert((hold.until, name.clone()));

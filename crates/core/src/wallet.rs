@@ -37,6 +37,15 @@ impl Coupon {
     }
 }
 
+/// How much a payer may owe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CreditLimit {
+    /// Zero or above; zero: all that begins must be covered by the balance.
+    pub amount: Amount,
+    /// From when on.
+    pub since: Instant,
+}
+
 /// Value moved between a coupon and a bill.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Draw {
@@ -153,6 +162,7 @@ pub struct Wallet {
     adjusted: BTreeMap<String, Amount>,
     /// Bills that are held back, by the start of their month.
     held: BTreeMap<Instant, BillHold>,
+    credit_limit: Option<CreditLimit>,
 }
 
 impl Wallet {
@@ -194,6 +204,15 @@ impl Wallet {
     /// What adjustments have added to a line.
     pub fn adjusted(&self, line: &str) -> Amount {
         self.adjusted.get(line).copied().unwrap_or_default()
+    }
+
+    /// How much the account may owe. `None`: nobody has said.
+    pub fn credit_limit(&self) -> Option<CreditLimit> {
+        self.credit_limit
+    }
+
+    pub(crate) fn set_credit_limit(&mut self, limit: Option<CreditLimit>) {
+        self.credit_limit = limit;
     }
 
     /// Why the bill of a month is held back, where it is.

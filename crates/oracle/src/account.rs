@@ -27,6 +27,8 @@ pub struct Account {
     pub prices: Vec<AgreedPrice>,
     /// The customer's tiers, each with its moment; without any nothing is ever frozen.
     pub tiers: Vec<(Timestamp, String)>,
+    /// How much it may owe, if that is said.
+    pub credit_limit: Option<Number>,
     /// Since when it owes, and its tier then.
     pub arrears: Option<(Timestamp, String)>,
     /// Whether the operator has suspended it.

@@ -44,6 +44,11 @@ pub enum What {
         /// The tier.
         tier: String,
     },
+    /// How much may be owed.
+    CreditLimit {
+        /// How much; none: nobody says so any more.
+        limit: Option<String>,
+    },
     /// The operator suspends an account, or resumes it.
     Suspend {
         /// Whether it begins.

@@ -10,6 +10,7 @@ mod add_ons;
 pub mod calendar;
 pub mod catalogue;
 mod cover;
+mod credit;
 pub mod draws;
 mod fields;
 pub mod history;

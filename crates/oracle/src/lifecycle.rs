@@ -2,6 +2,7 @@
 
 use crate::account::{State, Step, Subscription};
 use crate::catalogue::{Arrears, Catalogue};
+use crate::credit;
 use crate::play::{Play, Reasons};
 use crate::settle::version;
 use jiff::{SignedDuration, Timestamp};
@@ -102,8 +103,10 @@ impl Standing<'_> {
 pub(crate) fn stand(play: &mut Play<'_>, payer: &str, at: Timestamp) {
     let lists = play.lists;
     let Some(account) = play.accounts.get_mut(payer) else { return };
-    // Arrears begin when something is owed, and end when nothing is (R-ARR-3).
-    let owes = account.money.net().is_negative();
+    // Arrears begin when something is owed, and end when nothing is (R-ARR-3); what is owed within a credit
+    // limit counts when its bill is issued.
+    let (due, issued) = credit::due(account, at);
+    let owes = due.is_positive();
     let mut arrears = |what: String| account.steps.push(Step { at, subscription: None, what });
     match (&account.arrears, account.tiers.last()) {
         (None, Some((_, tier))) if owes => {
@@ -112,7 +115,8 @@ pub(crate) fn stand(play: &mut Play<'_>, payer: &str, at: Timestamp) {
             account.arrears = Some((at, tier.clone()));
         }
         (Some(_), _) if !owes => {
-            arrears("nothing owed".to_owned());
+            let nothing = if account.money.net().is_negative() { "nothing due" } else { "nothing owed" };
+            arrears(nothing.to_owned());
             account.arrears = None;
         }
         _ => {}
@@ -150,6 +154,7 @@ pub(crate) fn stand(play: &mut Play<'_>, payer: &str, at: Timestamp) {
             touched.push(name.clone());
         }
     }
+    wakes.extend(issued);
     for wake in wakes.into_iter().filter(|wake| *wake > at) {
         play.wake(wake, payer);
     }

@@ -144,6 +144,10 @@ impl Coupon {
 pub struct Money {
     /// What it has, without what is kept for sessions.
     pub balance: Number,
+    /// What of its money is kept for sessions. What they keep besides is credit, and no money.
+    pub kept: Number,
+    /// How often a session kept more than the balance had.
+    pub on_credit: u32,
     /// Bills, by the start of their month.
     pub bills: BTreeMap<Timestamp, Bill>,
     /// Coupons by name.
@@ -167,12 +171,21 @@ impl Money {
         self.pay_debts(at);
     }
 
-    /// Money is kept for sessions; below zero: kept no longer, and pays what is owed.
+    /// Money is kept for sessions, as much of it as the balance has; below zero: kept no longer, comes back to
+    /// the balance first, and pays what is owed.
     pub(crate) fn keep(&mut self, at: Timestamp, amount: &Number) {
-        if !amount.is_zero() {
-            self.balance -= amount;
-            self.pay_debts(at);
+        if amount.is_zero() {
+            return;
         }
+        let part = if amount.is_negative() {
+            -(-amount.clone()).min(self.kept.clone())
+        } else {
+            self.on_credit += u32::from(*amount > self.balance);
+            amount.clone().min(self.balance.clone())
+        };
+        self.balance -= &part;
+        self.kept += part;
+        self.pay_debts(at);
     }
 
     /// Pays the oldest debt first (R-ARR-3), with what there is.

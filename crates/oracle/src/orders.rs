@@ -5,6 +5,7 @@ use crate::account::{best_discount, price_at};
 use crate::add_ons::{self, Admitted, Wish};
 use crate::calendar::{self, Cycle};
 use crate::catalogue::{Catalogue, Measure, Model, Plan, Refund};
+use crate::credit;
 use crate::history::{Line, Payment, Split, What};
 use crate::lifecycle;
 use crate::money::{Item, Money};
@@ -164,6 +165,7 @@ pub(crate) fn decide(play: &mut Play<'_>, line: &Line) -> Result<(), Reasons> {
             }
             Ok(())
         }
+        What::CreditLimit { limit } => credit::set(play, line, limit.as_deref()),
         What::Share { name: order, with } => packages::share(play, line, order, with),
         What::Keep { name: order } => packages::keep(play, line, order),
         What::Hold { id, kind, units, until, attributes } => {
@@ -216,6 +218,7 @@ fn open(
         discounts: Vec::new(),
         prices: Vec::new(),
         tiers: tier.map(|tier| (line.at, tier.to_owned())).into_iter().collect(),
+        credit_limit: None,
         arrears: None,
         suspended: false,
         steps: Vec::new(),

@@ -84,7 +84,7 @@ type Share = (String, Timestamp, Timestamp);
 type QuotaPeriod = (String, String, String, Timestamp);
 
 /// All packages.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Packages {
     /// Buckets by name: `ACCOUNT/SUBSCRIPTION/GRANT/NUMBER`.
     pub buckets: BTreeMap<String, Bucket>,

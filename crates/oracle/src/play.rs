@@ -6,13 +6,13 @@
 use crate::account::{Account, Charges, Figures, Key, Subscription};
 use crate::calendar::{self, Cycle};
 use crate::catalogue::{Catalogue, Charge, Measure};
+use crate::credit;
 use crate::draws;
 use crate::history::{Event, Line, Printed, What};
 use crate::lifecycle;
 use crate::metered;
 use crate::money::Item;
 use crate::number::Number;
-use crate::orders;
 use crate::packages::{self, Packages};
 use crate::plans;
 use crate::sessions::{self, Session};
@@ -30,7 +30,7 @@ pub type Reasons = Vec<&'static str>;
 pub(crate) type Accumulation = (String, String, String, Timestamp);
 
 /// A book in the course of being played.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Play<'c> {
     pub(crate) lists: &'c [Catalogue],
     /// The book's wall clock.
@@ -104,7 +104,7 @@ impl<'c> Play<'c> {
                 Ok(())
             }
             _ => {
-                orders::decide(self, line)?;
+                credit::decide(self, line)?;
                 // What a command brings about happens before the next one.
                 let payer = self.payer(&line.account);
                 packages::follow(self, &payer, line.at);

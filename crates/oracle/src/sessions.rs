@@ -1,6 +1,7 @@
 //! Sessions: what is kept for a call while it runs, what it used in the end, and when it is over.
 
 use crate::cover::{self, Covered, There};
+use crate::credit;
 use crate::history::Line;
 use crate::number::{Number, whole, zero};
 use crate::play::{Play, Reasons};
@@ -172,10 +173,11 @@ fn there(play: &Play<'_>, session: &Session) -> There {
         units.insert(id.clone(), &bucket.available + own);
     }
     let payer = &play.accounts[&play.payer(&session.account)];
-    // Who pays by invoice has no balance to keep anything of.
-    let prepays = !payer.tiers.is_empty();
-    let money = (&payer.money.balance + &session.money).max(zero());
-    There { units, money: prepays.then_some(money) }
+    // Who pays by invoice has no balance to keep anything of, unless there is a limit to what it may owe.
+    let is_kept = !payer.tiers.is_empty() || payer.credit_limit.is_some();
+    // What it has it keeps, whatever became of the headroom.
+    let money = credit::headroom(play, &payer.name).max(zero()) + &session.money;
+    There { units, money: is_kept.then_some(money) }
 }
 
 /// Units are kept for a session no longer.

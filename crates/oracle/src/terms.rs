@@ -4,6 +4,7 @@ use crate::account::{State, Subscription, Term};
 use crate::add_ons;
 use crate::calendar;
 use crate::catalogue::{Catalogue, Plan};
+use crate::credit;
 use crate::history::{Line, What};
 use crate::number::{decimal, round, zero};
 use crate::orders;
@@ -113,7 +114,7 @@ pub(crate) fn on_time(play: &mut Play<'_>, payer: &str, at: Timestamp) {
             round(&sum, 2) - total
         });
         match (months, cost) {
-            (Some(months), Some(cost)) if cost <= play.accounts[payer].money.balance => {
+            (Some(months), Some(cost)) if cost <= credit::cover(play, payer) => {
                 auto.renewals += 1;
                 set(play, &account, index, Some(auto));
                 orders::prolong(play, &account, index, months, at);

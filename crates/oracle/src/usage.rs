@@ -15,7 +15,7 @@ pub(crate) type Measured = (String, String, String);
 
 /// All usage that counts: of each identity the highest revision, once, unless it was taken back,
 /// before or after it arrived. What a session says of its own usage gives way to any record of it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Usage {
     events: BTreeMap<String, Rc<Event>>,
     voided: BTreeSet<String>,

@@ -297,6 +297,7 @@ fn wallet<E>(
         WalletVerb::DueDate { month, until } => {
             Action::SetDue { month: *month, until: resolve(&Some(*until))?.unwrap_or_default() }
         }
+        WalletVerb::CreditLimit { limit } => Action::SetCreditLimit { limit: *limit },
     })
 }
 

@@ -47,6 +47,8 @@ const COMMANDS: &[(&str, &[Role])] = {
         ("hold-bill", &[Finance]),
         ("release-bill", &[Finance]),
         ("due-date", &[Finance]),
+        ("credit-limit", &[Finance]),
+        ("credit-limit-off", &[Finance]),
         ("use", &[Finance, Support, Integrator, Customer]),
         ("licence", &[Integrator, Customer]),
         ("reset", &[Support, Customer]),

@@ -433,3 +433,62 @@ fn many_accounts_are_asked_for_some_at_a_time() {
     }
     assert_eq!(got.text.matches("BilledCost").count(), 1);
 }
+
+#[test]
+fn a_credit_limit_is_set_shown_and_stops_an_order() {
+    let server = Server::with_accounts(100_000);
+    let commands = "/v1/accounts/acme/commands";
+    let limit = |amount: &str| json!({"command": "credit-limit", "amount": amount}).to_string();
+    let off = json!({"command": "credit-limit-off"}).to_string();
+    for role in ["support", "integrator", "customer"] {
+        let (_, token) = server.key(role, Some("acme").filter(|_| role == "customer"));
+        for body in [limit("1"), off.clone()] {
+            assert_eq!(server.ask_as(&token, "POST", commands, body).status, 403, "{role}");
+        }
+    }
+    let shown = |field: &str| {
+        let (account, balance) =
+            (server.get("/v1/accounts/acme").body, server.get("/v1/accounts/acme/balance").body);
+        assert_eq!(account[field], balance[field], "{account} {balance}");
+        account[field].clone()
+    };
+    assert_eq!((shown("credit_limit"), shown("headroom")), (Value::Null, Value::Null));
+    let (_, finance) = server.key("finance", None);
+    let before = server.get("/v1/accounts/acme").header("etag").to_owned();
+    assert_eq!(server.ask_as(&finance, "POST", commands, limit("9000")).status, 200);
+    // Ten seats of January are owed, and ten of its member: 3100.00 each.
+    let balance = server.get("/v1/accounts/acme/balance").body;
+    assert_eq!(
+        (&balance["due"], &balance["held_on_credit"]),
+        (&json!("6200.00"), &json!("0.00")),
+        "{balance}"
+    );
+    assert_eq!((shown("credit_limit"), shown("headroom")), (json!("9000.00"), json!("2800.00")));
+    // Who read the account before the limit was there, has read another version.
+    assert_eq!(server.send("POST", commands, &[("if-match", &before)], limit("1")).status, 412);
+    let order = |quantity: u32| {
+        json!({"command": "subscribe", "plan": "basic-seat", "name": format!("more-{quantity}"), "quantity": quantity,
+               "mode": "prepaid", "months": 1})
+    };
+    let got = server.send("POST", "/v1/accounts/acme-hk/commands", &[], order(10).to_string());
+    assert_eq!(got.problem(), (402, "over-credit-limit"));
+    let detail = "this costs 3100.00 CNY, and the headroom is 2800.00: the credit limit is 9000.00 CNY, 6200.00 CNY are owed";
+    assert_eq!(got.body["detail"], json!(detail));
+    server.command("acme-hk", &order(9));
+    assert_eq!(shown("headroom"), json!("10.00"));
+    let refused = |account: &str, body: &str| {
+        let path = format!("/v1/accounts/{account}/commands");
+        let got = server.send("POST", &path, &[], body.to_owned());
+        let (status, code) = got.problem();
+        (status, code.to_owned())
+    };
+    assert_eq!(refused("acme-hk", &limit("5")), (409, "credit-limit-of-payer".to_owned()));
+    assert_eq!(refused("acme", &limit("-5")), (422, "mistakes".to_owned()));
+    assert_eq!(refused("acme", &limit("5.001")), (422, "bad-amount".to_owned()));
+    server.command("acme", &json!({"command": "credit-limit-off"}));
+    assert_eq!((shown("credit_limit"), shown("headroom")), (Value::Null, Value::Null));
+    assert_eq!(refused("acme", &off), (409, "no-credit-limit".to_owned()));
+    let audit = server.get("/v1/accounts/acme/audit?limit=1000").body;
+    let set = |one: &&Value| one["facts"][0]["kind"] == "credit-limit-set";
+    assert_eq!(audit["items"].as_array().unwrap().iter().filter(set).count(), 2, "{audit}");
+}

@@ -11,7 +11,7 @@ use rusqlite::{Connection, Result, Row, params};
 /// Adds rows, and replaces those with the same key.
 pub fn write(connection: &Connection, rows: &Rows) -> Result<()> {
     for row in &rows.accounts {
-        let sql = "INSERT OR REPLACE INTO account VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        let sql = "INSERT OR REPLACE INTO account VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
         connection.prepare_cached(sql)?.execute(params![
             row.account,
             row.payer,
@@ -22,6 +22,7 @@ pub fn write(connection: &Connection, rows: &Rows) -> Result<()> {
             row.tier,
             row.arrears_since.map(At),
             row.suspended_since.map(At),
+            row.credit_limit.map(Money),
         ])?;
     }
     for row in &rows.subscriptions {
@@ -176,6 +177,7 @@ fn account_row(row: &Row<'_>) -> Result<AccountRow> {
         tier: row.get("tier")?,
         arrears_since: row.get::<_, Option<At>>("arrears_since")?.map(|at| at.0),
         suspended_since: row.get::<_, Option<At>>("suspended_since")?.map(|at| at.0),
+        credit_limit: row.get::<_, Option<Money>>("credit_limit_e8")?.map(|limit| limit.0),
     })
 }
 

@@ -62,6 +62,26 @@ fn a_later_version_is_refused() {
 }
 
 #[test]
+fn a_file_of_an_earlier_version_becomes_one_of_this() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(Sqlite::open(folder.path()).unwrap());
+    let file = Connection::open(folder.path().join(FILE)).unwrap();
+    // Version 2 knew no credit limit.
+    file.execute_batch("ALTER TABLE account DROP COLUMN credit_limit_e8").unwrap();
+    let row = "INSERT INTO account VALUES ('acme', 'acme', 'Acme Ltd', 'USD', 'UTC', '2026-01-01T00:00:00Z', 'V3', NULL, NULL)";
+    file.execute_batch(row).unwrap();
+    file.pragma_update(None, "user_version", 2).unwrap();
+    drop(file);
+    let store = Sqlite::open(folder.path()).unwrap();
+    let accounts = store.accounts("", 9).unwrap();
+    let [acme] = accounts.as_slice() else { panic!("{accounts:?}") };
+    assert_eq!((acme.tier.as_deref(), acme.credit_limit), (Some("V3"), None));
+    let file = Connection::open(folder.path().join(FILE)).unwrap();
+    let version: u32 = file.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    assert_eq!(version, format_version());
+}
+
+#[test]
 fn a_file_of_another_program_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let file = Connection::open(folder.path().join(FILE)).unwrap();

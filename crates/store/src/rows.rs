@@ -53,6 +53,8 @@ pub struct AccountRow {
     pub arrears_since: Option<Instant>,
     /// Since when it is suspended.
     pub suspended_since: Option<Instant>,
+    /// How much it may owe.
+    pub credit_limit: Option<Amount>,
 }
 
 /// A subscription.
@@ -475,6 +477,9 @@ impl<'f> Touched<'f> {
                 self.bills.insert((account, *month));
                 self.money(account, postings, paid);
             }
+            wallet::Fact::CreditLimitSet { account, .. } => {
+                self.accounts.insert(account);
+            }
             wallet::Fact::BillHeld { .. }
             | wallet::Fact::BillReleased { .. }
             | wallet::Fact::DueSet { .. } => {}
@@ -503,6 +508,7 @@ fn account_row(account: &Account) -> AccountRow {
         tier: lifecycle.tier.as_ref().map(|tier| tier.id.clone()),
         arrears_since: lifecycle.arrears.as_ref().map(|arrears| arrears.since),
         suspended_since: lifecycle.suspended,
+        credit_limit: account.wallet.credit_limit().map(|limit| limit.amount),
     }
 }
 

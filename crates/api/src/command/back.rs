@@ -265,5 +265,9 @@ fn of_wallet(action: &wallet::Action) -> WireCommand {
         wallet::Action::SetDue { month, until } => {
             WireCommand::SetDue(SetDue { month: Month(*month), until: Moment(*until) })
         }
+        wallet::Action::SetCreditLimit { limit: Some(limit) } => {
+            WireCommand::SetCreditLimit(SetCreditLimit { amount: NonNegativeDecimal(*limit) })
+        }
+        wallet::Action::SetCreditLimit { limit: None } => WireCommand::DropCreditLimit(DropCreditLimit {}),
     }
 }

@@ -135,6 +135,10 @@ commands! {
     "release-bill" ReleaseBill,
     /// Put off when a bill is due.
     "due-date" SetDue,
+    /// Say how much may be owed.
+    "credit-limit" SetCreditLimit,
+    /// Say so no longer.
+    "credit-limit-off" DropCreditLimit,
     /// Ask whether a feature may be used.
     "use" UseFeature,
     /// A way of using an application begins or ends.

@@ -215,6 +215,32 @@ impl Body for SetDue {
     }
 }
 
+/// Says how much an account that pays for itself may owe, from now on: orders, renewals and sessions that do not
+/// fit in the headroom are refused; what is owed within the limit is no arrears before its bill is issued.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetCreditLimit {
+    /// How much, in the account's currency and its minor unit; `"0"`: all that begins must be covered by the balance.
+    pub amount: NonNegativeDecimal,
+}
+
+impl Body for SetCreditLimit {
+    fn action(self, _: &str, _: Instant, _: &mut Vec<FieldMistake>) -> Action {
+        Action::Wallet(wallet::Action::SetCreditLimit { limit: Some(self.amount.0) })
+    }
+}
+
+/// Takes a credit limit away.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DropCreditLimit {}
+
+impl Body for DropCreditLimit {
+    fn action(self, _: &str, _: Instant, _: &mut Vec<FieldMistake>) -> Action {
+        Action::Wallet(wallet::Action::SetCreditLimit { limit: None })
+    }
+}
+
 /// Makes a credit note against an issued bill, or against one of its lines: either `month` or `line`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -4,6 +4,7 @@
 use crate::common::{files_below, is_that_of_the_code, text};
 use farebox_core::calendar::{Instant, Zone};
 use farebox_core::catalog::Mode;
+use farebox_core::engine::credit::Headroom;
 use farebox_core::engine::{
     OrderRefusal, REFUSAL_CODES, Refusal, budgets, holds, licences, lifecycle, packages, terms, wallet,
 };
@@ -129,6 +130,7 @@ fn refusals() -> Vec<Refusal> {
         holds::Refusal::NoPlace { of: "concurrency".into(), limit: 3 },
         holds::Refusal::NothingLeft { unit: "minute".into(), left: Exact::ZERO },
         holds::Refusal::NotCovered {
+            room: None,
             needed: Amount::quantise(Exact::parse("0.10", 2).unwrap()).unwrap(),
             there: Amount::ZERO,
             currency: Currency::parse("CNY").unwrap(),
@@ -225,6 +227,18 @@ fn wallet_refusals() -> Vec<wallet::Refusal> {
         Refusal::Held { bill: bill(), reason: "a dispute".into() },
         Refusal::NotHeld(bill()),
         Refusal::DueBeforeNow(bill()),
+        Refusal::LimitOfPayer { account: "south".into(), payer: "acme".into() },
+        Refusal::NoLimit("acme".into()),
+        Refusal::OverCreditLimit {
+            needed: amount,
+            room: Box::new(Headroom {
+                limit: amount,
+                balance: Amount::ZERO,
+                owed: amount,
+                held: Amount::ZERO,
+            }),
+            currency,
+        },
     ]
 }
 

@@ -331,11 +331,46 @@ pub fn owed(view: &dyn View, payer: &str) -> Result<Amount, OutOfRange> {
     view.unpaid(payer).iter().try_fold(Amount::ZERO, |sum, (_, due)| sum.add(*due))
 }
 
-/// What a payer owes that was not put off to a later moment: as long as that is anything, it is in arrears.
-fn overdue(view: &dyn View, payer: &str, at: Instant) -> Result<Amount, OutOfRange> {
-    let unpaid = view.unpaid(payer);
-    let mut due = unpaid.iter().filter(|(month, _)| view.due_at(payer, *month).is_none_or(|due| due <= at));
-    due.try_fold(Amount::ZERO, |sum, (_, due)| sum.add(*due))
+/// What a payer owes that is due.
+#[derive(Clone, Copy, Default)]
+struct Overdue {
+    /// Of issued bills that were not put off to a later moment.
+    issued: Amount,
+    /// Of bills that are still drafts, as far as all that is owed is past the credit limit.
+    past_limit: Amount,
+}
+
+impl Overdue {
+    /// As long as this is anything, the payer is in arrears.
+    fn total(self) -> Result<Amount, OutOfRange> {
+        self.issued.add(self.past_limit)
+    }
+
+    fn of(view: &dyn View, payer: &str, at: Instant) -> Result<Overdue, OutOfRange> {
+        let limit = view.credit_limit(payer).unwrap_or_default();
+        let (mut all, mut drafts, mut overdue) = (Amount::ZERO, Amount::ZERO, Overdue::default());
+        for (month, owed) in view.unpaid(payer) {
+            all = all.add(owed)?;
+            if !view.bill(payer, month).is_some_and(|bill| bill.issued) {
+                drafts = drafts.add(owed)?;
+            } else if view.due_at(payer, month).is_none_or(|due| due <= at) {
+                overdue.issued = overdue.issued.add(owed)?;
+            }
+        }
+        overdue.past_limit = all.sub(limit)?.max(Amount::ZERO).min(drafts);
+        Ok(overdue)
+    }
+
+    /// What a customer is told when arrears begin.
+    fn sentence(self, view: &dyn View, payer: &AccountHead) -> Result<String, OutOfRange> {
+        let owed = money(self.total()?, payer.currency);
+        Ok(match view.credit_limit(&payer.id) {
+            Some(limit) if self.issued.is_zero() => {
+                format!("{owed} are owed past the credit limit of {}", money(limit, payer.currency))
+            }
+            _ => format!("{owed} are owed that the balance does not cover"),
+        })
+    }
 }
 
 /// The next moment at which something changes, `from` itself included.
@@ -350,8 +385,9 @@ pub(super) fn next_due(
     if head.tier.is_some() || head.arrears.is_some() {
         let unpaid = view.unpaid(payer);
         let put_off = unpaid.iter().filter_map(|(month, _)| view.due_at(payer, *month));
-        next = put_off.clone().filter(|due| *due > from).min();
-        let is_overdue = put_off.filter(|due| *due > from).count() < unpaid.len();
+        next = put_off.filter(|due| *due > from).min();
+        let overdue = Overdue::of(view, payer, from).and_then(Overdue::total);
+        let is_overdue = overdue.is_ok_and(|owed| owed > Amount::ZERO);
         if is_overdue != head.arrears.is_some() && (head.tier.is_some() || !is_overdue) {
             return Some(from);
         }
@@ -376,22 +412,23 @@ pub(super) fn run(desk: &Desk<'_>) -> Result<Vec<super::Fact>, super::Refusal> {
     let Desk { view, catalogues, payer, at, .. } = *desk;
     let mut facts = Vec::new();
     let Some(head) = view.lifecycle(&payer.id) else { return Ok(facts) };
-    let owed = overdue(view, &payer.id, at)?;
+    let overdue = Overdue::of(view, &payer.id, at)?;
+    let owed = overdue.total()?;
     let mut arrears = head.arrears.clone();
     match (&head.tier, &head.arrears) {
         (Some(tier), None) if owed > Amount::ZERO => {
             let (account, tier) = (payer.id.clone(), tier.id.clone());
             arrears = Some(Arrears { since: at, tier: tier.clone() });
-            let text = format!("{} are owed that the balance does not cover", money(owed, payer.currency));
+            let text = overdue.sentence(view, payer)?;
             facts.push(super::Fact::Lifecycle(Fact::ArrearsBegan { account, at, tier, owed }));
             facts.push(notice(payer, Notice::to_customer(at, &payer.id, None, "arrears-began", text)));
         }
         (_, Some(_)) if owed <= Amount::ZERO => {
             arrears = None;
             facts.push(super::Fact::Lifecycle(Fact::ArrearsCleared { account: payer.id.clone(), at }));
-            let is_put_off = !view.unpaid(&payer.id).is_empty();
+            let is_owed = !view.unpaid(&payer.id).is_empty();
             let text =
-                if is_put_off { "nothing is due any more" } else { "nothing is owed any more" }.to_owned();
+                if is_owed { "nothing is due any more" } else { "nothing is owed any more" }.to_owned();
             facts.push(notice(payer, Notice::to_customer(at, &payer.id, None, "arrears-cleared", text)));
         }
         _ => {}
@@ -523,9 +560,7 @@ impl Group {
             Fact::ArrearsCleared { account, at } => {
                 let account = self.account_mut(account)?;
                 account.lifecycle.arrears = None;
-                let is_owed =
-                    account.bills.values().any(|bill| bill.due_at.is_some() && bill.due() > Amount::ZERO);
-                let what = if is_owed { "nothing due" } else { "nothing owed" };
+                let what = if account.owed.is_empty() { "nothing owed" } else { "nothing due" };
                 account.history.push(step(*at, None, what.to_owned()));
             }
             Fact::Suspended { account, at } => {

@@ -9,6 +9,7 @@
 pub mod budgets;
 pub mod counting;
 mod coupons;
+pub mod credit;
 mod due;
 mod fact;
 pub mod holds;
@@ -345,7 +346,7 @@ fn decide_action(
     let at = command.effective_at;
     let desk = Desk { view, catalogues, metering, account, payer, at, recorded_at };
     lifecycle::gate(&desk, &command.action)?;
-    match &command.action {
+    let facts = match &command.action {
         Action::Due { duty, late } => due::decide(&desk, *duty, late),
         Action::TopUp { amount } => money::top_up(view, payer, *amount, command.effective_at),
         Action::Terms(action) => terms::decide(&desk, action),
@@ -356,7 +357,9 @@ fn decide_action(
         Action::Wallet(action) => wallet::decide(&desk, action),
         Action::Budgets(action) => budgets::decide(&desk, action),
         _ => orders::decide(&desk, command),
-    }
+    }?;
+    credit::fits(&desk, &command.action, &facts)?;
+    Ok(facts)
 }
 
 /// The month whose bill a settlement at this moment belongs to: the one that it ends or is in.

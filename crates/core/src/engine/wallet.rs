@@ -3,13 +3,15 @@
 mod decide;
 
 use super::ApplyError;
+use super::credit::Headroom;
 use super::fact::book_payments;
 use crate::account::{Account, Group};
 use crate::bill::{BillHold, CreditNote};
 use crate::calendar::{Instant, Zone, show_local};
 use crate::ledger::Posting;
+use crate::lifecycle::Step;
 use crate::money::{Amount, Currency, Exact};
-use crate::wallet::{Coupon, Draw, Effects, add_draw};
+use crate::wallet::{Coupon, CreditLimit, Draw, Effects, add_draw};
 use jiff::civil::Date;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -98,6 +100,11 @@ pub enum Action {
         month: Date,
         /// From when on it is, if it is not paid: now or later.
         until: Instant,
+    },
+    /// Say how much may be owed, from now on.
+    SetCreditLimit {
+        /// How much, zero or above; `None`: nothing is said any more.
+        limit: Option<Exact>,
     },
 }
 
@@ -204,6 +211,15 @@ pub enum Fact {
         /// When.
         due: Instant,
     },
+    /// How much may be owed was said, or is said no more.
+    CreditLimitSet {
+        /// The account that pays.
+        account: String,
+        /// From when on.
+        at: Instant,
+        /// How much.
+        limit: Option<Amount>,
+    },
 }
 
 /// Why a wish is refused.
@@ -275,6 +291,24 @@ pub enum Refusal {
     NotHeld(String),
     /// The moment is over.
     DueBeforeNow(String),
+    /// A member has no credit limit of its own.
+    LimitOfPayer {
+        /// The member.
+        account: String,
+        /// Who pays for it.
+        payer: String,
+    },
+    /// There is no credit limit to take away.
+    NoLimit(String),
+    /// What is wished does not fit in the headroom.
+    OverCreditLimit {
+        /// What it charges at once, after coupons.
+        needed: Amount,
+        /// What there is.
+        room: Box<Headroom>,
+        /// Of what.
+        currency: Currency,
+    },
 }
 
 /// Every code of these refusals.
@@ -294,6 +328,9 @@ pub const CODES: &[&str] = &[
     "bill-held",
     "bill-not-held",
     "due-before-now",
+    "credit-limit-of-payer",
+    "no-credit-limit",
+    "over-credit-limit",
 ];
 
 impl Refusal {
@@ -315,6 +352,9 @@ impl Refusal {
             Refusal::Held { .. } => "bill-held",
             Refusal::NotHeld(_) => "bill-not-held",
             Refusal::DueBeforeNow(_) => "due-before-now",
+            Refusal::LimitOfPayer { .. } => "credit-limit-of-payer",
+            Refusal::NoLimit(_) => "no-credit-limit",
+            Refusal::OverCreditLimit { .. } => "over-credit-limit",
         }
     }
 
@@ -395,6 +435,24 @@ impl fmt::Display for Refusal {
             Refusal::DueBeforeNow(bill) => {
                 write!(f, "{bill} cannot be due at a moment that is over; give it until now or later")
             }
+            Refusal::LimitOfPayer { account, payer } => {
+                write!(
+                    f,
+                    "{account} is a member, and {payer} pays for it; the credit limit is that of {payer}"
+                )
+            }
+            Refusal::NoLimit(account) => write!(f, "{account} has no credit limit that could be taken away"),
+            Refusal::OverCreditLimit { needed, room, currency } => {
+                let left = room.left().unwrap_or_default().decimal(*currency);
+                let room = room.sentence(*currency);
+                match needed.is_zero() {
+                    true => write!(f, "the headroom is {left} {currency}, and nothing more begins: {room}"),
+                    false => {
+                        let needed = needed.decimal(*currency);
+                        write!(f, "this costs {needed} {currency}, and the headroom is {left}: {room}")
+                    }
+                }
+            }
         }
     }
 }
@@ -450,6 +508,16 @@ impl Group {
             Fact::DueSet { account, month, due } => {
                 let bill = self.account_mut(account)?.bills.get_mut(month).ok_or_else(no_bill)?;
                 bill.due_at = Some(*due);
+            }
+            Fact::CreditLimitSet { account, at, limit } => {
+                let account = self.account_mut(account)?;
+                account.wallet.set_credit_limit(limit.map(|amount| CreditLimit { amount, since: *at }));
+                let currency = account.head.currency;
+                let what = match limit {
+                    Some(limit) => format!("credit limit {} {currency}", limit.decimal(currency)),
+                    None => "no credit limit".to_owned(),
+                };
+                account.history.push(Step { at: *at, subscription: None, what });
             }
         }
         Ok(())

@@ -4,6 +4,7 @@ use super::table::{self, Align};
 use farebox_core::account::Account;
 use farebox_core::calendar::{Instant, Zone, show_local};
 use farebox_core::ledger::Unit;
+use farebox_core::money::Amount;
 use std::collections::BTreeMap;
 
 /// Subscriptions, agreed prices and discounts at a moment.
@@ -39,6 +40,10 @@ pub fn show(account: &Account, zone: &Zone, at: Instant) -> Vec<String> {
         })
         .collect();
     shown.extend(table::lines(&rows, &[Align::Left; 6]));
+    if let Some(limit) = account.wallet.credit_limit() {
+        let amount = limit.amount.decimal(head.currency);
+        shown.push(format!("  credit limit {amount} since {}", show_local(zone, limit.since)));
+    }
     for price in head.prices.iter().filter(|price| price.valid.contains(at)) {
         let price_text = price.price.decimal(head.currency.minor_digits() as usize);
         shown.push(format!("  agreed price {}/{}: {price_text}", price.plan, price.charge));
@@ -62,6 +67,12 @@ pub fn provides(provided: &BTreeMap<String, i64>) -> Vec<String> {
     provided.iter().map(|(what, units)| format!("{what}: {units}")).collect()
 }
 
+/// The credit limit of an account and what may still be taken on, where it has one.
+fn headroom(account: &Account) -> Option<(Amount, Amount)> {
+    let room = account.headroom().ok().flatten()?;
+    Some((room.limit, room.left().ok()?))
+}
+
 /// The ledger of the account: what was charged, paid, owed.
 pub fn balance(account: &Account) -> Vec<String> {
     let currency = account.head.currency;
@@ -70,6 +81,14 @@ pub fn balance(account: &Account) -> Vec<String> {
     }
     let owed: Vec<_> = account.bills.values().filter(|bill| !bill.due().is_zero()).collect();
     let mut rows = vec![vec!["balance".to_owned(), account.ledger.prepaid().decimal(currency)]];
+    if let Some((limit, headroom)) = headroom(account) {
+        let held = account.held_on_credit();
+        rows.push(vec!["credit limit".to_owned(), limit.decimal(currency)]);
+        if !held.is_zero() {
+            rows.push(vec!["held on credit".to_owned(), held.decimal(currency)]);
+        }
+        rows.push(vec!["headroom".to_owned(), headroom.decimal(currency)]);
+    }
     rows.extend(account.wallet.live().into_iter().map(|coupon| {
         let mut name = format!("coupon {}", coupon.id);
         name.extend(coupon.on.iter().map(|on| format!(" on {on}")));

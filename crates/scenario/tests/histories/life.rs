@@ -12,12 +12,21 @@ pub struct Life {
     pub suspended: BTreeSet<String>,
     /// Whether customers pay their bills, and have no balance.
     pub by_invoice: bool,
+    /// Whether there are credit limits.
+    pub limits: bool,
 }
 
 /// How an account begins. Two of three customers pay from a balance, so that owing has consequences;
 /// half of them have something to begin with.
-pub fn open(world: &World, dice: &mut Dice, zone: Option<String>, payer: Option<String>) -> Vec<What> {
+pub fn open(
+    world: &World,
+    dice: &mut Dice,
+    zone: Option<String>,
+    payer: Option<String>,
+    limits: bool,
+) -> Vec<What> {
     let tiers = world.tiers();
+    let limit = (limits && payer.is_none() && !dice.once_in(3)).then(|| limit(dice));
     let tier = match payer {
         None if !tiers.is_empty() && !dice.once_in(3) => Some(dice.pick(&tiers).clone()),
         _ => None,
@@ -26,11 +35,27 @@ pub fn open(world: &World, dice: &mut Dice, zone: Option<String>, payer: Option<
         let most = *dice.pick(&[100, 1000, 20_000]);
         What::TopUp { amount: format!("{}.50", dice.below(most)) }
     });
-    [What::Open { zone, payer, tier }].into_iter().chain(money).collect()
+    [What::Open { zone, payer, tier }].into_iter().chain(money).chain(limit).collect()
+}
+
+/// How much may be owed: nothing, little, or much; now and then nobody says so any more, or it is of more
+/// decimals than money has.
+fn limit(dice: &mut Dice) -> What {
+    let most = *dice.pick(&[1, 5, 30, 300, 1000, 5000]);
+    let limit = match dice.below(12) {
+        0 => None,
+        1 if dice.once_in(3) => Some("3.001".to_owned()),
+        2 => Some("0".to_owned()),
+        _ => Some(format!("{}.{:02}", dice.below(most), dice.below(100))),
+    };
+    What::CreditLimit { limit }
 }
 
 /// Something about the life of an account.
 pub fn event(writer: &mut Writer<'_>, dice: &mut Dice, account: &str) -> Option<What> {
+    if writer.life.limits && dice.once_in(2) {
+        return Some(limit(dice));
+    }
     match dice.below(8) {
         0 => {
             let tiers = writer.world.tiers();

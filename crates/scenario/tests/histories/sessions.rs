@@ -73,7 +73,7 @@ fn begin(writer: &mut Writer<'_>, dice: &mut Dice, at: Timestamp, account: &str)
     }
     let Made { kind, attributes, .. } = writer.made(dice, account);
     let measured = measured(writer.world, &kind)?;
-    if !writer.world.tiers().is_empty() && !is_linear(writer.world, &kind) {
+    if (writer.life.limits || !writer.world.tiers().is_empty()) && !is_linear(writer.world, &kind) {
         return None;
     }
     // What is measured is said by the session itself.

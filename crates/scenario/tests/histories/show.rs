@@ -47,6 +47,9 @@ pub fn words(world: &World, line: &Line) -> String {
             format!("open {account}{zone}{payer}{tier}")
         }
         What::Tier { tier } => format!("tier {account} {tier}"),
+        What::CreditLimit { limit } => {
+            format!("credit-limit {account} {}", limit.as_deref().unwrap_or("off"))
+        }
         What::Suspend { suspend: true } => format!("suspend {account}"),
         What::Suspend { suspend: false } => format!("resume {account}"),
         What::Subscribe { plan, units, name, payment, auto, attributes } => {

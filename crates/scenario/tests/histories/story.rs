@@ -48,12 +48,13 @@ pub fn write(world: &World, dice: &mut Dice) -> Vec<Line> {
         4 => &["acme", "acme-south", "beta"],
         _ => &["acme"],
     };
+    let limits = dice.once_in(2);
     let mut accounts: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let other_zones = ["UTC", "Asia/Tokyo", "America/New_York", "Asia/Kolkata"];
     for account in &accounts {
         let zone = if dice.once_in(6) { Some((*dice.pick(&other_zones)).to_owned()) } else { None };
         let payer = account.starts_with("acme-").then(|| "acme".to_owned());
-        let begin = life::open(world, dice, zone, payer);
+        let begin = life::open(world, dice, zone, payer, limits);
         lines.extend(begin.into_iter().map(|what| Line { at: first, account: account.clone(), what }));
     }
     let count = 30 + dice.place(171);
@@ -74,7 +75,7 @@ pub fn write(world: &World, dice: &mut Dice) -> Vec<Line> {
         orders: Vec::new(),
         ticking: 0,
         said: Vec::new(),
-        life: Life { by_invoice: dice.once_in(3), ..Life::default() },
+        life: Life { by_invoice: dice.once_in(3), limits, ..Life::default() },
         sessions: Vec::new(),
         coupons: 0,
         levels: BTreeSet::new(),

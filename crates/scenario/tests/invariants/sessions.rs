@@ -53,11 +53,15 @@ fn held(account: &Account, members: &[String]) -> (BTreeMap<String, Exact>, Amou
     (units, money)
 }
 
-/// The same by the ledger.
+/// The same by the ledger; with what is held on credit, which is no money, and nothing where nobody ever said how
+/// much may be owed.
 fn in_ledger(account: &Account) -> (BTreeMap<String, Exact>, Amount) {
+    let had_limit = account.history.iter().any(|step| step.what.contains("credit limit"));
+    let on_credit = account.held_on_credit();
+    assert!(!on_credit.is_negative() && (had_limit || on_credit.is_zero()), "{on_credit:?} on credit");
     let of = |bucket: &String| (bucket.clone(), Units::of(&account.ledger, bucket).held);
     let units = account.packages.iter().map(|bucket| of(&bucket.id)).filter(|(_, units)| !units.is_zero());
-    (units.collect(), account.ledger.balance(&LedgerAccount::Held).negated())
+    (units.collect(), account.ledger.balance(&LedgerAccount::Held).negated().add(on_credit).unwrap())
 }
 
 fn all_held(run: &Run<'_>) -> Vec<(BTreeMap<String, Exact>, Amount)> {

@@ -133,7 +133,7 @@ pub(crate) fn said_once(lines: &[Line]) -> Vec<Line> {
     lines.iter().filter(once).cloned().collect()
 }
 
-/// Without customers' tiers: where owing has consequences, when something is charged decides what is
+/// Without customers' tiers and credit limits: where owing has consequences, when something is charged decides what is
 /// frozen, and so what is charged.
 pub(crate) fn without_arrears(lines: &[Line]) -> Vec<Line> {
     let mut lines = lines.to_vec();
@@ -142,7 +142,7 @@ pub(crate) fn without_arrears(lines: &[Line]) -> Vec<Line> {
             *tier = None;
         }
     }
-    lines.retain(|line| !matches!(line.what, What::Tier { .. }));
+    lines.retain(|line| !matches!(line.what, What::Tier { .. } | What::CreditLimit { .. }));
     lines
 }
 

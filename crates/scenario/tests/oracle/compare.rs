@@ -290,6 +290,15 @@ pub fn against(
             *tally.steps.entry(what.to_owned()).or_default() += 1;
         }
     }
+    for account in play.accounts.values() {
+        let seen = [
+            ("accounts with a credit limit", account.credit_limit.is_some()),
+            ("accounts that held on credit", account.money.on_credit > 0),
+        ];
+        for (what, _) in seen.into_iter().filter(|(_, there)| *there) {
+            *tally.steps.entry(what.to_owned()).or_default() += 1;
+        }
+    }
     for bill in play.accounts.values().flat_map(|account| account.money.bills.values()) {
         let coupons = || bill.coupons.iter().map(|(_, part)| part);
         let seen = [
@@ -398,7 +407,9 @@ fn steps(account: &Account) -> Vec<(Timestamp, String, String)> {
     for step in &account.history {
         let what = match step.what.strip_prefix("arrears began") {
             Some(rest) => rest.split_once("tier ").map(|(_, tier)| format!("arrears {tier}")),
-            None if step.what == "nothing owed" || step.what.contains(" → ") => Some(step.what.clone()),
+            None if step.what.starts_with("nothing ") || step.what.contains(" → ") => {
+                Some(step.what.clone())
+            }
             None => None,
         };
         all.extend(what.map(|what| (step.at, step.subscription.clone().unwrap_or_default(), what)));
@@ -471,6 +482,11 @@ fn compare_money(
             let _ = writeln!(report, "coupon {id} of {name}");
             let _ = writeln!(report, "  engine {left:?}\n  oracle {}", decimal(&coupon.left));
         }
+    }
+    let kept = (amount(ours.held_money()), &theirs.money.kept);
+    if kept.0 != *kept.1 {
+        let _ = writeln!(report, "{name} has kept of its balance for sessions");
+        let _ = writeln!(report, "  engine {}\n  oracle {}", decimal(&kept.0), decimal(kept.1));
     }
     let engine = movements(statement(ours));
     let oracle = movements(theirs.money.statement.iter().cloned().collect());

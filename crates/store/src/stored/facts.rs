@@ -81,6 +81,7 @@ choice! { wallet::Fact {
     6 = BillHeld { account, month, at, reason },
     7 = BillReleased { account, month },
     8 = DueSet { account, month, due },
+    9 = CreditLimitSet { account, at, limit },
 } }
 
 choice! { budgets::Fact {

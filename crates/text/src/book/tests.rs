@@ -603,3 +603,28 @@ fn licences_are_used_and_reset() {
     );
     check_verb("phone acme/x \" \" online", "25: an empty name; expected an e-mail, or the name of a phone");
 }
+
+#[test]
+fn credit_limits_are_amounts_or_off() {
+    let is = |line: &str, limit: &str| {
+        let expected =
+            format!("Wallet(Wallet {{ account: acme@25, what: CreditLimit {{ limit: {limit} }} }})");
+        check_verb(line, &expected);
+    };
+    is("credit-limit acme 500.00", "Some(500)");
+    is("credit-limit acme 0", "Some(0)");
+    is("credit-limit acme off", "None");
+    for (line, mistake) in [
+        ("credit-limit acme -5", "30: the amount \"-5\"; expected an amount of zero or above, or off"),
+        (
+            "credit-limit acme none",
+            "30: the amount \"none\"; expected a decimal such as 12 or 0.05, without separators or currency",
+        ),
+        (
+            "credit-limit acme 5 USD",
+            "32: unexpected \"USD\"; expected the end of the line, as in `credit-limit ACCOUNT (AMOUNT | off)`",
+        ),
+    ] {
+        check_verb(line, mistake);
+    }
+}

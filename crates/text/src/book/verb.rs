@@ -48,6 +48,7 @@ pub const VERBS: &[(&str, &str)] = &[
     ("hold-bill", "hold-bill ACCOUNT YYYY-MM \"REASON\""),
     ("release-bill", "release-bill ACCOUNT YYYY-MM"),
     ("due-date", "due-date ACCOUNT YYYY-MM TIME"),
+    ("credit-limit", "credit-limit ACCOUNT (AMOUNT | off)"),
     ("use", "use ACCOUNT FEATURE [on SUBSCRIPTION]"),
     ("login", "login ACCOUNT/APPLICATION EMAIL via WAY [failed] [with LICENCE]"),
     ("logout", "logout ACCOUNT/APPLICATION EMAIL via WAY"),
@@ -108,7 +109,9 @@ pub(super) fn verb(words: &mut Words, written: Written) -> Result<Verb, Mistake>
         "price" => Verb::Price(price(words, written.when()?)?),
         "topup" => Verb::TopUp(topup(words)?),
         "payout" | "coupon" | "pay" | "write-off" | "credit" | "charge" | "adjust" | "hold-bill"
-        | "release-bill" | "due-date" => Verb::Wallet(wallet::wallet(words, verb, written.when()?)?),
+        | "release-bill" | "due-date" | "credit-limit" => {
+            Verb::Wallet(wallet::wallet(words, verb, written.when()?)?)
+        }
         "use" => Verb::Use(use_feature(words)?),
         "login" => Verb::Licence(licences::session(words, true)?),
         "logout" => Verb::Licence(licences::session(words, false)?),

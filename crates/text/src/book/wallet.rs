@@ -110,6 +110,11 @@ pub enum WalletVerb {
         /// From when on it is due.
         until: When,
     },
+    /// `credit-limit ACCOUNT (AMOUNT | off)`
+    CreditLimit {
+        /// Zero or above; `off`: none.
+        limit: Option<Exact>,
+    },
 }
 
 /// The rest of a line whose verb is about money.
@@ -137,6 +142,7 @@ pub(super) fn wallet(words: &mut Words, verb: &str, at: When) -> Result<Wallet, 
                 }
                 "release-bill" => WalletVerb::ReleaseBill { month: month(words)? },
                 "due-date" => WalletVerb::DueDate { month: month(words)?, until: words.when()? },
+                "credit-limit" => WalletVerb::CreditLimit { limit: credit_limit(words)? },
                 "payout" => WalletVerb::PayOut { amount: verb::amount_above_zero(words)? },
                 _ => charge(words)?,
             };
@@ -164,6 +170,20 @@ fn coupon(words: &mut Words, at: When) -> Result<Wallet, Mistake> {
         }
     }
     Ok(Wallet { account, what: WalletVerb::Coupon { id, amount, on, until } })
+}
+
+/// An amount of zero or above, or `off`.
+fn credit_limit(words: &mut Words) -> Result<Option<Exact>, Mistake> {
+    let token = words.need("an amount, or off")?;
+    if token.keyword() == "off" {
+        return Ok(None);
+    }
+    let limit = verb::decimal(&token.text, token.column, "amount")?;
+    if limit.is_negative() {
+        let found = format!("the amount {}", quoted(&token.text));
+        return Err(Mistake::new(token.column, found, "an amount of zero or above, or off"));
+    }
+    Ok(Some(limit))
 }
 
 fn pay(words: &mut Words) -> Result<WalletVerb, Mistake> {

@@ -1,5 +1,6 @@
 //! Deciding about sessions: what is granted, what is held for it, what becomes of it in the end.
 
+use super::super::credit::Headroom;
 use super::super::{self as engine, Desk, OrderRefusal, lifecycle, money, packages};
 use super::{Action, Fact, Refusal};
 use crate::calendar::Instant;
@@ -27,8 +28,6 @@ pub(in super::super) fn decide(desk: &Desk<'_>, action: &Action) -> Decided {
         freed.note(desk, &more)?;
         facts.extend(more);
     }
-    // What is let go pays what is owed before anything else.
-    freed.money = freed.money.sub(owed(desk)?)?.max(Amount::ZERO);
     let known = |id: &str| desk.view.hold(&desk.payer.id, &desk.account.id, id);
     let open = |id: &str| -> Result<&Hold, Refusal> {
         let account = desk.account.id.clone();
@@ -98,11 +97,6 @@ pub(in super::super) fn decide(desk: &Desk<'_>, action: &Action) -> Decided {
     Ok(facts)
 }
 
-/// What the payer owes.
-fn owed(desk: &Desk<'_>) -> Result<Amount, OutOfRange> {
-    desk.view.unpaid(&desk.payer.id).into_iter().try_fold(Amount::ZERO, |sum, (_, due)| sum.add(due))
-}
-
 /// What is held no longer pays what is owed, the oldest first (R-OCR-8).
 fn pays(desk: &Desk<'_>, facts: &[engine::Fact]) -> Result<Option<engine::Fact>, engine::Refusal> {
     let mut available = desk.view.prepaid(&desk.payer.id);
@@ -150,9 +144,11 @@ fn expired(desk: &Desk<'_>, hold: &Hold, freed: &Freed) -> Decided {
 pub(in super::super) fn let_go(desk: &Desk<'_>) -> Decided {
     let payer = &desk.payer.id;
     let mut facts = Vec::new();
+    let mut freed = Freed::default();
     for hold in desk.view.holds_settling(payer, desk.at) {
         let memo = format!("let go of {}", hold.id);
-        let postings = keeps(desk, memo, hold.money().negated()).into_iter().collect();
+        let postings: Vec<Posting> = keeps(desk, memo, hold.money().negated(), &freed)?.into_iter().collect();
+        freed.let_go(hold.money(), &postings)?;
         let (account, id) = (hold.account.clone(), hold.id.clone());
         facts.push(Fact::LetGo { payer: payer.clone(), account, id, postings }.into());
     }
@@ -176,7 +172,12 @@ fn summed(desk: &Desk<'_>, kind: &str) -> BTreeSet<String> {
 #[derive(Default)]
 struct Freed {
     units: Draws,
+    /// Money that is held no longer, of the balance and on credit.
     money: Amount,
+    /// What of it is back on the balance.
+    balance: Amount,
+    /// What the session itself holds.
+    own: Amount,
     places: BTreeMap<Place, i64>,
 }
 
@@ -190,21 +191,29 @@ impl Freed {
                     for place in hold.places.iter().filter(|_| hold.account == desk.account.id) {
                         *freed.places.entry(place.clone()).or_default() += 1;
                     }
+                    let before = desk.view.hold(&desk.payer.id, &hold.account, &hold.id);
+                    let money = before.map(Hold::money).unwrap_or_default().sub(hold.money())?;
+                    freed.let_go(money, postings)?;
                     postings
                 }
                 engine::Fact::Packages(packages::Fact::Drawn { postings, .. }) => postings,
                 _ => continue,
             };
             for entry in postings.iter().flat_map(|posting| &posting.entries) {
-                match &entry.account {
-                    LedgerAccount::Quota { bucket, side: QuotaSide::Available } => {
-                        add(&mut freed.units, bucket, entry.value)?;
-                    }
-                    LedgerAccount::Balance => {
-                        freed.money = freed.money.sub(Amount::quantise(entry.value)?)?;
-                    }
-                    _ => {}
+                if let LedgerAccount::Quota { bucket, side: QuotaSide::Available } = &entry.account {
+                    add(&mut freed.units, bucket, entry.value)?;
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// So much money is held no longer, by these movements.
+    fn let_go(&mut self, money: Amount, postings: &[Posting]) -> Result<(), OutOfRange> {
+        self.money = self.money.add(money)?;
+        for entry in postings.iter().flat_map(|posting| &posting.entries) {
+            if entry.account == LedgerAccount::Balance {
+                self.balance = self.balance.sub(Amount::quantise(entry.value)?)?;
             }
         }
         Ok(())
@@ -216,7 +225,22 @@ impl Freed {
         for (bucket, held) in hold.units() {
             add(&mut units, &bucket, held)?;
         }
-        Ok(Freed { units, money: self.money.add(hold.money())?, places: self.places.clone() })
+        let Freed { money, balance, .. } = *self;
+        Ok(Freed { units, money, balance, own: hold.money(), places: self.places.clone() })
+    }
+
+    /// What a payer may still take on. Where it has no credit limit, that is its balance: a limit of zero.
+    fn headroom(&self, desk: &Desk<'_>) -> Result<Headroom, OutOfRange> {
+        let (view, payer) = (desk.view, &desk.payer.id);
+        // What is let go pays what is owed before anything else.
+        let owed = lifecycle::owed(view, payer)?;
+        let net = view.prepaid(payer).add(self.balance)?.sub(owed)?;
+        Ok(Headroom {
+            limit: view.credit_limit(payer).unwrap_or_default(),
+            balance: net.max(Amount::ZERO),
+            owed: net.negated().max(Amount::ZERO),
+            held: view.held_on_credit(payer).sub(self.money.sub(self.balance)?)?,
+        })
     }
 }
 
@@ -340,9 +364,12 @@ fn cover(
     freed: &Freed,
 ) -> Result<Result<Cover, Refusal>, engine::Refusal> {
     let payer = &desk.payer.id;
-    // Who pays by invoice has no balance to hold anything of.
-    let prepays = desk.view.lifecycle(payer).is_some_and(|life| life.tier.is_some());
-    let there = desk.view.prepaid(payer).add(freed.money)?.max(Amount::ZERO);
+    // Who pays by invoice has no balance to hold anything of, unless it has a credit limit.
+    let limit = desk.view.credit_limit(payer);
+    let is_held = limit.is_some() || desk.view.lifecycle(payer).is_some_and(|life| life.tier.is_some());
+    let room = freed.headroom(desk)?;
+    // What a session has it keeps, whatever became of the headroom.
+    let there = room.left()?.max(Amount::ZERO).add(freed.own)?;
     let mut cover = Cover { parts: Vec::new(), until: Instant::MAX };
     let (mut taken, mut needed) = (Draws::new(), Amount::ZERO);
     for need in &needs.all {
@@ -352,7 +379,7 @@ fn cover(
         if rest > Exact::ZERO && need.taking.refuses_past_package() {
             return Ok(Err(Refusal::NothingLeft { unit: need.taking.unit().to_owned(), left }));
         }
-        if prepays {
+        if is_held {
             // Also units that packages cover may cost: those that reach another tier.
             let covered = need.units.sub(rest)?;
             let cost = need.taking.cost(rest, covered, need.deck.as_ref())?;
@@ -364,7 +391,8 @@ fn cover(
         cover.parts.push(Part { subscription, charge, units, money });
     }
     if needed > there {
-        return Ok(Err(Refusal::NotCovered { needed, there, currency: desk.payer.currency }));
+        let (room, currency) = (limit.map(|_| Box::new(room)), desk.payer.currency);
+        return Ok(Err(Refusal::NotCovered { needed, there, room, currency }));
     }
     Ok(Ok(cover))
 }
@@ -420,7 +448,7 @@ fn create(desk: &Desk<'_>, mut hold: Hold, freed: &Freed) -> Result<engine::Fact
     let (granted, cover) = grant(desk, &hold, &needs, freed)?;
     hold.valid_until = hold.until.min(cover.until);
     (hold.granted, hold.parts) = (granted, cover.parts);
-    let postings = held(desk, None, &hold)?;
+    let postings = held(desk, None, &hold, freed)?;
     Ok(Fact::Created { payer: desk.payer.id.clone(), hold: Box::new(hold), postings }.into())
 }
 
@@ -471,12 +499,17 @@ fn update(
     if now == *hold {
         return Ok(None);
     }
-    let postings = held(desk, Some(hold), &now)?;
+    let postings = held(desk, Some(hold), &now, freed)?;
     Ok(Some(Fact::Updated { payer: desk.payer.id.clone(), hold: Box::new(now), postings }.into()))
 }
 
 /// The movements from what was held before to what is held now.
-fn held(desk: &Desk<'_>, before: Option<&Hold>, now: &Hold) -> Result<Vec<Posting>, OutOfRange> {
+fn held(
+    desk: &Desk<'_>,
+    before: Option<&Hold>,
+    now: &Hold,
+    freed: &Freed,
+) -> Result<Vec<Posting>, OutOfRange> {
     let mut more = now.units();
     for (bucket, units) in before.map(Hold::units).unwrap_or_default() {
         add(&mut more, &bucket, Exact::ZERO.sub(units)?)?;
@@ -493,7 +526,7 @@ fn held(desk: &Desk<'_>, before: Option<&Hold>, now: &Hold) -> Result<Vec<Postin
         });
     }
     let amount = now.money().sub(before.map(Hold::money).unwrap_or_default())?;
-    postings.extend(keeps(desk, format!("held for {}", now.id), amount));
+    postings.extend(keeps(desk, format!("held for {}", now.id), amount, freed)?);
     Ok(postings)
 }
 
@@ -506,13 +539,23 @@ fn back(desk: &Desk<'_>, bucket: &Bucket, id: &str, units: Exact) -> Option<Post
     bucket.posting(desk.at, &format!("let go of {id} of"), (QuotaSide::Held, to), units)
 }
 
-/// Money is held; below zero: held no longer.
-fn keeps(desk: &Desk<'_>, memo: String, amount: Amount) -> Option<Posting> {
+/// Money is held; below zero: held no longer. What the balance does not have is held on credit, which
+/// moves nothing; what is let go comes back to the balance first.
+fn keeps(
+    desk: &Desk<'_>,
+    memo: String,
+    amount: Amount,
+    freed: &Freed,
+) -> Result<Option<Posting>, OutOfRange> {
+    let amount = match amount.is_negative() {
+        false => amount.min(freed.headroom(desk)?.balance),
+        true => amount.max(freed.balance.sub(desk.view.held_money(&desk.payer.id))?),
+    };
     if amount.is_zero() {
-        return None;
+        return Ok(None);
     }
     let entries = vec![(LedgerAccount::Balance, amount), (LedgerAccount::Held, amount.negated())];
-    Posting::money(desk.at, memo, desk.payer.currency, entries)
+    Ok(Posting::money(desk.at, memo, desk.payer.currency, entries))
 }
 
 /// Ends a session: what it used is drawn from the buckets valid now, and money stays held for what it
@@ -564,7 +607,7 @@ fn end(desk: &Desk<'_>, hold: &Hold, used: Exact, expired: bool, freed: &Freed) 
             allotted.alerts.extend(alerts(desk.view, &desk.payer.id, bucket, left, known.granted)?);
         }
     }
-    postings.extend(keeps(desk, format!("let go of {}", hold.id), purse.negated()));
+    postings.extend(keeps(desk, format!("let go of {}", hold.id), purse.negated(), &freed)?);
     let ended = Ended { at: desk.at, expired, settles };
     let hold = Hold { used, parts, ended: Some(ended), ..hold.clone() };
     let fact = Fact::Ended { payer: desk.payer.id.clone(), hold: Box::new(hold), postings };

@@ -1,6 +1,7 @@
 //! Why a wish about a session is refused.
 
 use crate::calendar::{Instant, Zone, show_local};
+use crate::engine::credit::Headroom;
 use crate::metering::Problem;
 use crate::money::{Amount, Currency, Exact};
 use crate::quantity::{count_of, plural};
@@ -51,6 +52,8 @@ pub enum Refusal {
         needed: Amount,
         /// What there is that is not held.
         there: Amount,
+        /// How that comes about, where the payer has a credit limit.
+        room: Option<Box<Headroom>>,
         /// Of what.
         currency: Currency,
     },
@@ -128,12 +131,13 @@ impl fmt::Display for Refusal {
                     count_of(*left, unit)
                 )
             }
-            Refusal::NotCovered { needed, there, currency } => {
+            Refusal::NotCovered { needed, there, room, currency } => {
                 let (needed, there) = (needed.decimal(*currency), there.decimal(*currency));
-                write!(
-                    f,
-                    "the least that can be granted costs {needed} {currency}; the balance has {there} that is not held"
-                )
+                write!(f, "the least that can be granted costs {needed} {currency}; ")?;
+                match room {
+                    None => write!(f, "the balance has {there} that is not held"),
+                    Some(room) => write!(f, "{there} {currency} are left: {}", room.sentence(*currency)),
+                }
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::renewal::{attempts, auto_months, renewal_months};
 use crate::account::View;
 use crate::calendar::Instant;
-use crate::engine::{Action as EngineAction, Catalogues, Command, Desk, Refusal, decide};
+use crate::engine::{Catalogues, Desk, Refusal};
 use crate::metering::Metering;
 use crate::money::Amount;
 use crate::term::AutoRenewal;
@@ -68,10 +68,8 @@ pub fn renewals(
                 match months {
                     None => Way::Ends,
                     Some(months) => {
-                        let action = EngineAction::Renew { subscription: name.clone(), months };
-                        let command = Command { account: account.id.clone(), effective_at: at, action };
-                        let price = decide(view, catalogues, metering, &command, at)
-                            .and_then(|facts| desk.charged_by(&facts));
+                        // Whether the balance or the credit limit covers it, is another question.
+                        let price = desk.renew(&name, months).and_then(|facts| desk.charged_by(&facts));
                         let last_attempt = attempts(catalogue, end).last();
                         Way::Renewal { months, price, auto: term.auto, last_attempt }
                     }

@@ -4,6 +4,7 @@ use super::plan::adds_to;
 use super::{Bought, Fact, Refusal};
 use crate::calendar::{Instant, Span};
 use crate::catalog::{Catalogue, Plan, RenewalRule};
+use crate::engine::credit;
 use crate::engine::due::just_before;
 use crate::engine::{Desk, Fact as EngineFact, OrderRefusal, Refusal as EngineRefusal};
 use crate::money::{Amount, Exact};
@@ -156,17 +157,13 @@ impl Desk<'_> {
             Some(months) => self.renew(name, months),
             None => Err(OrderRefusal::UnknownPlan(plan.id.clone()).into()),
         };
-        let (charged, available) = (
-            tried.as_ref().map_or(Ok(Amount::ZERO), |facts| self.charged_by(facts))?,
-            self.view.prepaid(&self.payer.id),
-        );
+        let charged = tried.as_ref().map_or(Ok(Amount::ZERO), |facts| self.charged_by(facts))?;
+        let (available, there) = credit::cover(self.view, self.payer)?;
         let currency = self.account.currency;
         let why = match &tried {
-            Ok(_) if charged > available => format!(
-                "the renewal costs {} {currency}, the balance is {}",
-                charged.decimal(currency),
-                available.decimal(currency),
-            ),
+            Ok(_) if charged > available => {
+                format!("the renewal costs {} {currency}, {there}", charged.decimal(currency))
+            }
             Ok(_) => {
                 let mut facts = tried?;
                 let renewals = auto.renewals.saturating_add(1);

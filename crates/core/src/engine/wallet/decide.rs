@@ -28,6 +28,7 @@ pub(in crate::engine) fn decide(desk: &Desk<'_>, action: &Action) -> Decided {
         Action::HoldBill { month, reason } => desk.hold_bill(*month, reason),
         Action::ReleaseBill { month } => desk.release_bill(*month),
         Action::SetDue { month, until } => desk.set_due(*month, *until),
+        Action::SetCreditLimit { limit } => desk.set_credit_limit(*limit),
     }
 }
 
@@ -165,6 +166,27 @@ impl Desk<'_> {
         }
         let (account, month) = (self.payer.id.clone(), bill.month.start);
         Ok(vec![AnyFact::Wallet(Fact::DueSet { account, month, due })])
+    }
+
+    /// How much the account, which pays for itself, may owe.
+    fn set_credit_limit(&self, limit: Option<Exact>) -> Decided {
+        let account = self.account.id.clone();
+        if self.account.payer.is_some() {
+            return Err(Refusal::LimitOfPayer { account, payer: self.payer.id.clone() }.into());
+        }
+        let limit = match limit {
+            Some(limit) if limit.is_negative() => {
+                let why = format!("a credit limit must not be below zero, not {limit}");
+                return Err(AnyRefusal::BadAmount(why));
+            }
+            Some(limit) if limit.is_zero() => Some(Amount::ZERO),
+            Some(limit) => Some(payable(limit, self.payer.currency)?),
+            None if self.view.credit_limit(&account).is_none() => {
+                return Err(Refusal::NoLimit(account).into());
+            }
+            None => None,
+        };
+        Ok(vec![AnyFact::Wallet(Fact::CreditLimitSet { account, at: self.at, limit })])
     }
 
     fn more_than_due(&self, bill: Meant, due: Amount) -> AnyRefusal {

@@ -184,6 +184,31 @@ fn money_of_an_overdue_session_is_there_for_the_next() {
     assert_eq!(world.group.prepaid("acme"), Amount::ZERO);
 }
 
+/// A balance of 0.50 and a limit of 1.00 cover 15 minutes: 0.50 are money, 1.00 is credit. As the first is overdue,
+/// its money comes back before its credit does, and the next holds both again.
+#[test]
+fn credit_of_an_overdue_session_is_there_for_the_next() {
+    let mut world = World::new(None);
+    world.top_up("0.50");
+    let limit = engine::wallet::Action::SetCreditLimit { limit: Some(exact("1.00")) };
+    world.act("acme", "00:00", engine::Action::Wallet(limit)).unwrap();
+    let money = |world: &World| {
+        let view = &world.group;
+        [view.prepaid("acme"), view.held_money("acme"), view.held_on_credit("acme")]
+            .map(|amount| amount.decimal(Currency::parse("CNY").unwrap()))
+    };
+    assert_eq!(world.hold(("acme", "1"), "10:00", 9, "10:05"), "9");
+    assert_eq!(money(&world), ["0.00", "0.50", "0.40"]);
+    assert_eq!(world.hold(("idle", "2"), "10:01", 10, "10:30"), "6", "a member's count for its master");
+    assert_eq!(money(&world), ["0.00", "0.50", "1.00"]);
+    assert_eq!(world.hold(("acme", "3"), "10:05", 10, "10:30"), "9");
+    assert_eq!(money(&world), ["0.00", "0.50", "1.00"]);
+    // One of them ends: its money comes back before its credit does.
+    let release = Action::Release { id: "3".to_owned(), used: Exact::ZERO };
+    world.act("acme", "10:06", engine::Action::Holds(release)).unwrap();
+    assert_eq!(money(&world), ["0.50", "0.00", "0.60"]);
+}
+
 /// All of 1.00 is held when a call of 3 minutes that asked nobody is charged. What is let go then
 /// pays those 0.30 first, and 7 minutes are left.
 #[test]
