@@ -67,6 +67,9 @@ impl Default for Pace {
     }
 }
 
+/// Pieces of usage that are received as of one moment of the store.
+const MANY: usize = 64;
+
 /// A store in use.
 pub struct Service {
     pace: Pace,
@@ -400,7 +403,14 @@ impl Service {
         }
         let Some(store) = self.groups.store() else { return Ok(()) };
         let payer_of = |account: &str| self.groups.payer_of(account).to_owned();
-        self.inbox.receive(&mut self.counters, store, parcel, &payers, &payer_of, told)?;
+        let (inbox, counters) = (&mut self.inbox, &mut self.counters);
+        let mut receive = || inbox.receive(counters, store, parcel, &payers, &payer_of, told);
+        // Of many, some are looked up in the store.
+        if parcel.len() < MANY {
+            receive()?
+        } else {
+            store.together(&mut receive)?
+        }
         for payer in self.inbox.take_moved() {
             self.load(&payer)?;
             self.note_usage(&payer);

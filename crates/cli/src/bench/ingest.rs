@@ -19,7 +19,7 @@ pub struct Args {
     #[arg(long, default_value_t = 0)]
     pub events: u64,
     /// Connections at once.
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = 32)]
     pub connections: u64,
     /// Events in a request.
     #[arg(long, default_value_t = 1_000)]
