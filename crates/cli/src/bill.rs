@@ -3,8 +3,8 @@
 use crate::output::{self, Failure};
 use farebox_core::calendar::{Cycle, Instant, Zone};
 use farebox_core::cost::By;
+use farebox_report::{self as report, BillOptions, Parties};
 use farebox_scenario::prepare::{self, Prepared, StepAction};
-use farebox_scenario::report::{self, BillOptions, Parties};
 use farebox_scenario::run::{Options, Outcome, Run};
 use farebox_text::book::{Book, ItemKind};
 use farebox_text::diagnostic::Diagnostic;

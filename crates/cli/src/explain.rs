@@ -2,9 +2,9 @@
 
 use crate::bill;
 use crate::output::{self, Failure};
+use farebox_report::{explained, find_line};
 use farebox_scenario::prepare;
 use farebox_scenario::run::{Options, Run};
-use farebox_scenario::{explained, find_line};
 use serde::Serialize;
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -5,8 +5,8 @@
 
 use crate::bill;
 use crate::output::{self, Failure};
+use farebox_report::{self as report, BillOptions, Parties};
 use farebox_scenario::prepare;
-use farebox_scenario::report::{self, BillOptions, Parties};
 use farebox_scenario::run::{Options, Run};
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -2,14 +2,14 @@
 //! decided in order.
 
 use crate::prepare::{Prepared, Step, StepAction, UsageLine};
-use crate::query;
-use crate::usage::{EventBehind, InQuarantine, UsageLog};
+use crate::usage::UsageLog;
 use farebox_core::account::{Account, Group};
 use farebox_core::bill::Line;
-use farebox_core::calendar::Instant;
-use farebox_core::engine::{Action, Command, Duty, Fact, Late, Refusal, holds};
+use farebox_core::calendar::{Instant, Zone};
+use farebox_core::engine::{Action, Catalogues, Command, Duty, Fact, Late, Refusal, holds};
 use farebox_core::hold::Hold;
 use farebox_core::metering::{Metering, Value};
+use farebox_report::{self as query, EventBehind, InQuarantine, Receivables, Source, Totals};
 use farebox_service::{CLOCK, Counters, Decided, Failed, Groups, Schedule, When, World};
 use farebox_store::{Position, StoreError};
 use farebox_text::book::Word;
@@ -214,9 +214,10 @@ impl<'a> Run<'a> {
                 Ok(Outcome::Accepted)
             }
             StepAction::Query(words) => {
-                let until = query::moment(self, words).map_err(|(word, found, expected)| {
+                let when = query::moment(self, words).map_err(|(word, found, expected)| {
                     word.diagnostic(&self.prepared.book.file, step.line, found, expected)
                 })?;
+                let until = when.moment();
                 if until.is_some_and(|until| until > self.clock) {
                     self.asked = Some(step.line);
                 }
@@ -388,11 +389,6 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// The earliest time of usage of a group's accounts counted since their last settlement.
-    pub(crate) fn late_of(&self, payer: &str) -> Late {
-        self.schedule.late_of(payer)
-    }
-
     /// Commits what was decided, where the groups are kept.
     ///
     /// # Errors
@@ -453,6 +449,60 @@ impl<'a> Run<'a> {
     /// A diagnostic when a usage file cannot be read again.
     pub fn quarantine(&self) -> Result<InQuarantine, Diagnostic> {
         self.usage.quarantine(self)
+    }
+}
+
+/// Answers of questions are of what the book has by now.
+impl Source for Run<'_> {
+    fn zone(&self) -> &Zone {
+        &self.prepared.zone
+    }
+
+    fn now(&self) -> Instant {
+        self.clock
+    }
+
+    fn catalogues(&self) -> &Catalogues {
+        &self.prepared.catalogues
+    }
+
+    fn group_of(&self, account: &str) -> Option<&Group> {
+        self.groups.get(self.groups.payer_of(account)).filter(|group| group.get(account).is_some())
+    }
+
+    fn metering(&self, _: &str) -> &Metering {
+        &self.metering
+    }
+
+    fn late_of(&self, payer: &str) -> Late {
+        self.schedule.late_of(payer)
+    }
+
+    fn names(&self) -> Vec<&str> {
+        self.accounts().map(|account| account.head.id.as_str()).collect()
+    }
+
+    fn events_behind(&self, line: &Line, most: usize) -> Result<(Vec<EventBehind>, u64), String> {
+        let found = self.usage.events_behind(self, &line.account, line, most);
+        found.map_err(|wrong| wrong.to_string())
+    }
+
+    fn totals(&self) -> Result<Totals, String> {
+        query::ledger_totals(self.accounts(), self.clock).map_err(|error| error.to_string())
+    }
+
+    fn receivables(&self) -> Result<Receivables, String> {
+        let mut all = Receivables::default();
+        let added = self.accounts().try_for_each(|account| all.add(account, self.clock));
+        added.map(|()| all).map_err(|error| error.to_string())
+    }
+
+    fn quarantine(&self) -> Result<InQuarantine, String> {
+        self.usage.quarantine(self).map_err(|wrong| wrong.to_string())
+    }
+
+    fn imports(&self) -> Result<Vec<(String, Summary)>, String> {
+        Ok(self.imports.clone())
     }
 }
 

@@ -3,9 +3,10 @@
 use crate::prepare::{Prepared, UsageLine};
 use crate::run::Run;
 use farebox_core::bill::Line;
-use farebox_core::calendar::{Instant, Span};
+use farebox_core::calendar::Span;
 use farebox_core::engine::{is_behind, unrouted};
 use farebox_core::metering::{Counted, Event, LaneKey, Metering, Problem, Scope, Value};
+use farebox_report::{EventBehind, InQuarantine, Quarantine};
 use farebox_store::usage::Usage;
 use farebox_text::diagnostic::Diagnostic;
 use farebox_text::import::{
@@ -14,44 +15,6 @@ use farebox_text::import::{
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-
-/// A piece of usage that is not billed, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Quarantine {
-    /// The file, as the book names it.
-    pub file: String,
-    /// Line, from 1.
-    pub line: u64,
-    /// The stable code.
-    pub code: String,
-    /// The reason, in a sentence.
-    pub sentence: String,
-    /// The event's identity, or how its row begins.
-    pub what: String,
-}
-
-/// What is in quarantine: the first pieces, and how many more there are.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct InQuarantine {
-    /// At most [`InQuarantine::LISTED_MAX`].
-    pub listed: Vec<Quarantine>,
-    /// Rows beyond those.
-    pub more: u64,
-}
-
-impl InQuarantine {
-    /// How many pieces are listed.
-    pub const LISTED_MAX: usize = 1_000;
-
-    /// Whether nothing is in quarantine.
-    pub fn is_empty(&self) -> bool {
-        self.listed.is_empty() && self.more == 0
-    }
-
-    fn add(&mut self, one: Quarantine) {
-        if self.listed.len() < Self::LISTED_MAX { self.listed.push(one) } else { self.more += 1 }
-    }
-}
 
 /// Identities as `source` and `id`.
 type Identities = BTreeSet<(String, String)>;
@@ -471,37 +434,6 @@ impl UsageLog {
             }
         })?;
         Ok((events, count))
-    }
-}
-
-/// An event as `explain` shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EventBehind {
-    /// Where it was read.
-    pub file: String,
-    /// Line, from 1.
-    pub line: u64,
-    /// Source and id.
-    pub identity: String,
-    /// When.
-    pub time: Instant,
-    /// The attributes, as `name=value`.
-    pub attributes: Vec<String>,
-}
-
-impl EventBehind {
-    fn of(event: &Event<'_>, file: &str, line: u64) -> EventBehind {
-        let shown = |(name, value): &(&str, Value<'_>)| match value {
-            Value::Text(text) => format!("{name}={text}"),
-            Value::Number(number) => format!("{name}={number}"),
-        };
-        EventBehind {
-            file: file.to_owned(),
-            line,
-            identity: format!("{}/{}", event.source, event.id),
-            time: event.time,
-            attributes: event.attributes.iter().map(shown).collect(),
-        }
     }
 }
 

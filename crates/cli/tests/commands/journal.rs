@@ -6,7 +6,7 @@ use farebox_api::journal::{Booked, csv, hledger, hledger_account, unescape};
 use farebox_core::calendar::Instant;
 use farebox_core::ledger::{LedgerAccount, Posting, Unit};
 use farebox_core::money::{Amount, Currency, Exact};
-use farebox_scenario::report::ledger_totals;
+use farebox_report::ledger_totals;
 use farebox_scenario::run::{Options, Outcome, Run};
 use farebox_scenario::{golden, prepare};
 use std::collections::BTreeMap;

@@ -146,7 +146,7 @@ fn the_price_lists_have_no_mistakes() {
 #[test]
 fn the_reference_names_every_question() {
     let reference = text("docs/book.md");
-    for (name, form) in farebox_scenario::QUESTIONS {
+    for (name, form) in farebox_report::QUESTIONS {
         assert!(
             reference.contains(&format!("`$ {form}`")),
             "docs/book.md lacks the question {name}: `$ {form}`"

@@ -2,16 +2,16 @@
 
 use super::{Wrong, account, argument, group_of};
 use crate::report;
-use crate::run::Run;
+use crate::source::Source;
 use farebox_core::engine::{provided, provided_on};
 use farebox_text::book::Word;
 
 /// `provides ACCOUNT [on NAME=VALUE] [DATE]`
-pub(super) fn provides<'a>(run: &Run<'_>, words: &'a [Word]) -> Result<Vec<String>, Wrong<'a>> {
-    let id = &account(run, words)?.head.id;
-    let (group, catalogues) = (group_of(run, id), &run.prepared.catalogues);
+pub(super) fn provides<'a>(source: &dyn Source, words: &'a [Word]) -> Result<Vec<String>, Wrong<'a>> {
+    let id = &account(source, words)?.head.id;
+    let (group, catalogues) = (group_of(source, id), source.catalogues());
     if words.get(2).is_none_or(|word| word.text != "on") {
-        return Ok(report::provides(&provided(group, catalogues, id, run.clock)));
+        return Ok(report::provides(&provided(group, catalogues, id, source.now())));
     }
     let word = argument(words, 3, "NAME=VALUE, such as application=shop")?;
     let Some((name, value)) = word.text.split_once('=') else {
@@ -19,5 +19,5 @@ pub(super) fn provides<'a>(run: &Run<'_>, words: &'a [Word]) -> Result<Vec<Strin
         return Err((word, format!("\"{}\"", word.text), expected));
     };
     let on = |asked: &str| (asked == name).then_some(value);
-    Ok(report::provides(&provided_on(group, catalogues, id, run.clock, on)))
+    Ok(report::provides(&provided_on(group, catalogues, id, source.now(), on)))
 }

@@ -1,19 +1,19 @@
 //! Where an account and its subscriptions stand, what comes next, and how it came about.
 
 use super::table::{self, Align};
-use crate::run::Run;
+use crate::source::Source;
 use farebox_core::account::Account;
 use farebox_core::calendar::{Instant, show_local};
 use farebox_core::engine::lifecycle::{costs, grace, owed, standing_at};
 use farebox_core::lifecycle::State;
 
 /// The answer to `$ lifecycle ACCOUNT`.
-pub(crate) fn lifecycle(run: &Run<'_>, account: &Account) -> Vec<String> {
+pub fn lifecycle(source: &dyn Source, account: &Account) -> Vec<String> {
     let head = &account.head;
-    let (Some(group), Some(payer)) = (run.group_of(&head.id), run.account(head.payer())) else {
+    let (Some(group), Some(payer)) = (source.group_of(&head.id), source.account(head.payer())) else {
         return Vec::new();
     };
-    let when = |at: Instant| show_local(&run.prepared.zone, at);
+    let when = |at: Instant| show_local(source.zone(), at);
     let mut first = vec![head.id.clone()];
     first.push(match &payer.lifecycle.tier {
         None => "no tier: pays by invoice".to_owned(),
@@ -45,21 +45,21 @@ pub(crate) fn lifecycle(run: &Run<'_>, account: &Account) -> Vec<String> {
     let mut shown = vec![first.join(" · ")];
     let mut rows = Vec::new();
     for name in account.subscriptions.keys() {
-        let at = run.clock;
-        let (state, until) = standing_at(group, &run.prepared.catalogues, &head.id, name, at);
+        let at = source.now();
+        let (state, until) = standing_at(group, source.catalogues(), &head.id, name, at);
         let standing = account.lifecycle.standings.get(name);
         let since = standing.map(|standing| format!("since {}", when(standing.since)));
         let mut next = Vec::new();
         let mut change = until;
         while let Some(at) = change {
-            let (state, until) = standing_at(group, &run.prepared.catalogues, &head.id, name, at);
+            let (state, until) = standing_at(group, source.catalogues(), &head.id, name, at);
             let what = if state == State::Grace { "in grace from" } else { state.name() };
             next.push(format!("{what} {}", when(at)));
             change = until.filter(|next| *next > at);
         }
-        let in_grace = grace(group, &run.prepared.catalogues, &head.id, name, at).map(|span| {
+        let in_grace = grace(group, source.catalogues(), &head.id, name, at).map(|span| {
             let path = (head.id.as_str(), name.as_str());
-            match costs(group, &run.prepared.catalogues, &run.metering, path, span) {
+            match costs(group, source.catalogues(), source.metering(&payer.head.id), path, span) {
                 Ok(amount) => format!("costs in grace {} {currency}", amount.decimal(currency)),
                 Err(refusal) => refusal.to_string(),
             }

@@ -90,13 +90,22 @@ pub fn ledger_totals<'a>(
 ) -> Result<Totals, OutOfRange> {
     let mut totals = Totals::new();
     for account in accounts {
-        let postings = account.ledger.postings().iter().filter(|posting| posting.at <= until);
-        for entry in postings.flat_map(|posting| &posting.entries) {
-            let total = totals.entry((entry.account.clone(), entry.unit.clone())).or_default();
-            *total = total.add(entry.value)?;
-        }
+        add_to_totals(&mut totals, account, until)?;
     }
     Ok(totals)
+}
+
+/// Adds what is booked of an account up to and with a moment.
+///
+/// # Errors
+/// [`OutOfRange`] when a sum does not fit.
+pub fn add_to_totals(totals: &mut Totals, account: &Account, until: Instant) -> Result<(), OutOfRange> {
+    let postings = account.ledger.postings().iter().filter(|posting| posting.at <= until);
+    for entry in postings.flat_map(|posting| &posting.entries) {
+        let total = totals.entry((entry.account.clone(), entry.unit.clone())).or_default();
+        *total = total.add(entry.value)?;
+    }
+    Ok(())
 }
 
 /// Debits and credits by ledger account and unit; they are equal in each unit.
@@ -133,48 +142,59 @@ pub fn trial_balance(totals: &Totals) -> Vec<String> {
 /// The ages of what is due, in whole days since the bill was issued: the last of each but the last.
 const AGES: [i64; 3] = [30, 60, 90];
 
-/// What each account owes, by age. A draft is as old as one issued today.
-///
-/// # Errors
-/// [`OutOfRange`] when a sum does not fit.
-pub fn receivables<'a>(
-    accounts: impl Iterator<Item = &'a Account>,
-    at: Instant,
-) -> Result<Vec<String>, OutOfRange> {
-    type Ages = [Amount; 4];
-    let mut sums: BTreeMap<Currency, Ages> = BTreeMap::new();
-    let row = |name: &str, currency: Currency, ages: &Ages| -> Result<Vec<String>, OutOfRange> {
-        let total = ages.iter().try_fold(Amount::ZERO, |sum, part| sum.add(*part))?;
-        let cells = ages.iter().chain([&total]).map(|amount| amount.decimal(currency));
-        Ok([name.to_owned(), currency.code().to_owned()].into_iter().chain(cells).collect())
-    };
-    let heading = ["", "", "0–30 days", "31–60 days", "61–90 days", "over 90 days", "total"];
-    let mut rows = vec![heading.map(str::to_owned).to_vec()];
-    for account in accounts {
+/// What is owed, by age, and all of it.
+type Ages = [Amount; AGES.len() + 2];
+
+/// What accounts owe, by age. A draft is as old as one issued today.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Receivables {
+    owing: Vec<(String, Currency, Ages)>,
+    totals: BTreeMap<Currency, Ages>,
+}
+
+impl Receivables {
+    /// Adds what an account owes at a moment.
+    ///
+    /// # Errors
+    /// [`OutOfRange`] when a sum does not fit.
+    pub fn add(&mut self, account: &Account, at: Instant) -> Result<(), OutOfRange> {
         let mut ages = Ages::default();
         for bill in account.bills.values().filter(|bill| !bill.due().is_zero()) {
             let age = age_of(account, bill, at);
             let place = AGES.iter().take_while(|last| age > **last).count();
-            ages[place] = ages[place].add(bill.due())?;
+            for place in [place, AGES.len() + 1] {
+                ages[place] = ages[place].add(bill.due())?;
+            }
         }
         if ages.iter().all(|part| part.is_zero()) {
-            continue;
+            return Ok(());
         }
-        rows.push(row(&account.head.id, account.head.currency, &ages)?);
-        let sum = sums.entry(account.head.currency).or_default();
-        for (sum, part) in sum.iter_mut().zip(ages) {
-            *sum = sum.add(part)?;
+        let currency = account.head.currency;
+        let total = self.totals.entry(currency).or_default();
+        for (total, part) in total.iter_mut().zip(ages) {
+            *total = total.add(part)?;
         }
+        self.owing.push((account.head.id.clone(), currency, ages));
+        Ok(())
     }
-    if sums.is_empty() {
-        return Ok(vec!["nothing is owed".to_owned()]);
+
+    /// A row for each account that owes something, and for each currency.
+    pub fn lines(&self) -> Vec<String> {
+        if self.owing.is_empty() {
+            return vec!["nothing is owed".to_owned()];
+        }
+        let row = |name: &str, currency: Currency, ages: &Ages| -> Vec<String> {
+            let cells = ages.iter().map(|amount| amount.decimal(currency));
+            [name.to_owned(), currency.code().to_owned()].into_iter().chain(cells).collect()
+        };
+        let heading = ["", "", "0–30 days", "31–60 days", "61–90 days", "over 90 days", "total"];
+        let mut rows = vec![heading.map(str::to_owned).to_vec()];
+        rows.extend(self.owing.iter().map(|(name, currency, ages)| row(name, *currency, ages)));
+        rows.extend(self.totals.iter().map(|(currency, ages)| row("total", *currency, ages)));
+        let mut columns = vec![Align::Left; 2];
+        columns.resize(heading.len(), Align::Right);
+        table::lines(&rows, &columns)
     }
-    for (currency, sum) in &sums {
-        rows.push(row("total", *currency, sum)?);
-    }
-    let columns =
-        [Align::Left, Align::Left, Align::Right, Align::Right, Align::Right, Align::Right, Align::Right];
-    Ok(table::lines(&rows, &columns))
 }
 
 /// Whole days since a bill was issued, on the account's calendar.

@@ -1,7 +1,7 @@
 //! One line of a bill, explained to the last digit.
 
 use super::table::{self, Align};
-use crate::usage::EventBehind;
+use crate::source::EventBehind;
 use farebox_core::account::AccountHead;
 use farebox_core::bill::{Line, LineKind};
 use farebox_core::calendar::{Zone, show_local};

@@ -1,8 +1,8 @@
 //! Questions about cost: over several months, against budgets, and what is coming.
 
-use super::{Wrong, account, argument, by, date, first_of, group_of, parties, payer_of};
+use super::{When, Wrong, account, argument, by, date, first_of, group_of, nothing_after, parties, payer_of};
 use crate::report;
-use crate::run::Run;
+use crate::source::Source;
 use farebox_core::bill::Line;
 use farebox_core::calendar::{Cycle, Instant, Zone};
 use farebox_core::cost::By;
@@ -38,17 +38,17 @@ fn cost_words<'a>(words: &'a [Word], zone: &Zone) -> Result<(Instant, Instant, B
     Ok((first, last, by(what, &what.text)?))
 }
 
-pub(super) fn cost_moment<'a>(run: &Run<'_>, words: &'a [Word]) -> Result<Instant, Wrong<'a>> {
-    let account = account(run, words)?;
-    let zone = &payer_of(run, account).head.zone;
+pub(super) fn cost_moment<'a>(source: &dyn Source, words: &'a [Word]) -> Result<When, Wrong<'a>> {
+    let account = account(source, words)?;
+    let zone = &payer_of(source, account).head.zone;
     let (_, last, _) = cost_words(words, zone)?;
-    Ok(zone.cycle(Cycle::Month, last).end)
+    Ok(When::After(zone.cycle(Cycle::Month, last)))
 }
 
 /// What several months cost, as a table (R-ORG-2).
-pub(super) fn cost<'a>(run: &Run<'_>, words: &'a [Word]) -> Result<Vec<String>, Wrong<'a>> {
-    let account = account(run, words)?;
-    let payer = payer_of(run, account);
+pub(super) fn cost<'a>(source: &dyn Source, words: &'a [Word]) -> Result<Vec<String>, Wrong<'a>> {
+    let account = account(source, words)?;
+    let payer = payer_of(source, account);
     let zone = &payer.head.zone;
     let (first, last, by) = cost_words(words, zone)?;
     let mut bills = Vec::new();
@@ -62,7 +62,7 @@ pub(super) fn cost<'a>(run: &Run<'_>, words: &'a [Word]) -> Result<Vec<String>, 
         bills.push((month, payer.bills.get(&month.start)));
         at = month.end;
     }
-    Ok(report::cost(&account.head, &bills, &parties(run, &account.head.id), &by))
+    Ok(report::cost(&account.head, &bills, &parties(source, &account.head.id), &by))
 }
 
 /// The month that a question about budgets names, if it names one.
@@ -70,35 +70,35 @@ fn month_named(words: &[Word], zone: &Zone) -> Option<Instant> {
     words.get(2).and_then(|word| first_of(&word.text, zone))
 }
 
-pub(super) fn budgets_moment<'a>(run: &Run<'_>, words: &'a [Word]) -> Result<Option<Instant>, Wrong<'a>> {
-    let account = account(run, words)?;
-    let zone = &payer_of(run, account).head.zone;
+pub(super) fn budgets_moment<'a>(source: &dyn Source, words: &'a [Word]) -> Result<When, Wrong<'a>> {
+    let account = account(source, words)?;
+    let zone = &payer_of(source, account).head.zone;
     match month_named(words, zone) {
-        Some(month) => Ok(Some(zone.cycle(Cycle::Month, month).end)),
-        None => date(run, words, 2),
+        Some(month) => nothing_after(words, 3).map(|()| When::After(zone.cycle(Cycle::Month, month))),
+        None => date(source, words, 2),
     }
 }
 
 /// What budgets allow, and what is spent of them (R-BUD-1).
-pub(super) fn budgets<'a>(run: &Run<'_>, words: &'a [Word]) -> Result<Vec<String>, Wrong<'a>> {
-    let account = account(run, words)?;
-    let zone = &payer_of(run, account).head.zone;
-    let month = zone.cycle(Cycle::Month, month_named(words, zone).unwrap_or(run.clock));
-    Ok(report::budgets(&account.head, group_of(run, &account.head.id), zone, month))
+pub(super) fn budgets<'a>(source: &dyn Source, words: &'a [Word]) -> Result<Vec<String>, Wrong<'a>> {
+    let account = account(source, words)?;
+    let zone = &payer_of(source, account).head.zone;
+    let month = zone.cycle(Cycle::Month, month_named(words, zone).unwrap_or(source.now()));
+    Ok(report::budgets(&account.head, group_of(source, &account.head.id), zone, month))
 }
 
 /// The bill of the running month: a draft to date, and a forecast to the month's end.
-pub(super) fn upcoming<'a>(run: &Run<'_>, words: &'a [Word]) -> Result<Vec<String>, Wrong<'a>> {
-    let account = account(run, words)?;
-    let payer = payer_of(run, account);
-    let (id, group, at) = (&payer.head.id, group_of(run, &account.head.id), run.clock);
+pub(super) fn upcoming<'a>(source: &dyn Source, words: &'a [Word]) -> Result<Vec<String>, Wrong<'a>> {
+    let account = account(source, words)?;
+    let payer = payer_of(source, account);
+    let (id, group, at) = (&payer.head.id, group_of(source, &account.head.id), source.now());
     let month = payer.head.zone.cycle(Cycle::Month, at);
-    let (catalogues, late) = (&run.prepared.catalogues, run.late_of(id));
+    let (catalogues, metering, late) = (source.catalogues(), source.metering(id), source.late_of(id));
     let wrong =
         |refusal| (&words[1], format!("no preview: {refusal}"), "an earlier or later date".to_owned());
-    let open = preview::draft(group, catalogues, &run.metering, id, at, &late).map_err(wrong)?;
+    let open = preview::draft(group, catalogues, metering, id, at, &late).map_err(wrong)?;
     let accounts: Vec<String> = group.iter().map(|account| account.head.id.clone()).collect();
-    let metering = run.metering.forecast(&accounts, month, at);
+    let metering = metering.forecast(&accounts, month, at);
     let after = Moment { at, done: Duty::Charges };
     let then = preview::forecast(group, catalogues, &metering, id, after, &late, month.end).map_err(wrong)?;
     let of_month = |group: &'_ farebox_core::account::Group| -> Vec<Line> {

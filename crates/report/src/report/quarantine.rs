@@ -2,7 +2,7 @@
 
 use super::explain::file_name;
 use super::table::{self, Align};
-use crate::usage::InQuarantine;
+use crate::source::InQuarantine;
 use farebox_text::import::Summary;
 
 /// Each piece of usage in quarantine with its place and reason.
