@@ -145,6 +145,9 @@ pub struct Problem {
     /// The request, as `X-Request-Id` says it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
+    /// From when on it can be asked, where it was asked too early.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
     /// Every mistake of the body; empty where the body is well written.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mistakes: Vec<FieldMistake>,
@@ -169,6 +172,7 @@ impl Problem {
             code: code.to_owned(),
             account: None,
             request_id: None,
+            until: None,
             mistakes: Vec::new(),
         }
     }

@@ -72,7 +72,8 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
 fn fill(book: &Path, address: &str, key: &str) -> Result<(), Failure> {
     let prepared = prepare::load(book)?;
     let url = format!("http://{address}");
-    let pushed = push::push(book, &prepared, &url, key, Some(moment(END)?))?;
+    let to = push::To { url: &url, key, until: Some(moment(END)?), check: false };
+    let pushed = push::push(book, &prepared, &to)?;
     let mut lines = pushed.lines();
     lines.push(format!("the test clock stands at {END}"));
     lines.push(String::new());

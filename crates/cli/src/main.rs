@@ -1,6 +1,7 @@
 //! `farebox`: the one binary.
 
 mod archive;
+mod ask;
 mod bench;
 mod bill;
 mod catalog;
@@ -66,6 +67,8 @@ enum Command {
     Restore(store::Restore),
     /// Show how a server that is started like this is configured, and what says so.
     Config(config::Flags),
+    /// Ask a server a question, such as 'bill acme 2026-01 --explain', answered as a book answers it.
+    Ask(ask::Args),
     /// Send a book to a server: its price lists, its lines and its usage files.
     Push(push::Args),
     /// Export what was booked, for other programs.
@@ -95,6 +98,7 @@ fn main() -> ExitCode {
         Command::Archive(args) => archive::run(&args, cli.json),
         Command::Backup(args) => store::back_up(&args),
         Command::Restore(args) => store::put_back(&args),
+        Command::Ask(args) => ask::run(&args, cli.json),
         Command::Push(args) => push::run(&args, cli.json),
         Command::Export { command } => export::run(&command),
         Command::Bench(args) => bench::run(&args),

@@ -1,16 +1,19 @@
 //! `farebox push`: a book's lines as commands and usage of a server.
 
-use crate::client::Connection;
+use crate::ask::{self, Said};
+use crate::client::{Connection, escaped};
 use crate::output::{self, Failure};
 use farebox_api::{Moment, WireCommand, Wish};
 use farebox_core::calendar::Instant;
 use farebox_core::metering::{Event, Value};
-use farebox_scenario::prepare::{self, Prepared, StepAction, UsageLine};
-use farebox_text::book::ItemKind;
+use farebox_scenario::golden;
+use farebox_scenario::prepare::{self, Prepared, Step, StepAction, UsageLine};
+use farebox_store::usage::PLACE;
+use farebox_text::book::{ItemKind, written};
 use farebox_text::import::{Change, ImportSpec, Importer, Input, Origin, Sink, Verdict};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, json};
+use serde_json::json;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -35,6 +38,10 @@ pub struct Args {
     /// Afterwards, move the server's test clock to this moment.
     #[arg(long, value_name = "MOMENT")]
     until: Option<Timestamp>,
+    /// Ask the book's questions, too, and compare the answers with those in the book. A test clock is moved to where a
+    /// question asks about.
+    #[arg(long)]
+    check: bool,
 }
 
 /// What became of a book.
@@ -52,6 +59,18 @@ pub struct Pushed {
     quarantined: u64,
     /// What was refused.
     refused: Vec<Refused>,
+    /// What was compared with the book, where it was to be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checked: Option<Checked>,
+}
+
+/// How the server's answers and refusals compare with those of the book.
+#[derive(Debug, Default, Serialize)]
+struct Checked {
+    /// Answers and refusals that the book has.
+    compared: u64,
+    /// What differs, ready to print.
+    differences: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -63,48 +82,61 @@ struct Refused {
 
 pub fn run(args: &Args, as_json: bool) -> Result<ExitCode, Failure> {
     let prepared = prepare::load(&args.book)?;
-    let pushed = push(&args.book, &prepared, &args.url, &args.key, args.until)?;
+    let wish = To { url: &args.url, key: &args.key, until: args.until, check: args.check };
+    let pushed = push(&args.book, &prepared, &wish)?;
     if as_json {
         output::json(&pushed)?;
     } else {
         output::text(&pushed.lines())?;
     }
-    Ok(if pushed.refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    // A refusal that the book expects is none that anybody has to look at.
+    let is_good = match &pushed.checked {
+        None => pushed.refused.is_empty(),
+        Some(checked) => checked.differences.is_empty(),
+    };
+    Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 impl Pushed {
     /// In words.
     pub fn lines(&self) -> Vec<String> {
         let refused = |one: &Refused| format!("line {}: refused: {}: {}", one.line, one.code, one.detail);
-        let mut lines: Vec<String> = self.refused.iter().map(refused).collect();
+        let mut lines: Vec<String> = match &self.checked {
+            None => self.refused.iter().map(refused).collect(),
+            Some(checked) => checked.differences.clone(),
+        };
         lines.push(format!(
             "{} price lists and {} commands accepted; usage: {} counted, {} kept until an order measures it, {} known already",
             self.price_lists, self.commands, self.usage, self.quarantined, self.duplicates
         ));
+        lines.extend(self.checked.as_ref().map(|checked| {
+            let differ = checked.differences.iter().filter(|line| !line.starts_with(' ')).count();
+            format!("{} answers compared, {differ} differ", checked.compared)
+        }));
         lines
     }
+}
+
+/// Where a book is sent, and what is done there besides.
+pub struct To<'a> {
+    pub url: &'a str,
+    pub key: &'a str,
+    /// Afterwards, a test clock is moved to this moment.
+    pub until: Option<Timestamp>,
+    /// Whether the book's questions are asked, too.
+    pub check: bool,
 }
 
 /// Sends a book that was prepared.
 ///
 /// # Errors
 /// When the server cannot be reached, or answers what it should not.
-pub fn push(
-    path: &Path,
-    prepared: &Prepared,
-    url: &str,
-    key: &str,
-    until: Option<Timestamp>,
-) -> Result<Pushed, Failure> {
-    let address = url.strip_prefix("http://").map(|rest| rest.trim_end_matches('/'));
-    let address = address.ok_or_else(|| {
-        Failure::Other(format!("the address {url}; expected one such as http://localhost:8080"))
-    })?;
-    let unreachable = |error| Failure::Other(format!("{url} cannot be reached: {error}"));
-    let connection = Connection::open(address, Some(key)).map_err(unreachable)?;
+pub fn push(path: &Path, prepared: &Prepared, to: &To<'_>) -> Result<Pushed, Failure> {
+    let connection = ask::connect(to.url, to.key)?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let name = xxh3_64(format!("{:?}", prepared.book.items).as_bytes());
-    let mut desk = Desk { connection, pushed: Pushed::default(), book: name, clock: None };
+    let pushed = Pushed { checked: to.check.then(Checked::default), ..Pushed::default() };
+    let mut desk = Desk { connection, pushed, book: name, clock: None };
     desk.clock = desk.test_clock()?;
     for item in &prepared.book.items {
         if let ItemKind::Catalog(word) = &item.kind {
@@ -124,7 +156,9 @@ pub fn push(
                 let effective = is_dated.then_some(Moment(command.effective_at));
                 desk.command(step.line, &command.account, &Wish { command: wire, effective })?;
             }
-            StepAction::Usage(line) => desk.usage(step.line, &events(line))?,
+            StepAction::Usage(line) => {
+                desk.usage(step.line, &events(line, (&prepared.book.file, step.line as u64)))?;
+            }
             StepAction::Void { source, id } => {
                 let identity = json!({ "source": source, "id": id }).to_string();
                 desk.ask(step.line, "/v1/usage/void", "application/json", None, identity.as_bytes())?;
@@ -134,10 +168,17 @@ pub fn push(
                 desk.usage(step.line, &std::mem::take(&mut said[0].events))?;
             }
             // A question changes nothing.
-            StepAction::Query(_) => {}
+            StepAction::Query(_) if !to.check => {}
+            StepAction::Query(words) => {
+                let found = desk.answer(&written(words), prepared.zone.name())?;
+                desk.compare(prepared, step, &found);
+            }
+        }
+        if let StepAction::Command(_) | StepAction::Usage(_) = &step.action {
+            desk.compare_refusal(prepared, step);
         }
     }
-    if let Some(until) = until {
+    if let Some(until) = to.until {
         desk.advance(until)?;
     }
     Ok(desk.pushed)
@@ -150,6 +191,7 @@ fn import(
     file: &Path,
     said: &mut [Gather; 1],
 ) -> Result<(), Failure> {
+    said[0].file = spec.file.clone();
     importer.import(spec, Input::File(file.to_owned()), said, &|_| {})?;
     Ok(())
 }
@@ -238,6 +280,56 @@ impl Desk {
         Ok(())
     }
 
+    /// The lines of a question's answer, or of why there is none.
+    fn answer(&mut self, question: &str, zone: &str) -> Result<Vec<String>, Failure> {
+        let path = ask::path(question, Some(zone), false);
+        for _ in 0..TRIES {
+            let (status, answer) = self.connection.get(&path)?;
+            if status == 429 || status == 503 {
+                self.wait();
+                continue;
+            }
+            let problem = match ask::answered(status, answer) {
+                Said::Answer(lines) => return Ok(lines),
+                Said::Problem(problem) => problem,
+            };
+            let until = problem.until.as_ref().and_then(|until| until.parse::<Timestamp>().ok());
+            match until.filter(|until| self.clock.is_some_and(|at| at < *until)) {
+                Some(until) => self.advance(until)?,
+                None => return Ok(problem.sentence().lines().map(str::to_owned).collect()),
+            }
+        }
+        Err(Failure::Other(format!("the server was too busy for \"{question}\"; push the book again")))
+    }
+
+    /// Compares an answer with that of the book.
+    fn compare(&mut self, prepared: &Prepared, step: &Step, found: &[String]) {
+        let item = &prepared.book.items[step.item];
+        let expected: Vec<String> = match &item.kind {
+            ItemKind::Query(query) => query.expected.clone(),
+            ItemKind::Command(command) => command.expected.iter().map(|one| one.text.clone()).collect(),
+            _ => return,
+        };
+        let Some(checked) = &mut self.pushed.checked else { return };
+        checked.compared += u64::from(!expected.is_empty() || !found.is_empty());
+        checked.differences.extend(golden::differences(&prepared.book.file, item.line, &expected, found));
+    }
+
+    /// Compares what became of a line with what the book says of it.
+    fn compare_refusal(&mut self, prepared: &Prepared, step: &Step) {
+        let refused = self.pushed.refused.iter().filter(|one| one.line == step.line);
+        // What says otherwise what was said before is in a book's quarantine.
+        let refused = refused.filter(|one| one.code != "conflict");
+        let found: Vec<String> = refused.map(|one| format!("{}: {}", one.code, one.detail)).collect();
+        self.compare(prepared, step, &found);
+    }
+
+    /// Waits for as long as a busy server has asked for.
+    fn wait(&self) {
+        let wait_s = self.connection.retry_after_s().unwrap_or(1).clamp(1, 60);
+        std::thread::sleep(Duration::from_secs(wait_s));
+    }
+
     fn usage(&mut self, line: usize, events: &[String]) -> Result<(), Failure> {
         for some in events.chunks(EVENTS_EACH) {
             let body = some.join("\n");
@@ -271,10 +363,7 @@ impl Desk {
             let (status, answer) = self.connection.post_with(path, &headers, body)?;
             match status {
                 200..=299 => return Ok(Some(answer.to_vec())),
-                429 | 503 => {
-                    let wait_s = self.connection.retry_after_s().unwrap_or(1).clamp(1, 60);
-                    std::thread::sleep(Duration::from_secs(wait_s));
-                }
+                429 | 503 => self.wait(),
                 401 => return Err(Failure::Other("the server does not know the key".to_owned())),
                 _ => {
                     let Problem { code, detail } = serde_json::from_slice(answer).unwrap_or_default();
@@ -293,20 +382,13 @@ fn read<'a, T: Deserialize<'a>>(status: u16, answer: &'a [u8]) -> Result<T, Fail
     })
 }
 
-/// A name in a path.
-fn escaped(name: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
-    let one = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
-    name.bytes().map(one).collect()
-}
-
 /// The events of a line of usage.
-fn events(line: &UsageLine) -> Vec<String> {
+fn events(line: &UsageLine, place: (&str, u64)) -> Vec<String> {
     let one = |index: u32| {
         let later = SignedDuration::from_secs(i64::from(line.every_s) * i64::from(index));
         let id = if line.times == 1 { line.id.clone() } else { format!("{}.{}", line.id, index + 1) };
         let attributes = line.attributes.iter().map(|(name, value)| (name.as_str(), Value::Text(value)));
-        cloud_event(&Event {
+        let event = Event {
             source: &line.source,
             id: &id,
             revision: line.revision,
@@ -315,52 +397,55 @@ fn events(line: &UsageLine) -> Vec<String> {
             time: line.time + later,
             start: line.start.map(|start: Instant| start + later),
             attributes: attributes.collect(),
-        })
+        };
+        cloud_event(&event, place)
     };
     (0..line.times).map(one).collect()
 }
 
-/// An event as CloudEvents have it.
-fn cloud_event(event: &Event<'_>) -> String {
-    let mut data = Map::new();
-    for (name, value) in &event.attributes {
-        let value = match value {
-            Value::Text(text) => (*text).to_owned(),
-            Value::Number(number) => number.to_string(),
-        };
-        data.insert((*name).to_owned(), value.into());
-    }
-    if let Some(start) = event.start {
-        data.entry("start").or_insert_with(|| start.to_string().into());
-    }
-    json!({
-        "specversion": "1.0",
-        "id": event.id,
-        "source": event.source,
-        "type": event.kind,
-        "subject": event.account,
-        "time": event.time.to_string(),
-        "revision": event.revision,
-        "data": data,
-    })
-    .to_string()
+/// An event as CloudEvents have it, its attributes in their order, and with where it was read.
+fn cloud_event(event: &Event<'_>, place: (&str, u64)) -> String {
+    let mut data: Vec<(&str, String)> = Vec::with_capacity(event.attributes.len() + 2);
+    data.extend(event.attributes.iter().map(|(name, value)| match value {
+        Value::Text(text) => (*name, (*text).to_owned()),
+        Value::Number(number) => (*name, number.to_string()),
+    }));
+    let (file, line) = place;
+    data.push((PLACE, format!("{}:{line}", file.rsplit('/').next().unwrap_or(file))));
+    let start = event.start.map(|start| format!("\"start\":\"{start}\",")).unwrap_or_default();
+    let text = |text: &str| serde_json::Value::from(text).to_string();
+    let data: Vec<String> =
+        data.iter().map(|(name, value)| format!("{}:{}", text(name), text(value))).collect();
+    format!(
+        "{{\"specversion\":\"1.0\",\"id\":{},\"source\":{},\"type\":{},\"subject\":{},\"time\":\"{}\",\"revision\":{},{start}\"data\":{{{}}}}}",
+        text(event.id),
+        text(event.source),
+        text(event.kind),
+        text(event.account),
+        event.time,
+        event.revision,
+        data.join(",")
+    )
 }
 
 /// Gathers what usage files say. Where a later row changes what was said, the event is said again in a higher revision.
 #[derive(Default)]
 struct Gather {
+    /// Which file is read.
+    file: String,
     events: Vec<String>,
     revisions: HashMap<(String, String), u64>,
 }
 
 impl Sink for Gather {
-    fn usage(&mut self, event: &Event<'_>, change: Change, _: Origin) -> Verdict {
+    fn usage(&mut self, event: &Event<'_>, change: Change, origin: Origin) -> Verdict {
         let name = (event.source.to_owned(), event.id.to_owned());
         match change {
             Change::Remove => *self.revisions.entry(name).or_insert(event.revision) += 1,
             Change::Add => {
                 let revision = self.revisions.get(&name).copied().unwrap_or(0).max(event.revision);
-                self.events.push(cloud_event(&Event { revision, ..event.clone() }));
+                let event = Event { revision, ..event.clone() };
+                self.events.push(cloud_event(&event, (&self.file, origin.line)));
             }
         }
         Verdict::Counted

@@ -30,6 +30,12 @@ pub trait Source {
     /// The earliest time of usage of a payer's group counted since its last settlement.
     fn late_of(&self, payer: &str) -> Late;
 
+    /// Whether whoever asks may know what an account owes.
+    fn sees(&self, account: &str) -> bool {
+        let _ = account;
+        true
+    }
+
     /// Names of accounts among which may be what somebody meant who wrote another one.
     fn names(&self) -> Vec<&str>;
 
@@ -84,7 +90,7 @@ impl dyn Source + '_ {
 /// A piece of usage that is not billed, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quarantine {
-    /// The file, as the book names it.
+    /// The file, as the book names it; empty where that is not known.
     pub file: String,
     /// Line, from 1.
     pub line: u64,
@@ -123,10 +129,12 @@ impl InQuarantine {
 /// An event as `explain` shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventBehind {
-    /// Where it was read.
+    /// Where it was read; empty where that is not known.
     pub file: String,
     /// Line, from 1.
     pub line: u64,
+    /// Whether a session said it when it was over, and no record.
+    pub is_session: bool,
     /// Source and id.
     pub identity: String,
     /// When.
@@ -145,6 +153,7 @@ impl EventBehind {
         EventBehind {
             file: file.to_owned(),
             line,
+            is_session: false,
             identity: format!("{}/{}", event.source, event.id),
             time: event.time,
             attributes: event.attributes.iter().map(shown).collect(),

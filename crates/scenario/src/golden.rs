@@ -73,10 +73,7 @@ fn compare(file: &str, bytes: &[u8], folder: &Path, groups: Groups) -> Result<Ch
             _ => continue,
         };
         checked.shown += usize::from(!answer.lines.is_empty());
-        if expected != answer.lines {
-            checked.differences.push(format!("{file}:{}: the answer differs", item.line));
-            checked.differences.extend(difference(&expected, &answer.lines));
-        }
+        checked.differences.extend(differences(file, item.line, &expected, &answer.lines));
     }
     let text = String::from_utf8_lossy(bytes);
     checked.rewritten = book::rewrite(&text, &prepared.book, &answers);
@@ -89,6 +86,16 @@ fn lines_of(outcome: &Outcome, zone: &Zone) -> Vec<String> {
         Outcome::Refused(refusal) => vec![format!("{}: {}", refusal.code(), refusal.sentence(zone))],
         Outcome::Answered(lines) => lines.clone(),
     }
+}
+
+/// How an answer differs from the one that is expected, ready to print; nothing where it does not.
+pub fn differences(file: &str, line: usize, expected: &[String], found: &[String]) -> Vec<String> {
+    if expected == found {
+        return Vec::new();
+    }
+    let mut all = vec![format!("{file}:{line}: the answer differs")];
+    all.extend(difference(expected, found));
+    all
 }
 
 /// Lines that are expected and missing, and lines that are there instead, in order.

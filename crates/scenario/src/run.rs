@@ -213,27 +213,29 @@ impl<'a> Run<'a> {
                 self.recount()?;
                 Ok(Outcome::Accepted)
             }
-            StepAction::Query(words) => {
-                let when = query::moment(self, words).map_err(|(word, found, expected)| {
-                    word.diagnostic(&self.prepared.book.file, step.line, found, expected)
-                })?;
-                let until = when.moment();
-                if until.is_some_and(|until| until > self.clock) {
-                    self.asked = Some(step.line);
-                }
-                // At the clock's own moment the lines above may have brought something about.
-                if self.clock > Instant::MIN || until.is_some() {
-                    self.advance(until.map_or(self.clock, |until| until.max(self.clock)))?;
-                }
-                self.read_anew()?;
-                self.cut_for(words);
-                self.recount()?;
-                let answer = query::answer(self, words).map_err(|(word, found, expected)| {
-                    word.diagnostic(&self.prepared.book.file, step.line, found, expected)
-                })?;
-                Ok(Outcome::Answered(answer))
-            }
+            StepAction::Query(words) => self.ask(words, step.line).map(Outcome::Answered),
         }
+    }
+
+    /// Answers a question as of the moment that it is about, to which the clock moves; else as of now.
+    ///
+    /// # Errors
+    /// A word that cannot be, at the line that is given; or that the book cannot go on.
+    pub fn ask(&mut self, words: &[Word], line: usize) -> Result<Vec<String>, Diagnostic> {
+        let file = &self.prepared.book.file;
+        let wrong = |(word, found, expected): query::Wrong<'_>| word.diagnostic(file, line, found, expected);
+        let until = query::moment(self, words).map_err(wrong)?.moment();
+        if until.is_some_and(|until| until > self.clock) {
+            self.asked = Some(line);
+        }
+        // At the clock's own moment the lines above may have brought something about.
+        if self.clock > Instant::MIN || until.is_some() {
+            self.advance(until.map_or(self.clock, |until| until.max(self.clock)))?;
+        }
+        self.read_anew()?;
+        self.cut_for(words);
+        self.recount()?;
+        query::answer(self, words).map_err(wrong)
     }
 
     /// Decides a command and applies its facts.

@@ -324,15 +324,16 @@ impl UsageLog {
         Ok(metering)
     }
 
-    /// Shows every accepted event that counts now. Events that a revision replaced are not shown,
+    /// Shows every accepted event that counts now, with its place, and whether a session said it. Events that a revision replaced are not shown,
     /// nor void ones.
-    fn look(&self, look: &mut (dyn FnMut(&Event<'_>, &str, u64) + Send)) -> Result<(), Diagnostic> {
+    fn look(&self, look: &mut (dyn FnMut(&Event<'_>, &str, u64, bool) + Send)) -> Result<(), Diagnostic> {
         let mut importer = Importer::new(1);
         let mut replaced = self.replaced.lock().map(|replaced| replaced.clone()).unwrap_or_default();
         for delivery in &self.deliveries {
             match delivery {
                 Delivery::Line { usage, line } => {
-                    let mut seen = |event: &Event<'_>, _: Origin| look(event, &self.book, *line as u64);
+                    let mut seen =
+                        |event: &Event<'_>, _: Origin| look(event, &self.book, *line as u64, false);
                     let mut sinks =
                         [Looking { look: &mut seen, voided: self.voided.clone(), replaced: &mut replaced }];
                     each(usage, |event| {
@@ -340,7 +341,8 @@ impl UsageLog {
                     });
                 }
                 Delivery::File { spec, path, .. } => {
-                    let mut seen = |event: &Event<'_>, origin: Origin| look(event, &spec.file, origin.line);
+                    let mut seen =
+                        |event: &Event<'_>, origin: Origin| look(event, &spec.file, origin.line, false);
                     let mut sinks =
                         [Looking { look: &mut seen, voided: self.voided.clone(), replaced: &mut replaced }];
                     importer.import(spec, Prepared::input(path), &mut sinks, &|_| {})?;
@@ -348,7 +350,7 @@ impl UsageLog {
             }
         }
         for (usage, line) in self.sessions.values() {
-            each(usage, |event| look(event, &self.book, *line as u64));
+            each(usage, |event| look(event, &self.book, *line as u64, true));
         }
         Ok(())
     }
@@ -388,7 +390,10 @@ impl UsageLog {
         }
         if !lost.is_empty() {
             let mut locating = run.metering.empty();
-            self.look(&mut |event, file, line| {
+            self.look(&mut |event, file, line, _| {
+                if event.time >= until {
+                    return;
+                }
                 let places = locating.locate(event).unwrap_or_default();
                 let problems: Vec<&Problem> = places.iter().filter_map(|place| lost.get(place)).collect();
                 if let Some(problem) = problems.iter().max().filter(|_| problems.len() == places.len()) {
@@ -418,7 +423,7 @@ impl UsageLog {
         let mut count = 0;
         let Some(group) = run.group_of(account) else { return Ok((events, count)) };
         let mut locating = run.metering.empty();
-        self.look(&mut |event, file, line_number| {
+        self.look(&mut |event, file, line_number, is_session| {
             if event.account != account {
                 return;
             }
@@ -429,7 +434,7 @@ impl UsageLog {
             if behind {
                 count += 1;
                 if events.len() < most {
-                    events.push(EventBehind::of(event, file, line_number));
+                    events.push(EventBehind { is_session, ..EventBehind::of(event, file, line_number) });
                 }
             }
         })?;

@@ -26,6 +26,7 @@ mod operation;
 mod outlook;
 mod page;
 mod quarantine;
+mod questions;
 mod room;
 mod schedule;
 mod site;
@@ -91,6 +92,7 @@ static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
         commands::operations(),
         outlook::operations(),
         money::operations(),
+        questions::operations(),
         exports::operations(),
         standing::operations(),
         audit::operations(),

@@ -76,6 +76,9 @@ fn address(server: &Server, route: &Route, account: &str) -> String {
     if route.id == "show-cost" {
         path += "?by=plan";
     }
+    if route.id == "ask-question" {
+        path += &format!("?question=balance+{account}");
+    }
     if route.id == "export-focus" {
         path += "?issuer=Example";
     }
@@ -84,7 +87,8 @@ fn address(server: &Server, route: &Route, account: &str) -> String {
 }
 
 fn is_about_an_account(route: &Route) -> bool {
-    ["{account}", "{bill}", "{line}"].iter().any(|name| route.path.contains(name))
+    let is_in_path = ["{account}", "{bill}", "{line}"].iter().any(|name| route.path.contains(name));
+    is_in_path || route.id == "ask-question"
 }
 
 #[test]

@@ -146,7 +146,7 @@ impl Inbox {
                 return Ok(Received::Duplicate);
             }
             if event.revision == known.usage.revision {
-                let is_same = known.record == *record;
+                let is_same = known.record == *record || known.usage.says_the_same(&Usage::of(event));
                 return Ok(if is_same { Received::Duplicate } else { Received::Conflict });
             }
             // It may have been said of another account, by mistake.

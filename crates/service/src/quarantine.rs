@@ -30,6 +30,13 @@ pub struct Quarantined {
     pub key: Vec<u8>,
 }
 
+impl Quarantined {
+    /// Its place in the log.
+    pub fn place(&self) -> Option<Place> {
+        place_of(&self.key)
+    }
+}
+
 /// A piece as it is kept.
 #[derive(Clone, Debug, PartialEq)]
 struct Piece {

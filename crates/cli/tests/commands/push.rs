@@ -6,7 +6,7 @@ use crate::server::Server;
 use farebox_scenario::prepare::Prepared;
 use farebox_text::book::ItemKind;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,6 +18,41 @@ fn expected(prepared: &Prepared) -> BTreeMap<usize, String> {
         _ => None,
     });
     commands.collect()
+}
+
+/// Answers that a server cannot give as a book does, each with the reason.
+const OTHERWISE: &[(&str, usize, &str)] = &[
+    ("scenarios/metering/call-records.test", 45, "imports: a server is sent events, and knows no files"),
+    ("scenarios/metering/quarantine.test", 41, "imports: a server is sent events, and knows no files"),
+    (
+        "scenarios/metering/quarantine.test",
+        26,
+        "a row that is no event is not sent; of an event, no row is known",
+    ),
+    (
+        "scenarios/metering/conflict.test",
+        11,
+        "who says something otherwise is told so at once, and it is not kept",
+    ),
+];
+
+/// What a server answers otherwise than a book does, line by line, but for what is expected of `file`; and the lines
+/// of the file that were expected.
+fn differences(pushed: &Value, file: &str) -> (Vec<String>, BTreeSet<usize>) {
+    let (mut wrong, mut expected, mut is_expected) = (Vec::new(), BTreeSet::new(), false);
+    for line in pushed["checked"]["differences"].as_array().unwrap() {
+        let line = line.as_str().unwrap();
+        if !line.starts_with(' ') {
+            let of_file = OTHERWISE.iter().filter(|(name, ..)| *name == file);
+            let known = of_file.map(|one| one.1).find(|number| line.contains(&format!("{file}:{number}: ")));
+            is_expected = known.is_some();
+            expected.extend(known);
+        }
+        if !is_expected {
+            wrong.push(line.to_owned());
+        }
+    }
+    (wrong, expected)
 }
 
 /// Compares a scenario; answers how many lines and postings that were. `None`: it has no commands.
@@ -36,6 +71,14 @@ fn compare(file: &str) -> Result<Option<usize>, String> {
     let (is, should): (BTreeMap<usize, String>, _) = (refused.collect(), expected(&prepared));
     if is != should {
         return Err(format!("{file}: the server refuses\n{is:#?}\nthe book expects\n{should:#?}"));
+    }
+    let (differences, otherwise) = differences(&pushed, file);
+    if !differences.is_empty() {
+        return Err(differences.join("\n"));
+    }
+    let listed: BTreeSet<usize> = OTHERWISE.iter().filter(|one| one.0 == file).map(|one| one.1).collect();
+    if otherwise != listed {
+        return Err(format!("{file}: lines {listed:?} are said to be answered otherwise; {otherwise:?} are"));
     }
     server.stop();
     same_rows(file, ours.path(), servers.path(), &prepared).map(Some)
@@ -119,4 +162,51 @@ fn what_the_demo_says_to_try_can_be_tried() {
     assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
     assert!(demo.0.wait().unwrap().success());
     assert!(!std::env::temp_dir().join(format!("farebox-demo-{id}")).exists(), "it leaves nothing behind");
+}
+
+#[test]
+fn a_server_is_asked_what_a_book_asks_and_differences_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start_at(folder.path(), "2000-01-01T00:00:00Z");
+    let book = folder.path().join("acme.book");
+    let lines = "zone +08:00\n2026-01-01 open acme \"Acme\" currency CNY\n2026-01-01 topup acme 12.50\n2026-01-01 open acme currency CNY\n\n$ balance acme\nbalance  12.5\n\n$ bilance acme\n";
+    std::fs::write(&book, lines).unwrap();
+    let run = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_farebox"));
+        let output =
+            command.args(words).args(["--url", &server.address, "--key", &server.token]).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    };
+    let book = book.to_str().unwrap();
+    let (code, said, _) = run(&["push", "--check", book]);
+    assert_eq!(code, 1, "{said}");
+    for expected in [
+        "acme.book:4: the answer differs\n  found:    account-exists: ",
+        "acme.book:6: the answer differs\n  expected: balance  12.5\n  found:    balance",
+        "acme.book:9: the answer differs\n  found:    unknown question \"bilance\"",
+        "\n3 answers compared, 3 differ\n",
+    ] {
+        assert!(said.contains(expected), "{expected}\n{said}");
+    }
+    // Asked no questions, it says what was refused.
+    let (code, said, _) = run(&["push", book]);
+    assert!(code == 1 && said.starts_with("line 4: refused: account-exists: "), "{said}");
+    let (code, said, wrong) = run(&["ask", "balance acme"]);
+    assert!(code == 0 && said.starts_with("balance ") && wrong.is_empty(), "{said} {wrong}");
+    let (code, said, wrong) = run(&["ask", "balance acne"]);
+    assert!(code == 2 && said.is_empty() && wrong.contains("did you mean \"acme\""), "{said} {wrong}");
+    let (code, _, wrong) = run(&["ask", "bill acme 2026-1"]);
+    assert!(
+        code == 2 && wrong.contains("\"2026-1\" at character 11; expected a month as YYYY-MM"),
+        "{wrong}"
+    );
+    let (code, _, wrong) = run(&["ask", "bill acme 2026-01"]);
+    assert!(
+        code == 2 && wrong.contains("not-yet: this is answered as of 2026-02-01; it is 2026-01-01 now"),
+        "{wrong}"
+    );
+    let (code, said, _) = run(&["ask", "bill acme 2026-01", "--so-far", "--json"]);
+    assert!(code == 0 && said.contains("\"lines\""), "{said}");
+    server.stop();
 }

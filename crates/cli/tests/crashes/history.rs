@@ -1,6 +1,6 @@
 //! Random histories on a server that is killed, against the oracle and against the book played by itself.
 
-use crate::books::{by_itself, open, same_rows};
+use crate::books::{asked_by_itself, open, same_answers, same_rows};
 use crate::client::{Asked, Client, Tally};
 use crate::compare::{self, Came};
 use crate::histories::check::{self, Wrong, number_of};
@@ -13,8 +13,9 @@ use farebox_oracle::history::Line;
 use farebox_scenario::prepare::{Prepared, Step, StepAction, UsageLine};
 use farebox_server::parse_all;
 use farebox_service::{Groups, verify};
+use farebox_store::usage::PLACE;
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -61,7 +62,7 @@ fn crash_and_compare(
     let (ours, servers) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let book = servers.path().join("random.book");
     std::fs::write(&book, show::book(world, lines)).unwrap();
-    let Some((prepared, until)) = by_itself(&book, ours.path()) else {
+    let Some((prepared, until, answers)) = asked_by_itself(&book, ours.path(), true) else {
         return (Tally::default(), Err(Wrong::Broken("no book".to_owned())));
     };
     let is_ended_kindly = dice.once_in(2);
@@ -70,6 +71,7 @@ fn crash_and_compare(
         let fails = |what: String| Wrong::Fails(format!("{what}\n"));
         let said = play(client, world, &prepared, until).map_err(fails)?;
         let seen = look(client, &prepared).map_err(fails)?;
+        same_answers(client.server(), prepared.zone.name(), &answers).map_err(fails)?;
         client.end(is_ended_kindly);
         check_store(client, &ours, &servers, &prepared, &seen).map_err(fails)?;
         let mut groups = Groups::of(Box::new(open(servers.path()))).unwrap();
@@ -147,7 +149,16 @@ fn play_step(client: &mut Client<'_>, step: &Step, at: Timestamp) -> Result<Opti
             }
         }
         StepAction::Usage(usage) => {
-            let (status, answer) = client.ask(&post("usage", "/v1/usage", None, &events(usage)));
+            let (status, answer) = {
+                let (kind, path) = ("usage", "/v1/usage".to_owned());
+                client.ask(&Asked {
+                    kind,
+                    path,
+                    media: "application/json",
+                    key: None,
+                    body: events(usage, line),
+                })
+            };
             let counts: Value = serde_json::from_slice(&answer).unwrap_or_default();
             let sum = ["accepted", "duplicates", "quarantined", "rejected"]
                 .map(|name| counts[name].as_u64().unwrap_or_default());
@@ -165,18 +176,23 @@ fn play_step(client: &mut Client<'_>, step: &Step, at: Timestamp) -> Result<Opti
     }
 }
 
-/// A line of usage as CloudEvents.
-fn events(line: &UsageLine) -> Value {
+/// A line of usage as CloudEvents, its attributes in their order.
+fn events(line: &UsageLine, number: usize) -> Vec<u8> {
     assert_eq!(line.times, 1, "a history says each event by itself");
-    let mut data: Map<String, Value> =
-        line.attributes.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
-    if let Some(start) = line.start {
-        data.insert("start".to_owned(), start.to_string().into());
-    }
-    json!([{
+    let mut data: Vec<(&str, String)> =
+        line.attributes.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+    data.push((PLACE, format!("random.book:{number}")));
+    let data: Vec<String> =
+        data.iter().map(|(name, value)| format!("{}:{}", json!(name), json!(value))).collect();
+    let mut event = json!({
         "specversion": "1.0", "source": line.source, "id": line.id, "revision": line.revision,
-        "type": line.kind, "subject": line.account, "time": line.time.to_string(), "data": data,
-    }])
+        "type": line.kind, "subject": line.account, "time": line.time.to_string(),
+    });
+    if let Some(start) = line.start {
+        event["start"] = start.to_string().into();
+    }
+    let event = event.to_string();
+    format!("{},\"data\":{{{}}}}}", event.strip_suffix('}').unwrap(), data.join(",")).into_bytes()
 }
 
 /// What a client sees of each account in the end: its bills and its balance.

@@ -90,7 +90,12 @@ pub fn explain(
                     format!("  {}", show_local(zone, event.time)),
                     event.identity.clone(),
                     event.attributes.join(" "),
-                    format!("({}:{})", file_name(&event.file), event.line),
+                    match event.is_session {
+                        true => "(session)".to_owned(),
+                        false => place(&event.file, event.line)
+                            .map(|place| format!("({place})"))
+                            .unwrap_or_default(),
+                    },
                 ]
             })
             .collect();
@@ -101,6 +106,11 @@ pub fn explain(
         }
     }
     shown
+}
+
+/// Where something was read, if that is known.
+pub(super) fn place(file: &str, line: u64) -> Option<String> {
+    (!file.is_empty()).then(|| format!("{}:{line}", file_name(file)))
 }
 
 /// A file's name without its folders: answers do not depend on where a book is run from.

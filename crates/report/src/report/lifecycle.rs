@@ -34,6 +34,9 @@ pub fn lifecycle(source: &dyn Source, account: &Account) -> Vec<String> {
     let due = owed(group, &payer.head.id).unwrap_or_default();
     match &payer.lifecycle.arrears {
         None => first.push("not in arrears".to_owned()),
+        Some(arrears) if !source.sees(&payer.head.id) => {
+            first.push(format!("{} in arrears since {}", payer.head.id, when(arrears.since)));
+        }
         Some(arrears) => first.push(format!(
             "{} owes {} {currency}, in arrears since {} under tier {}",
             payer.head.id,

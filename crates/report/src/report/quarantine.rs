@@ -1,6 +1,6 @@
 //! What became of usage: counts by file, and what could not be billed.
 
-use super::explain::file_name;
+use super::explain::{file_name, place};
 use super::table::{self, Align};
 use crate::source::InQuarantine;
 use farebox_text::import::Summary;
@@ -15,7 +15,7 @@ pub fn quarantine(found: &InQuarantine) -> Vec<String> {
         .iter()
         .map(|one| {
             vec![
-                format!("{}:{}", file_name(&one.file), one.line),
+                place(&one.file, one.line).unwrap_or_else(|| "unknown place".to_owned()),
                 one.code.clone(),
                 one.sentence.clone(),
                 one.what.clone(),

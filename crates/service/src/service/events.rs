@@ -17,6 +17,8 @@ pub struct Kept {
     pub place: Place,
     /// What was said.
     pub usage: Usage,
+    /// Whether a session said it when it was over, and no record.
+    pub is_session: bool,
 }
 
 /// Some events of an account.
@@ -68,7 +70,8 @@ impl Service {
                 }
                 let mut look = |event: &Event<'_>, session: Option<String>| {
                     if event.account == account && wants(&known, event) {
-                        some.push((Kept { place, usage: Usage::of(event) }, session));
+                        let (usage, is_session) = (Usage::of(event), session.is_some());
+                        some.push((Kept { place, usage, is_session }, session));
                     }
                 };
                 if let Ok(event) = added(&mut Reader::new(record)) {

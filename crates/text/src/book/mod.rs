@@ -12,6 +12,7 @@ pub mod fuzz;
 mod import;
 mod lex;
 mod parse;
+mod question;
 mod rewrite;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ mod wallet;
 pub use ast::*;
 pub use import::PRESETS;
 pub use parse::parse;
+pub use question::{question, written};
 pub use rewrite::{Answer, rewrite};
 pub use time::{SkippedHour, Time, When};
 pub use verb::VERBS;

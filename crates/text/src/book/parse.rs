@@ -3,6 +3,7 @@
 use super::ast::*;
 use super::import;
 use super::lex::{Mistake, Words, lex, quoted};
+use super::question::words;
 use super::time::{Time, When, surely_before};
 use super::verb::{self, VERBS};
 use crate::diagnostic::Diagnostic;
@@ -219,16 +220,9 @@ impl Parser {
             line,
             ItemKind::Query(Query { words: vec![], expected: vec![], lines: line + 1..line + 1 }),
         );
-        let lexed = lex(&text[1..], 2)?;
-        if lexed.tokens.is_empty() {
-            return Err(Mistake::new(
-                lexed.end,
-                "a $ without a query",
-                "a query such as $ bill acme 2020-01",
-            ));
-        }
+        let words = words(&text[1..], 2)?;
         if let Some(Item { kind: ItemKind::Query(query), .. }) = self.book.items.last_mut() {
-            query.words = lexed.tokens.into_iter().map(|token| token.word()).collect();
+            query.words = words;
         }
         Ok(())
     }

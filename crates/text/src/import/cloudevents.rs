@@ -20,6 +20,7 @@ pub(super) static CLOUDEVENTS: Dialect = Dialect {
         "datacontenttype",
         "dataschema",
         "revision",
+        "start",
     ],
     names: &[],
     local: false,

@@ -109,7 +109,7 @@ pub(super) fn plain_event<'a>(row: &'a [u8], room: &mut Attributes) -> Option<Ev
     let mut scan = Scan { text: std::str::from_utf8(row).ok()?, at: 0 };
     let mut attributes: Vec<(&'a str, Value<'a>)> = Vec::with_capacity(room.most);
     let (mut id, mut source, mut kind, mut account) = (None, None, None, None);
-    let (mut version, mut time, mut start, mut revision) = (None, None, None, None);
+    let (mut version, mut time, mut start, mut begun, mut revision) = (None, None, None, None, None);
     let (mut has_data, mut has_type, mut has_schema) = (false, false, false);
     // What is there is there once.
     fn once<'a>(place: &mut Option<&'a str>, text: &'a str) -> Option<()> {
@@ -132,6 +132,7 @@ pub(super) fn plain_event<'a>(row: &'a [u8], room: &mut Attributes) -> Option<Ev
                 ("type", Plain::Text(text)) => once(&mut kind, text)?,
                 ("subject", Plain::Text(text)) => once(&mut account, text)?,
                 ("time", Plain::Text(text)) => once(&mut time, text)?,
+                ("start", Plain::Text(text)) => once(&mut begun, text)?,
                 ("revision", Plain::Number(digits)) => once(&mut revision, digits)?,
                 ("datacontenttype", _) if !has_type => has_type = true,
                 ("dataschema", _) if !has_schema => has_schema = true,
@@ -148,7 +149,7 @@ pub(super) fn plain_event<'a>(row: &'a [u8], room: &mut Attributes) -> Option<Ev
     }
     let moment = |text: &str| rfc3339(text.as_bytes()).map(|(seconds, nanos)| instant(seconds, nanos));
     let time = moment(time?)?;
-    let start = start.and_then(moment);
+    let start = begun.or(start).and_then(moment);
     if start.is_some_and(|start| start > time) {
         return None;
     }
