@@ -48,6 +48,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             .asks(|service, asked| Ok(shown(service, asked))),
         Operation::post("/v1/clock/advance", "advance-clock", "Moves a test clock, and does what falls due.")
             .by(OPERATOR)
+            .once()
             .body(Body::Json(Described::of::<Until>()))
             .refuses(&[(409, "clock-is-real"), (409, "clock-not-advanced")])
             .one::<Shown>()

@@ -8,9 +8,17 @@ use crate::operation::{Body, Described, EVERYONE, Form, OPERATOR, Operation};
 use farebox_api::{self as wire, FieldMistake, NewKey, Role, command, read_body};
 use farebox_service::Service;
 use farebox_store::AccessKey;
-use serde_json::json;
+use serde_json::{Value, json};
 
 pub(crate) fn operations() -> Vec<Operation> {
+    let make_key =
+        Operation::post("/v1/keys", "make-key", "Makes an access key; its token is shown this once.")
+            .by(OPERATOR)
+            .once()
+            .body(Body::Json(Described::of::<NewKey>()))
+            .refuses(&[(404, "unknown-account"), (409, "token-was-shown")])
+            .answers(201, Form::One(Described::of::<wire::MadeKey>()))
+            .asks(make);
     vec![
         Operation::get("/v1/me", "show-caller", "Who asks, and what may be done with the key.")
             .by(EVERYONE)
@@ -20,18 +28,25 @@ pub(crate) fn operations() -> Vec<Operation> {
             .by(OPERATOR)
             .page::<wire::Key>()
             .asks(list),
-        Operation::post("/v1/keys", "make-key", "Makes an access key; its token is shown this once.")
-            .by(OPERATOR)
-            .body(Body::Json(Described::of::<NewKey>()))
-            .refuses(&[(404, "unknown-account")])
-            .answers(201, Form::One(Described::of::<wire::MadeKey>()))
-            .asks(make),
+        Operation { kept: Some(without_token), ..make_key },
         Operation::delete("/v1/keys/{key}", "revoke-key", "Revokes an access key, at once and for good.")
             .by(OPERATOR)
+            .once()
             .refuses(&[(409, "last-operator-key")])
             .one::<wire::Key>()
             .asks(revoke),
     ]
+}
+
+/// What is answered where a key is made again with the same `Idempotency-Key`: which one it was. Its token is kept
+/// nowhere.
+fn without_token(made: &Answer) -> Answer {
+    let made: Value = serde_json::from_slice(&made.body).unwrap_or_default();
+    let id = made["key"]["id"].as_str().unwrap_or_default();
+    let detail = format!(
+        "this Idempotency-Key has made the key {id:?}, whose token was shown then and is kept nowhere; revoke it, and make another one"
+    );
+    Answer::problem("token-was-shown", 409, &detail)
 }
 
 fn shown(key: &AccessKey, role: Role) -> wire::Key {

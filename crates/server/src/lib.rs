@@ -188,7 +188,9 @@ fn once(
     let Some(key) = &asked.idempotency_key else { return work(service, asked) };
     // No account has this name: these are no keys of commands.
     let key = format!("{DESK}/{}/{key}", asked.actor());
-    let wish = xxh3_64(&[operation.id.as_bytes(), b"\n", &asked.body].concat());
+    // What the address names, and the body says.
+    let names: String = asked.path.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+    let wish = xxh3_64(&[operation.id.as_bytes(), b"\n", names.as_bytes(), &asked.body].concat());
     if let Some(known) = service.answer(&key)? {
         return match Answer::from_bytes(&known.bytes) {
             Some(answer) if known.wish == wish => Ok(Reply::kept(answer)),
@@ -200,7 +202,8 @@ fn once(
         };
     }
     let answer = work(service, asked)?.into_answer();
-    let (at, bytes) = (service.clock(), answer.to_bytes());
+    let kept = operation.kept.map_or_else(|| answer.to_bytes(), |kept| kept(&answer).to_bytes());
+    let (at, bytes) = (service.clock(), kept);
     service.keep_answer(farebox_store::Answer { key, wish, at, bytes });
     Ok(Reply::kept(answer))
 }

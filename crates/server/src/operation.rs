@@ -219,6 +219,8 @@ pub(crate) struct Operation {
     pub decides: bool,
     /// Whether, with an `Idempotency-Key`, it is done once and its first answer given again.
     pub once: bool,
+    /// What is kept of the first answer to be given again, where that is not the answer itself.
+    pub kept: Option<fn(&Answer) -> Answer>,
     /// Done before the engine is asked, on a thread that may take its time.
     pub first: Option<First>,
     /// The most bytes of the body.
@@ -242,6 +244,7 @@ impl Operation {
             codes: &[],
             decides: false,
             once: false,
+            kept: None,
             first: None,
             bytes_max: crate::BODY_BYTES_MAX,
             does: Does::Asks(|_, _| Ok(Reply::json(200, ()))),

@@ -285,3 +285,38 @@ fn a_key_has_its_own_idempotency_keys_and_its_own_limit() {
     assert_eq!(server.ask_as(&zeta, "GET", "/v1/me", "").status, 200, "others go on");
     (0..20).for_each(|_| assert_eq!(server.get("/v1/me").header("ratelimit-limit"), ""));
 }
+
+#[test]
+fn what_changes_keys_and_the_clock_is_done_once() {
+    let server = Server::with_accounts(100_000);
+    let again = [("idempotency-key", "mine")];
+    let new = json!({"label": "another", "role": "support"}).to_string();
+    let made = server.send("POST", "/v1/keys", &again, new.clone());
+    assert!(made.status == 201 && made.body["token"].is_string(), "{}", made.text);
+    let id = made.body["key"]["id"].as_str().unwrap();
+    let repeated = server.send("POST", "/v1/keys", &again, new);
+    assert_eq!(repeated.problem(), (409, "token-was-shown"));
+    assert!(repeated.text.contains(id) && !repeated.text.contains("fbx_"), "{}", repeated.text);
+    let keys = |id: &str| {
+        let all = server.get("/v1/keys").body["items"].as_array().unwrap().clone();
+        all.into_iter().filter(|key| key["label"] == "another" && key["id"] != id).count()
+    };
+    assert_eq!(keys(id), 0, "there is no other one");
+    // Revoked once; the same wish for another key is another wish.
+    let again = [("idempotency-key", "away")];
+    let (other, _) = server.key("support", None);
+    let first = server.send("DELETE", &format!("/v1/keys/{id}"), &again, "");
+    server.advance("2026-02-11T00:00:00+08:00");
+    let second = server.send("DELETE", &format!("/v1/keys/{id}"), &again, "");
+    assert_eq!((first.status, &first.body), (200, &second.body));
+    let another = server.send("DELETE", &format!("/v1/keys/{other}"), &again, "");
+    assert_eq!(another.problem(), (422, "idempotency-key-reused"));
+    // The clock does not go where it has been.
+    let to = |until: &str| json!({ "until": until }).to_string();
+    let again = [("idempotency-key", "on")];
+    let first = server.send("POST", "/v1/clock/advance", &again, to("2026-02-12T00:00:00+08:00"));
+    server.advance("2026-02-13T00:00:00+08:00");
+    let second = server.send("POST", "/v1/clock/advance", &again, to("2026-02-12T00:00:00+08:00"));
+    assert_eq!((first.status, &first.text), (200, &second.text));
+    assert_eq!(server.get("/v1/clock").body["at"], "2026-02-12T16:00:00Z");
+}
