@@ -45,6 +45,8 @@ pub struct Account {
     pub tier: Option<String>,
     /// Since when it is suspended.
     pub suspended_at: Option<String>,
+    /// When its personal values were made unreadable: docs/erasure.md.
+    pub erased_at: Option<String>,
     /// Prepaid money that is not held.
     pub balance: String,
     /// How much it may owe; `null`: nobody has said, or its master has a limit.
@@ -164,7 +166,7 @@ impl Subscription {
 }
 
 impl Account {
-    /// An account on the wire, at a moment.
+    /// An account on the wire, at a moment. Whether it is erased, its group does not say.
     pub fn of(group: &Group, account: &CoreAccount, version: u64, at: Instant) -> Account {
         let head = &account.head;
         let decimals = head.currency.minor_digits() as usize;
@@ -181,6 +183,7 @@ impl Account {
             members: members.map(|one| one.head.id.clone()).collect(),
             tier: account.lifecycle.tier.as_ref().map(|tier| tier.id.clone()),
             suspended_at: account.lifecycle.suspended.map(|at| at.to_string()),
+            erased_at: None,
             balance: account.ledger.prepaid().exact().decimal(decimals),
             credit_limit: account.wallet.credit_limit().map(|limit| limit.amount.decimal(head.currency)),
             headroom: headroom(account),

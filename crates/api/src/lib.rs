@@ -11,6 +11,7 @@ mod audit;
 mod bill;
 mod body;
 pub mod command;
+mod erasure;
 pub mod focus;
 pub mod journal;
 mod metered;
@@ -33,6 +34,7 @@ pub use bill::{
 };
 pub use body::read_body;
 pub use command::{WireCommand, Wish};
+pub use erasure::Erasure;
 pub use metered::Metered;
 pub use mistake::{FieldMistake, Mistake};
 pub use money::{Balance, CouponLeft, Deferral, Hold, LedgerBalance, Posting, Statement, StatementRow};

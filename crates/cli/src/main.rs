@@ -8,6 +8,7 @@ mod catalog;
 mod client;
 mod config;
 mod demo;
+mod erase;
 mod explain;
 mod export;
 mod focus;
@@ -61,6 +62,8 @@ enum Command {
     Verify(store::Verify),
     /// Move old usage from a store's file to Parquet files beside it.
     Archive(archive::Args),
+    /// Make an account's personal values unreadable, for good.
+    Erase(erase::Args),
     /// Copy a store to a file, also while a server has it.
     Backup(store::Backup),
     /// Put a copy of a store into an empty folder.
@@ -96,6 +99,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Verify(args) => store::verify_store(&args, cli.json),
         Command::Archive(args) => archive::run(&args, cli.json),
+        Command::Erase(args) => erase::run(&args, cli.json),
         Command::Backup(args) => store::back_up(&args),
         Command::Restore(args) => store::put_back(&args),
         Command::Ask(args) => ask::run(&args, cli.json),

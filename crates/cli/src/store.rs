@@ -43,6 +43,8 @@ struct Report {
     accounts: u64,
     blocks: u64,
     events: u64,
+    erased: u64,
+    redacted: u64,
     findings: Vec<Shown>,
 }
 
@@ -72,6 +74,8 @@ pub fn verify_store(args: &Verify, as_json: bool) -> Result<ExitCode, Failure> {
         accounts: done.accounts,
         blocks: done.blocks,
         events: done.events,
+        erased: done.erased,
+        redacted: done.redacted,
         findings,
     };
     if as_json {
@@ -85,6 +89,13 @@ pub fn verify_store(args: &Verify, as_json: bool) -> Result<ExitCode, Failure> {
              {events} records of usage",
             if report.findings.is_empty() { "nothing is".to_owned() } else { format!("{} things are", report.findings.len()) },
         ));
+        if report.erased > 0 {
+            lines.push(format!(
+                "{} accounts are erased, for which {} entries and blocks were redacted as their erasures say; what \
+                 they were charged is not rated again",
+                report.erased, report.redacted
+            ));
+        }
         output::text(&lines)?;
     }
     Ok(if report.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -284,7 +284,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 }
 
 /// Randomness of the system.
-pub(crate) fn random<const N: usize>() -> Result<[u8; N], StoreError> {
+pub fn random<const N: usize>() -> Result<[u8; N], StoreError> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|error| StoreError::System {
         place: "the system's randomness".to_owned(),

@@ -113,8 +113,11 @@ fn none() -> impl Iterator<Item = (String, wire::AccountHead)> {
 
 fn one(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
     let (version, at) = (service.version_of(asked.path("account"))?, service.clock());
+    let erased_at = service.erasure(asked.path("account")).and_then(|one| one.ended);
     let (group, account) = asked.account(service)?;
-    Ok(Reply::json(200, wire::Account::of(group, account, version, at)).of_version(version))
+    let shown = wire::Account::of(group, account, version, at);
+    let shown = wire::Account { erased_at: erased_at.map(|at| at.to_string()), ..shown };
+    Ok(Reply::json(200, shown).of_version(version))
 }
 
 fn subscriptions(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {

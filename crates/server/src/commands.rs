@@ -3,13 +3,14 @@
 use crate::access::lock;
 use crate::answer::{Answer, Reply, tag};
 use crate::asked::Asked;
+use crate::erasure;
 use crate::keys::check_command;
 use crate::operation::{Body, Described, EVERYONE, Operation};
 use crate::schedule;
 use farebox_api::command::COMMANDS;
 use farebox_api::{Problem, Wish};
 use farebox_core::calendar::Zone;
-use farebox_service::{Decided, Failed, Service, Undone};
+use farebox_service::{Decided, Failed, NotErased, Service, Undone};
 use farebox_store as store;
 use serde::Serialize;
 use serde_json::Value;
@@ -24,7 +25,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             .headers(&["Idempotency-Key", "If-Match"])
             .body(Body::Json(Described::of::<Wish>()))
             .decides()
-            .refuses(&[(409, Undone::CODE)])
+            .refuses(&[(409, Undone::CODE), (409, NotErased::ERASED)])
             .one::<Done>()
             .asks(execute),
     ]
@@ -110,8 +111,9 @@ fn decide(service: &mut Service, asked: &Asked, account: &str, wish: Wish) -> Re
     match service.go_before(account) {
         Err(Failed::Undone(undone)) => return Err(schedule::waits(service, &undone, account)),
         Err(Failed::Store(error)) => return Err(error.into()),
-        Err(Failed::Refused(_)) | Ok(()) => {}
+        Err(Failed::Refused(_) | Failed::Erased(_)) | Ok(()) => {}
     }
+    erasure::refuse_erased(service, account)?;
     check_version(service, asked, account)?;
     let written = String::from_utf8_lossy(&asked.body);
     match service.execute(&command, Decided { actor: asked.actor(), command: &written, at }) {
@@ -124,6 +126,7 @@ fn decide(service: &mut Service, asked: &Asked, account: &str, wish: Wish) -> Re
             Ok(Answer::of(&Problem::refused(&refusal, account, &zone_of(service, account))))
         }
         Err(Failed::Undone(undone)) => Err(schedule::waits(service, &undone, account)),
+        Err(Failed::Erased(erased)) => Err(erasure::is_erased(&erased)),
         Err(Failed::Store(error)) => Err(error.into()),
     }
 }

@@ -213,6 +213,27 @@ fn tell_failure(what: &str, done: &Result<(), StoreError>, told: &mut Option<Sto
     }
 }
 
+/// What the thread hears next. As long as an account is being erased, it goes on with that between two rounds; where
+/// that fails, it is tried again with the next.
+fn next_message(
+    service: &mut Service,
+    waiting: &mut mpsc::Receiver<Message>,
+    told: &mut Option<StoreError>,
+) -> Option<Message> {
+    let mut is_failing = false;
+    while !is_failing && service.is_erasing() {
+        let step = service.erase_some().map(drop);
+        is_failing = step.is_err();
+        tell_failure("an erasure", &step, told);
+        match waiting.try_recv() {
+            Ok(message) => return Some(message),
+            Err(mpsc::error::TryRecvError::Disconnected) => return None,
+            Err(mpsc::error::TryRecvError::Empty) => {}
+        }
+    }
+    waiting.blocking_recv()
+}
+
 fn work(
     mut service: Service,
     clock: &Clock,
@@ -225,7 +246,8 @@ fn work(
     let mut told = traces::Told::default();
     // Jobs of the last commit.
     let mut last = 0;
-    while let Some(message) = waiting.blocking_recv() {
+    let mut not_erased = None;
+    while let Some(message) = next_message(&mut service, &mut waiting, &mut not_erased) {
         // Who was told that a commit has failed may ask for what is kept.
         service.recover();
         let start = Instant::now();

@@ -14,6 +14,7 @@ mod catalogues;
 mod clock;
 mod commands;
 pub mod engine;
+mod erasure;
 mod events;
 mod exports;
 mod guard;
@@ -35,7 +36,7 @@ mod traces;
 mod usage;
 mod watch;
 
-pub use access::Access;
+pub use access::{Access, random};
 pub use catalogues::parse_all;
 pub use clock::Clock;
 pub use listen::{Bounds, serve};
@@ -90,6 +91,7 @@ static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
         catalogues::operations(),
         accounts::operations(),
         commands::operations(),
+        erasure::operations(),
         outlook::operations(),
         money::operations(),
         questions::operations(),

@@ -13,7 +13,7 @@ use farebox_core::bill::Line;
 use farebox_core::calendar::{Cycle, Instant, Span, Zone};
 use farebox_core::cost::By;
 use farebox_core::engine::{Command, Duty, Fact, Moment, Refusal, decide, preview};
-use farebox_service::{Known, Service, Undone};
+use farebox_service::{Known, NotErased, Service, Undone};
 
 /// The most months of a table of costs.
 const MONTHS_MAX: usize = 120;
@@ -47,7 +47,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         .by(READERS)
         .body(Body::Json(Described::of::<NewQuote>()))
         .decides()
-        .refuses(&[(409, Undone::CODE)])
+        .refuses(&[(409, Undone::CODE), (409, NotErased::ERASED)])
         .one::<wire::Quote>()
         .asks(quote),
         Operation::get("/v1/accounts/{account}/cost", "show-cost", "What months have cost, added up.")
@@ -133,6 +133,7 @@ fn quote(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
     let name = asked.path("account");
     let payer = service.payer_of(name).to_owned();
     let sees_payer = asked.sees(service, &payer);
+    crate::erasure::refuse_erased(service, name)?;
     if let Some(undone) = service.undone_of(name).cloned() {
         asked.account(service)?;
         return Err(waits(service, &undone, name));

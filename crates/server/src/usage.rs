@@ -7,7 +7,7 @@ use crate::metrics::Ingested;
 use axum::body::Bytes;
 use axum::response::{IntoResponse, Response};
 use farebox_core::metering::Event;
-use farebox_service::{Parcel, Received};
+use farebox_service::{NotErased, Parcel, Received};
 use farebox_text::import::{EventRow, read_events};
 use serde::Serialize;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub(crate) struct Summary {
     duplicates: u64,
     /// Kept, and not billed as it is: it is counted when it can be.
     quarantined: u64,
-    /// Not kept: it cannot be read, or says otherwise what was said before.
+    /// Not kept: it cannot be read, says otherwise what was said before, or its account is erased.
     rejected: u64,
     /// The first pieces that are quarantined or rejected.
     reasons: Vec<Reason>,
@@ -91,6 +91,10 @@ impl Summary {
                 self.rejected += 1;
                 let sentence = "the same source, id and revision were said before with other content";
                 ("conflict", sentence.to_owned())
+            }
+            Received::Erased => {
+                self.rejected += 1;
+                (NotErased::ERASED, "its account is erased".to_owned())
             }
             Received::Quarantined(problem) => {
                 self.quarantined += 1;

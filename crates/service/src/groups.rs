@@ -11,8 +11,8 @@ use farebox_core::calendar::Instant;
 use farebox_core::engine::{Action, Catalogues, Command, Duty, Fact, Refusal, decide};
 use farebox_core::metering::Metering;
 use farebox_store::{
-    AccessKey, Answer, Append, Archive, Batch, Block, CatalogueText, Derived, Entry, Head, Position, Seen,
-    Store, StoreError, Told, rows_of,
+    AccessKey, Answer, Append, Archive, Batch, Block, CatalogueText, Derived, Entry, Erasure, Head, Position,
+    Seen, Store, StoreError, Told, rows_of,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
@@ -52,6 +52,8 @@ pub enum Failed {
     Refused(Refusal),
     /// Something that was due for its group before cannot be done; nothing has happened.
     Undone(Box<Undone>),
+    /// The account is erased; nothing has happened.
+    Erased(String),
     /// The store failed; nothing has happened.
     Store(StoreError),
 }
@@ -61,6 +63,7 @@ impl fmt::Display for Failed {
         match self {
             Failed::Refused(refusal) => refusal.fmt(f),
             Failed::Undone(undone) => undone.fmt(f),
+            Failed::Erased(account) => write!(f, "{account} is erased: nothing can be done for it any more"),
             Failed::Store(error) => error.fmt(f),
         }
     }
@@ -97,6 +100,8 @@ pub struct Groups {
     answers: HashMap<String, Answer>,
     /// Groups that were decided on since the last commit.
     changed: BTreeSet<String>,
+    /// Accounts that are erased, or being erased.
+    erasures: BTreeMap<String, Erasure>,
     /// Open holds of the groups in memory.
     holds: usize,
 }
@@ -116,6 +121,7 @@ impl Groups {
             pending: Batch::default(),
             answers: HashMap::new(),
             changed: BTreeSet::new(),
+            erasures: BTreeMap::new(),
             holds: 0,
         }
     }
@@ -126,7 +132,37 @@ impl Groups {
     /// When the store fails.
     pub fn of(store: Box<dyn Store>) -> Result<Groups, StoreError> {
         let payers = store.members()?.into_iter().collect();
-        Ok(Groups { store: Some(store), payers, ..Groups::unkept() })
+        let erasures = erasures_in(&*store)?;
+        Ok(Groups { store: Some(store), payers, erasures, ..Groups::unkept() })
+    }
+
+    /// Accounts that are erased, or being erased.
+    pub fn erasures(&self) -> &BTreeMap<String, Erasure> {
+        &self.erasures
+    }
+
+    /// Keeps an erasure as it is now with the next commit.
+    pub(crate) fn add_erasure(&mut self, erasure: Erasure) {
+        self.pending.erasures.push(erasure.clone());
+        self.erasures.insert(erasure.account.clone(), erasure);
+    }
+
+    /// Keeps what an erasure has redacted, at once: nothing else waits to be committed, and none is on its way.
+    pub(crate) fn redact(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        let Some(store) = &mut self.store else { return Ok(()) };
+        store.commit(batch)?;
+        self.erasures.extend(batch.erasures.iter().map(|one| (one.account.clone(), one.clone())));
+        Ok(())
+    }
+
+    /// Forgets a group in memory: its entries are others now.
+    pub(crate) fn read_again(&mut self, payer: &str) {
+        self.let_go(payer);
+    }
+
+    /// Overwrites what is left of what was removed: see [`Store::sweep`].
+    pub(crate) fn sweep(&mut self) -> Result<bool, StoreError> {
+        self.store.as_mut().map_or(Ok(true), |store| store.sweep())
     }
 
     /// The account that pays for an account: its master, or itself.
@@ -247,12 +283,17 @@ impl Groups {
     /// # Errors
     /// When the store fails.
     pub fn note_deed(&mut self, decided: Decided<'_>) -> Result<(), StoreError> {
+        self.note_deed_in(DESK, decided)
+    }
+
+    /// The same in the chain of a group.
+    pub(crate) fn note_deed_in(&mut self, group: &str, decided: Decided<'_>) -> Result<(), StoreError> {
         if self.store.is_none() {
             return Ok(());
         }
-        self.load(DESK)?;
-        let new = || Open { state: Group::default(), head: Head::of_new(DESK) };
-        let open = self.open.entry(DESK.to_owned()).or_insert_with(new);
+        self.load(group)?;
+        let new = || Open { state: Group::default(), head: Head::of_new(group) };
+        let open = self.open.entry(group.to_owned()).or_insert_with(new);
         let entry = Entry {
             recorded_at: decided.at,
             effective_at: decided.at,
@@ -261,10 +302,10 @@ impl Groups {
             counted: Position::default(),
             facts: Vec::new(),
         };
-        let append = Append::new(DESK, open.head, &entry, rows_of(open.head.version + 1, &[], &open.state));
+        let append = Append::new(group, open.head, &entry, rows_of(open.head.version + 1, &[], &open.state));
         open.head = append.head();
         self.pending.appends.push(append);
-        self.changed.insert(DESK.to_owned());
+        self.changed.insert(group.to_owned());
         Ok(())
     }
 
@@ -315,8 +356,10 @@ impl Groups {
 
     /// Whether something waits to be committed.
     pub fn is_pending(&self) -> bool {
-        let Batch { appends, blocks, catalogues, due: _, answers, keys, clock, derived } = &self.pending;
+        let Batch { appends, blocks, catalogues, due: _, answers, keys, clock, derived, .. } = &self.pending;
+        let Batch { redacted, rows: _, answers_gone, erasures, .. } = &self.pending;
         let is_empty = appends.is_empty() && blocks.is_empty() && catalogues.is_empty() && answers.is_empty();
+        let is_empty = is_empty && redacted.is_empty() && answers_gone.is_empty() && erasures.is_empty();
         !(is_empty && keys.is_empty() && derived.is_empty() && clock.is_none())
     }
 
@@ -360,9 +403,10 @@ impl Groups {
         let committed = store.commit(&batch);
         self.answers.clear();
         if committed.is_err() {
-            let members = store.members();
+            let (members, erasures) = (store.members(), erasures_in(&**store));
             batch.due.iter().for_each(|(name, _)| self.let_go(name));
             self.payers = members?.into_iter().collect();
+            self.erasures = erasures?;
         }
         committed
     }
@@ -425,6 +469,10 @@ impl Groups {
             self.pending = Batch::default();
             self.answers.clear();
         }
+        // Where the store fails, what comes next says so.
+        if let Some(erasures) = self.store.as_deref().and_then(|store| erasures_in(store).ok()) {
+            self.erasures = erasures;
+        }
     }
 
     /// Loads every group of the store.
@@ -450,6 +498,11 @@ impl Groups {
     }
 }
 
+/// The erasures of a store, by account.
+fn erasures_in(store: &dyn Store) -> Result<BTreeMap<String, Erasure>, StoreError> {
+    Ok(store.erasures()?.into_iter().map(|one| (one.account.clone(), one)).collect())
+}
+
 /// A group as its entries make it; each must be the next in its chain.
 fn read(store: &dyn Store, payer: &str) -> Result<Option<Open>, StoreError> {
     let Some(known) = store.group(payer)? else { return Ok(None) };
@@ -459,13 +512,9 @@ fn read(store: &dyn Store, payer: &str) -> Result<Option<Open>, StoreError> {
         found,
     };
     store.entries(payer, 0, &mut |kept| {
-        open.head = open.head.then(&kept.record);
-        if (kept.version, kept.hash) != (open.head.version, open.head.hash) {
-            return Err(damaged(
-                open.head.version,
-                "its hash does not follow from the one before".to_owned(),
-            ));
-        }
+        open.head = kept.after(open.head).ok_or_else(|| {
+            damaged(open.head.version + 1, "its hash does not follow from the one before".to_owned())
+        })?;
         let entry = Entry::from_record(&kept.record);
         let entry = entry.map_err(|error| damaged(kept.version, error.to_string()))?;
         let mut facts = entry.facts.iter();

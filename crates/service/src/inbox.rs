@@ -20,6 +20,8 @@ pub enum Received {
     Duplicate,
     /// Its identity is void.
     Void,
+    /// Its account is erased, or that of which it was said before. It is not kept.
+    Erased,
     /// It was said before with other content. It is not kept.
     Conflict,
     /// It cannot be billed as it is. It is kept, and counted when it can be.
@@ -138,6 +140,9 @@ impl Inbox {
     ) -> Result<Received, StoreError> {
         let Packed { identity: name, record, event, .. } = packed;
         let name = *name;
+        if payer.is_erased {
+            return Ok(Received::Erased);
+        }
         if !self.void.is_empty() && self.void.contains_key(&name) {
             return Ok(Received::Void);
         }
@@ -148,6 +153,9 @@ impl Inbox {
             if event.revision == known.usage.revision {
                 let is_same = known.record == *record || known.usage.says_the_same(&Usage::of(event));
                 return Ok(if is_same { Received::Duplicate } else { Received::Conflict });
+            }
+            if counters.is_erased(&known.usage.account) {
+                return Ok(Received::Erased);
             }
             // It may have been said of another account, by mistake.
             let before = payer_of(&known.usage.account);
@@ -303,6 +311,18 @@ impl Inbox {
         }
         self.changed.push(Derived { space: SESSIONS, key: name.to_be_bytes().to_vec(), value: None });
         true
+    }
+
+    /// Forgets what sessions of an account said: no record of theirs is taken any more.
+    pub(crate) fn forget_sessions(&mut self, account: &str) {
+        let is_own = |usage: &[Usage]| usage.iter().any(|usage| usage.account == account);
+        let own = self.sessions.iter().filter(|(_, (_, usage))| is_own(usage));
+        let own: Vec<u128> = own.map(|(name, _)| *name).collect();
+        for name in own {
+            self.sessions.remove(&name);
+            let key = name.to_be_bytes().to_vec();
+            self.changed.push(Derived { space: SESSIONS, key, value: None });
+        }
     }
 
     /// What is to be kept with a commit, after which the log has so many blocks.

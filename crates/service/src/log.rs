@@ -81,7 +81,7 @@ impl Ready {
             *end = Some(hash);
             let (partition, events) = (PARTITION, open.count());
             let recorded_at = open.closed_at.unwrap_or(self.recorded_at);
-            packed.push(Block { partition, number, events, recorded_at, bytes, hash });
+            packed.push(Block { partition, number, events, recorded_at, bytes, hash, redacted: None });
         }
         Ok(packed)
     }
@@ -228,6 +228,11 @@ impl UsageLog {
         }
         read.push_back(new);
         Ok(found)
+    }
+
+    /// Forgets the blocks that were read.
+    pub(crate) fn read_again(&self) {
+        self.read.borrow_mut().clear();
     }
 
     /// Shows the records from a block on, those too that are not in the store yet.

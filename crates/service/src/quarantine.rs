@@ -148,6 +148,21 @@ impl Quarantine {
         self.is_on_the_way = false;
     }
 
+    /// Lets go of the pieces of an account under some names: its own, and its group's.
+    pub fn forget(&mut self, store: &dyn Store, names: &[&str], account: &str) -> Result<(), StoreError> {
+        let mut own = Vec::new();
+        for name in names {
+            self.each_of(store, name, &mut |key, piece| {
+                let record = Record::from_bytes(&piece.record).ok();
+                let usage = record.as_ref().and_then(Record::usage);
+                own.extend(usage.filter(|usage| usage.account == account).map(|_| key.to_vec()));
+                Seen::More
+            })?;
+        }
+        self.changed.extend(own.into_iter().map(|key| (key, None)));
+        Ok(())
+    }
+
     /// Whether anything is in quarantine under a name.
     pub fn has_any(&self, store: &dyn Store, name: &str) -> Result<bool, StoreError> {
         let mut found = false;

@@ -119,6 +119,14 @@ impl Schedule {
         self.touch(payer);
     }
 
+    /// Notes that usage of an account is no matter any more.
+    pub(crate) fn forget_usage(&mut self, payer: &str, account: &str) {
+        if let Some(late) = self.late.get_mut(payer) {
+            late.remove(account);
+        }
+        self.touch(payer);
+    }
+
     /// The earliest time of usage of a group's accounts counted since their last settlement.
     pub fn late_of(&self, payer: &str) -> Late {
         self.late.get(payer).cloned().unwrap_or_default()

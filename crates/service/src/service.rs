@@ -4,6 +4,7 @@
 //! that. It reads no clock: [`Service::advance`] says what time it is, and does what has fallen due on the way.
 
 mod commit;
+mod erasure;
 mod time;
 
 pub use time::Figures;
@@ -32,6 +33,8 @@ use time::{Told, Watch, may_make_due};
 mod events;
 mod quarantine;
 
+pub use erasure::NotErased;
+pub(crate) use erasure::{began as erasure_began, ended as erasure_ended};
 pub use events::{Events, Kept};
 pub use quarantine::Standing;
 
@@ -88,6 +91,8 @@ pub struct Service {
     /// What time it is for people who ask when something was done; nothing else depends on it.
     watch: Option<Watch>,
     told: Option<Told>,
+    /// The erasure that goes on.
+    erasing: Option<erasure::Erasing>,
     clock: Instant,
 }
 
@@ -122,6 +127,7 @@ impl Service {
             runs,
             watch: None,
             told: None,
+            erasing: None,
             clock,
         })
     }
@@ -281,6 +287,9 @@ impl Service {
     /// # Errors
     /// [`Failed`]; nothing has happened then, except that what was due for the group before is done.
     pub fn execute(&mut self, command: &Command, decided: Decided<'_>) -> Result<Vec<Fact>, Failed> {
+        if let Some(erased) = self.erased_by(command) {
+            return Err(Failed::Erased(erased.to_owned()));
+        }
         let payer = self.groups.payer_of(&command.account).to_owned();
         self.load(&payer)?;
         let payer = self.groups.payer_to_be(command).to_owned();
@@ -382,6 +391,10 @@ impl Service {
         let mut others = Vec::new();
         for account in parcel.accounts() {
             let payer = self.groups.payer_of(account);
+            if self.counters.is_erased(account) {
+                payers.push(self.counters.payer(payer).of_erased());
+                continue;
+            }
             match self.counters.ready(payer) {
                 Some(ready) => payers.push(ready),
                 None => {
@@ -439,6 +452,10 @@ impl Service {
             self.inbox.void(&mut self.counters, "", None, source, id);
             return Ok(false);
         };
+        if self.counters.is_erased(&whose.0.account) {
+            // What was billed stays, and what comes later is not taken.
+            return Ok(false);
+        }
         let payer = self.groups.payer_of(&whose.0.account).to_owned();
         self.load(&payer)?;
         self.inbox.void(&mut self.counters, &payer, Some(whose), source, id);

@@ -68,6 +68,15 @@ pub struct Payer {
     /// The account that pays.
     pub name: Arc<str>,
     place: Option<usize>,
+    /// Whether the account that he pays for is erased.
+    pub(crate) is_erased: bool,
+}
+
+impl Payer {
+    /// The same, as the one who paid for an account that is erased.
+    pub(crate) fn of_erased(self) -> Payer {
+        Payer { is_erased: true, ..self }
+    }
 }
 
 impl Counting {
@@ -144,6 +153,8 @@ pub struct Counters {
     log: UsageLog,
     /// What cannot be billed as it is.
     quarantine: Quarantine,
+    /// Accounts whose usage is not counted any more: they are erased.
+    erased: BTreeSet<String>,
     /// Records since counters were last kept.
     since_kept: u64,
     /// Records after which they are kept, at least.
@@ -170,10 +181,12 @@ impl Counters {
         from: u64,
         payer_of: impl Fn(&str) -> String,
     ) -> Result<Counters, StoreError> {
+        let erased = store.erasures()?.into_iter().map(|one| one.account).collect();
         let mut all = Counters {
             log: UsageLog::of(store)?,
             records_min: RECORDS_MIN,
             blocks_worth: BLOCKS_WORTH,
+            erased,
             ..Counters::default()
         };
         let (mut strangers, mut since_kept) = (BTreeMap::<String, Vec<u64>>::new(), 0);
@@ -243,12 +256,13 @@ impl Counters {
     pub(crate) fn ready(&self, payer: &str) -> Option<Payer> {
         let place = *self.groups.get(payer)?;
         let is_outdated = self.countings.get(place)?.is_outdated;
-        (!is_outdated).then(|| Payer { name: self.countings[place].name.clone(), place: Some(place) })
+        let name = || self.countings[place].name.clone();
+        (!is_outdated).then(|| Payer { name: name(), place: Some(place), is_erased: false })
     }
 
     /// A payer, whether anything is counted for him or not.
     pub(crate) fn payer(&self, payer: &str) -> Payer {
-        Payer { name: payer.into(), place: self.groups.get(payer).copied() }
+        Payer { name: payer.into(), place: self.groups.get(payer).copied(), is_erased: false }
     }
 
     /// Asks early for what counting an event of a payer will look at: see [`Metering::touch_early`].

@@ -1,17 +1,21 @@
 //! Whether a store holds what it should: the truth is whole, and all that follows from it does.
 
 mod charges;
+mod erasures;
 
 use crate::identities::Identities;
 use crate::log::{PARTITION, UsageLog};
 use crate::parcel::identity;
 use crate::quarantine::Quarantine;
 use crate::usage::Counters;
+use erasures::Erasures;
 use farebox_core::account::Group;
 use farebox_core::engine::Catalogues;
 use farebox_store::codec::Reader;
 use farebox_store::usage::{Unpacked, added};
-use farebox_store::{Append, Batch, Block, Entry, Head, Memory, Position, Seen, Store, StoreError, rows_of};
+use farebox_store::{
+    Append, Batch, Block, Entry, Head, Memory, Piece, Position, Seen, Store, StoreError, rows_of,
+};
 use std::collections::BTreeMap;
 
 /// How much was looked at.
@@ -27,6 +31,10 @@ pub struct Verified {
     pub blocks: u64,
     /// Events in them.
     pub events: u64,
+    /// Erased accounts, which are not rated again.
+    pub erased: u64,
+    /// Entries and blocks that were redacted for them.
+    pub redacted: u64,
 }
 
 /// Something that is not as it should be.
@@ -52,14 +60,17 @@ pub fn verify(
 ) -> Result<Verified, StoreError> {
     let mut done = Verified::default();
     let mut groups = BTreeMap::new();
+    let mut erasures = Erasures::read(store, each)?;
     for known in store.groups()? {
         done.groups += 1;
-        match group(store, &known.group, known.head, &mut done, each)? {
+        match group(store, &known.group, known.head, (&mut done, &mut erasures), each)? {
             Some(state) => drop(groups.insert(known.group, state)),
             None => continue,
         }
     }
-    if log(store, &mut done, each)? {
+    let is_whole = log(store, &mut done, &mut erasures, each)?;
+    (done.erased, done.redacted) = erasures.judge(each);
+    if is_whole {
         index(store, each)?;
         counters(store, catalogues, &groups, each)?;
         quarantine(store, each)?;
@@ -88,10 +99,12 @@ fn group(
     store: &dyn Store,
     name: &str,
     known: Head,
-    done: &mut Verified,
+    (done, erasures): (&mut Verified, &mut Erasures),
     each: &mut dyn FnMut(Finding),
 ) -> Result<Option<Group>, StoreError> {
     let (mut head, mut state, mut twin) = (Head::of_new(name), Group::default(), Memory::new());
+    // Of what was redacted it has another chain.
+    let mut in_twin = head;
     let damaged = |version: u64, found: String| StoreError::Corrupt {
         place: format!("entry {version} of group \"{name}\""),
         found,
@@ -99,20 +112,24 @@ fn group(
     let mut entries = 0;
     let replayed = store.entries(name, 0, &mut |kept| {
         entries += 1;
-        let after = head;
-        head = head.then(&kept.record);
-        if (kept.version, kept.hash) != (head.version, head.hash) {
-            return Err(damaged(kept.version, "its hash does not follow from the one before".to_owned()));
+        head = kept.after(head).ok_or_else(|| {
+            damaged(kept.version, "its hash does not follow from the one before".to_owned())
+        })?;
+        let piece = Piece::Entry { group: name.to_owned(), version: kept.version };
+        if let Some(wrong) = erasures.wrong_about(&piece, kept.hash, kept.redacted) {
+            return Err(damaged(kept.version, wrong));
         }
         let entry = Entry::from_record(&kept.record);
         let entry = entry.map_err(|error| damaged(kept.version, error.to_string()))?;
+        erasures.note(name, &entry);
         for fact in &entry.facts {
             state.apply(fact).map_err(|error| damaged(kept.version, error.0))?;
         }
         let rows = rows_of(head.version, &entry.facts, &state);
         // The twin has no log.
         let counted = Position::default();
-        let append = Append { group: name.to_owned(), after, record: kept.record, counted, rows };
+        let append = Append { group: name.to_owned(), after: in_twin, record: kept.record, counted, rows };
+        in_twin = append.head();
         twin.commit(&Batch { appends: vec![append], ..Batch::default() })?;
         Ok(Seen::More)
     });
@@ -152,7 +169,12 @@ fn group(
 }
 
 /// Reads the usage log along its chain; answers whether all of it can be read.
-fn log(store: &dyn Store, done: &mut Verified, each: &mut dyn FnMut(Finding)) -> Result<bool, StoreError> {
+fn log(
+    store: &dyn Store,
+    done: &mut Verified,
+    erasures: &mut Erasures,
+    each: &mut dyn FnMut(Finding),
+) -> Result<bool, StoreError> {
     let (mut hash, mut next, mut is_whole) = (Block::chain(PARTITION), 0, true);
     let read = store.blocks(PARTITION, 0, &mut |block| {
         let place = format!("block {} of partition {PARTITION}", block.number);
@@ -164,10 +186,13 @@ fn log(store: &dyn Store, done: &mut Verified, each: &mut dyn FnMut(Finding)) ->
         if block.number != next {
             wrong(format!("block {next} should come first"));
         }
-        hash = hash.then(&block.bytes);
-        if hash != block.hash {
+        if !block.follows(hash) {
             wrong("its hash does not follow from the one before".to_owned());
-            hash = block.hash;
+        }
+        hash = block.hash;
+        let piece = Piece::Block { partition: PARTITION, number: block.number };
+        if let Some(what) = erasures.wrong_about(&piece, block.hash, block.redacted) {
+            wrong(what);
         }
         match Unpacked::of(&block.bytes).and_then(|unpacked| unpacked.records()) {
             Ok(records) if records.len() == block.events as usize => done.events += records.len() as u64,
@@ -235,6 +260,7 @@ fn counters(
     let Some(mut kept) = found(Counters::of(store, payer_of), each)? else { return Ok(()) };
     let Some(mut anew) = found(Counters::from_the_log(store, payer_of), each)? else { return Ok(()) };
     let clock = store.clock()?;
+    let erased = store.erasures()?.into_iter().map(|one| one.account).collect();
     for (payer, group) in groups {
         let mut is_in_step = false;
         for counters in [&mut kept, &mut anew] {
@@ -258,7 +284,7 @@ fn counters(
         let late = anew.take_touched(payer).into_iter().collect();
         if let Some(clock) = clock {
             let known = (catalogues, anew.of_group(payer));
-            charges::are_what_they_should_be(known, (payer, group), (&late, clock), each);
+            charges::are_what_they_should_be(known, (payer, group), (&late, clock), &erased, each);
         }
         kept.let_go(payer);
         anew.let_go(payer);

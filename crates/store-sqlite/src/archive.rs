@@ -5,20 +5,24 @@
 //! before, so that nothing that was counted, said or explained changes.
 
 use crate::copy::finish;
+use crate::redact::{self, Files};
 use crate::value::At;
-use crate::{Sqlite, failed, in_system};
+use crate::{Sqlite, Stopped, failed, in_system};
 use farebox_core::calendar::Instant;
 use farebox_store::codec::Reader as Bytes;
 use farebox_store::usage::{Attribute, Record, Unpacked, added};
-use farebox_store::{Archive, Block, Hash, StoreError};
+use farebox_store::{Archive, Block, Hash, Redacted, StoreError};
 use farebox_table::{Cell, Column, Form, Format, Reader, Writer};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
 /// The folder of the files, in that of the store.
 pub const FOLDER: &str = "archive";
+/// How the names of the files begin.
+pub(crate) const BEGINNING: &str = "usage-";
 /// Blocks of one file, at most.
 const BLOCKS_MAX: usize = 256;
 /// The column that has the block as it was, in the first row of its group.
@@ -141,6 +145,7 @@ impl Sqlite {
     pub fn write_archive(folder: &Path, before: Instant) -> Result<Option<Archive>, StoreError> {
         let store = Sqlite::open_to_read(folder)?;
         let failed = |error| store.failed(error);
+        let redactions = redact::count(&store.connection).map_err(failed)?;
         let due = "SELECT due_at FROM billing_group WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1";
         let due =
             store.connection.query_row(due, [], |row| row.get::<_, At>(0)).optional().map_err(failed)?;
@@ -162,19 +167,19 @@ impl Sqlite {
         let Some(first) = blocks.first() else { return Ok(None) };
         // Always the same name for the same first block: what a process that was killed left is written anew.
         let day = first.recorded_at.strftime("%Y-%m-%d");
-        let file = format!("usage-{day}-{}-{:09}.parquet", first.partition, first.number);
+        let file = format!("{BEGINNING}{day}-{}-{:09}.parquet", first.partition, first.number);
         let inside = folder.join(FOLDER);
         fs::create_dir_all(&inside).map_err(|error| in_system(&inside, &error))?;
         let (path, unfinished) = (inside.join(&file), inside.join(format!("{file}.unfinished")));
-        let written =
-            write(&unfinished, &blocks).and_then(|places| finish(&unfinished, &path).map(|()| places));
+        let written = write(&unfinished, blocks.iter().map(|block| Ok(block.clone())))
+            .and_then(|places| finish(&unfinished, &path).map(|()| places));
         if written.is_err() {
             let _ = fs::remove_file(&unfinished);
         }
         let blocks = written?;
         let made = farebox_store::Store::clock(&store)?.unwrap_or(before);
         let (size, hash) = digest(&path)?;
-        Ok(Some(Archive { file, made, before, size, hash, blocks }))
+        Ok(Some(Archive { file, made, before, size, hash, blocks, redactions }))
     }
 
     /// The blocks of the file that were recorded before a moment, but never the last of a partition.
@@ -195,7 +200,7 @@ impl Sqlite {
 
     /// A block that is in a file of the archive.
     pub(crate) fn archived(&self, partition: u16, number: u64) -> Result<Option<Block>, StoreError> {
-        let sql = "SELECT number, events, recorded_at, hash, file, place FROM archived_block \
+        let sql = "SELECT number, events, recorded_at, hash, file, place, redacted FROM archived_block \
                    WHERE partition = ? AND number = ?";
         let row = |row: &rusqlite::Row<'_>| {
             let block = Block {
@@ -205,6 +210,7 @@ impl Sqlite {
                 recorded_at: row.get::<_, At>(2)?.0,
                 hash: Hash(row.get(3)?),
                 bytes: Vec::new(),
+                redacted: row.get::<_, Option<[u8; 32]>>(6)?.map(Hash),
             };
             Ok((block, row.get::<_, String>(4)?, row.get::<_, u32>(5)?))
         };
@@ -278,6 +284,14 @@ pub(crate) fn put_away(
 ) -> Result<(), StoreError> {
     let begin = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate);
     let transaction = begin.map_err(|error| failed(place, error))?;
+    let path = Path::new(place).parent().unwrap_or(Path::new(".")).join(FOLDER).join(&archive.file);
+    let redactions = redact::count(&transaction).map_err(|error| failed(place, error))?;
+    if redactions != archive.redactions || !path.exists() {
+        // It may have what was erased.
+        let _ = fs::remove_file(&path);
+        let found = format!("some usage was erased while {} was written; archive again", archive.file);
+        return Err(StoreError::System { place: place.to_owned(), found });
+    }
     let moved = move_all(&transaction, archive).map_err(|error| failed(place, error))?;
     if moved != archive.blocks.len() {
         let found = format!("{moved} of {} blocks of {} are there", archive.blocks.len(), archive.file);
@@ -292,7 +306,7 @@ fn move_all(transaction: &Transaction<'_>, archive: &Archive) -> rusqlite::Resul
     transaction.execute(sql, values)?;
     let mut moved = 0;
     for (partition, number, at) in &archive.blocks {
-        let sql = "INSERT INTO archived_block SELECT partition, number, events, recorded_at, hash, ?, ? \
+        let sql = "INSERT INTO archived_block SELECT partition, number, events, recorded_at, hash, ?, ?, redacted \
                    FROM usage_block WHERE partition = ? AND number = ?";
         moved += transaction.prepare_cached(sql)?.execute(params![archive.file, at, partition, number])?;
         let sql = "DELETE FROM usage_block WHERE partition = ? AND number = ?";
@@ -302,14 +316,18 @@ fn move_all(transaction: &Transaction<'_>, archive: &Archive) -> rusqlite::Resul
 }
 
 /// Writes the file; answers where each block is.
-fn write(path: &Path, blocks: &[Block]) -> Result<Vec<(u16, u64, u32)>, StoreError> {
+fn write(
+    path: &Path,
+    blocks: impl Iterator<Item = Result<Block, StoreError>>,
+) -> Result<Vec<(u16, u64, u32)>, StoreError> {
     let failed = |error: std::io::Error| in_system(path, &error);
     let file = BufWriter::new(File::create(path).map_err(failed)?);
     let mut writer = Writer::new(Format::Parquet, COLUMNS, file).map_err(failed)?;
     let mut places = Vec::new();
     for block in blocks {
+        let block = block?;
         places.push((block.partition, block.number, writer.groups() as u32));
-        for row in rows(block)? {
+        for row in rows(&block)? {
             writer.row(row).map_err(failed)?;
         }
         writer.end_group().map_err(failed)?;
@@ -317,6 +335,86 @@ fn write(path: &Path, blocks: &[Block]) -> Result<Vec<(u16, u64, u32)>, StoreErr
     let file = writer.finish().map_err(failed)?;
     file.into_inner().map_err(|error| failed(error.into_error()))?;
     Ok(places)
+}
+
+/// The hash of an archived block in its chain.
+pub(crate) fn hash_of(
+    connection: &Connection,
+    partition: u16,
+    number: u64,
+) -> rusqlite::Result<Option<Hash>> {
+    let sql = "SELECT hash FROM archived_block WHERE partition = ? AND number = ?";
+    let row = |row: &rusqlite::Row<'_>| row.get(0).map(Hash);
+    connection.prepare_cached(sql)?.query_row(params![partition, number], row).optional()
+}
+
+/// The name of a file that is written anew: `-r1` before its end, then `-r2`.
+fn next_name(file: &str) -> String {
+    let name = file.strip_suffix(".parquet").unwrap_or(file);
+    let known = name.rsplit_once("-r").and_then(|(name, number)| Some((name, number.parse::<u32>().ok()?)));
+    let (name, number) = known.unwrap_or((name, 0));
+    format!("{name}-r{}.parquet", number + 1)
+}
+
+/// Writes a file anew, beside the one that was, with some of its blocks redacted. The store names the new one with the
+/// commit; the old one is to be removed then.
+pub(crate) fn rewrite(
+    transaction: &Transaction<'_>,
+    folder: &Path,
+    file: &str,
+    redacted: &BTreeMap<(u16, u64), &Redacted>,
+    files: &mut Files,
+) -> Result<(), Stopped> {
+    let (old, name) = (folder.join(file), next_name(file));
+    let (new, unfinished) = (folder.join(&name), folder.join(format!("{name}.unfinished")));
+    let wrong = |found: String| StoreError::Corrupt { place: old.display().to_string(), found };
+    let reader = Reader::open(&old).map_err(|error| wrong(error.to_string()))?;
+    let sql = "SELECT partition, number, events, recorded_at, hash, place, redacted FROM archived_block \
+               WHERE file = ? ORDER BY place";
+    let known: Vec<(Block, u32)> = transaction
+        .prepare_cached(sql)?
+        .query_map([file], |row| {
+            let block = Block {
+                partition: row.get(0)?,
+                number: row.get(1)?,
+                events: row.get(2)?,
+                recorded_at: row.get::<_, At>(3)?.0,
+                hash: Hash(row.get(4)?),
+                bytes: Vec::new(),
+                redacted: row.get::<_, Option<[u8; 32]>>(6)?.map(Hash),
+            };
+            Ok((block, row.get(5)?))
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    // One block at a time is in memory.
+    let blocks = known.into_iter().map(|(block, place)| {
+        let found = reader.bytes(place as usize, BLOCK).map_err(|error| wrong(error.to_string()))?;
+        let is = found.into_iter().next().ok_or_else(|| wrong(format!("its group {place} has no block")))?;
+        let Some(one) = redacted.get(&(block.partition, block.number)) else {
+            return Ok(Block { bytes: is, ..block });
+        };
+        if Hash::of(&is) != one.before {
+            let (chain, number) = one.piece.place();
+            return Err(StoreError::Changed { chain, number });
+        }
+        Ok(Block { bytes: one.bytes.clone(), ..block })
+    });
+    files.new.push(unfinished.clone());
+    let places = write(&unfinished, blocks)?;
+    finish(&unfinished, &new)?;
+    files.new.push(new.clone());
+    files.old.push(old.clone());
+    let (size, hash) = digest(&new)?;
+    let sql = "INSERT INTO usage_archive SELECT ?, made, before, ?, ? FROM usage_archive WHERE file = ?";
+    transaction.prepare_cached(sql)?.execute(params![name, size, hash.0, file])?;
+    for (partition, number, place) in places {
+        let after = redacted.get(&(partition, number)).map(|one| Hash::of(&one.bytes).0);
+        let sql = "UPDATE archived_block SET file = ?, place = ?, redacted = coalesce(?, redacted) \
+                   WHERE partition = ? AND number = ?";
+        transaction.prepare_cached(sql)?.execute(params![name, place, after, partition, number])?;
+    }
+    transaction.prepare_cached("DELETE FROM usage_archive WHERE file = ?")?.execute([file])?;
+    Ok(())
 }
 
 /// The size and the hash of a file.

@@ -5,6 +5,7 @@
 
 mod archive;
 mod copy;
+mod redact;
 mod rows;
 mod schema;
 mod value;
@@ -13,8 +14,8 @@ mod writer;
 use farebox_core::calendar::Instant;
 use farebox_core::engine::Duty;
 use farebox_store::{
-    AccessKey, AccountRow, Answer, Append, Archive, Batch, Block, CatalogueText, GroupHead, Hash, Head, Kept,
-    Prepare, Rows, Seen, Show, Store, StoreError, Told,
+    AccessKey, AccountRow, Answer, Append, Archive, Batch, Block, CatalogueText, Erasure, GroupHead, Hash,
+    Head, Kept, Prepare, Redaction, Rows, Seen, Show, Store, StoreError, Told,
 };
 use rusqlite::config::DbConfig;
 use rusqlite::{
@@ -114,6 +115,8 @@ fn connect(file: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "foreign_keys", true)?;
     // Values bound to a statement do not have it planned again.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    // What is removed inside a page is overwritten, whole pages are not: an erasure sweeps those.
+    connection.pragma_update(None, "secure_delete", "FAST")?;
     Ok(connection)
 }
 
@@ -199,12 +202,17 @@ fn duty_number(duty: Duty) -> Option<usize> {
 fn commit(connection: &mut Connection, place: &str, batch: &Batch) -> Result<(), StoreError> {
     let begin = connection.transaction_with_behavior(TransactionBehavior::Immediate);
     let transaction = begin.map_err(|error| failed(place, error))?;
-    // Dropped, it takes everything back.
-    write(&transaction, batch).map_err(|stopped| match stopped {
+    let mut files = redact::Files::default();
+    let written =
+        write(&transaction, batch).and_then(|()| redact::write(&transaction, place, batch, &mut files));
+    let written = written.map_err(|stopped| match stopped {
         Stopped::Refused(refused) => refused,
         Stopped::Failed(error) => failed(place, error),
-    })?;
-    transaction.commit().map_err(|error| failed(place, error))
+    });
+    // Dropped, it takes everything back.
+    let kept = written.and_then(|()| transaction.commit().map_err(|error| failed(place, error)));
+    files.tidy(kept.is_ok());
+    kept
 }
 
 fn write(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), Stopped> {
@@ -214,14 +222,16 @@ fn write(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), Stopped> {
             let (partition, number) = (block.partition, block.number);
             return Err(StoreError::NotNext { partition, number, next }.into());
         }
-        transaction.prepare_cached("INSERT INTO usage_block VALUES (?, ?, ?, ?, ?, ?)")?.execute(params![
-            block.partition,
-            block.number,
-            block.events,
-            At(block.recorded_at),
-            block.hash.0,
-            block.bytes,
-        ])?;
+        transaction.prepare_cached("INSERT INTO usage_block VALUES (?, ?, ?, ?, ?, ?, NULL)")?.execute(
+            params![
+                block.partition,
+                block.number,
+                block.events,
+                At(block.recorded_at),
+                block.hash.0,
+                block.bytes,
+            ],
+        )?;
     }
     for one in &batch.derived {
         match &one.value {
@@ -339,6 +349,7 @@ fn block(partition: u16, row: &Row<'_>) -> rusqlite::Result<Block> {
         recorded_at: row.get::<_, At>(2)?.0,
         hash: Hash(row.get(3)?),
         bytes: row.get(4)?,
+        redacted: row.get::<_, Option<[u8; 32]>>(5)?.map(Hash),
     })
 }
 
@@ -414,7 +425,7 @@ impl Store for Sqlite {
         after: u64,
         each: &mut dyn FnMut(Kept) -> Result<Seen, StoreError>,
     ) -> Result<(), StoreError> {
-        let sql = "SELECT entry.version, entry.hash, entry.record FROM entry \
+        let sql = "SELECT entry.version, entry.hash, entry.record, entry.redacted FROM entry \
                    JOIN billing_group ON billing_group.number = entry.group_number \
                    WHERE billing_group.name = ? AND entry.version > ? ORDER BY entry.version";
         let failed = |error| self.failed(error);
@@ -422,7 +433,8 @@ impl Store for Sqlite {
         let mut found = statement.query(params![group, after]).map_err(failed)?;
         while let Some(row) = found.next().map_err(failed)? {
             let kept = |row: &Row<'_>| -> rusqlite::Result<Kept> {
-                Ok(Kept { version: row.get(0)?, hash: Hash(row.get(1)?), record: row.get(2)? })
+                let redacted = row.get::<_, Option<[u8; 32]>>(3)?.map(Hash);
+                Ok(Kept { version: row.get(0)?, hash: Hash(row.get(1)?), record: row.get(2)?, redacted })
             };
             if each(kept(row).map_err(failed)?)? == Seen::Enough {
                 break;
@@ -478,7 +490,7 @@ impl Store for Sqlite {
         from: u64,
         each: &mut dyn FnMut(Block) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let sql = "SELECT number, events, recorded_at, hash, bytes FROM usage_block \
+        let sql = "SELECT number, events, recorded_at, hash, bytes, redacted FROM usage_block \
                    WHERE partition = ? AND number >= ? ORDER BY number";
         let failed = |error| self.failed(error);
         let mut statement = self.connection.prepare_cached(sql).map_err(failed)?;
@@ -502,7 +514,7 @@ impl Store for Sqlite {
     }
 
     fn block(&self, partition: u16, number: u64) -> Result<Option<Block>, StoreError> {
-        let sql = "SELECT number, events, recorded_at, hash, bytes FROM usage_block WHERE partition = ? AND number = ?";
+        let sql = "SELECT number, events, recorded_at, hash, bytes, redacted FROM usage_block WHERE partition = ? AND number = ?";
         let row = |row: &Row<'_>| block(partition, row);
         let read =
             || self.connection.prepare_cached(sql)?.query_row(params![partition, number], row).optional();
@@ -512,8 +524,65 @@ impl Store for Sqlite {
         }
     }
 
+    fn file_of(&self, partition: u16, number: u64) -> Result<Option<String>, StoreError> {
+        let sql = "SELECT file FROM archived_block WHERE partition = ? AND number = ?";
+        let row = |row: &Row<'_>| row.get(0);
+        let read =
+            || self.connection.prepare_cached(sql)?.query_row(params![partition, number], row).optional();
+        read().map_err(|error| self.failed(error))
+    }
+
     fn put_away(&mut self, archive: &Archive) -> Result<(), StoreError> {
         archive::put_away(&mut self.connection, &self.place, archive)
+    }
+
+    fn redactions(
+        &self,
+        each: &mut dyn FnMut(Redaction) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        redact::each(&self.connection, |error| self.failed(error), each)
+    }
+
+    fn erasures(&self) -> Result<Vec<Erasure>, StoreError> {
+        redact::erasures(&self.connection).map_err(|error| self.failed(error))
+    }
+
+    fn answers(
+        &self,
+        beginning: &str,
+        each: &mut dyn FnMut(Answer) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let sql = "SELECT key, wish, at, answer FROM answer WHERE key >= ? ORDER BY key";
+        let failed = |error| self.failed(error);
+        let mut statement = self.connection.prepare_cached(sql).map_err(failed)?;
+        let mut found = statement.query([beginning]).map_err(failed)?;
+        while let Some(row) = found.next().map_err(failed)? {
+            let answer = |row: &Row<'_>| -> rusqlite::Result<Answer> {
+                let (wish, At(at)) = (row.get::<_, i64>(1)? as u64, row.get(2)?);
+                Ok(Answer { key: row.get(0)?, wish, at, bytes: row.get(3)? })
+            };
+            let answer = answer(row).map_err(failed)?;
+            if !answer.key.starts_with(beginning) {
+                break;
+            }
+            each(answer)?;
+        }
+        Ok(())
+    }
+
+    fn sweep(&mut self) -> Result<bool, StoreError> {
+        let folder = self.archive_folder();
+        let named = self.archives()?.into_iter().map(|(name, _, _)| name).collect();
+        redact::remove_unnamed(&folder, &named).map_err(|error| in_system(&folder, &error))?;
+        match redact::sweep(&self.connection).map_err(|error| self.failed(error))? {
+            redact::Swept::Some => Ok(false),
+            redact::Swept::All => Ok(true),
+            redact::Swept::HeldUp => {
+                let found =
+                    "somebody reads the file, so that its log of writes cannot be overwritten".to_owned();
+                Err(StoreError::System { place: self.place.clone(), found })
+            }
+        }
     }
 
     fn clock(&self) -> Result<Option<Instant>, StoreError> {

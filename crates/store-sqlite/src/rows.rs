@@ -80,6 +80,19 @@ pub fn write(connection: &Connection, rows: &Rows) -> Result<()> {
     rows.packages.iter().try_for_each(|row| write_package(connection, row))
 }
 
+/// Replaces rows by those with the same keys.
+pub fn replace(connection: &Connection, rows: &Rows) -> Result<()> {
+    for row in &rows.lines {
+        let sql = "DELETE FROM line WHERE payer = ? AND month = ? AND id = ?";
+        connection.prepare_cached(sql)?.execute(params![row.payer, At(row.month), row.id])?;
+    }
+    for row in &rows.postings {
+        let sql = "DELETE FROM posting WHERE account = ? AND version = ? AND number = ?";
+        connection.prepare_cached(sql)?.execute(params![row.account, row.version, row.number])?;
+    }
+    write(connection, rows)
+}
+
 fn write_line(connection: &Connection, row: &LineRow) -> Result<()> {
     let sql = "INSERT INTO line VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     connection.prepare_cached(sql)?.execute(params![

@@ -8,7 +8,7 @@ use std::path::Path;
 fn block(number: u64) -> Block {
     let recorded_at = "2026-01-01T00:00:00Z".parse().unwrap();
     let (bytes, hash) = (vec![number as u8; 5000], Block::chain(0));
-    Block { partition: 0, number, events: 1, recorded_at, bytes, hash }
+    Block { partition: 0, number, events: 1, recorded_at, bytes, hash, redacted: None }
 }
 
 fn write(store: &mut Sqlite, number: u64) -> Result<(), StoreError> {

@@ -5,7 +5,9 @@
 //! consists of is said once, in [`crate::stored`], where the compiler finds a field that is not kept. The
 //! format as a whole has a number ([`crate::entry::FORMAT`]), and a test holds its bytes still.
 
+use crate::redact::{Mark, Pass, Place};
 use farebox_core::calendar::{Instant, Span, Zone};
+use farebox_core::ledger::LedgerAccount;
 use farebox_core::money::{Amount, Currency, Exact};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,12 +35,64 @@ impl std::error::Error for Corrupt {}
 #[derive(Clone, Debug, Default)]
 pub struct Writer {
     bytes: Vec<u8>,
+    /// Makes personal texts unreadable on their way, where an account is erased.
+    pass: Option<Box<Pass>>,
 }
 
 impl Writer {
     /// Goes on after some bytes.
     pub fn after(bytes: Vec<u8>) -> Writer {
-        Writer { bytes }
+        Writer { bytes, pass: None }
+    }
+
+    /// Writes with personal texts made unreadable.
+    pub(crate) fn redacting(pass: Pass) -> Writer {
+        Writer { bytes: Vec::new(), pass: Some(Box::new(pass)) }
+    }
+
+    /// The bytes so far, and what was found of personal texts.
+    pub(crate) fn into_parts(self) -> (Vec<u8>, Option<Pass>) {
+        (self.bytes, self.pass.map(|pass| *pass))
+    }
+
+    /// Where a record begins. [`Writer::leave`] follows.
+    pub(crate) fn enter(&mut self) -> Option<Place> {
+        self.pass.as_mut().map(|pass| pass.enter())
+    }
+
+    /// Goes back to where a record is, or a field.
+    pub(crate) fn leave(&mut self, place: Option<Place>) {
+        if let (Some(pass), Some(place)) = (&mut self.pass, place) {
+            pass.leave(place);
+        }
+    }
+
+    /// What the texts of a field are, until [`Writer::leave`].
+    pub(crate) fn mark(&mut self, mark: Mark) -> Option<Place> {
+        self.pass.as_mut().map(|pass| pass.mark(mark))
+    }
+
+    /// Says whose record this is.
+    pub(crate) fn whose(&mut self, account: &impl Whose) {
+        if let (Some(pass), Some(account)) = (&mut self.pass, account.account()) {
+            pass.whose(account);
+        }
+    }
+
+    /// Whether the next texts are names of values, and not values.
+    fn key(&mut self, is_key: bool) -> Option<Place> {
+        self.pass.as_mut().map(|pass| pass.key(is_key))
+    }
+
+    /// A text.
+    fn text(&mut self, text: &str) {
+        match &mut self.pass {
+            None => self.slice(text.as_bytes()),
+            Some(pass) => {
+                let text = pass.text(text).into_owned();
+                self.slice(text.as_bytes());
+            }
+        }
     }
 
     /// How many bytes so far.
@@ -239,9 +293,27 @@ impl Stored for NonZeroU16 {
     }
 }
 
+/// What a field called `account` says of whose record it is in.
+pub(crate) trait Whose {
+    /// The account; `None`: it says nothing of that.
+    fn account(&self) -> Option<&str>;
+}
+
+impl Whose for String {
+    fn account(&self) -> Option<&str> {
+        Some(self)
+    }
+}
+
+impl Whose for LedgerAccount {
+    fn account(&self) -> Option<&str> {
+        None
+    }
+}
+
 impl Stored for String {
     fn put(&self, to: &mut Writer) {
-        to.slice(self.as_bytes());
+        to.text(self);
     }
 
     fn get(from: &mut Reader<'_>) -> Result<Self, Corrupt> {
@@ -338,8 +410,11 @@ impl<K: Stored + Ord, V: Stored> Stored for BTreeMap<K, V> {
     fn put(&self, to: &mut Writer) {
         self.len().put(to);
         for (key, value) in self {
+            let place = to.key(true);
             key.put(to);
+            to.key(false);
             value.put(to);
+            to.leave(place);
         }
     }
 
@@ -415,13 +490,17 @@ impl Stored for Currency {
     }
 }
 
-/// A record: its fields in this order. A field that is not named does not compile.
+/// A record: its fields in this order. A field that is not named does not compile. Before a field stands what its
+/// texts are where they are personal: see [`crate::redact::Mark`].
 macro_rules! record {
-    ($type:path { $($field:ident),* $(,)? }) => {
+    ($type:path { $($(@$mark:ident)? $field:ident),* $(,)? }) => {
         impl $crate::codec::Stored for $type {
             fn put(&self, to: &mut $crate::codec::Writer) {
                 let Self { $($field),* } = self;
-                $( $field.put(to); )*
+                let place = to.enter();
+                $( $crate::codec::whose!(to, $field $field, $(@$mark)?); )*
+                $( $crate::codec::field!(to, $field, $($mark)?); )*
+                to.leave(place);
             }
 
             fn get(from: &mut $crate::codec::Reader<'_>) -> Result<Self, $crate::codec::Corrupt> {
@@ -431,18 +510,23 @@ macro_rules! record {
     };
 }
 
-/// A choice: a number for each variant, which never means another one, and its fields in this order.
+/// A choice: a number for each variant, which never means another one, and its fields in this order, marked as those
+/// of a record.
 macro_rules! choice {
-    ($type:path { $($tag:literal = $variant:ident $({ $($field:ident),* $(,)? })? $(( $($item:ident),* ))?),* $(,)? }) => {
+    ($type:path { $($tag:literal = $variant:ident
+        $({ $($(@$mark:ident)? $field:ident),* $(,)? })? $(( $($(@$said:ident)? $item:ident),* ))?),* $(,)? }) => {
         impl $crate::codec::Stored for $type {
             fn put(&self, to: &mut $crate::codec::Writer) {
+                let place = to.enter();
                 match self {
                     $( Self::$variant $({ $($field),* })? $(( $($item),* ))? => {
                         to.byte($tag);
-                        $( $($field.put(to);)* )?
-                        $( $($item.put(to);)* )?
+                        $( $($crate::codec::whose!(to, $field $field, $(@$mark)?);)* )?
+                        $( $($crate::codec::field!(to, $field, $($mark)?);)* )?
+                        $( $($crate::codec::field!(to, $item, $($said)?);)* )?
                     } )*
                 }
+                to.leave(place);
             }
 
             fn get(from: &mut $crate::codec::Reader<'_>) -> Result<Self, $crate::codec::Corrupt> {
@@ -459,4 +543,28 @@ macro_rules! choice {
     };
 }
 
-pub(crate) use {choice, record};
+/// Whose record it is: what a field of that name, or one that is marked so, says.
+macro_rules! whose {
+    ($to:ident, account $value:ident, $($any:tt)*) => {
+        $to.whose($value)
+    };
+    ($to:ident, $field:ident $value:ident, @whose) => {
+        $to.whose($value)
+    };
+    ($to:ident, $field:ident $value:ident, $($any:tt)*) => {};
+}
+
+/// A field, by what its texts are.
+macro_rules! field {
+    ($to:ident, $field:ident, personal) => { $crate::codec::field!($to, $field, Personal of) };
+    ($to:ident, $field:ident, prose) => { $crate::codec::field!($to, $field, Prose of) };
+    ($to:ident, $field:ident, whose) => { $field.put($to) };
+    ($to:ident, $field:ident, $mark:ident of) => {
+        let place = $to.mark($crate::redact::Mark::$mark);
+        $field.put($to);
+        $to.leave(place);
+    };
+    ($to:ident, $field:ident,) => { $field.put($to) };
+}
+
+pub(crate) use {choice, field, record, whose};

@@ -1,7 +1,10 @@
 //! What every store must show. A store's own tests call [`run`] with a way to make one and to open it again.
 
 use crate::entry::{Entry, Hash, Head, Position};
-use crate::port::{AccessKey, Answer, Append, Batch, Block, CatalogueText, Derived, Seen, Store, StoreError};
+use crate::port::{
+    AccessKey, Answer, Append, Batch, Block, CatalogueText, Derived, Erasure, Piece, Redacted, Redaction,
+    Seen, Store, StoreError,
+};
 use crate::rows::rows_of;
 use farebox_core::account::{AccountHead, Group};
 use farebox_core::calendar::{Instant, Zone};
@@ -25,7 +28,7 @@ pub trait Subject {
 /// The name of the test that failed, and how.
 pub fn run(subject: &mut dyn Subject) -> Result<(), String> {
     type Test = fn(&mut dyn Subject) -> Result<(), String>;
-    let tests: [(&str, Test); 11] = [
+    let tests: [(&str, Test); 12] = [
         ("an empty store is empty", empty),
         ("entries come back as they were, in order", entries),
         ("a conflict keeps nothing of the batch", conflict),
@@ -37,6 +40,7 @@ pub fn run(subject: &mut dyn Subject) -> Result<(), String> {
         ("an access key is kept as it is now", keys),
         ("rows are replaced by their key", rows),
         ("what is derived is replaced and found by its key", derived),
+        ("what is redacted keeps its place and its hash", redacted),
     ];
     for (name, test) in tests {
         test(subject).map_err(|failed| format!("{name}: {failed}"))?;
@@ -246,7 +250,7 @@ fn two_of_a_group(subject: &mut dyn Subject) -> Result<(), String> {
 fn block(partition: u16, number: u64) -> Block {
     let hash = Block::chain(partition).then(&number.to_le_bytes());
     let (recorded_at, bytes) = (at(number as i64), vec![number as u8; 300]);
-    Block { partition, number, events: 7, recorded_at, bytes, hash }
+    Block { partition, number, events: 7, recorded_at, bytes, hash, redacted: None }
 }
 
 fn blocks(subject: &mut dyn Subject) -> Result<(), String> {
@@ -405,4 +409,121 @@ fn derived(subject: &mut dyn Subject) -> Result<(), String> {
     };
     store.derived_from(1, b"a", &mut show).map_err(text)?;
     same("the first two", found, vec![(b"b".to_vec(), 1), (b"b\0".to_vec(), long.len())])
+}
+
+fn redacted(subject: &mut dyn Subject) -> Result<(), String> {
+    let mut store = subject.create();
+    let mut acme = Writer::new("acme");
+    let appends = vec![
+        acme.write(1, vec![opened("acme", None)?, topped_up("acme", 1, 100)?])?,
+        acme.write(2, vec![topped_up("acme", 2, 50)?])?,
+    ];
+    let (mut rows, records) = (appends[0].rows.clone(), appends.clone());
+    let answer = |key: &str| Answer { key: key.to_owned(), wish: 1, at: at(1), bytes: vec![1] };
+    let answers = vec![answer("acme/1"), answer("acme/2"), answer("acmeen/1")];
+    let written = Batch { appends, blocks: vec![block(0, 0), block(0, 1)], answers, ..Batch::default() };
+    store.commit(&written).map_err(text)?;
+
+    let of_entry = Piece::Entry { group: "acme".to_owned(), version: 1 };
+    let of_block = Piece::Block { partition: 0, number: 0 };
+    let redact = |piece: &Piece, erasure: &str, before: &[u8], after: &[u8]| Redacted {
+        piece: piece.clone(),
+        erasure: erasure.to_owned(),
+        before: Hash::of(before),
+        bytes: after.to_vec(),
+    };
+    rows.accounts[0].title = "erased".to_owned();
+    rows.postings[0].memo = "erased".to_owned();
+    let erasure = Erasure {
+        account: "acme".to_owned(),
+        group: "acme".to_owned(),
+        actor: "k".to_owned(),
+        began: at(3),
+        ended: None,
+        secret: Some([3; 32]),
+        entries: 1,
+        blocks: 2,
+        events: 3,
+        files: 4,
+        answers: 5,
+        digest: None,
+    };
+    let (first, own) = (records[0].record.as_slice(), block(0, 0).bytes);
+    let both = Batch {
+        redacted: vec![redact(&of_entry, "acme", first, b"entry"), redact(&of_block, "acme", &own, b"block")],
+        rows: rows.clone(),
+        answers_gone: vec!["acme/1".to_owned(), "none".to_owned()],
+        erasures: vec![erasure.clone()],
+        ..Batch::default()
+    };
+    let mut wrong = both.clone();
+    wrong.redacted[1].before = Hash::of(b"something else");
+    let changed = StoreError::Changed { chain: "usage:0".to_owned(), number: 0 };
+    same("the answer where it is not what it was", store.commit(&wrong), Err(changed))?;
+    same("the erasures then", store.erasures().map_err(text)?, vec![])?;
+    store.commit(&both).map_err(text)?;
+    let again = store.commit(&both).map_err(|error| error.code());
+    same("the answer to the same again", again, Err("piece-changed"))?;
+    // Another erasure of the same block.
+    let second = Batch { redacted: vec![redact(&of_block, "zeta", b"block", b"again")], ..Batch::default() };
+    store.commit(&second).map_err(text)?;
+    while !store.sweep().map_err(text)? {}
+
+    let mut store = subject.reopen(store);
+    let mut entries = Vec::new();
+    let mut head = Head::of_new("acme");
+    let mut follows = true;
+    store
+        .entries("acme", 0, &mut |kept| {
+            match kept.after(head) {
+                Some(next) => head = next,
+                None => follows = false,
+            }
+            entries.push(kept.record);
+            Ok(Seen::More)
+        })
+        .map_err(text)?;
+    same("the entries", entries, vec![b"entry".to_vec(), records[1].record.clone()])?;
+    same("whether they follow each other, and to which end", (follows, head), (true, records[1].head()))?;
+    let kept = store.block(0, 0).map_err(text)?.ok_or("the block is missing")?;
+    let should = Block { bytes: b"again".to_vec(), redacted: Some(Hash::of(b"again")), ..block(0, 0) };
+    same("whether the block follows", kept.follows(Block::chain(0)), true)?;
+    same("the block", kept, should)?;
+    same("the other block", store.block(0, 1).map_err(text)?, Some(block(0, 1)))?;
+    let mut found = Vec::new();
+    store
+        .redactions(&mut |one| {
+            found.push(one);
+            Ok(())
+        })
+        .map_err(text)?;
+    let one = |piece: &Piece, erasure: &str, original: Hash, before: &[u8], after: &[u8]| Redaction {
+        piece: piece.clone(),
+        erasure: erasure.to_owned(),
+        original,
+        before: Hash::of(before),
+        after: Hash::of(after),
+    };
+    let should = vec![
+        one(&of_entry, "acme", records[0].head().hash, first, b"entry"),
+        one(&of_block, "acme", block(0, 0).hash, &own, b"block"),
+        one(&of_block, "zeta", block(0, 0).hash, b"block", b"again"),
+    ];
+    same("what was redacted", found, should)?;
+    let kept = store.rows("acme").map_err(text)?;
+    same("the account's row", kept.accounts, rows.accounts)?;
+    same("the memo", kept.postings[0].memo.as_str(), "erased")?;
+    same("how many postings there are", kept.postings.len(), 4)?;
+    let mut left = Vec::new();
+    store
+        .answers("acme/", &mut |answer| {
+            left.push(answer.key);
+            Ok(())
+        })
+        .map_err(text)?;
+    same("the answers", left, vec!["acme/2".to_owned()])?;
+    same("the erasures", store.erasures().map_err(text)?, vec![erasure.clone()])?;
+    let done = Erasure { ended: Some(at(4)), secret: None, digest: Some(Hash::of(b"all")), ..erasure };
+    store.commit(&Batch { erasures: vec![done.clone()], ..Batch::default() }).map_err(text)?;
+    same("the erasures when it is done", store.erasures().map_err(text)?, vec![done])
 }

@@ -43,7 +43,7 @@ pub struct Entry {
     pub facts: Vec<Fact>,
 }
 
-record! { Entry { recorded_at, effective_at, actor, command, counted, facts } }
+record! { Entry { recorded_at, effective_at, actor, @prose command, counted, facts } }
 
 impl Entry {
     /// Its bytes, the format's number first.
@@ -80,6 +80,11 @@ impl Hash {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&(kind.len() as u64).to_le_bytes()).update(kind.as_bytes()).update(name.as_bytes());
         Hash(*hasher.finalize().as_bytes())
+    }
+
+    /// The hash of some bytes by themselves.
+    pub fn of(bytes: &[u8]) -> Hash {
+        Hash(*blake3::hash(bytes).as_bytes())
     }
 
     /// The hash of all that a reader has.

@@ -8,6 +8,7 @@ pub mod conformance;
 pub mod entry;
 pub mod memory;
 pub mod port;
+pub mod redact;
 pub mod rows;
 mod stored;
 pub mod usage;
@@ -15,7 +16,8 @@ pub mod usage;
 pub use entry::{Entry, FORMAT, Hash, Head, Position};
 pub use memory::Memory;
 pub use port::{
-    AccessKey, Answer, Append, Archive, Batch, Block, CatalogueText, Derived, GroupHead, Kept, Prepare, Seen,
-    Show, Store, StoreError, Told,
+    AccessKey, Answer, Append, Archive, Batch, Block, CatalogueText, Derived, Digest, Erasure, GroupHead,
+    Kept, Piece, Prepare, Redacted, Redaction, Seen, Show, Store, StoreError, Told,
 };
+pub use redact::{Public, Redactor};
 pub use rows::{AccountRow, Rows, rows_of};

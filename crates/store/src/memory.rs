@@ -2,7 +2,8 @@
 
 use crate::entry::{Hash, Head};
 use crate::port::{
-    AccessKey, Answer, Append, Batch, Block, CatalogueText, GroupHead, Kept, Seen, Show, Store, StoreError,
+    AccessKey, Answer, Append, Batch, Block, CatalogueText, Erasure, GroupHead, Kept, Piece, Redacted,
+    Redaction, Seen, Show, Store, StoreError,
 };
 use crate::rows::{AccountRow, Rows};
 use farebox_core::calendar::Instant;
@@ -20,6 +21,8 @@ pub struct Memory {
     keys: BTreeMap<String, AccessKey>,
     clock: Option<Instant>,
     derived: BTreeMap<(u8, Vec<u8>), Vec<u8>>,
+    redactions: Vec<Redaction>,
+    erasures: BTreeMap<String, Erasure>,
 }
 
 #[derive(Debug)]
@@ -70,6 +73,13 @@ impl Memory {
                 return Err(StoreError::AheadOfLog { group, counted, blocks });
             }
         }
+        for one in &batch.redacted {
+            let is_same = self.bytes_of(&one.piece).is_some_and(|(bytes, _)| Hash::of(bytes) == one.before);
+            if !is_same {
+                let (chain, number) = one.piece.place();
+                return Err(StoreError::Changed { chain, number });
+            }
+        }
         for (index, answer) in batch.answers.iter().enumerate() {
             let is_twice = batch.answers[..index].iter().any(|other| other.key == answer.key);
             if is_twice || self.answers.contains_key(&answer.key) {
@@ -92,8 +102,44 @@ impl Memory {
         let group = self.groups.entry(append.group.clone()).or_insert_with(new);
         group.head = head;
         let (version, hash, record) = (head.version, head.hash, append.record.clone());
-        group.entries.push(Kept { version, hash, record });
+        group.entries.push(Kept { version, hash, record, redacted: None });
         self.rows.merge(&append.rows);
+    }
+
+    /// The bytes of a piece, and its hash in its chain.
+    fn bytes_of(&self, piece: &Piece) -> Option<(&[u8], Hash)> {
+        match piece {
+            Piece::Entry { group, version } => {
+                let entries = &self.groups.get(group)?.entries;
+                let kept = entries.iter().find(|entry| entry.version == *version)?;
+                Some((&kept.record, kept.hash))
+            }
+            Piece::Block { partition, number } => {
+                let block = self.logs.get(partition)?.get(usize::try_from(*number).ok()?)?;
+                Some((&block.bytes, block.hash))
+            }
+        }
+    }
+
+    fn redact(&mut self, one: &Redacted) {
+        let Some((_, original)) = self.bytes_of(&one.piece) else { return };
+        let (piece, erasure) = (one.piece.clone(), one.erasure.clone());
+        let (before, after) = (one.before, Hash::of(&one.bytes));
+        match &one.piece {
+            Piece::Entry { group, version } => {
+                let entries = self.groups.get_mut(group).map(|group| &mut group.entries);
+                for kept in entries.into_iter().flatten().filter(|kept| kept.version == *version) {
+                    (kept.record, kept.redacted) = (one.bytes.clone(), Some(after));
+                }
+            }
+            Piece::Block { partition, number } => {
+                let log = self.logs.get_mut(partition).into_iter().flatten();
+                for block in log.filter(|block| block.number == *number) {
+                    (block.bytes, block.redacted) = (one.bytes.clone(), Some(after));
+                }
+            }
+        }
+        self.redactions.push(Redaction { piece, erasure, original, before, after });
     }
 }
 
@@ -115,6 +161,12 @@ impl Store for Memory {
                 None => drop(self.derived.remove(&key)),
             }
         }
+        batch.redacted.iter().for_each(|one| self.redact(one));
+        self.rows.merge(&batch.rows);
+        for key in &batch.answers_gone {
+            self.answers.remove(key);
+        }
+        self.erasures.extend(batch.erasures.iter().map(|one| (one.account.clone(), one.clone())));
         for (name, due) in &batch.due {
             if let Some(group) = self.groups.get_mut(name) {
                 group.due = *due;
@@ -197,6 +249,27 @@ impl Store for Memory {
     fn block(&self, partition: u16, number: u64) -> Result<Option<Block>, StoreError> {
         let log = self.logs.get(&partition);
         Ok(log.and_then(|log| log.get(usize::try_from(number).ok()?)).cloned())
+    }
+
+    fn redactions(
+        &self,
+        each: &mut dyn FnMut(Redaction) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.redactions.iter().cloned().try_for_each(each)
+    }
+
+    fn erasures(&self) -> Result<Vec<Erasure>, StoreError> {
+        Ok(self.erasures.values().cloned().collect())
+    }
+
+    fn answers(
+        &self,
+        beginning: &str,
+        each: &mut dyn FnMut(Answer) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let from = self.answers.range(beginning.to_owned()..);
+        let with = from.take_while(|(key, _)| key.starts_with(beginning));
+        with.map(|(_, answer)| answer.clone()).try_for_each(each)
     }
 
     fn clock(&self) -> Result<Option<Instant>, StoreError> {

@@ -29,6 +29,145 @@ pub struct Batch {
     pub clock: Option<Instant>,
     /// What follows from all that: written in this order.
     pub derived: Vec<Derived>,
+    /// Entries and blocks of which personal values are made unreadable. What they were is nowhere after that.
+    pub redacted: Vec<Redacted>,
+    /// Rows for people, instead of those with the same keys.
+    pub rows: Rows,
+    /// Keys of answers that are there no longer.
+    pub answers_gone: Vec<String>,
+    /// Erasures as they are now.
+    pub erasures: Vec<Erasure>,
+}
+
+/// An entry or a block.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Piece {
+    /// An entry of a group.
+    Entry {
+        /// The group.
+        group: String,
+        /// Its number, from 1.
+        version: u64,
+    },
+    /// A block of usage, wherever it is.
+    Block {
+        /// The partition.
+        partition: u16,
+        /// Its place in the partition's log.
+        number: u64,
+    },
+}
+
+impl Piece {
+    /// The chain that it is in, and its number there.
+    pub fn place(&self) -> (String, u64) {
+        match self {
+            Piece::Entry { group, version } => (format!("group:{group}"), *version),
+            Piece::Block { partition, number } => (format!("usage:{partition}"), *number),
+        }
+    }
+
+    /// What [`Piece::place`] was made of.
+    pub fn of(chain: &str, number: u64) -> Option<Piece> {
+        match chain.split_once(':')? {
+            ("group", group) => Some(Piece::Entry { group: group.to_owned(), version: number }),
+            ("usage", partition) => Some(Piece::Block { partition: partition.parse().ok()?, number }),
+            _ => None,
+        }
+    }
+}
+
+/// A piece without some personal values. It keeps its place in its chain, and its hash there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redacted {
+    /// Which.
+    pub piece: Piece,
+    /// The account for whose erasure.
+    pub erasure: String,
+    /// The hash of its bytes by themselves, as they were before: where they are others, nothing is done.
+    pub before: Hash,
+    /// Its bytes from now on.
+    pub bytes: Vec<u8>,
+}
+
+/// What the store knows of a piece that was redacted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redaction {
+    /// Which.
+    pub piece: Piece,
+    /// The account for whose erasure.
+    pub erasure: String,
+    /// The hash of the chain with it, as it was when it was written.
+    pub original: Hash,
+    /// The hash of its bytes by themselves, before.
+    pub before: Hash,
+    /// The same after.
+    pub after: Hash,
+}
+
+/// An account whose personal values are made unreadable, or were.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Erasure {
+    /// The account.
+    pub account: String,
+    /// The account that pays for it, in whose chain the erasure is told.
+    pub group: String,
+    /// Who wished it.
+    pub actor: String,
+    /// The store's clock when it began.
+    pub began: Instant,
+    /// When it was done; `None`: it goes on.
+    pub ended: Option<Instant>,
+    /// What tokens are made with, until it is done.
+    pub secret: Option<[u8; 32]>,
+    /// Entries that were redacted.
+    pub entries: u64,
+    /// Blocks of usage that were, in the store's file or in the archive.
+    pub blocks: u64,
+    /// Pieces of usage in them.
+    pub events: u64,
+    /// Files of the archive that were written anew.
+    pub files: u64,
+    /// Answers that are no longer kept.
+    pub answers: u64,
+    /// Over all its [`Redaction`]s in their order, when it is done: the entry that tells of it says the same.
+    pub digest: Option<Hash>,
+}
+
+impl fmt::Debug for Erasure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The secret is shown to nobody.
+        let (account, ended, is_going_on) = (&self.account, &self.ended, self.secret.is_some());
+        let mut shown = f.debug_struct("Erasure");
+        shown.field("account", account).field("ended", ended).field("is_going_on", &is_going_on);
+        shown.field("entries", &self.entries).field("blocks", &self.blocks).finish_non_exhaustive()
+    }
+}
+
+/// The digest of redactions, one after another.
+#[derive(Clone, Debug)]
+pub struct Digest(Hash);
+
+impl Digest {
+    /// Of none, for an account.
+    pub fn of(account: &str) -> Digest {
+        Digest(Hash::start("erasure", account))
+    }
+
+    /// With one more.
+    pub fn add(&mut self, one: &Redaction) {
+        let (chain, number) = one.piece.place();
+        let mut bytes = (chain.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(chain.as_bytes());
+        bytes.extend(number.to_le_bytes());
+        [one.original, one.before, one.after].iter().for_each(|hash| bytes.extend(hash.0));
+        self.0 = self.0.then(&bytes);
+    }
+
+    /// Of all of them.
+    pub fn hash(&self) -> Hash {
+        self.0
+    }
 }
 
 /// Something that follows from entries and blocks, kept so that it need not be worked out again. All of it can be
@@ -86,12 +225,22 @@ pub struct Block {
     pub bytes: Vec<u8>,
     /// The end of the chain of all blocks of the partition with this one.
     pub hash: Hash,
+    /// Where it was redacted: the hash of its bytes by themselves. They are not those that `hash` was made of.
+    pub redacted: Option<Hash>,
 }
 
 impl Block {
     /// The hash of a partition's chain before its first block.
     pub fn chain(partition: u16) -> Hash {
         Hash::start("usage", &partition.to_string())
+    }
+
+    /// Whether it is what was written after a chain's end; where it was redacted, whether it is what that left.
+    pub fn follows(&self, before: Hash) -> bool {
+        match self.redacted {
+            None => self.hash == before.then(&self.bytes),
+            Some(redacted) => redacted == Hash::of(&self.bytes),
+        }
     }
 }
 
@@ -111,6 +260,8 @@ pub struct Archive {
     pub hash: Hash,
     /// The blocks, each with its partition, its number and its place in the file.
     pub blocks: Vec<(u16, u64, u32)>,
+    /// How much had been redacted when they were read: where more was since, the file may have what it should not.
+    pub redactions: u64,
 }
 
 /// A price list as it was published.
@@ -198,6 +349,21 @@ pub struct Kept {
     pub hash: Hash,
     /// The entry as bytes.
     pub record: Vec<u8>,
+    /// Where it was redacted: the hash of its bytes by themselves. They are not those that `hash` was made of.
+    pub redacted: Option<Hash>,
+}
+
+impl Kept {
+    /// Where its group stands with it. `None`: it is not what was written next, or, where it was redacted, not what
+    /// that left.
+    pub fn after(&self, before: Head) -> Option<Head> {
+        let head = match self.redacted {
+            None => before.then(&self.record),
+            Some(_) => Head { version: before.version + 1, hash: self.hash },
+        };
+        let is_whole = self.redacted.is_none_or(|redacted| redacted == Hash::of(&self.record));
+        (is_whole && (self.version, self.hash) == (head.version, head.hash)).then_some(head)
+    }
 }
 
 /// Why a store did not do what it was asked. Nothing is half done.
@@ -229,6 +395,13 @@ pub enum StoreError {
         counted: Position,
         /// How many blocks the log has.
         blocks: u64,
+    },
+    /// A piece that is to be redacted is not what it was.
+    Changed {
+        /// The chain.
+        chain: String,
+        /// Its number there.
+        number: u64,
     },
     /// An answer was given under this key already.
     Answered {
@@ -284,6 +457,7 @@ impl StoreError {
             StoreError::Conflict { .. } => "version-conflict",
             StoreError::NotNext { .. } => "block-not-next",
             StoreError::AheadOfLog { .. } => "ahead-of-log",
+            StoreError::Changed { .. } => "piece-changed",
             StoreError::Answered { .. } => "already-answered",
             StoreError::CatalogueExists { .. } => "catalogue-exists",
             StoreError::Corrupt { .. } => "store-corrupt",
@@ -309,6 +483,12 @@ impl fmt::Display for StoreError {
                 "an entry of group \"{group}\" counts {} blocks of partition {}, which has {blocks}",
                 counted.blocks, counted.partition
             ),
+            StoreError::Changed { chain, number } => {
+                write!(
+                    f,
+                    "number {number} of the chain {chain} is not what is to be redacted; look at it again"
+                )
+            }
             StoreError::Answered { key } => write!(f, "an answer was given under the key \"{key}\" already"),
             StoreError::CatalogueExists { id } => {
                 write!(
@@ -437,6 +617,15 @@ pub trait Store: Send {
     /// When the store fails.
     fn block(&self, partition: u16, number: u64) -> Result<Option<Block>, StoreError>;
 
+    /// The file of the archive that a block is in; `None`: it is in none.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn file_of(&self, partition: u16, number: u64) -> Result<Option<String>, StoreError> {
+        let _ = (partition, number);
+        Ok(None)
+    }
+
     /// Lets go of blocks that an archive has, all or none of them; they are read as before. No commit may be on its way.
     /// A store without archives keeps its blocks.
     ///
@@ -445,6 +634,38 @@ pub trait Store: Send {
     fn put_away(&mut self, archive: &Archive) -> Result<(), StoreError> {
         let _ = archive;
         Ok(())
+    }
+
+    /// Shows what was redacted, in the order in which it was.
+    ///
+    /// # Errors
+    /// What `each` answers; others when the store fails.
+    fn redactions(&self, each: &mut dyn FnMut(Redaction) -> Result<(), StoreError>)
+    -> Result<(), StoreError>;
+
+    /// The erasures, in the order of their accounts' names.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn erasures(&self) -> Result<Vec<Erasure>, StoreError>;
+
+    /// Shows the answers whose keys begin like this, in the order of keys, until `each` answers an error.
+    ///
+    /// # Errors
+    /// What `each` answers; others when the store fails.
+    fn answers(
+        &self,
+        beginning: &str,
+        each: &mut dyn FnMut(Answer) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError>;
+
+    /// Overwrites some of what was removed and may still be on the disk. Answers whether that is all; no commit may be on
+    /// its way. A store that keeps nothing of what is removed has nothing to do.
+    ///
+    /// # Errors
+    /// When the store fails, or somebody who reads it holds it up.
+    fn sweep(&mut self) -> Result<bool, StoreError> {
+        Ok(true)
     }
 
     /// The moment that everything due has been done up to; `None` before the first commit that says one.

@@ -9,6 +9,7 @@ mod server;
 
 mod archive;
 mod bench;
+mod erase;
 mod focus;
 mod journal;
 mod json;

@@ -174,6 +174,8 @@ impl Service {
         let _ = self.land();
         self.failed = None;
         self.groups.forget();
+        // What it has come to is in the store.
+        self.erasing = None;
         self.runs.committed(false);
         let Some(store) = self.groups.store() else { return Ok(()) };
         let heads = store.groups()?;

@@ -53,6 +53,9 @@ impl Service {
         let Some((usage, place)) = self.inbox.whose(&self.counters, store, source, id)? else {
             return Ok(Standing::NotThere);
         };
+        if self.counters.is_erased(&usage.account) {
+            return Ok(Standing::NotThere);
+        }
         let payer = self.groups.payer_of(&usage.account).to_owned();
         self.load(&payer)?;
         self.refresh(&payer)?;

@@ -183,6 +183,10 @@ impl Service {
             }
             Err(Failed::Refused(refusal)) => self.refused(due, command, refusal),
             Err(Failed::Undone(undone)) => self.refused(due, command, undone.refusal),
+            // What time does is for the group.
+            Err(Failed::Erased(account)) => {
+                self.refused(due, command, Refusal::UnknownAccount(account));
+            }
         }
         Ok(())
     }

@@ -29,6 +29,39 @@ impl Counters {
         Ok((blocks.into_iter().collect(), kept))
     }
 
+    /// The blocks with usage of an account, whose group is in memory, also of before it was opened.
+    pub(crate) fn blocks_about(
+        &self,
+        store: &dyn Store,
+        payer: &str,
+        account: &str,
+    ) -> Result<Vec<u64>, StoreError> {
+        let mut blocks: BTreeSet<u64> = self.blocks_of(store, payer)?.into_iter().collect();
+        blocks.extend(kept::blocks_of(store, account, 0)?);
+        blocks.extend(self.strangers.get(account).into_iter().flatten());
+        Ok(blocks.into_iter().collect())
+    }
+
+    /// Counts the usage of an account no more.
+    pub(crate) fn exclude(&mut self, payer: &str, account: &str) {
+        self.erased.insert(account.to_owned());
+        if let Some(counting) = self.get_mut(payer) {
+            counting.accounts.remove(account);
+            counting.plans.retain(|plan| plan.account != account);
+            counting.is_outdated = true;
+        }
+    }
+
+    /// Whether the usage of an account is not counted any more.
+    pub(crate) fn is_erased(&self, account: &str) -> bool {
+        !self.erased.is_empty() && self.erased.contains(account)
+    }
+
+    /// Forgets what was read of the log: some of it was written anew.
+    pub(crate) fn read_again(&self) {
+        self.log.read_again();
+    }
+
     /// What cannot be billed as it is.
     pub(crate) fn quarantine(&mut self) -> &mut Quarantine {
         &mut self.quarantine

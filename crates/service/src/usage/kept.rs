@@ -1,6 +1,6 @@
 //! Counters as they are kept, so that a group is counted from where they stand and not from the beginning of the log.
 
-use super::Counters;
+use super::{Counters, Counting};
 use farebox_core::calendar::Instant;
 use farebox_core::metering::{CountedSegment, Metering, MonthNumber};
 use farebox_store::codec::{Corrupt, Reader, Stored, Writer};
@@ -179,27 +179,52 @@ impl Counters {
             rows.push(blocks_row(payer, position, &counting.blocks));
             counting.blocks.clear();
             counting.last_block = 0;
-            // Counters that are to be made anew are none to go on from.
-            if !counting.is_outdated && !counting.metering.is_stale() {
-                let mut late = late_of(payer);
-                for (account, at) in &counting.late {
-                    let earliest = late.entry(account.clone()).or_insert(*at);
-                    *earliest = (*at).min(*earliest);
-                }
-                let fingerprint =
-                    *counting.fingerprint.get_or_insert_with(|| counting.metering.fingerprint());
-                let head = Head { position, fingerprint, settled: counting.settled, late };
-                let mut months = counting.metering.take_changed();
-                if std::mem::take(&mut counting.is_new) {
-                    months.extend(&counting.kept);
-                }
-                rows.push(head.row(payer));
-                rows.extend(months.iter().map(|month| month_row(payer, *month, &counting.metering)));
-                counting.kept.extend(months);
-            }
+            keep_one(counting, payer, position, &late_of, &mut rows);
         }
         rows.push(position_row(position));
         self.since_kept = 0;
         rows
     }
+
+    /// The same for one group that is in memory, at once.
+    pub(crate) fn keep_group(
+        &mut self,
+        payer: &str,
+        late_of: impl Fn(&str) -> BTreeMap<String, Instant>,
+    ) -> Vec<Derived> {
+        let (position, mut rows) = (self.log.blocks(), Vec::new());
+        if let Some(counting) = self.get_mut(payer) {
+            counting.is_new = true;
+            keep_one(counting, payer, position, &late_of, &mut rows);
+        }
+        rows
+    }
+}
+
+/// What is to be kept of the counters of a group.
+fn keep_one(
+    counting: &mut Counting,
+    payer: &str,
+    position: u64,
+    late_of: &impl Fn(&str) -> BTreeMap<String, Instant>,
+    rows: &mut Vec<Derived>,
+) {
+    // Counters that are to be made anew are none to go on from.
+    if counting.is_outdated || counting.metering.is_stale() {
+        return;
+    }
+    let mut late = late_of(payer);
+    for (account, at) in &counting.late {
+        let earliest = late.entry(account.clone()).or_insert(*at);
+        *earliest = (*at).min(*earliest);
+    }
+    let fingerprint = *counting.fingerprint.get_or_insert_with(|| counting.metering.fingerprint());
+    let head = Head { position, fingerprint, settled: counting.settled, late };
+    let mut months = counting.metering.take_changed();
+    if std::mem::take(&mut counting.is_new) {
+        months.extend(&counting.kept);
+    }
+    rows.push(head.row(payer));
+    rows.extend(months.iter().map(|month| month_row(payer, *month, &counting.metering)));
+    counting.kept.extend(months);
 }

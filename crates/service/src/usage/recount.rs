@@ -259,7 +259,7 @@ impl Counters {
             if self.groups.contains_key(*payer) {
                 continue;
             }
-            let mut counting = counting_of(store, payer, group)?;
+            let mut counting = counting_of(store, payer, group, &self.erased)?;
             let kept = if self.goes_on { Kept::read(store, payer)? } else { None };
             match kept.map(|kept| self.begin_from(kept, catalogues, &mut counting)) {
                 Some(Some((metering, head))) => {
@@ -343,11 +343,17 @@ impl Counters {
     }
 }
 
-/// What is counted of a group, and in which moments, by what it has done.
-fn counting_of(store: &dyn Store, payer: &str, group: &Group) -> Result<Counting, StoreError> {
+/// What is counted of a group, and in which moments, by what it has done: nothing of accounts that are erased.
+fn counting_of(
+    store: &dyn Store,
+    payer: &str,
+    group: &Group,
+    erased: &BTreeSet<String>,
+) -> Result<Counting, StoreError> {
     let mut counting = Counting { is_outdated: true, ..Counting::default() };
-    counting.accounts.extend(group.iter().map(|account| account.head.id.clone()));
-    for account in group.iter() {
+    let counted = || group.iter().filter(|account| !erased.contains(&account.head.id));
+    counting.accounts.extend(counted().map(|account| account.head.id.clone()));
+    for account in counted() {
         let had = account.subscriptions.values().map(|one| plans_had(&account.head.id, one));
         counting.plans.extend(had.flatten());
     }

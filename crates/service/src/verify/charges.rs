@@ -52,15 +52,18 @@ fn unbalanced(posting: &Posting) -> Vec<&Unit> {
 }
 
 /// Settles a group again, with its usage counted anew, as if nothing had ever been settled. `late`: usage counted
-/// since its last settlement, which is first settled as it is going to be.
+/// since its last settlement, which is first settled as it is going to be. `erased`: accounts whose usage cannot be
+/// rated any more.
 pub(super) fn are_what_they_should_be(
     (catalogues, metering): (&Catalogues, &Metering),
     (payer, group): (&str, &Group),
     (late, clock): (&Late, Instant),
+    erased: &BTreeSet<String>,
     each: &mut dyn FnMut(Finding),
 ) {
     let Some(opened) = group.get(payer).map(|account| account.head.opened) else { return };
-    let ever: Late = group.iter().map(|account| (account.head.id.clone(), earliest(account))).collect();
+    let rated = group.iter().filter(|account| !erased.contains(&account.head.id));
+    let ever: Late = rated.map(|account| (account.head.id.clone(), earliest(account))).collect();
     let mut differing: BTreeMap<String, Line> = BTreeMap::new();
     for at in moments(group, catalogues, clock).into_iter().filter(|at| *at > opened) {
         let settle = |state: &Group, late: &Late| {
@@ -77,7 +80,10 @@ pub(super) fn are_what_they_should_be(
         });
         for fact in settled.unwrap_or_default() {
             let Fact::Charged { lines, .. } = fact else { continue };
-            for line in lines.into_iter().filter(|line| line.kind != LineKind::Rounding) {
+            for line in lines
+                .into_iter()
+                .filter(|line| line.kind != LineKind::Rounding && !erased.contains(&line.account))
+            {
                 differing.entry(place_of(&line)).or_insert(line);
             }
         }

@@ -3,21 +3,21 @@
 use crate::codec::{choice, record};
 use farebox_core::{bill, ledger, wallet};
 
-record! { bill::ChargeKey { subscription, charge, accumulation, start, group, split } }
-record! { bill::Split { application, project, tags } }
+record! { bill::ChargeKey { subscription, charge, accumulation, start, @personal group, split } }
+record! { bill::Split { @personal application, @personal project, @personal tags } }
 record! { bill::LineDraw { bucket, title, until, units } }
 record! { bill::CatalogueRef { id, version, hash } }
 record! { bill::PriceBasis { per, units, model } }
-record! { bill::CreditNote { id, amount, line, reason, at } }
+record! { bill::CreditNote { id, amount, line, @personal reason, at } }
 record! { bill::Line {
-    id, kind, account, key, plan, title, description, quantity, unit, free, drawn, unit_price, basis, list,
-    discount, amount, period, cycle, posted, catalogue, rules, corrects, formula, explanation,
+    id, kind, account, key, plan, @prose title, @prose description, quantity, unit, free, drawn, unit_price, basis, list,
+    discount, amount, period, cycle, posted, catalogue, rules, corrects, formula, @prose explanation,
 } }
 choice! { bill::LineKind {
     0 = Usage, 1 = Purchase, 2 = Refund, 3 = Correction, 4 = Rounding, 5 = OneOff, 6 = Adjustment,
 } }
 
-record! { ledger::Posting { at, memo, entries } }
+record! { ledger::Posting { at, @prose memo, entries } }
 record! { ledger::Entry { account, unit, value } }
 choice! { ledger::Unit { 0 = Money(currency), 1 = Quota(unit) } }
 choice! { ledger::QuotaSide { 0 = Granted, 1 = Available, 2 = Held, 3 = Drawn, 4 = Expired } }

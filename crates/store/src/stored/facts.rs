@@ -15,7 +15,7 @@ choice! { Fact {
     8 = DiscountGranted { account, discount },
     9 = Charged { account, bill, month, lines, posted, postings, paid, effects },
     10 = Settled { marks, closed },
-    11 = BillIssued { account, month, at, rounding, notes },
+    11 = BillIssued { account, month, at, rounding, @prose notes },
     12 = ToppedUp { account, postings, paid },
     13 = Noticed { payer, notice },
     14 = Terms(fact),
@@ -57,9 +57,9 @@ choice! { holds::Fact {
 } }
 
 choice! { licences::Fact {
-    0 = Used { account, application, key, holder, way, at, bound, instead_of },
-    1 = Left { account, application, key, holder, way, freed },
-    2 = Reset { account, application, at, released },
+    0 = Used { account, @personal application, key, @personal holder, way, at, bound, instead_of },
+    1 = Left { account, @personal application, key, @personal holder, way, freed },
+    2 = Reset { account, @personal application, at, @personal released },
 } }
 
 choice! { lifecycle::Fact {
@@ -78,7 +78,7 @@ choice! { wallet::Fact {
     3 = WrittenOff { account, month, amount, posting },
     4 = Credited { account, month, note, postings, paid, draws, written_back },
     5 = PaidOut { account, posting },
-    6 = BillHeld { account, month, at, reason },
+    6 = BillHeld { account, month, at, @personal reason },
     7 = BillReleased { account, month },
     8 = DueSet { account, month, due },
     9 = CreditLimitSet { account, at, limit },

@@ -5,17 +5,17 @@ use farebox_core::engine::terms::Recognition;
 use farebox_core::{account, budget, catalog, licence, lifecycle, notice, settlement, subscription, term};
 
 record! { account::AccountHead {
-    id, title, currency, zone, opened, payer, prices, discounts, full_refunds,
+    @whose id, @personal title, currency, zone, opened, payer, prices, discounts, full_refunds,
 } }
 record! { account::AgreedPrice { plan, charge, price, valid } }
 record! { account::Discount { percent, plan, charge, valid } }
 
 record! { subscription::Subscription {
-    name, catalogue, product, plan, earlier, mode, start, end, term, follows, attributes, changes, stops, frozen,
+    name, catalogue, product, plan, earlier, mode, start, end, term, follows, @personal attributes, changes, stops, frozen,
     settled, recheck, progress, levels,
 } }
-record! { subscription::Levels { at, held } }
-record! { subscription::Progress { accumulation, units } }
+record! { subscription::Levels { at, @personal held } }
+record! { subscription::Progress { accumulation, @personal units } }
 record! { subscription::QuantityChange { at, delta } }
 choice! { catalog::Mode { 0 = PayPerUse, 1 = Prepaid } }
 record! { settlement::Mark { account, subscription, charge, settled, recheck, progress, levels } }
@@ -29,9 +29,9 @@ record! { Recognition { account, subscription, start, amount, until, done } }
 choice! { lifecycle::State { 0 = Active, 1 = Grace, 2 = Frozen, 3 = Released } }
 
 record! { budget::Budget { name, amount, scope, alerts, told } }
-choice! { budget::BudgetScope { 0 = All, 1 = Project(name), 2 = Product(name), 3 = Member(name) } }
+choice! { budget::BudgetScope { 0 = All, 1 = Project(@personal name), 2 = Product(name), 3 = Member(name) } }
 
 record! { licence::LicenceKey { catalogue, licence } }
 
-record! { notice::Notice { at, account, subscription, kind, text, channels } }
+record! { notice::Notice { at, account, subscription, kind, @prose text, channels } }
 choice! { notice::Channel { 0 = Email, 1 = Sms, 2 = Internal, 3 = Vendor } }

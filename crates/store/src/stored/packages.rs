@@ -5,7 +5,7 @@ use farebox_core::{catalog, hold, package};
 
 record! { package::Bucket {
     id, account, subscription, plan, grant, title, catalogue, meter, unit, span, gaps, expires, ordered, kind, origin,
-    scope, alerts, rules,
+    @personal scope, alerts, rules,
 } }
 record! { package::Share { member, valid } }
 record! { package::Draw { account, key, bucket, units } }
@@ -14,7 +14,7 @@ choice! { catalog::Origin { 0 = Free, 1 = Promotional, 2 = Bought } }
 choice! { catalog::Alert { 0 = Percent(percent), 1 = Units(units) } }
 
 record! { hold::Hold {
-    account, id, source, kind, attributes, measured, since, until, asked, granted, valid_until, used, places, parts,
+    account, id, source, kind, @personal attributes, measured, since, until, asked, granted, valid_until, used, places, parts,
     ended,
 } }
 record! { hold::Place { of, subscription } }
