@@ -137,6 +137,7 @@ fn packages_fact(one: &packages::Fact) -> AuditFact {
         Fact::EndMoved { payer, bucket, .. } => fact("package-prolonged", payer, bucket),
         Fact::Expired { payer, bucket, .. } => fact("package-expired", payer, bucket),
         Fact::Drawn { payer, .. } => fact("package-drawn", payer, ""),
+        Fact::Credited { payer, .. } => fact("package-credited", payer, ""),
         Fact::Missed { payer, bucket, .. } => fact("package-missed", payer, bucket),
         Fact::Alerted { payer, bucket, .. } => fact("package-alerted", payer, bucket),
         Fact::Shared { account, subscription, .. } => fact("package-shared", account, subscription),

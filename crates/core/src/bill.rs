@@ -1,7 +1,7 @@
 //! Bills: one document per account and calendar month, made of lines that explain themselves.
 
 use crate::calendar::{Instant, Span};
-use crate::money::{Amount, Exact};
+use crate::money::{Amount, Exact, OutOfRange};
 use crate::package::Draws;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -108,6 +108,19 @@ pub struct Charged {
     pub drawn: Draws,
     /// The part of them that lines have shown.
     pub shown: Draws,
+    /// Units that its lines charged and that packages have been drawn for since: its next line gives
+    /// them back.
+    pub credited: Exact,
+}
+
+impl Charged {
+    /// Units charged past all packages, free ones among them: without those credited since.
+    ///
+    /// # Errors
+    /// Where a sum is out of range.
+    pub fn past_packages(&self) -> Result<Exact, OutOfRange> {
+        self.quantity.add(self.free)?.sub(self.credited)
+    }
 }
 
 /// What a line's usage drew from a package.

@@ -441,7 +441,8 @@ impl<'f> Touched<'f> {
                 self.money(payer, postings, &[]);
             }
             packages::Fact::Drawn { payer, postings, .. } => self.money(payer, postings, &[]),
-            packages::Fact::Missed { .. }
+            packages::Fact::Credited { .. }
+            | packages::Fact::Missed { .. }
             | packages::Fact::Alerted { .. }
             | packages::Fact::Shared { .. }
             | packages::Fact::Kept { .. } => {}

@@ -6,7 +6,7 @@ use crate::bill::{Bill, Line, LineKind};
 use crate::calendar::{Instant, Span};
 use crate::ledger::{Ledger, Posting};
 use crate::lifecycle::Lifecycle;
-use crate::money::{Amount, OutOfRange};
+use crate::money::{Amount, Exact, OutOfRange};
 use crate::notice::Notice;
 use crate::roster::Roster;
 use crate::settlement::Mark;
@@ -429,6 +429,8 @@ fn book_line(account: &mut Account, line: &Line) -> Result<(), ApplyError> {
         *shown = shown.add(draw.units)?;
     }
     charged.shown.retain(|_, units| !units.is_zero());
+    // A line is the difference to what is known now, and so has given it back.
+    charged.credited = Exact::ZERO;
     // What is bought anew, after a change of plan, is what comes back later.
     if charged.line.is_empty() || line.kind == LineKind::Purchase {
         charged.line.clone_from(&line.id);

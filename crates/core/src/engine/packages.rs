@@ -80,6 +80,14 @@ pub enum Fact {
         /// The movements, by bucket.
         postings: Vec<Posting>,
     },
+    /// Usage that lines have charged drew units, and its charge is not due yet: the next line gives
+    /// back what was charged for them.
+    Credited {
+        /// The account that pays.
+        payer: String,
+        /// This part of what was drawn.
+        draws: Vec<Draw>,
+    },
     /// Usage went past a bucket while sessions held what was left of it: what they let go credits it
     /// first.
     Missed {
@@ -238,9 +246,12 @@ pub(super) fn check_order(plan: &Plan, quantity: i64) -> Result<(), Refusal> {
 pub(super) fn drawn(desk: &Desk<'_>, allotted: Allotted) -> Result<Vec<super::Fact>, super::Refusal> {
     let payer = desk.payer.id.clone();
     let mut facts = Vec::new();
-    let Allotted { draws, postings, alerts, missed } = allotted;
+    let Allotted { draws, credited, postings, alerts, missed } = allotted;
     if !draws.is_empty() {
         facts.push(Fact::Drawn { payer: payer.clone(), draws, postings }.into());
+    }
+    if !credited.is_empty() {
+        facts.push(Fact::Credited { payer: payer.clone(), draws: credited }.into());
     }
     for (bucket, charges) in missed {
         facts.push(Fact::Missed { payer: payer.clone(), bucket, charges }.into());
@@ -618,6 +629,13 @@ impl Group {
                     drawn.retain(|_, units| !units.is_zero());
                 }
                 self.account_mut(payer)?.ledger.post_all(postings)?;
+            }
+            Fact::Credited { draws, .. } => {
+                for draw in draws {
+                    let charged = &mut self.account_mut(&draw.account)?.charged;
+                    let credited = &mut charged.entry(draw.key.clone()).or_default().credited;
+                    *credited = credited.add(draw.units)?;
+                }
             }
             Fact::Missed { payer, bucket, charges } => {
                 self.account_mut(payer)?.packages.set_missed(bucket, charges.clone());

@@ -21,12 +21,14 @@ use std::rc::Rc;
 
 mod waiting;
 
-use waiting::waiting;
+use waiting::{NO_JOB, waiting};
 
 /// What a settlement drew from packages.
 #[derive(Debug, Default)]
 pub(crate) struct Allotted {
     pub draws: Vec<Draw>,
+    /// Those of them for units that lines have charged, of charges that are not due yet.
+    pub credited: Vec<Draw>,
     pub postings: Vec<Posting>,
     /// Alerts that are due: the bucket, which of its alerts, and what is left.
     pub alerts: Vec<(String, usize, Exact)>,
@@ -198,7 +200,7 @@ struct Item {
     /// What the subscription that takes it is bound to.
     bound: BTreeMap<String, String>,
     measured: Exact,
-    /// Units charged so far, free ones among them.
+    /// Units charged so far, free ones among them, less those credited since.
     charged: Exact,
     drawn: Draws,
     unit_size: Exact,
@@ -207,6 +209,11 @@ struct Item {
 impl Item {
     fn value(&self, name: &str) -> Option<&str> {
         self.key.value(name).or(self.bound.get(name).map(String::as_str))
+    }
+
+    /// Whether it was settled before, and its charge's next settlement is yet to come.
+    fn is_waiting(&self) -> bool {
+        self.place.1 == NO_JOB
     }
 
     fn drawn_units(&self) -> Result<Exact, OutOfRange> {
@@ -320,8 +327,7 @@ fn items(
                         left = left.sub(measured)?;
                         let key = key_of(task.subscription, stretch, job.part.period, group, split.clone());
                         let known = job.charged.get(&key);
-                        let charged =
-                            known.map_or(Ok(Exact::ZERO), |known| known.quantity.add(known.free))?;
+                        let charged = known.map_or(Ok(Exact::ZERO), Charged::past_packages)?;
                         items.push(Item {
                             place: (task_index, job_index, group_index, index),
                             account: account.clone(),
@@ -449,7 +455,7 @@ fn first_charged_past(
             for (key, charged) in context.view.charged(account, &subscription.name, charge, start) {
                 let span = Span { start: key.start, end: key.start };
                 let inside = bucket.span.contains(key.start) && bucket.serves(pooled.shares, account, span);
-                if inside && charged.quantity.add(charged.free)? > Exact::ZERO {
+                if inside && charged.past_packages()? > Exact::ZERO {
                     return Ok(Some(key.start));
                 }
             }
@@ -608,11 +614,18 @@ fn moves(
     }
     let mut allotted = Allotted::default();
     let mut net: Draws = Draws::new();
+    let waiting = items.iter().filter(|item| item.is_waiting());
+    let waiting: BTreeSet<(&str, &ChargeKey)> =
+        waiting.map(|item| (item.account.as_str(), &item.key)).collect();
     for ((account, key), drawn) in changed {
         for (bucket, units) in drawn.into_iter().filter(|(_, units)| !units.is_zero()) {
             let sum = net.entry(bucket.clone()).or_default();
             *sum = sum.add(units)?;
-            allotted.draws.push(Draw { account: account.clone(), key: key.clone(), bucket, units });
+            let draw = Draw { account: account.clone(), key: key.clone(), bucket, units };
+            if waiting.contains(&(account.as_str(), &key)) {
+                allotted.credited.push(draw.clone());
+            }
+            allotted.draws.push(draw);
         }
     }
     for (id, units) in net {

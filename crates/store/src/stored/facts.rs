@@ -46,6 +46,7 @@ choice! { packages::Fact {
     5 = Alerted { payer, bucket, alert },
     6 = Shared { payer, account, subscription, shares },
     7 = Kept { payer, account, subscription, at },
+    8 = Credited { payer, draws },
 } }
 
 choice! { holds::Fact {

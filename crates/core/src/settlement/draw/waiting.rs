@@ -8,6 +8,9 @@ use crate::money::{Exact, OutOfRange};
 use crate::package::Draws;
 use std::collections::BTreeMap;
 
+/// The place among jobs of usage that is not settled now.
+pub(super) const NO_JOB: usize = usize::MAX;
+
 /// The settled usage of charges whose next settlement is yet to come, from where freed units may be
 /// theirs: they are credited with units at once, before new usage draws, and in money when they are
 /// settled.
@@ -33,16 +36,13 @@ pub(super) fn waiting(
             let bound: BTreeMap<String, String> =
                 binds.filter_map(|name| Some((name.clone(), own.get(name)?.clone()))).collect();
             for (key, known) in context.view.charged(account, name, &task.charge, period.start) {
-                // What was credited since its last line is charged no longer.
-                let credited =
-                    sum(known.drawn.values().copied())?.sub(sum(known.shown.values().copied())?)?;
-                let charged = known.quantity.add(known.free)?.sub(credited.max(Exact::ZERO))?;
+                let charged = known.past_packages()?;
                 if !charge.draws || charged <= Exact::ZERO {
                     continue;
                 }
                 before.insert((account.clone(), key.clone()), known.drawn.clone());
                 items.push(Item {
-                    place: (index, usize::MAX, 0, 0),
+                    place: (index, NO_JOB, 0, 0),
                     account: account.clone(),
                     span: known.period.unwrap_or(Span { start: key.start, end: key.start }),
                     meter: (catalogue.id.clone(), meter.clone()),
