@@ -402,10 +402,16 @@ impl Counters {
         if change == Change::Remove && self.taken_back.last().is_none_or(|last| last != payer) {
             self.taken_back.push(payer.to_owned());
         }
-        match self.get_mut(payer) {
-            Some(counting) => counting.metering.count(event, change),
-            None => Err(Problem::UnknownAccount(event.account.to_owned())),
+        let place = self.groups.get(payer).copied();
+        let Some(counting) = place.and_then(|place| self.countings.get_mut(place)) else {
+            return Err(Problem::UnknownAccount(event.account.to_owned()));
+        };
+        // It may be of long before what takes its place.
+        if change == Change::Remove && !counting.is_noted {
+            counting.is_noted = true;
+            self.noted.push(counting.name.clone());
         }
+        counting.metering.count(event, change)
     }
 
     /// Notes what facts mean for counting.

@@ -7,8 +7,8 @@ use farebox_scenario::prepare;
 use farebox_scenario::run::{Options, Run};
 use farebox_service::{Decided, Service};
 use farebox_store::{
-    AccessKey, AccountRow, Answer, Batch, Block, CatalogueText, GroupHead, Hash, Kept, Memory, Rows, Seen,
-    Show, Store, StoreError,
+    AccessKey, AccountRow, Answer, Batch, Block, CatalogueText, Erasure, GroupHead, Hash, Kept, Memory,
+    Redaction, Rows, Seen, Show, Store, StoreError,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -88,6 +88,25 @@ impl Store for Failing {
 
     fn answer(&self, key: &str) -> Result<Option<Answer>, StoreError> {
         self.memory.answer(key)
+    }
+
+    fn answers(
+        &self,
+        after: &str,
+        each: &mut dyn FnMut(Answer) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.memory.answers(after, each)
+    }
+
+    fn redactions(
+        &self,
+        each: &mut dyn FnMut(Redaction) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.memory.redactions(each)
+    }
+
+    fn erasures(&self) -> Result<Vec<Erasure>, StoreError> {
+        self.memory.erasures()
     }
 
     fn keys(&self) -> Result<Vec<AccessKey>, StoreError> {
