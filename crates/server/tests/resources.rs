@@ -179,6 +179,9 @@ fn every_answer_is_as_it_is_described() {
         if route.id == "show-cost" {
             path += "?by=project&from=2026-01&to=2026-02";
         }
+        if route.path == "/v1/answers" {
+            path += "?question=show+acme";
+        }
         if route.id == "export-focus" {
             path += "?issuer=Example";
         }
