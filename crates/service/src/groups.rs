@@ -11,11 +11,12 @@ use farebox_core::calendar::Instant;
 use farebox_core::engine::{Action, Catalogues, Command, Duty, Fact, Refusal, decide};
 use farebox_core::metering::Metering;
 use farebox_store::{
-    AccessKey, Answer, Append, Archive, Batch, Block, CatalogueText, Derived, Entry, Erasure, Head, Position,
-    Seen, Store, StoreError, Told, rows_of,
+    AccessKey, Answer, Append, Archive, Batch, Block, CatalogueText, Derived, Entry, Erasure, Hash, Head,
+    Position, Seen, Store, StoreError, Told, rows_of,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a decision knows besides the group.
 #[derive(Clone, Copy)]
@@ -81,11 +82,49 @@ impl From<StoreError> for Failed {
     }
 }
 
+/// The end of a group's chain with all entries that were made ready to be kept. Whoever keeps them chains them: that is
+/// work, and the one who decides does not need its result.
+type ChainEnd = Arc<Mutex<Hash>>;
+
 /// A group in memory.
 struct Open {
     state: Group,
-    /// Where it stands with what is not committed yet.
-    head: Head,
+    /// How many entries it has, with those that are not committed yet.
+    version: u64,
+    end: ChainEnd,
+}
+
+impl Open {
+    fn new(state: Group, head: Head) -> Open {
+        Open { state, version: head.version, end: Arc::new(Mutex::new(head.hash)) }
+    }
+
+    /// The next entry, with its state after it.
+    fn wait(&mut self, group: &str, entry: &Entry) -> Waiting {
+        // What it comes after is said when it is chained.
+        let (after, end) = (Head { version: self.version, hash: Hash([0; 32]) }, self.end.clone());
+        self.version += 1;
+        let rows = rows_of(self.version, &entry.facts, &self.state);
+        Waiting { append: Append::new(group, after, entry, rows), end }
+    }
+}
+
+/// An entry that is not in its chain yet.
+struct Waiting {
+    append: Append,
+    end: ChainEnd,
+}
+
+/// Chains entries, in the order in which they were decided.
+fn chained(waiting: Vec<Waiting>) -> Vec<Append> {
+    let chain = |Waiting { mut append, end }: Waiting| {
+        // A thread that panicked in here has kept nothing.
+        let mut end = end.lock().unwrap_or_else(PoisonError::into_inner);
+        append.after.hash = *end;
+        *end = append.head().hash;
+        append
+    };
+    waiting.into_iter().map(chain).collect()
 }
 
 /// Billing groups, by the name of the account that pays.
@@ -96,6 +135,8 @@ pub struct Groups {
     /// Who pays for each account that is a member of another's group.
     payers: BTreeMap<String, String>,
     pending: Batch,
+    /// Entries that belong to it.
+    waiting: Vec<Waiting>,
     /// Answers that are pending or on their way.
     answers: HashMap<String, Answer>,
     /// Groups that were decided on since the last commit.
@@ -119,6 +160,7 @@ impl Groups {
             open: BTreeMap::new(),
             payers: BTreeMap::new(),
             pending: Batch::default(),
+            waiting: Vec::new(),
             answers: HashMap::new(),
             changed: BTreeSet::new(),
             erasures: BTreeMap::new(),
@@ -189,7 +231,7 @@ impl Groups {
 
     /// How many entries a group that is in memory has, with those that are not committed yet.
     pub fn version(&self, payer: &str) -> u64 {
-        self.open.get(payer).map_or(0, |open| open.head.version)
+        self.open.get(payer).map_or(0, |open| open.version)
     }
 
     /// An account of a group that is in memory.
@@ -250,7 +292,7 @@ impl Groups {
         if facts.is_empty() {
             return Ok(facts);
         }
-        let new = || Open { state: Group::default(), head: Head::of_new(&payer) };
+        let new = || Open::new(Group::default(), Head::of_new(&payer));
         let open = self.open.entry(payer.clone()).or_insert_with(new);
         let holds = holds_of(&open.state, &payer);
         // Facts fit the state they were decided on: the decision has made every sum that they make.
@@ -265,10 +307,7 @@ impl Groups {
                 counted: world.counted,
                 facts,
             };
-            let rows = rows_of(open.head.version + 1, &entry.facts, &open.state);
-            let append = Append::new(&payer, open.head, &entry, rows);
-            open.head = append.head();
-            self.pending.appends.push(append);
+            self.waiting.push(open.wait(&payer, &entry));
             self.changed.insert(payer.clone());
             self.note_member(&command.account, &payer, &entry.facts);
             return Ok(entry.facts);
@@ -292,7 +331,7 @@ impl Groups {
             return Ok(());
         }
         self.load(group)?;
-        let new = || Open { state: Group::default(), head: Head::of_new(group) };
+        let new = || Open::new(Group::default(), Head::of_new(group));
         let open = self.open.entry(group.to_owned()).or_insert_with(new);
         let entry = Entry {
             recorded_at: decided.at,
@@ -302,9 +341,7 @@ impl Groups {
             counted: Position::default(),
             facts: Vec::new(),
         };
-        let append = Append::new(group, open.head, &entry, rows_of(open.head.version + 1, &[], &open.state));
-        open.head = append.head();
-        self.pending.appends.push(append);
+        self.waiting.push(open.wait(group, &entry));
         self.changed.insert(group.to_owned());
         Ok(())
     }
@@ -358,7 +395,11 @@ impl Groups {
     pub fn is_pending(&self) -> bool {
         let Batch { appends, blocks, catalogues, due: _, answers, keys, clock, derived, .. } = &self.pending;
         let Batch { redacted, rows: _, answers_gone, erasures, .. } = &self.pending;
-        let is_empty = appends.is_empty() && blocks.is_empty() && catalogues.is_empty() && answers.is_empty();
+        let is_empty = appends.is_empty()
+            && self.waiting.is_empty()
+            && blocks.is_empty()
+            && catalogues.is_empty()
+            && answers.is_empty();
         let is_empty = is_empty && redacted.is_empty() && answers_gone.is_empty() && erasures.is_empty();
         !(is_empty && keys.is_empty() && derived.is_empty() && clock.is_none())
     }
@@ -398,7 +439,8 @@ impl Groups {
         if !self.is_pending() {
             return Ok(());
         }
-        let batch = self.take_batch(touched, clock, due);
+        let mut batch = self.take_batch(touched, clock, due);
+        batch.appends = chained(std::mem::take(&mut self.waiting));
         let Some(store) = &mut self.store else { return Ok(()) };
         let committed = store.commit(&batch);
         self.answers.clear();
@@ -422,8 +464,10 @@ impl Groups {
         then: Told,
     ) {
         let mut batch = self.take_batch(touched, clock, due);
+        let waiting = std::mem::take(&mut self.waiting);
         let Some(store) = &mut self.store else { return then(Ok(())) };
         let prepare = move || {
+            batch.appends = chained(waiting);
             batch.blocks = blocks.pack()?;
             Ok(batch)
         };
@@ -467,6 +511,7 @@ impl Groups {
             self.holds = 0;
             self.changed.clear();
             self.pending = Batch::default();
+            self.waiting.clear();
             self.answers.clear();
         }
         // Where the store fails, what comes next says so.
@@ -506,23 +551,23 @@ fn erasures_in(store: &dyn Store) -> Result<BTreeMap<String, Erasure>, StoreErro
 /// A group as its entries make it; each must be the next in its chain.
 fn read(store: &dyn Store, payer: &str) -> Result<Option<Open>, StoreError> {
     let Some(known) = store.group(payer)? else { return Ok(None) };
-    let mut open = Open { state: Group::default(), head: Head::of_new(payer) };
+    let (mut state, mut head) = (Group::default(), Head::of_new(payer));
     let damaged = |version: u64, found: String| StoreError::Corrupt {
         place: format!("entry {version} of group \"{payer}\""),
         found,
     };
     store.entries(payer, 0, &mut |kept| {
-        open.head = kept.after(open.head).ok_or_else(|| {
-            damaged(open.head.version + 1, "its hash does not follow from the one before".to_owned())
+        head = kept.after(head).ok_or_else(|| {
+            damaged(head.version + 1, "its hash does not follow from the one before".to_owned())
         })?;
         let entry = Entry::from_record(&kept.record);
         let entry = entry.map_err(|error| damaged(kept.version, error.to_string()))?;
         let mut facts = entry.facts.iter();
-        facts.try_for_each(|fact| open.state.apply(fact)).map_err(|error| damaged(kept.version, error.0))?;
+        facts.try_for_each(|fact| state.apply(fact)).map_err(|error| damaged(kept.version, error.0))?;
         Ok(Seen::More)
     })?;
-    if open.head != known.head {
-        return Err(damaged(open.head.version + 1, "it is missing".to_owned()));
+    if head != known.head {
+        return Err(damaged(head.version + 1, "it is missing".to_owned()));
     }
-    Ok(Some(open))
+    Ok(Some(Open::new(state, head)))
 }
