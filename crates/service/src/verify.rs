@@ -157,7 +157,8 @@ fn group(
                 ));
             }
         };
-        differ("row", should.accounts == is.accounts);
+        // Its entries are redacted first.
+        differ("row", should.accounts == is.accounts || erasures.is_going_on(id));
         differ("subscriptions", should.subscriptions == is.subscriptions);
         differ("bills", should.bills == is.bills);
         differ("bill lines", should.lines == is.lines);

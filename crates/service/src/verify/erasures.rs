@@ -46,6 +46,11 @@ impl Erasures {
         Ok(Erasures { known, left, count, digests, began: BTreeSet::new(), ended: BTreeSet::new() })
     }
 
+    /// Whether an account is being erased.
+    pub fn is_going_on(&self, account: &str) -> bool {
+        self.known.get(account).is_some_and(|one| one.ended.is_none())
+    }
+
     /// What is wrong about a piece with this hash in its chain that is, or is not, redacted.
     pub fn wrong_about(&mut self, piece: &Piece, original: Hash, redacted: Option<Hash>) -> Option<String> {
         match (self.left.remove(piece), redacted) {
