@@ -18,7 +18,7 @@ use std::ops::Bound;
 use xxhash_rust::xxh3::Xxh3Builder;
 
 /// Groups that are counted again with one reading of the log, at most.
-pub(crate) const TOGETHER_MAX: usize = 2_000;
+const TOGETHER_MAX: usize = 2_000;
 
 /// What becomes of counters that were made.
 enum Fate {
