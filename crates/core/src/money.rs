@@ -59,7 +59,11 @@ impl Exact {
         if denominator == 0 || denominator == i128::MIN || numerator == i128::MIN {
             return None;
         }
-        Some(Exact(Ratio::new(numerator, denominator)))
+        // A whole number is reduced already.
+        Some(Exact(match denominator {
+            1 => Ratio::from_integer(numerator),
+            _ => Ratio::new(numerator, denominator),
+        }))
     }
 
     /// Reads `12`, `-0.05` or `1250.10`, with at most `max_decimals` decimals (10 for prices,

@@ -22,6 +22,9 @@ const PAUSE: Duration = Duration::from_micros(250);
 /// Where so much shared the last commit, more is waited for as long as it keeps coming: a commit costs as much as the
 /// work of many.
 const MANY: usize = 16;
+/// After so much work the next commit begins as soon as the one before is kept, whatever else waits: while one thread
+/// commits, the other decides.
+const ENOUGH: Duration = Duration::from_millis(8);
 /// How long it is waited for, at a time and altogether.
 const MORE: Duration = Duration::from_micros(100);
 const MORE_MAX: Duration = Duration::from_micros(1_500);
@@ -263,6 +266,10 @@ fn work(
                 tell.push(round.does(request, || job(due.clone().map(|()| &mut service))));
             }
             next = loop {
+                let is_enough = tell.len() >= TOGETHER_MAX || start.elapsed() >= ENOUGH;
+                if is_enough && !tell.is_empty() && service.has_landed() {
+                    break None;
+                }
                 if tell.len() >= TOGETHER_MAX {
                     break None;
                 }

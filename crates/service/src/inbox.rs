@@ -146,6 +146,7 @@ impl Inbox {
         if !self.void.is_empty() && self.void.contains_key(&name) {
             return Ok(Received::Void);
         }
+        let mut said_before = None;
         if let Some(known) = self.known(counters, store, name, event.source, event.id)? {
             if event.revision < known.usage.revision {
                 return Ok(Received::Duplicate);
@@ -157,18 +158,20 @@ impl Inbox {
             if counters.is_erased(&known.usage.account) {
                 return Ok(Received::Erased);
             }
+            said_before = Some(known.place);
             // It may have been said of another account, by mistake.
             let before = payer_of(&known.usage.account);
             take_back(counters, &before, known.usage, Some(known.place));
-            if *before != *payer.name {
+            if before != counters.name_of(payer) {
                 self.moved.push(before);
             }
         }
         if !self.sessions.is_empty() {
-            self.take_back_session(counters, &payer.name, name);
+            let payer = counters.name_of(payer).to_owned();
+            self.take_back_session(counters, &payer, name);
         }
         let (place, counted) = counters.count_added(payer, record, event);
-        self.identities.insert(name, place);
+        self.identities.insert(name, place, said_before);
         self.events += 1;
         Ok(match counted {
             Ok(Counted::Counted) => Received::Counted,

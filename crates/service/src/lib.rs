@@ -9,6 +9,7 @@ mod groups;
 mod identities;
 mod inbox;
 mod log;
+mod names;
 mod parcel;
 mod quarantine;
 mod runs;

@@ -15,6 +15,8 @@ pub(crate) const PARTITION: u16 = 0;
 const BLOCK_BYTES: usize = 512 << 10;
 /// Blocks that were read and are kept for a while: what is said twice is mostly said twice soon.
 const READ_MAX: usize = 16;
+/// Blocks whose memory is kept for others: as many as a busy commit has.
+const SPARE_MAX: usize = 16;
 
 /// Where a record of the log is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -123,6 +125,8 @@ pub struct UsageLog {
     blocks: u64,
     chain: Arc<Mutex<Chain>>,
     read: RefCell<VecDeque<Read>>,
+    /// The memory of blocks that are kept: touching new memory costs more than writing to it.
+    spare: Vec<Open>,
 }
 
 impl UsageLog {
@@ -149,8 +153,7 @@ impl UsageLog {
     /// Writes a record, as bytes, to the end. Answers where it is.
     pub fn append(&mut self, record: &[u8]) -> Place {
         if self.open.bytes.len() + record.len() > BLOCK_BYTES && !self.open.starts.is_empty() {
-            self.full.push(std::mem::take(&mut self.open));
-            self.blocks += 1;
+            self.next_block();
         }
         let place = Place { block: self.blocks, index: self.open.count() };
         self.open.starts.push(self.open.bytes.len() as u32);
@@ -167,9 +170,14 @@ impl UsageLog {
     pub fn close(&mut self, recorded_at: Instant) {
         if !self.open.starts.is_empty() {
             self.open.closed_at = Some(recorded_at);
-            self.full.push(std::mem::take(&mut self.open));
-            self.blocks += 1;
+            self.next_block();
         }
+    }
+
+    fn next_block(&mut self) {
+        let next = self.spare.pop().unwrap_or_default();
+        self.full.push(std::mem::replace(&mut self.open, next));
+        self.blocks += 1;
     }
 
     /// Hands over all blocks that are not in the store yet. They can be read here until [`UsageLog::landed`]; none are
@@ -183,7 +191,14 @@ impl UsageLog {
 
     /// What was handed over is in the store.
     pub fn landed(&mut self) {
-        self.on_the_way = Arc::default();
+        // Whoever has packed them is done with them.
+        let Ok(done) = Arc::try_unwrap(std::mem::take(&mut self.on_the_way)) else { return };
+        for mut block in done.into_iter().take(SPARE_MAX.saturating_sub(self.spare.len())) {
+            block.bytes.clear();
+            block.starts.clear();
+            block.closed_at = None;
+            self.spare.push(block);
+        }
     }
 
     /// The blocks to be committed at once: all that are not in the store yet.

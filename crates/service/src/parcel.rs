@@ -1,10 +1,10 @@
 //! Usage on its way in: made ready by whoever received it, so that the one who counts has little to do.
 
+use crate::names::ByName;
 use farebox_core::metering::Event;
 use farebox_store::codec::{Reader, Writer};
 use farebox_store::usage::{Usage, added, put_added};
-use std::collections::HashMap;
-use xxhash_rust::xxh3::{Xxh3, Xxh3Builder, xxh3_128};
+use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 /// Accounts that are looked for one by one.
 const FEW: usize = 8;
@@ -17,7 +17,7 @@ pub struct Parcel {
     /// The accounts whose usage it is, each once.
     accounts: Vec<String>,
     /// Their places, where they are more than [`FEW`].
-    places: HashMap<String, u32, Xxh3Builder>,
+    places: ByName<u32>,
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -5,6 +5,7 @@
 //! a moment turns out to matter that lies within what a counter has counted.
 
 use crate::log::{Place, Ready, UsageLog};
+use crate::names::ByName;
 use crate::quarantine::Quarantine;
 use crate::service::Pace;
 use farebox_core::account::Group;
@@ -15,9 +16,8 @@ use farebox_core::metering::{Change, Counted, Event, Metering, MonthNumber, Prob
 use farebox_store::codec::{Reader, Stored};
 use farebox_store::usage::{Record, Usage, added};
 use farebox_store::{Block, Position, Store, StoreError};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use xxhash_rust::xxh3::Xxh3Builder;
 
 mod behind;
 pub(crate) mod kept;
@@ -65,11 +65,18 @@ struct Counting {
 /// Who pays, and where his counters are.
 #[derive(Clone, Debug)]
 pub struct Payer {
-    /// The account that pays.
-    pub name: Arc<str>,
-    place: Option<usize>,
+    whose: Whose,
     /// Whether the account that he pays for is erased.
     pub(crate) is_erased: bool,
+}
+
+/// Where the name of a payer is.
+#[derive(Clone, Debug)]
+enum Whose {
+    /// Beside his counters.
+    Counted(usize),
+    /// He has none.
+    Unknown(Arc<str>),
 }
 
 impl Payer {
@@ -142,7 +149,7 @@ pub struct Counters {
     /// In the order in which they were loaded.
     countings: Vec<Counting>,
     /// Their places, by payer.
-    groups: HashMap<String, usize, Xxh3Builder>,
+    groups: ByName<usize>,
     /// Payers whose usage was counted since the last [`Counters::take_noted`].
     noted: Vec<Arc<str>>,
     /// Payers of whose usage some was taken back since the last [`Counters::take_taken_back`].
@@ -190,7 +197,7 @@ impl Counters {
             ..Counters::default()
         };
         let (mut strangers, mut since_kept) = (BTreeMap::<String, Vec<u64>>::new(), 0);
-        let mut payers: HashMap<String, String, Xxh3Builder> = HashMap::default();
+        let mut payers: ByName<String> = ByName::default();
         all.log.replay(store, from, &mut |place, record| {
             since_kept += 1;
             let mut note = |account: &str| {
@@ -256,19 +263,30 @@ impl Counters {
     pub(crate) fn ready(&self, payer: &str) -> Option<Payer> {
         let place = *self.groups.get(payer)?;
         let is_outdated = self.countings.get(place)?.is_outdated;
-        let name = || self.countings[place].name.clone();
-        (!is_outdated).then(|| Payer { name: name(), place: Some(place), is_erased: false })
+        (!is_outdated).then_some(Payer { whose: Whose::Counted(place), is_erased: false })
     }
 
     /// A payer, whether anything is counted for him or not.
     pub(crate) fn payer(&self, payer: &str) -> Payer {
-        Payer { name: payer.into(), place: self.groups.get(payer).copied(), is_erased: false }
+        let place = self.groups.get(payer).filter(|place| **place < self.countings.len());
+        let whose = place.map_or_else(|| Whose::Unknown(payer.into()), |place| Whose::Counted(*place));
+        Payer { whose, is_erased: false }
+    }
+
+    /// The account that pays.
+    pub(crate) fn name_of<'p>(&'p self, payer: &'p Payer) -> &'p str {
+        match &payer.whose {
+            Whose::Counted(place) => self.countings.get(*place).map_or("", |counting| &counting.name),
+            Whose::Unknown(name) => name,
+        }
     }
 
     /// Asks early for what counting an event of a payer will look at: see [`Metering::touch_early`].
     pub(crate) fn touch_early(&self, step: u8, payer: &Payer, at: Instant) -> u64 {
-        let counting = payer.place.and_then(|place| self.countings.get(place));
-        counting.map_or(0, |counting| counting.last_block ^ counting.metering.touch_early(step, at))
+        let Whose::Counted(place) = payer.whose else { return 0 };
+        self.countings
+            .get(place)
+            .map_or(0, |counting| counting.last_block ^ counting.metering.touch_early(step, at))
     }
 
     /// Payers whose usage was counted since the last call.
@@ -332,22 +350,27 @@ impl Counters {
     ) -> (Place, Result<Counted, Problem>) {
         let place = self.log.append(record);
         self.since_kept += 1;
-        let counted = match payer.place.and_then(|place| self.countings.get_mut(place)) {
+        let of = match payer.whose {
+            Whose::Counted(place) => self.countings.get_mut(place),
+            Whose::Unknown(_) => None,
+        };
+        let counted = match of {
             Some(counting) => {
                 counting.note_block(place.block);
                 if !counting.is_noted && counting.is_news(event) {
                     counting.is_noted = true;
-                    self.noted.push(payer.name.clone());
+                    self.noted.push(counting.name.clone());
                 }
                 counting.metering.count(event, Change::Add)
             }
-            None => {
-                note_block(&mut self.strangers, &payer.name, place.block);
-                Err(Problem::UnknownAccount(event.account.to_owned()))
-            }
+            None => Err(Problem::UnknownAccount(event.account.to_owned())),
         };
         if let Err(problem) = &counted {
-            self.quarantine.put(&payer.name, place, problem, record);
+            let name = self.name_of(payer).to_owned();
+            if let Whose::Unknown(name) = &payer.whose {
+                note_block(&mut self.strangers, name, place.block);
+            }
+            self.quarantine.put(&name, place, problem, record);
         }
         (place, counted)
     }

@@ -10,6 +10,7 @@
 //! log: what is in memory is read from the end of the log when a store is opened.
 
 mod filter;
+mod recent;
 mod run;
 
 use crate::log::{Place, UsageLog};
@@ -18,6 +19,7 @@ use farebox_store::codec::{Reader, Stored};
 use farebox_store::usage::{Record, added};
 use farebox_store::{Derived, Seen, Store, StoreError};
 use filter::Filter;
+use recent::Recent;
 use run::{Builder, DIRECTORY, Entry, Head, State, key_of, rows_to_remove};
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -75,9 +77,9 @@ struct Merge {
 /// Where every identity was said.
 #[derive(Default)]
 pub struct Identities {
-    recent: ByIdentity<Place>,
-    /// Those of the run that is on its way into the store.
-    on_the_way: ByIdentity<Place>,
+    recent: Recent,
+    /// Those of the run that is on its way into the store; none, but memory for the next, where there is no such run.
+    on_the_way: Recent,
     /// By level, the highest first, and by number.
     runs: Vec<Run>,
     /// Runs that can be read when they are in the store.
@@ -120,11 +122,16 @@ impl Identities {
         all.sort();
         let flushed = store.derived(FLUSHED, &[])?;
         all.flushed = flushed.and_then(|bytes| u64::from_bytes(&bytes).ok()).unwrap_or(0);
+        let mut said = ByIdentity::default();
         log.replay(store, all.flushed, &mut |place, record| {
             if let Some(name) = identity_of(record) {
-                all.recent.insert(name, place);
+                said.insert(name, place);
             }
         })?;
+        // The earlier of those that share bits are to be found later.
+        let mut said: Vec<(u128, Place)> = said.into_iter().collect();
+        said.sort_unstable_by_key(|(_, place)| *place);
+        said.into_iter().for_each(|(name, place)| all.recent.insert(name, place, None));
         Ok(all)
     }
 
@@ -137,16 +144,15 @@ impl Identities {
         self.runs.sort_by_key(|run| (std::cmp::Reverse(run.head.level), run.head.number));
     }
 
-    /// Notes where an identity was said.
-    pub fn insert(&mut self, identity: u128, place: Place) {
-        self.recent.insert(identity, place);
+    /// Notes where an identity was said, and where it was said last before that.
+    pub fn insert(&mut self, identity: u128, place: Place, before: Option<Place>) {
+        self.recent.insert(identity, place, before);
     }
 
     /// Asks early for what [`Identities::find`] will look at. The answer means nothing.
     pub fn touch(&self, identity: u128) -> u64 {
         let key = key_of(identity);
-        let recent = self.recent.get(&identity).map_or(0, |place| place.block);
-        self.runs.iter().fold(recent, |sum, run| sum ^ run.filter.touch(key))
+        self.runs.iter().fold(self.recent.touch(key), |sum, run| sum ^ run.filter.touch(key))
     }
 
     /// Where an identity may have been said, the latest first. Whether it was, the log tells.
@@ -155,11 +161,11 @@ impl Identities {
     /// When the store fails.
     pub fn find(&self, store: &dyn Store, identity: u128, into: &mut Vec<Place>) -> Result<(), StoreError> {
         into.clear();
-        into.extend(self.recent.get(&identity));
-        if !self.on_the_way.is_empty() {
-            into.extend(self.on_the_way.get(&identity));
-        }
         let key = key_of(identity);
+        self.recent.find(key, into);
+        if !self.on_the_way.is_empty() {
+            self.on_the_way.find(key, into);
+        }
         for run in self.runs.iter().rev().filter(|run| run.filter.may_have(key)) {
             let before = into.len();
             run.head.find(store, key, into)?;
@@ -208,7 +214,7 @@ impl Identities {
 
     /// What was to be kept is in the store.
     pub fn landed(&mut self) {
-        self.on_the_way = ByIdentity::default();
+        self.on_the_way.clear();
         if self.arriving.is_empty() {
             return;
         }
@@ -220,9 +226,8 @@ impl Identities {
 
     /// Makes a run of what is in memory.
     fn flush(&mut self, blocks: u64, rows: &mut Vec<Derived>) {
-        self.on_the_way = std::mem::take(&mut self.recent);
-        let mut entries: Vec<Entry> =
-            self.on_the_way.iter().map(|(identity, place)| (key_of(*identity), *place)).collect();
+        std::mem::swap(&mut self.on_the_way, &mut self.recent);
+        let mut entries: Vec<Entry> = self.on_the_way.entries().collect();
         entries.sort_unstable();
         let base = entries.iter().map(|(_, place)| place.block).min().unwrap_or(blocks);
         let head = Head::new(self.next_run, 0, entries.len() as u64, base);
@@ -254,7 +259,8 @@ impl Identities {
                 let each = 1u64 << (head.bits - merge.bits);
                 entries.extend(head.read_pages(store, merge.step * each..(merge.step + 1) * each)?);
             }
-            entries.sort_unstable();
+            // Each run's part is in order already, which this kind of sorting makes use of.
+            entries.sort();
             done += entries.len() as u64;
             entries.into_iter().for_each(|entry| merge.builder.push(entry, rows));
             merge.step += 1;
@@ -339,7 +345,7 @@ mod tests {
             for _ in 0..count {
                 let number = self.said.len() as u64;
                 let place = self.log.push(&Record::Added(usage(number)));
-                self.all.insert(name(number), place);
+                self.all.insert(name(number), place, None);
                 self.said.push(place);
             }
             let blocks = self.log.take(Instant::UNIX_EPOCH).unwrap();
@@ -412,7 +418,7 @@ mod tests {
         let mut places = Vec::new();
         for _ in 0..40 {
             let place = world.log.push(&Record::Added(usage(7)));
-            world.all.insert(name(7), place);
+            world.all.insert(name(7), place, places.first().copied());
             places.insert(0, place);
             world.say(5);
         }

@@ -6,6 +6,7 @@ use super::records::{forget_touched, key, taken_back};
 use super::{Counters, Counting, kept};
 use crate::groups::CLOCK;
 use crate::log::{Place, UsageLog};
+use crate::names::ByName;
 use farebox_core::account::Group;
 use farebox_core::engine::counting::{cuts, plans_had};
 use farebox_core::engine::{Catalogues, Duty};
@@ -13,9 +14,8 @@ use farebox_core::metering::{Change, Event, Metering, Problem};
 use farebox_store::codec::{Reader, Stored};
 use farebox_store::usage::{Record, added};
 use farebox_store::{Entry, Seen, Store, StoreError};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
-use xxhash_rust::xxh3::Xxh3Builder;
 
 /// Groups that are counted again with one reading of the log, at most.
 const TOGETHER_MAX: usize = 2_000;
@@ -95,7 +95,7 @@ impl Count {
 struct Counts {
     all: Vec<Count>,
     /// Whose each account's usage is.
-    of: HashMap<String, usize, Xxh3Builder>,
+    of: ByName<usize>,
 }
 
 impl Counts {
