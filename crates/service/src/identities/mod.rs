@@ -20,7 +20,7 @@ use farebox_store::usage::{Record, added};
 use farebox_store::{Derived, Seen, Store, StoreError};
 use filter::Filter;
 use recent::Recent;
-use run::{Builder, DIRECTORY, Entry, Head, State, key_of, rows_to_remove};
+use run::{Builder, DIRECTORY, Entry, Extent, Head, State, key_of, rows_to_remove};
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 
@@ -229,8 +229,7 @@ impl Identities {
         std::mem::swap(&mut self.on_the_way, &mut self.recent);
         let mut entries: Vec<Entry> = self.on_the_way.entries().collect();
         entries.sort_unstable();
-        let base = entries.iter().map(|(_, place)| place.block).min().unwrap_or(blocks);
-        let head = Head::new(self.next_run, 0, entries.len() as u64, base);
+        let head = Head::new(self.next_run, 0, Extent::of(&entries, blocks));
         self.next_run += 1;
         let mut builder = Builder::new(head);
         entries.into_iter().for_each(|entry| builder.push(entry, rows));
@@ -285,9 +284,7 @@ impl Identities {
             self.runs.iter().map(|run| run.head).filter(|head| head.level == level).take(FAN).collect()
         };
         let Some(inputs) = (0..=top).map(of_level).find(|heads| heads.len() == FAN) else { return };
-        let count = inputs.iter().map(|head| head.count).sum();
-        let base = inputs.iter().map(|head| head.base).min().unwrap_or(0);
-        let head = Head::new(self.next_run, inputs[0].level + 1, count, base);
+        let head = Head::new(self.next_run, inputs[0].level + 1, Extent::of_all(&inputs));
         self.next_run += 1;
         rows.push(Head { state: State::Partial, ..head }.row());
         let bits = inputs.iter().map(|head| head.bits).min().unwrap_or(0);
@@ -402,8 +399,8 @@ mod tests {
                 Ok(Seen::More)
             })
             .unwrap();
-        let in_runs: u64 = world.all.runs.iter().map(|run| run.head.count).sum();
-        assert_eq!(rows as u64, in_runs * 14, "nothing is left of what was merged");
+        let in_runs = world.all.runs.iter().map(|run| run.head.count as usize * run.head.widths.entry());
+        assert_eq!(rows, in_runs.sum::<usize>(), "nothing is left of what was merged");
     }
 
     #[test]

@@ -14,8 +14,8 @@ pub(super) const FILTERS: u8 = 3;
 
 /// Identities of a page, on average.
 const PAGE_COUNT: u64 = 64;
-/// Bytes of an entry: seven of the identity, four and three of the place.
-const ENTRY_BYTES: usize = 14;
+/// Bits that runs know an identity by.
+const KEY_BITS: u32 = 56;
 /// Bytes of a filter in one row.
 const FILTER_BYTES: usize = 256 << 10;
 
@@ -36,6 +36,48 @@ pub(super) enum State {
     Partial,
 }
 
+/// Bytes of each part of an entry: as many as the run needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Widths {
+    /// Of what the page does not say of an identity.
+    pub key: u8,
+    /// Of a block, counted from the run's first.
+    pub block: u8,
+    /// Of the place in a block.
+    pub index: u8,
+}
+
+impl Widths {
+    /// Those of runs that do not say.
+    const OF_OLD: Widths = Widths { key: 7, block: 4, index: 3 };
+
+    pub fn entry(&self) -> usize {
+        usize::from(self.key) + usize::from(self.block) + usize::from(self.index)
+    }
+
+    fn are_possible(&self) -> bool {
+        (1..=7).contains(&self.key) && (1..=8).contains(&self.block) && (1..=4).contains(&self.index)
+    }
+}
+
+/// Bytes that a number takes.
+fn width_of(number: u64) -> u8 {
+    (64 - number.leading_zeros()).div_ceil(8).max(1) as u8
+}
+
+/// The bytes of a number, the lowest first; as many as asked for.
+fn put(number: u64, width: u8, into: &mut Vec<u8>) {
+    into.extend_from_slice(&number.to_le_bytes()[..usize::from(width)]);
+}
+
+fn take(bytes: &mut &[u8], width: u8) -> u64 {
+    let (part, rest) = bytes.split_at(usize::from(width));
+    let mut number = [0; 8];
+    number[..part.len()].copy_from_slice(part);
+    *bytes = rest;
+    u64::from_le_bytes(number)
+}
+
 /// What the directory says of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Head {
@@ -47,19 +89,62 @@ pub(super) struct Head {
     pub count: u64,
     /// The first block that they were said in.
     pub base: u64,
+    /// The last block that they were said in, or a later one.
+    pub last: u64,
     /// The leading bits of an identity that choose its page.
     pub bits: u32,
     pub state: State,
+    pub widths: Widths,
+}
+
+/// What a run is made of, before it has a number.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Extent {
+    /// How many identities.
+    pub count: u64,
+    /// The first block that they were said in.
+    pub base: u64,
+    /// The last, or a later one.
+    pub last: u64,
+    /// Bytes of a place in a block.
+    pub index: u8,
+}
+
+impl Extent {
+    /// That of entries; where there are none, they might be in a block.
+    pub fn of(entries: &[Entry], block: u64) -> Extent {
+        let blocks = || entries.iter().map(|(_, place)| place.block);
+        let index = entries.iter().map(|(_, place)| place.index).max().unwrap_or(0);
+        Extent {
+            count: entries.len() as u64,
+            base: blocks().min().unwrap_or(block),
+            last: blocks().max().unwrap_or(block),
+            index: width_of(index.into()),
+        }
+    }
+
+    /// That of some runs together.
+    pub fn of_all(heads: &[Head]) -> Extent {
+        Extent {
+            count: heads.iter().map(|head| head.count).sum(),
+            base: heads.iter().map(|head| head.base).min().unwrap_or(0),
+            last: heads.iter().map(|head| head.last).max().unwrap_or(0),
+            index: heads.iter().map(|head| head.widths.index).max().unwrap_or(1),
+        }
+    }
 }
 
 impl Head {
-    pub fn new(number: u32, level: u8, count: u64, base: u64) -> Head {
-        let bits = 64 - (count / PAGE_COUNT).leading_zeros();
-        Head { number, level, count, base, bits, state: State::Whole }
+    pub fn new(number: u32, level: u8, extent: Extent) -> Head {
+        let Extent { count, base, last, index } = extent;
+        let bits = (64 - (count / PAGE_COUNT).leading_zeros()).min(32);
+        let key = (KEY_BITS - bits).div_ceil(8) as u8;
+        let widths = Widths { key, block: width_of(last - base), index };
+        Head { number, level, count, base, last, bits, state: State::Whole, widths }
     }
 
     pub fn page_of(&self, key: u64) -> u32 {
-        (key >> (56 - self.bits)) as u32
+        (key >> (KEY_BITS - self.bits)) as u32
     }
 
     pub fn pages(&self) -> u64 {
@@ -73,22 +158,34 @@ impl Head {
         self.base.put(&mut to);
         self.bits.put(&mut to);
         (self.state == State::Whole).put(&mut to);
+        let Widths { key, block, index } = self.widths;
+        [key, block, index].into_iter().for_each(|width| to.byte(width));
+        self.last.put(&mut to);
         Derived { space: DIRECTORY, key: self.number.to_be_bytes().to_vec(), value: Some(to.into_bytes()) }
     }
 
     pub fn read(key: &[u8], value: &[u8]) -> Option<Head> {
         let mut from = Reader::new(value);
         let mut read = || -> Result<Head, farebox_store::codec::Corrupt> {
-            Ok(Head {
-                number: key.try_into().map(u32::from_be_bytes).map_err(|_| from.corrupt("a run"))?,
-                level: u8::get(&mut from)?,
-                count: u64::get(&mut from)?,
-                base: u64::get(&mut from)?,
-                bits: u32::get(&mut from)?,
-                state: if bool::get(&mut from)? { State::Whole } else { State::Partial },
-            })
+            let number = key.try_into().map(u32::from_be_bytes).map_err(|_| from.corrupt("a run"))?;
+            let (level, count, base) = (u8::get(&mut from)?, u64::get(&mut from)?, u64::get(&mut from)?);
+            let bits = u32::get(&mut from)?;
+            let state = if bool::get(&mut from)? { State::Whole } else { State::Partial };
+            let (widths, last) = if from.is_done() {
+                (Widths::OF_OLD, base.saturating_add(u32::MAX.into()))
+            } else {
+                let (key, block, index) = (from.byte()?, from.byte()?, from.byte()?);
+                (Widths { key, block, index }, u64::get(&mut from)?)
+            };
+            Ok(Head { number, level, count, base, last, bits, state, widths })
         };
-        read().ok().filter(|head| head.bits <= 32)
+        let is_possible = |head: &Head| {
+            head.bits <= 32
+                && head.widths.are_possible()
+                && u32::from(head.widths.key) * 8 >= KEY_BITS - head.bits
+                && head.last >= head.base
+        };
+        read().ok().filter(is_possible)
     }
 
     fn key(&self, row: u32) -> Vec<u8> {
@@ -97,12 +194,12 @@ impl Head {
 
     /// A page as it is written.
     pub fn page(&self, page: u32, entries: &[Entry]) -> Derived {
-        let mut value = Vec::with_capacity(entries.len() * ENTRY_BYTES);
+        let Widths { key: of_key, block, index } = self.widths;
+        let mut value = Vec::with_capacity(entries.len() * self.widths.entry());
         for (key, place) in entries {
-            value.extend_from_slice(&key.to_le_bytes()[..7]);
-            // A run of more than four thousand million blocks is never made.
-            value.extend_from_slice(&((place.block - self.base) as u32).to_le_bytes());
-            value.extend_from_slice(&place.index.to_le_bytes()[..3]);
+            put(*key, of_key, &mut value);
+            put(place.block - self.base, block, &mut value);
+            put(place.index.into(), index, &mut value);
         }
         Derived { space: PAGES, key: self.key(page), value: Some(value) }
     }
@@ -122,23 +219,24 @@ impl Head {
             if u64::from(page) >= pages.end {
                 return Ok(Seen::Enough);
             }
-            self.entries(value, &mut |entry| found.push(entry)).map_err(|()| damaged(run, page))?;
+            self.entries(page, value, &mut |entry| found.push(entry)).map_err(|()| damaged(run, page))?;
             Ok(Seen::More)
         })?;
         Ok(found)
     }
 
-    fn entries(&self, value: &[u8], each: &mut dyn FnMut(Entry)) -> Result<(), ()> {
-        let (entries, rest) = value.as_chunks::<ENTRY_BYTES>();
-        for entry in entries {
-            let (mut key, mut block, mut index) = ([0; 8], [0; 4], [0; 4]);
-            key[..7].copy_from_slice(&entry[..7]);
-            block.copy_from_slice(&entry[7..11]);
-            index[..3].copy_from_slice(&entry[11..]);
-            let block = self.base + u64::from(u32::from_le_bytes(block));
-            each((u64::from_le_bytes(key), Place { block, index: u32::from_le_bytes(index) }));
+    fn entries(&self, page: u32, value: &[u8], each: &mut dyn FnMut(Entry)) -> Result<(), ()> {
+        let Widths { key: of_key, block, index } = self.widths;
+        let rest_bits = KEY_BITS - self.bits;
+        let leading = u64::from(page) << rest_bits;
+        let entries = value.chunks_exact(self.widths.entry());
+        let is_whole = entries.remainder().is_empty();
+        for mut entry in entries {
+            let key = leading | take(&mut entry, of_key) & ((1 << rest_bits) - 1);
+            let block = self.base + take(&mut entry, block);
+            each((key, Place { block, index: take(&mut entry, index) as u32 }));
         }
-        if rest.is_empty() { Ok(()) } else { Err(()) }
+        if is_whole { Ok(()) } else { Err(()) }
     }
 
     /// Where an identity was said, as far as this run knows: the latest last.
@@ -151,7 +249,7 @@ impl Head {
                 into.push(place);
             }
         };
-        self.entries(&value, &mut look).map_err(|()| damaged(self.number, page))?;
+        self.entries(page, &value, &mut look).map_err(|()| damaged(self.number, page))?;
         into[before..].sort_unstable();
         Ok(())
     }
@@ -253,5 +351,58 @@ impl Builder {
         into.extend(self.head.filter_rows(&self.filter));
         into.push(self.head.row());
         (self.head, self.filter)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(key: u64, block: u64, index: u32) -> Entry {
+        (key, Place { block, index })
+    }
+
+    fn read(head: &Head, page: u32, row: &Derived) -> Vec<Entry> {
+        let mut found = Vec::new();
+        head.entries(page, row.value.as_deref().unwrap(), &mut |entry| found.push(entry)).unwrap();
+        found
+    }
+
+    #[test]
+    fn an_entry_takes_what_its_run_needs() {
+        let all = [
+            entry(0x00_1234_5678_9abc, 1_000_000, 0),
+            entry(0x7f_ffff_ffff_ffff, 1_000_300, 70_000),
+            entry(0xff_ffff_ffff_ffff, 1_000_001, 12),
+        ];
+        let count = 262_144;
+        let head = Head::new(3, 0, Extent { count, ..Extent::of(&all, 0) });
+        assert_eq!((head.bits, head.widths), (13, Widths { key: 6, block: 2, index: 3 }));
+        for entry in all {
+            let page = head.page_of(entry.0);
+            let row = head.page(page, &[entry]);
+            assert_eq!(row.value.as_ref().map(Vec::len), Some(11));
+            assert_eq!(read(&head, page, &row), [entry]);
+        }
+        let row = head.row();
+        assert_eq!(Head::read(&row.key, row.value.as_deref().unwrap()), Some(head));
+    }
+
+    #[test]
+    fn a_run_that_does_not_say_has_wide_entries() {
+        let mut to = Writer::default();
+        // Its level, its identities, its first block, the bits of its pages, and that it is whole.
+        2u8.put(&mut to);
+        [100u64, 7].iter().for_each(|number| number.put(&mut to));
+        2u32.put(&mut to);
+        true.put(&mut to);
+        let head = Head::read(&5u32.to_be_bytes(), &to.into_bytes()).unwrap();
+        assert_eq!((head.widths.entry(), head.number, head.level, head.bits), (14, 5, 2, 2));
+        let mut row = 0xc0_0000_0000_0001u64.to_le_bytes()[..7].to_vec();
+        row.extend([9, 0, 0, 0, 4, 0, 0]);
+        let row = Derived { space: PAGES, key: Vec::new(), value: Some(row) };
+        assert_eq!(read(&head, 3, &row), [entry(0xc0_0000_0000_0001, 16, 4)]);
+        // What it becomes part of is as wide as it may have to be.
+        assert_eq!(Head::new(6, 3, Extent::of_all(&[head])).widths, Widths { key: 7, block: 4, index: 3 });
     }
 }
