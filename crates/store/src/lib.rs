@@ -4,6 +4,7 @@
 //! do in [`port`], and what every store must show in [`conformance`].
 
 pub mod codec;
+mod columns;
 pub mod conformance;
 pub mod entry;
 pub mod memory;

@@ -1,12 +1,17 @@
 //! Blocks of the usage log: what was received, in order, compressed.
 
 use crate::codec::{Corrupt, Reader, Stored, Writer, choice, record};
+use crate::columns::{Columns, join, split};
 use farebox_core::calendar::Instant;
 use farebox_core::metering::{Event, Value};
 use farebox_core::money::Exact;
 
-/// The number of the format in which blocks are written.
-pub const FORMAT: u8 = 1;
+/// The format of blocks of few records: one after another.
+const ROWS: u8 = 1;
+/// That of others: by columns, ids apart.
+const COLUMNS: u8 = 2;
+/// Fewer records than this stand one after another: columns would take more.
+const COLUMNS_MIN: u32 = 64;
 
 /// What compression aims at: speed. Ids are random, and take most of what is left.
 const LEVEL: i32 = 1;
@@ -232,13 +237,22 @@ impl Packer {
     /// # Errors
     /// What the compressor says; it runs out of memory only.
     pub fn pack(&mut self, records: &[u8], count: u32) -> std::io::Result<Vec<u8>> {
+        let columns = if count < COLUMNS_MIN { None } else { split(records) };
         let mut to = Writer::after(Vec::with_capacity(records.len() / 2 + 64));
-        to.byte(FORMAT);
+        to.byte(if columns.is_some() { COLUMNS } else { ROWS });
         count.put(&mut to);
         records.len().put(&mut to);
+        let last = match &columns {
+            Some(Columns { ids, rest }) => {
+                ids.len().put(&mut to);
+                to.slice(&self.compressor.compress(ids)?);
+                rest.len().put(&mut to);
+                rest
+            }
+            None => records,
+        };
         let mut bytes = to.into_bytes();
-        let compressed = self.compressor.compress(records)?;
-        bytes.extend_from_slice(&compressed);
+        bytes.extend_from_slice(&self.compressor.compress(last)?);
         Ok(bytes)
     }
 }
@@ -257,17 +271,23 @@ impl Unpacked {
     /// [`Corrupt`] when they are none.
     pub fn of(bytes: &[u8]) -> Result<Unpacked, Corrupt> {
         let mut from = Reader::new(bytes);
-        if from.byte()? != FORMAT {
-            return Err(Corrupt { at: 0, expected: "a format that this version reads" });
-        }
+        let format = from.byte()?;
         let (count, length) = (u32::get(&mut from)?, usize::get(&mut from)?);
-        let damaged = from.corrupt("a compressed block");
         if length > BLOCK_BYTES_MAX {
-            return Err(damaged);
+            return Err(from.corrupt("a compressed block"));
         }
-        let compressed = bytes.get(from.at()..).unwrap_or_default();
-        let records = zstd::bulk::decompress(compressed, length).map_err(|_| damaged.clone())?;
-        if records.len() == length { Ok(Unpacked { count, records }) } else { Err(damaged) }
+        let records = match format {
+            ROWS => decompress(bytes, &from, length)?,
+            COLUMNS => {
+                let of_ids = usize::get(&mut from)?;
+                let ids = decompress(from.slice()?, &Reader::new(&[]), of_ids)?;
+                let of_rest = usize::get(&mut from)?;
+                let rest = decompress(bytes, &from, of_rest)?;
+                join(&Columns { ids, rest }, count, length)?
+            }
+            _ => return Err(Corrupt { at: 0, expected: "a format that this version reads" }),
+        };
+        Ok(Unpacked { count, records })
     }
 
     /// Its records, in order.
@@ -289,6 +309,13 @@ impl Unpacked {
     pub fn count(&self) -> u32 {
         self.count
     }
+}
+
+/// So many bytes that were compressed from where `from` is.
+fn decompress(bytes: &[u8], from: &Reader<'_>, length: usize) -> Result<Vec<u8>, Corrupt> {
+    let compressed = bytes.get(from.at()..).unwrap_or_default();
+    let found = if length > BLOCK_BYTES_MAX { None } else { zstd::bulk::decompress(compressed, length).ok() };
+    found.filter(|found| found.len() == length).ok_or_else(|| from.corrupt("a compressed block"))
 }
 
 /// Records as the bytes of a block.
