@@ -2,7 +2,7 @@
 
 use crate::output::{self, Failure};
 use farebox_server::engine::{Engine, Unavailable};
-use farebox_store::{Archive, Store};
+use farebox_store::{Archive, Batch, Store};
 use farebox_store_sqlite::{ARCHIVE, Sqlite};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -19,7 +19,8 @@ pub struct Args {
     /// The folder of the store. No server may have it: a server does this itself (`--usage-months`).
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// Usage that is timed more than so many months before the store's clock moves to Parquet files.
+    /// Usage that is timed more than so many months before the store's clock moves to Parquet files, and is closed: what
+    /// comes for these months after that is in quarantine.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1_200))]
     usage_months: u32,
 }
@@ -43,6 +44,11 @@ pub fn run(args: &Args, as_json: bool) -> Result<ExitCode, Failure> {
     let mut store = Sqlite::open(&args.data)?;
     let before = store.clock()?.and_then(|now| horizon(now, args.usage_months));
     let mut files = Vec::new();
+    if let Some(before) = before
+        && store.is_settled(before)?
+    {
+        store.commit(&Batch { horizon: Some(before), ..Batch::default() })?;
+    }
     while let Some(before) = before
         && let Some(archive) = Sqlite::write_archive(&args.data, before)?
     {
@@ -101,7 +107,14 @@ impl From<Unavailable> for Failed {
 
 /// Archives one file's worth.
 async fn one(engine: &Engine, data: &std::path::Path, months: u32) -> Result<Option<Archive>, Failed> {
-    let Some(before) = horizon(engine.ask(|service| service.clock()).await?, months) else { return Ok(None) };
+    let moved = engine.ask(move |service| {
+        let (known, before) = (service.horizon(), horizon(service.clock(), months)?);
+        service.move_horizon(before).then_some((before, known < service.horizon()))
+    });
+    let Some((before, is_new)) = moved.await? else { return Ok(None) };
+    if is_new {
+        tracing::info!(%before, "closed usage");
+    }
     let folder = data.to_owned();
     let because = |error: &dyn std::fmt::Display| Failed::Because(error.to_string());
     let written = tokio::task::spawn_blocking(move || Sqlite::write_archive(&folder, before)).await;

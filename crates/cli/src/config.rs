@@ -40,8 +40,8 @@ pub struct Flags {
     /// How many seconds a client may take for the head of a request, and again for its body.
     #[arg(long, value_name = "NUMBER")]
     patience_seconds: Option<String>,
-    /// Usage that was received and is timed more than so many months ago moves to Parquet files in `DIR/archive`; all of it
-    /// stays in the store's file when left out.
+    /// Usage that was received and is timed more than so many months ago moves to Parquet files in `DIR/archive`, and what
+    /// comes for these months after that is in quarantine; all of it stays in the store's file when left out.
     #[arg(long, value_name = "NUMBER")]
     usage_months: Option<String>,
     /// Where to send traces, as OTLP over HTTP: an OpenTelemetry collector near by.

@@ -64,6 +64,9 @@ struct Shown {
     at: String,
     /// `system` or `test`.
     kind: &'static str,
+    /// The retention horizon: usage timed before this moment that comes is in quarantine, and what was counted of before
+    /// stays as it is. `null`: there is none.
+    usage_from: Option<String>,
 }
 
 fn shown(service: &Service, asked: &Asked) -> Reply {
@@ -71,7 +74,8 @@ fn shown(service: &Service, asked: &Asked) -> Reply {
         Clock::System => "system",
         Clock::Test => "test",
     };
-    Reply::json(200, Shown { at: service.clock().to_string(), kind })
+    let usage_from = service.horizon().map(|at| at.to_string());
+    Reply::json(200, Shown { at: service.clock().to_string(), kind, usage_from })
 }
 
 /// How far a test clock goes.

@@ -7,7 +7,7 @@ use farebox_api::{
     self as wire, DiscardedUsage, FieldMistake, QuarantinedUsage, Role, UsageEvent, UsageIdentity,
     UsageStanding, read_body,
 };
-use farebox_service::{Decided, Quarantined, Service, Standing};
+use farebox_service::{Closed, Decided, Quarantined, Service, Standing};
 use farebox_store::usage::Usage;
 use farebox_store::{Seen, StoreError};
 use farebox_text::import::{EventRow, read_events};
@@ -46,7 +46,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         .by(SENDERS)
         .once()
         .body(Body::Event)
-        .refuses(&[(404, "unknown-usage"), (409, "not-in-quarantine")])
+        .refuses(&[(404, "unknown-usage"), (409, "not-in-quarantine"), (409, Closed::CODE)])
         .one::<UsageStanding>()
         .asks(mend),
         Operation::post(
@@ -68,7 +68,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         .by(SENDERS)
         .once()
         .body(Body::Json(Described::of::<DiscardedUsage>()))
-        .refuses(&[(404, "unknown-usage"), (409, "not-in-quarantine")])
+        .refuses(&[(404, "unknown-usage"), (409, "not-in-quarantine"), (409, Closed::CODE)])
         .one::<Voided>()
         .asks(discard),
         Operation::post(
@@ -79,6 +79,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         .by(SENDERS)
         .once()
         .body(Body::Json(Described::of::<UsageIdentity>()))
+        .refuses(&[(409, Closed::CODE)])
         .one::<Voided>()
         .asks(void),
     ]
@@ -151,6 +152,12 @@ fn not_there(source: &str, id: &str) -> Answer {
     Answer::problem("not-in-quarantine", 409, &detail)
 }
 
+/// Usage that stays as it was counted is neither replaced nor taken back.
+fn not_closed(service: &mut Service, source: &str, id: &str) -> Result<(), Answer> {
+    let Some(closed) = service.closed(source, id)? else { return Ok(()) };
+    Err(Answer::problem(Closed::CODE, 409, &format!("{source}/{id}: {closed}")))
+}
+
 /// The one event of a body.
 fn event(asked: &Asked) -> Result<Usage, Answer> {
     let (mut events, mut wrong) = (Vec::new(), Vec::new());
@@ -177,6 +184,7 @@ fn mend(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
     if service.look_again(source, id)? == Standing::NotThere {
         return Err(unknown(source, id));
     }
+    not_closed(service, source, id)?;
     let written = String::from_utf8_lossy(&asked.body);
     let command = format!("{{\"command\":\"mend-usage\",\"event\":{}}}", written.trim());
     let decided = Decided { actor: asked.actor(), command: &command, at: service.clock() };
@@ -206,6 +214,7 @@ fn discard(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
     let command =
         json!({"command": "discard-usage", "source": source, "id": id, "reason": reason.0}).to_string();
     let decided = Decided { actor: asked.actor(), command: &command, at: service.clock() };
+    not_closed(service, &source, &id)?;
     match service.look_again(&source, &id)? {
         Standing::NotThere => Err(unknown(&source, &id)),
         Standing::Counted => Err(not_there(&source, &id)),
@@ -218,6 +227,7 @@ fn discard(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
 
 fn void(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
     let UsageIdentity { source, id } = read_body(&asked.body).map_err(Answer::mistaken)?;
+    not_closed(service, &source, &id)?;
     let found = voided(service, asked, &source, &id)?;
     Ok(Reply::json(200, Voided { found }))
 }

@@ -7,7 +7,7 @@ use crate::metrics::Ingested;
 use axum::body::Bytes;
 use axum::response::{IntoResponse, Response};
 use farebox_core::metering::Event;
-use farebox_service::{NotErased, Parcel, Received};
+use farebox_service::{Closed, NotErased, Parcel, Received};
 use farebox_text::import::{EventRow, read_events};
 use serde::Serialize;
 use std::sync::Arc;
@@ -24,9 +24,10 @@ pub(crate) struct Summary {
     accepted: u64,
     /// Said before, or in a higher revision, or void.
     duplicates: u64,
-    /// Kept, and not billed as it is: it is counted when it can be.
+    /// Kept, and not billed as it is: it is counted when it can be, or has been mended.
     quarantined: u64,
-    /// Not kept: it cannot be read, says otherwise what was said before, or its account is erased.
+    /// Not kept: it cannot be read, says otherwise what was said before, would replace usage that is closed, or its
+    /// account is erased.
     rejected: u64,
     /// The first pieces that are quarantined or rejected.
     reasons: Vec<Reason>,
@@ -95,6 +96,10 @@ impl Summary {
             Received::Erased => {
                 self.rejected += 1;
                 (NotErased::ERASED, "its account is erased".to_owned())
+            }
+            Received::Closed(closed) => {
+                self.rejected += 1;
+                (Closed::CODE, closed.to_string())
             }
             Received::Quarantined(problem) => {
                 self.quarantined += 1;

@@ -316,3 +316,71 @@ fn the_events_of_an_account_and_of_a_line_are_those_that_count() {
     assert_eq!((status, &mended["state"]), (200, &json!("counted")), "{mended}");
     assert_eq!(ids(&format!("{all}?billed=false")), "");
 }
+
+#[test]
+fn usage_before_the_horizon_waits_and_what_was_counted_of_it_stays() {
+    let server = furnished();
+    let at = |id: &str, time: &str, seconds: u32| {
+        let mut event = call("zeta", id, number(&json!(seconds)));
+        event["time"] = json!(time);
+        event
+    };
+    let (old, closed, open) = ("2026-02-11T02:00:00Z", "2026-03-31T02:00:00Z", "2026-04-01T02:00:00Z");
+    assert_eq!(sent(&server, &[at("old", old, 61)]), (1, 0));
+    server.advance("2026-05-12T00:00:00+08:00");
+    assert_eq!(server.get("/v1/clock").body["usage_from"], json!(null));
+    server.close_before("2026-04-01T00:00:00Z");
+    assert_eq!(server.get("/v1/clock").body["usage_from"], json!("2026-04-01T00:00:00Z"));
+    let bill = || server.get("/v1/bills/zeta-2026-02").body["total"].clone();
+    let (before, code) = (bill(), |(status, body): (u16, Value)| (status, body["code"].clone()));
+
+    let mut unknown = at("stray", closed, 5);
+    unknown["subject"] = json!("nobody");
+    let events = [at("late", closed, 61), at("good", open, 61), at("old", old, 61), unknown];
+    let got = server.send("POST", "/v1/usage", &[], json!(events).to_string()).body;
+    let counts =
+        ["accepted", "duplicates", "quarantined", "rejected"].map(|name| got[name].as_u64().unwrap());
+    assert_eq!(counts, [1, 1, 2, 0]);
+    let reason = &got["reasons"][0];
+    assert_eq!((&reason["what"], &reason["code"]), (&json!("pbx/late"), &json!("before-horizon")));
+    let sentence = reason["sentence"].as_str().unwrap();
+    assert!(sentence.contains(closed) && sentence.contains("2026-04-01T00:00:00Z"), "{sentence}");
+    let code_of = |id: &str| (id.to_owned(), "before-horizon".to_owned());
+    assert_eq!(listed(&server, "?reason=before-horizon"), [code_of("stray"), code_of("late")]);
+    assert_eq!(listed(&server, "?account=zeta"), [code_of("late")]);
+
+    // What was counted is neither replaced nor taken back.
+    let mut corrected = at("old", open, 120);
+    corrected["revision"] = json!(1);
+    let got = server.send("POST", "/v1/usage", &[], corrected.to_string()).body;
+    assert_eq!((&got["rejected"], &got["reasons"][0]["code"]), (&json!(1), &json!("before-horizon")));
+    let identity = |id: &str| json!({"source": "pbx", "id": id});
+    let void = server.send("POST", "/v1/usage/void", &[], identity("old").to_string());
+    assert_eq!(void.problem(), (409, "before-horizon"), "{}", void.text);
+    assert_eq!(code(ask(&server, "mend", &at("old", open, 120))), (409, json!("before-horizon")));
+    let mut discard = identity("old");
+    discard["reason"] = json!("a test call");
+    assert_eq!(code(ask(&server, "discard", &discard)), (409, json!("before-horizon")));
+
+    // As it is, it waits; with a later time it is billed.
+    for _ in 0..2 {
+        let (status, stands) = ask(&server, "release", &identity("late"));
+        assert_eq!((status, &stands["state"]), (200, &json!("quarantined")));
+        assert_eq!(stands["sentence"], json!(sentence));
+    }
+    let (_, stands) = ask(&server, "mend", &at("late", "2026-03-30T02:00:00Z", 61));
+    assert_eq!((&stands["state"], &stands["code"]), (&json!("quarantined"), &json!("before-horizon")));
+    let counted = json!({"state": "counted", "code": null, "sentence": null});
+    assert_eq!(ask(&server, "mend", &at("late", open, 61)), (200, counted));
+    discard["id"] = json!("stray");
+    assert_eq!(ask(&server, "discard", &discard), (200, json!({"found": true})));
+    assert_eq!(listed(&server, ""), []);
+    let events = |month: &str| -> u64 {
+        let used = server.get(&format!("/v1/accounts/zeta/usage?month={month}")).body;
+        used["items"].as_array().unwrap().iter().map(|one| one["events"].as_u64().unwrap()).sum()
+    };
+    assert_eq!(["2026-02", "2026-03", "2026-04"].map(events), [1, 0, 2]);
+    server.advance("2026-07-01T00:00:00+08:00");
+    assert_eq!(bill(), before);
+    assert_eq!(server.get("/v1/accounts/zeta/events").body["items"].as_array().unwrap().len(), 3);
+}

@@ -394,19 +394,24 @@ impl Groups {
     /// Whether something waits to be committed.
     pub fn is_pending(&self) -> bool {
         let Batch { appends, blocks, catalogues, due: _, answers, keys, clock, derived, .. } = &self.pending;
-        let Batch { redacted, rows: _, answers_gone, erasures, .. } = &self.pending;
+        let Batch { horizon, redacted, rows: _, answers_gone, erasures, .. } = &self.pending;
         let is_empty = appends.is_empty()
             && self.waiting.is_empty()
             && blocks.is_empty()
             && catalogues.is_empty()
             && answers.is_empty();
         let is_empty = is_empty && redacted.is_empty() && answers_gone.is_empty() && erasures.is_empty();
-        !(is_empty && keys.is_empty() && derived.is_empty() && clock.is_none())
+        !(is_empty && keys.is_empty() && derived.is_empty() && clock.is_none() && horizon.is_none())
     }
 
     /// Adds the clock to the next commit, also where nothing else is in it.
     pub fn add_clock(&mut self, at: Instant) {
         self.pending.clock = Some(at);
+    }
+
+    /// Moves the retention horizon with the next commit.
+    pub(crate) fn add_horizon(&mut self, at: Instant) {
+        self.pending.horizon = Some(at);
     }
 
     /// What was decided since the last commit, with what is due next for each group, and for those in `touched`.

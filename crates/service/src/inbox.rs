@@ -3,11 +3,14 @@
 use crate::identities::{ByIdentity, Identities};
 use crate::log::Place;
 use crate::parcel::{Packed, Parcel, identity};
+use crate::quarantine::key;
 use crate::usage::{Counters, Payer};
+use farebox_core::calendar::Instant;
 use farebox_core::metering::{Change, Counted, EARLY_STEPS, Event, Problem};
 use farebox_store::codec::{Reader, Stored};
-use farebox_store::usage::{Usage, added};
+use farebox_store::usage::{Record, Usage, added};
 use farebox_store::{Derived, Seen, Store, StoreError};
+use std::fmt;
 
 /// What became of a piece of usage.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,8 +27,35 @@ pub enum Received {
     Erased,
     /// It was said before with other content. It is not kept.
     Conflict,
+    /// It would replace usage that is closed. It is not kept.
+    Closed(Closed),
     /// It cannot be billed as it is. It is kept, and counted when it can be.
     Quarantined(Problem),
+}
+
+/// Usage that counts and is timed before the retention horizon: it stays as it was counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closed {
+    /// When it was used.
+    pub time: Instant,
+    /// Where the horizon is.
+    pub horizon: Instant,
+}
+
+impl Closed {
+    /// The stable code.
+    pub const CODE: &str = Problem::BEFORE_HORIZON;
+}
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Closed { time, horizon } = self;
+        write!(
+            f,
+            "it was counted for {time}, and usage before {horizon} is closed (the retention horizon): it cannot be \
+             replaced or taken back; correct the bill by an adjustment or a credit note"
+        )
+    }
 }
 
 /// Identities that are void.
@@ -40,6 +70,31 @@ struct Known {
     usage: Usage,
     record: Vec<u8>,
     place: Place,
+    /// Whether it was too old to be counted when it came.
+    is_too_old: bool,
+}
+
+impl Known {
+    fn read(record: Vec<u8>, place: Place) -> Option<Known> {
+        if let Ok(event) = added(&mut Reader::new(&record)) {
+            return Some(Known { usage: Usage::of(&event), record, place, is_too_old: false });
+        }
+        match Record::from_bytes(&record) {
+            Ok(Record::TooOld { usage, .. }) => Some(Known { usage, record, place, is_too_old: true }),
+            _ => None,
+        }
+    }
+}
+
+/// What is known of an identity.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Whose {
+    /// What was received under it last, or what its session said.
+    pub usage: Usage,
+    /// Where it is in the log; `None`: its session said it.
+    pub place: Option<Place>,
+    /// Whether it was too old to be counted when it came.
+    pub is_too_old: bool,
 }
 
 /// Takes back what was counted; what cannot be taken back was in quarantine, and is so no longer.
@@ -52,8 +107,9 @@ fn take_back(counters: &mut Counters, payer: &str, usage: Usage, place: Option<P
 }
 
 /// Every identity that was received.
-#[derive(Default)]
 pub struct Inbox {
+    /// What is timed before this is not counted any more.
+    horizon: Instant,
     identities: Identities,
     void: ByIdentity<()>,
     /// What sessions said that they used, each until its record comes.
@@ -67,13 +123,30 @@ pub struct Inbox {
     moved: Vec<String>,
 }
 
+impl Default for Inbox {
+    fn default() -> Inbox {
+        Inbox {
+            horizon: Instant::MIN,
+            identities: Identities::default(),
+            void: ByIdentity::default(),
+            sessions: ByIdentity::default(),
+            changed: Vec::new(),
+            events: 0,
+            candidates: Vec::new(),
+            moved: Vec::new(),
+        }
+    }
+}
+
 impl Inbox {
     /// Every identity in a store's log.
     ///
     /// # Errors
     /// When the store fails.
     pub fn of(store: &dyn Store, counters: &Counters) -> Result<Inbox, StoreError> {
-        let mut inbox = Inbox { identities: Identities::of(store, counters.log())?, ..Inbox::default() };
+        let identities = Identities::of(store, counters.log())?;
+        let horizon = store.horizon()?.unwrap_or(Instant::MIN);
+        let mut inbox = Inbox { identities, horizon, ..Inbox::default() };
         let name = |key: &[u8]| key.try_into().map(u128::from_be_bytes).unwrap_or_default();
         store.derived_from(VOID, &[], &mut |key, _| {
             inbox.void.insert(name(key), ());
@@ -158,13 +231,28 @@ impl Inbox {
             if counters.is_erased(&known.usage.account) {
                 return Ok(Received::Erased);
             }
-            said_before = Some(known.place);
             // It may have been said of another account, by mistake.
             let before = payer_of(&known.usage.account);
-            take_back(counters, &before, known.usage, Some(known.place));
+            if let Some(closed) = self.closed(counters, store, &before, &known)? {
+                return Ok(Received::Closed(closed));
+            }
+            said_before = Some(known.place);
+            if known.is_too_old {
+                counters.too_old_over(&before, known.usage, known.place);
+            } else {
+                take_back(counters, &before, known.usage, Some(known.place));
+            }
             if before != counters.name_of(payer) {
                 self.moved.push(before);
             }
+        }
+        self.events += 1;
+        if event.time < self.horizon {
+            // What its session said stays: it was counted in time.
+            let payer = counters.name_of(payer).to_owned();
+            let (place, problem) = counters.keep_too_old(&payer, Usage::of(event), self.horizon);
+            self.identities.insert(name, place, said_before);
+            return Ok(Received::Quarantined(problem));
         }
         if !self.sessions.is_empty() {
             let payer = counters.name_of(payer).to_owned();
@@ -172,7 +260,6 @@ impl Inbox {
         }
         let (place, counted) = counters.count_added(payer, record, event);
         self.identities.insert(name, place, said_before);
-        self.events += 1;
         Ok(match counted {
             Ok(Counted::Counted) => Received::Counted,
             Ok(Counted::NotBillable) => Received::NotBillable,
@@ -192,12 +279,41 @@ impl Inbox {
         self.identities.find(store, name, &mut self.candidates)?;
         for place in self.candidates.iter().copied() {
             let Some(record) = counters.log().at(store, place)? else { continue };
-            let Ok(event) = added(&mut Reader::new(&record)) else { continue };
-            if (event.source, event.id) == (source, id) {
-                return Ok(Some(Known { usage: Usage::of(&event), record, place }));
+            let known = Known::read(record, place);
+            if let Some(known) =
+                known.filter(|known| (&*known.usage.source, &*known.usage.id) == (source, id))
+            {
+                return Ok(Some(known));
             }
         }
         Ok(None)
+    }
+
+    /// Whether usage counts and is timed before the horizon. What waits in quarantine can be replaced, and what was too
+    /// old never counted.
+    fn closed(
+        &self,
+        counters: &mut Counters,
+        store: &dyn Store,
+        payer: &str,
+        known: &Known,
+    ) -> Result<Option<Closed>, StoreError> {
+        let (time, horizon) = (known.usage.time, self.horizon);
+        if known.is_too_old || time >= horizon {
+            return Ok(None);
+        }
+        let waits = counters.quarantine().get(store, &key(payer, known.place), horizon)?;
+        Ok(waits.is_none().then_some(Closed { time, horizon }))
+    }
+
+    /// What is timed before this is not counted any more.
+    pub fn horizon(&self) -> Instant {
+        self.horizon
+    }
+
+    /// Moves the horizon.
+    pub(crate) fn set_horizon(&mut self, to: Instant) {
+        self.horizon = self.horizon.max(to);
     }
 
     /// Payers whose usage was taken back since the last call because it turned out to be another's.
@@ -205,8 +321,7 @@ impl Inbox {
         std::mem::take(&mut self.moved)
     }
 
-    /// What was received under an identity, and where it is in the log; or what its session said. `None` when nothing
-    /// counts, or it is void.
+    /// What was received under an identity, or what its session said. `None` when that is nothing, or it is void.
     ///
     /// # Errors
     /// When the store fails.
@@ -216,16 +331,18 @@ impl Inbox {
         store: &dyn Store,
         source: &str,
         id: &str,
-    ) -> Result<Option<(Usage, Option<Place>)>, StoreError> {
+    ) -> Result<Option<Whose>, StoreError> {
         let name = identity(source, id);
         if self.void.contains_key(&name) {
             return Ok(None);
         }
         match self.known(counters, store, name, source, id)? {
-            Some(known) => Ok(Some((known.usage, Some(known.place)))),
+            Some(Known { usage, place, is_too_old, .. }) => {
+                Ok(Some(Whose { usage, place: Some(place), is_too_old }))
+            }
             None => {
                 let said = self.sessions.get(&name).and_then(|(_, usage)| usage.first());
-                Ok(said.map(|usage| (usage.clone(), None)))
+                Ok(said.map(|usage| Whose { usage: usage.clone(), place: None, is_too_old: false }))
             }
         }
     }
@@ -260,7 +377,7 @@ impl Inbox {
         &mut self,
         counters: &mut Counters,
         payer: &str,
-        usage: Option<(Usage, Option<Place>)>,
+        whose: Option<Whose>,
         source: &str,
         id: &str,
     ) {
@@ -271,8 +388,12 @@ impl Inbox {
         self.changed.push(Derived { space: VOID, key: name.to_be_bytes().to_vec(), value: Some(Vec::new()) });
         counters.void(source, id);
         let of_session = self.take_back_session(counters, payer, name);
-        if let Some((usage, place)) = usage.filter(|_| !of_session) {
-            take_back(counters, payer, usage, place);
+        match whose {
+            Some(Whose { usage, place: Some(place), is_too_old: true }) => {
+                counters.too_old_over(payer, usage, place);
+            }
+            Some(whose) if !of_session => take_back(counters, payer, whose.usage, whose.place),
+            _ => {}
         }
     }
 
@@ -290,7 +411,8 @@ impl Inbox {
     ) -> Result<(), StoreError> {
         let Some(first) = usage.first() else { return Ok(()) };
         let name = identity(&first.source, id);
-        if self.void.contains_key(&name) || self.known(counters, store, name, &first.source, id)?.is_some() {
+        let known = self.known(counters, store, name, &first.source, id)?;
+        if self.void.contains_key(&name) || known.is_some_and(|known| !known.is_too_old) {
             return Ok(());
         }
         // What an expired session said before, if it says more now.

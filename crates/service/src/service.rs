@@ -442,25 +442,51 @@ impl Service {
         }
     }
 
-    /// Takes usage back, and what comes later under its identity. Answers whether there was any.
+    /// Takes usage back, and what comes later under its identity. Answers whether there was any. Nothing is done to what
+    /// is [`Service::closed`].
     ///
     /// # Errors
     /// When the store fails.
     pub fn void(&mut self, source: &str, id: &str) -> Result<bool, StoreError> {
+        if self.closed(source, id)?.is_some() {
+            return Ok(false);
+        }
         let Some(store) = self.groups.store() else { return Ok(false) };
         let Some(whose) = self.inbox.whose(&self.counters, store, source, id)? else {
             self.inbox.void(&mut self.counters, "", None, source, id);
             return Ok(false);
         };
-        if self.counters.is_erased(&whose.0.account) {
+        if self.counters.is_erased(&whose.usage.account) {
             // What was billed stays, and what comes later is not taken.
             return Ok(false);
         }
-        let payer = self.groups.payer_of(&whose.0.account).to_owned();
+        let payer = self.groups.payer_of(&whose.usage.account).to_owned();
         self.load(&payer)?;
         self.inbox.void(&mut self.counters, &payer, Some(whose), source, id);
         self.note_usage(&payer);
         Ok(true)
+    }
+
+    /// The retention horizon: usage timed before it that comes is in quarantine, and what was counted of before stays as
+    /// it is. `None`: there is none.
+    pub fn horizon(&self) -> Option<Instant> {
+        Some(self.inbox.horizon()).filter(|at| *at > Instant::MIN)
+    }
+
+    /// Moves the retention horizon forward, with the next commit; where it is further already, it stays. Answers whether
+    /// it is there: it waits for what is due before, and cannot be done.
+    pub fn move_horizon(&mut self, to: Instant) -> bool {
+        if self.horizon().is_some_and(|at| at >= to) {
+            return true;
+        }
+        let next = self.schedule().from(None).next().map(|due| due.at);
+        let undone = self.schedule.undone().map(|undone| undone.due.at);
+        if to > self.clock || undone.chain(next).any(|at| at < to) {
+            return false;
+        }
+        self.inbox.set_horizon(to);
+        self.groups.add_horizon(to);
+        true
     }
 
     /// Lets go of blocks of usage that an archive has; they are read as before: see [`Store::put_away`].

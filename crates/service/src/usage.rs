@@ -405,6 +405,21 @@ impl Counters {
         counted
     }
 
+    /// Writes usage to the log that came when its time lay before the horizon: it is in quarantine, and never counted.
+    pub(crate) fn keep_too_old(&mut self, payer: &str, usage: Usage, horizon: Instant) -> (Place, Problem) {
+        let problem = Problem::BeforeHorizon { time: usage.time, horizon };
+        let record = Record::TooOld { usage, horizon };
+        let place = self.push(payer, &record);
+        self.quarantine.put(payer, place, &problem, &record.to_bytes());
+        (place, problem)
+    }
+
+    /// The same is void, or replaced.
+    pub(crate) fn too_old_over(&mut self, payer: &str, usage: Usage, place: Place) {
+        self.push(payer, &Record::TooOldOver(usage));
+        self.quarantine.remove(payer, place);
+    }
+
     /// Writes to the log that an identity is void.
     pub fn void(&mut self, source: &str, id: &str) {
         self.log.push(&Record::Voided { source: source.to_owned(), id: id.to_owned() });

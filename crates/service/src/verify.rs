@@ -3,16 +3,14 @@
 mod charges;
 mod erasures;
 
-use crate::identities::Identities;
+use crate::identities::{Identities, identity_of};
 use crate::log::{PARTITION, UsageLog};
-use crate::parcel::identity;
 use crate::quarantine::Quarantine;
 use crate::usage::Counters;
 use erasures::Erasures;
 use farebox_core::account::Group;
 use farebox_core::engine::Catalogues;
-use farebox_store::codec::Reader;
-use farebox_store::usage::{Unpacked, added};
+use farebox_store::usage::Unpacked;
 use farebox_store::{
     Append, Batch, Block, Entry, Head, Memory, Piece, Position, Seen, Store, StoreError, rows_of,
 };
@@ -214,8 +212,7 @@ fn index(store: &dyn Store, each: &mut dyn FnMut(Finding)) -> Result<(), StoreEr
     let Some(identities) = found(Identities::of(store, &log), each)? else { return Ok(()) };
     let (mut candidates, mut failed, mut missing) = (Vec::new(), None, 0u64);
     log.replay(store, 0, &mut |place, record| {
-        let Ok(event) = added(&mut Reader::new(record)) else { return };
-        let name = identity(event.source, event.id);
+        let Some(name) = identity_of(record) else { return };
         if failed.is_none()
             && let Err(error) = identities.find(store, name, &mut candidates)
         {

@@ -84,6 +84,8 @@ fn rows(block: &Block) -> Result<Vec<Vec<Cell>>, StoreError> {
             Record::Voided { .. } => ("voided", None),
             Record::Session { id, .. } => ("session", Some(id.clone())),
             Record::SessionOver { id, .. } => ("session-over", Some(id.clone())),
+            Record::TooOld { .. } => ("too-old", None),
+            Record::TooOldOver(_) => ("too-old-over", None),
         };
         let (source, id) = match &record {
             Record::Voided { source, id } => (source.clone(), id.clone()),
@@ -146,10 +148,7 @@ impl Sqlite {
         let store = Sqlite::open_to_read(folder)?;
         let failed = |error| store.failed(error);
         let redactions = redact::count(&store.connection).map_err(failed)?;
-        let due = "SELECT due_at FROM billing_group WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1";
-        let due =
-            store.connection.query_row(due, [], |row| row.get::<_, At>(0)).optional().map_err(failed)?;
-        if due.is_some_and(|At(due)| due < before) {
+        if !store.is_settled(before)? {
             return Ok(None);
         }
         let mut blocks = Vec::new();
@@ -180,6 +179,16 @@ impl Sqlite {
         let made = farebox_store::Store::clock(&store)?.unwrap_or(before);
         let (size, hash) = digest(&path)?;
         Ok(Some(Archive { file, made, before, size, hash, blocks, redactions }))
+    }
+
+    /// Whether nothing is due for any group before a moment.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn is_settled(&self, before: Instant) -> Result<bool, StoreError> {
+        let due = "SELECT due_at FROM billing_group WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1";
+        let due = self.connection.query_row(due, [], |row| row.get::<_, At>(0)).optional();
+        Ok(due.map_err(|error| self.failed(error))?.is_none_or(|At(due)| due >= before))
     }
 
     /// The blocks of the file that were recorded before a moment, but never the last of a partition.

@@ -258,6 +258,12 @@ fn write(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), Stopped> {
         let sql = "INSERT OR REPLACE INTO clock VALUES (1, ?)";
         transaction.prepare_cached(sql)?.execute([At(at)])?;
     }
+    if let Some(at) = batch.horizon
+        && horizon(transaction)?.is_none_or(|known| known < at)
+    {
+        let sql = "INSERT OR REPLACE INTO horizon VALUES (1, ?)";
+        transaction.prepare_cached(sql)?.execute([At(at)])?;
+    }
     for answer in &batch.answers {
         let sql = "INSERT INTO answer VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING";
         // SQLite's numbers have a sign; the bits stay.
@@ -591,6 +597,10 @@ impl Store for Sqlite {
         Ok(read().map_err(|error| self.failed(error))?.map(|At(at)| at))
     }
 
+    fn horizon(&self) -> Result<Option<Instant>, StoreError> {
+        horizon(&self.connection).map_err(|error| self.failed(error))
+    }
+
     fn answer(&self, key: &str) -> Result<Option<Answer>, StoreError> {
         let row = |row: &Row<'_>| {
             let (wish, At(at)) = (row.get::<_, i64>(0)? as u64, row.get(1)?);
@@ -617,6 +627,12 @@ impl Store for Sqlite {
     fn rows(&self, account: &str) -> Result<Rows, StoreError> {
         rows::read(&self.connection, account).map_err(|error| self.failed(error))
     }
+}
+
+fn horizon(connection: &Connection) -> rusqlite::Result<Option<Instant>> {
+    let row = |row: &Row<'_>| row.get::<_, At>(0);
+    let found = connection.prepare_cached("SELECT at FROM horizon")?.query_row([], row).optional()?;
+    Ok(found.map(|At(at)| at))
 }
 
 impl Sqlite {

@@ -66,11 +66,11 @@ fn a_file_of_an_earlier_version_becomes_one_of_this() {
     let folder = tempfile::tempdir().unwrap();
     drop(Sqlite::open(folder.path()).unwrap());
     let file = Connection::open(folder.path().join(FILE)).unwrap();
-    // Version 3 knew no erasures, and version 2 no credit limit.
+    // Version 4 knew no horizon, version 3 no erasures, and version 2 no credit limit.
     for table in ["entry", "usage_block", "archived_block"] {
         file.execute_batch(&format!("ALTER TABLE {table} DROP COLUMN redacted")).unwrap();
     }
-    file.execute_batch("DROP TABLE redaction; DROP TABLE erasure").unwrap();
+    file.execute_batch("DROP TABLE horizon; DROP TABLE redaction; DROP TABLE erasure").unwrap();
     file.execute_batch("ALTER TABLE account DROP COLUMN credit_limit_e8").unwrap();
     let row = "INSERT INTO account VALUES ('acme', 'acme', 'Acme Ltd', 'USD', 'UTC', '2026-01-01T00:00:00Z', 'V3', NULL, NULL)";
     file.execute_batch(row).unwrap();

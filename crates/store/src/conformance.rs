@@ -1,9 +1,10 @@
 //! What every store must show. A store's own tests call [`run`] with a way to make one and to open it again.
 
 use crate::entry::{Entry, Hash, Head, Position};
+use crate::error::StoreError;
 use crate::port::{
     AccessKey, Answer, Append, Batch, Block, CatalogueText, Derived, Erasure, Piece, Redacted, Redaction,
-    Seen, Store, StoreError,
+    Seen, Store,
 };
 use crate::rows::rows_of;
 use farebox_core::account::{AccountHead, Group};
@@ -167,6 +168,7 @@ fn empty(subject: &mut dyn Subject) -> Result<(), String> {
     same("the entries", read(&*store, "acme", 0)?.len(), 0)?;
     same("the log", store.log_head(3).map_err(text)?.0, 0)?;
     same("the clock", store.clock().map_err(text)?, None)?;
+    same("the horizon", store.horizon().map_err(text)?, None)?;
     same("the price lists", store.catalogues().map_err(text)?.len(), 0)?;
     same("the access keys", store.keys().map_err(text)?.len(), 0)?;
     same("the rows", store.rows("acme").map_err(text)?, Default::default())?;
@@ -185,11 +187,18 @@ fn entries(subject: &mut dyn Subject) -> Result<(), String> {
         appends: vec![acme.write(2, second.clone())?],
         due: vec![("acme".to_owned(), due)],
         clock: Some(at(2)),
+        horizon: Some(at(1)),
         ..Batch::default()
     };
     store.commit(&batch).map_err(text)?;
     let mut store = subject.reopen(store);
     same("the clock", store.clock().map_err(text)?, Some(at(2)))?;
+    same("the horizon", store.horizon().map_err(text)?, Some(at(1)))?;
+    for (to, is) in [(None, 1), (Some(at(3)), 3), (Some(at(2)), 3)] {
+        store.commit(&Batch { horizon: to, ..Batch::default() }).map_err(text)?;
+        store = subject.reopen(store);
+        same("the horizon, which never goes back", store.horizon().map_err(text)?, Some(at(is)))?;
+    }
     same("what was kept", read(&*store, "acme", 0)?, vec![entry(1, first), entry(2, second.clone())])?;
     same("what was kept after version 1", read(&*store, "acme", 1)?, vec![entry(2, second)])?;
     let heads = store.groups().map_err(text)?;

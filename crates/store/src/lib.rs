@@ -7,6 +7,7 @@ pub mod codec;
 mod columns;
 pub mod conformance;
 pub mod entry;
+mod error;
 pub mod memory;
 pub mod port;
 pub mod redact;
@@ -15,10 +16,11 @@ mod stored;
 pub mod usage;
 
 pub use entry::{Entry, FORMAT, Hash, Head, Position};
+pub use error::StoreError;
 pub use memory::Memory;
 pub use port::{
     AccessKey, Answer, Append, Archive, Batch, Block, CatalogueText, Derived, Digest, Erasure, GroupHead,
-    Kept, Piece, Prepare, Redacted, Redaction, Seen, Show, Store, StoreError, Told,
+    Kept, Piece, Prepare, Redacted, Redaction, Seen, Show, Store, Told,
 };
 pub use redact::{Public, Redactor};
 pub use rows::{AccountRow, Rows, rows_of};

@@ -1,9 +1,10 @@
 //! The twin of every store, in memory. It keeps nothing when the process ends.
 
 use crate::entry::{Hash, Head};
+use crate::error::StoreError;
 use crate::port::{
     AccessKey, Answer, Append, Batch, Block, CatalogueText, Erasure, GroupHead, Kept, Piece, Redacted,
-    Redaction, Seen, Show, Store, StoreError,
+    Redaction, Seen, Show, Store,
 };
 use crate::rows::{AccountRow, Rows};
 use farebox_core::calendar::Instant;
@@ -20,6 +21,7 @@ pub struct Memory {
     answers: BTreeMap<String, Answer>,
     keys: BTreeMap<String, AccessKey>,
     clock: Option<Instant>,
+    horizon: Option<Instant>,
     derived: BTreeMap<(u8, Vec<u8>), Vec<u8>>,
     redactions: Vec<Redaction>,
     erasures: BTreeMap<String, Erasure>,
@@ -154,6 +156,7 @@ impl Store for Memory {
         self.answers.extend(batch.answers.iter().map(|answer| (answer.key.clone(), answer.clone())));
         self.keys.extend(batch.keys.iter().map(|key| (key.id.clone(), key.clone())));
         self.clock = batch.clock.or(self.clock);
+        self.horizon = self.horizon.max(batch.horizon);
         for one in &batch.derived {
             let key = (one.space, one.key.clone());
             match &one.value {
@@ -274,6 +277,10 @@ impl Store for Memory {
 
     fn clock(&self) -> Result<Option<Instant>, StoreError> {
         Ok(self.clock)
+    }
+
+    fn horizon(&self) -> Result<Option<Instant>, StoreError> {
+        Ok(self.horizon)
     }
 
     fn answer(&self, key: &str) -> Result<Option<Answer>, StoreError> {

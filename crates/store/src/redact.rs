@@ -149,7 +149,9 @@ impl Redactor {
                 Record::Added(usage)
                 | Record::Removed(usage)
                 | Record::Session { usage, .. }
-                | Record::SessionOver { usage, .. } => usage,
+                | Record::SessionOver { usage, .. }
+                | Record::TooOld { usage, .. }
+                | Record::TooOldOver(usage) => usage,
                 Record::Voided { .. } => continue,
             };
             changed += u64::from(usage.account == self.account && self.usage(usage));

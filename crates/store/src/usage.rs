@@ -81,13 +81,22 @@ pub enum Record {
         /// The usage.
         usage: Usage,
     },
+    /// Usage that came when its time lay before the retention horizon. It is never counted.
+    TooOld {
+        /// The usage.
+        usage: Usage,
+        /// Where the horizon was.
+        horizon: Instant,
+    },
+    /// The same waits no more: it is void, or replaced.
+    TooOldOver(Usage),
 }
 
 record! { Usage { source, id, revision, kind, account, time, start, attributes } }
 choice! { Attribute { 0 = Text(text), 1 = Number(number) } }
 choice! { Record {
     0 = Added(usage), 1 = Removed(usage), 2 = Voided { source, id }, 3 = Session { id, usage },
-    4 = SessionOver { id, usage },
+    4 = SessionOver { id, usage }, 5 = TooOld { usage, horizon }, 6 = TooOldOver(usage),
 } }
 
 impl Usage {
@@ -149,13 +158,15 @@ impl Attribute {
 }
 
 impl Record {
-    /// What was added or removed.
+    /// What was added or removed, or came too late for that.
     pub fn usage(&self) -> Option<&Usage> {
         match self {
             Record::Added(usage)
             | Record::Removed(usage)
             | Record::Session { usage, .. }
-            | Record::SessionOver { usage, .. } => Some(usage),
+            | Record::SessionOver { usage, .. }
+            | Record::TooOld { usage, .. }
+            | Record::TooOldOver(usage) => Some(usage),
             Record::Voided { .. } => None,
         }
     }

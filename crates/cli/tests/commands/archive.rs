@@ -148,16 +148,54 @@ fn what_was_archived_is_known_taken_back_and_counted_anew() {
     };
     assert_eq!(counts(&call("old", 60)), [0, 1, 0], "it is known");
     assert_eq!(counts(&call("old", 61)), [0, 0, 1], "with other content");
+    // The horizon is stored, whatever the server that runs now archives.
+    let (_, clock) = server.get("/v1/clock");
+    assert_eq!(clock["usage_from"], json!("2024-06-01T00:00:00Z"), "{clock}");
     let void = |id: &str| {
         let body = json!({"source": "tests", "id": id}).to_string();
-        server.post("/v1/usage/void", &[], body).1["found"].clone()
+        let (status, answer) = server.post("/v1/usage/void", &[], body);
+        (status, answer[if status == 200 { "found" } else { "code" }].clone())
     };
-    assert_eq!((void("old"), void("never")), (json!(true), json!(false)));
+    assert_eq!(void("old"), (409, json!("before-horizon")));
+    assert_eq!((void("newest"), void("never")), ((200, json!(true)), (200, json!(false))));
     assert_eq!(counts(&call("old", 60)), [0, 1, 0]);
+    assert_eq!(counts(&event("stale", "2024-05-31T10:00:00Z", 60).to_string()), [0, 0, 0]);
+    let waiting = |server: &Server| -> Vec<Value> {
+        let (_, page) = server.get("/v1/quarantine?reason=before-horizon");
+        page["items"].as_array().unwrap().iter().map(|one| one["event"]["id"].clone()).collect()
+    };
+    assert_eq!(waiting(&server), [json!("stale")]);
     server.advance("2024-09-01T00:00:00+08:00");
     server.stop();
     let (is_whole, report) = verify(data);
     assert!(is_whole, "{report:#}");
+    // An order has all usage counted anew, from the files.
+    let server = Server::start_at(data, FROM);
+    let order = json!({"command": "subscribe", "plan": "basic-seat", "name": "more", "quantity": 1});
+    assert_eq!(server.post("/v1/accounts/acme/commands", &[], order.to_string()).0, 200);
+    assert_eq!(waiting(&server), [json!("stale")]);
+    server.advance("2024-12-01T00:00:00+08:00");
+    server.post("/v1/usage", &[], event("last of all", "2024-11-30T10:00:00Z", 60).to_string());
+    server.stop();
+    // A later setting of more months moves it nowhere, and what waits can be archived.
+    archive(data, "9");
+    let at = |data: &Path| -> String {
+        Connection::open(data.join(FILE))
+            .unwrap()
+            .query_row("SELECT at FROM horizon", [], |row| row.get(0))
+            .unwrap()
+    };
+    assert_eq!(at(data), "2024-06-01T00:00:00Z");
+    assert_ne!(archive(data, "1"), json!([]));
+    assert_eq!(at(data), "2024-10-01T00:00:00Z");
+    let (is_whole, report) = verify(data);
+    assert!(is_whole, "{report:#}");
+    let copy = data.join("copy.farebox");
+    assert!(farebox(&["backup", "--data", data.to_str().unwrap(), copy.to_str().unwrap()]).status.success());
+    let other = tempfile::tempdir().unwrap();
+    let restored = farebox(&["restore", copy.to_str().unwrap(), "--data", other.path().to_str().unwrap()]);
+    assert!(restored.status.success() && at(other.path()) == "2024-10-01T00:00:00Z");
+    assert!(verify(other.path()).0);
 }
 
 #[test]

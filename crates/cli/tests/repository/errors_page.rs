@@ -289,6 +289,10 @@ fn problems() -> Vec<Problem> {
         Problem::TooLarge("seconds".into()),
         Problem::NoRate("4420".into()),
         Problem::TimeOutOfRange,
+        Problem::BeforeHorizon {
+            time: "2025-11-30T10:00:00Z".parse().unwrap(),
+            horizon: "2026-01-01T00:00:00Z".parse().unwrap(),
+        },
     ]
 }
 

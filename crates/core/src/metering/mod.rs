@@ -103,9 +103,19 @@ pub enum Problem {
     NoRate(String),
     /// The time lies outside the years that can be billed.
     TimeOutOfRange,
+    /// It came when its time lay before the store's retention horizon. It is never counted.
+    BeforeHorizon {
+        /// When it was used.
+        time: Instant,
+        /// Where the horizon was.
+        horizon: Instant,
+    },
 }
 
 impl Problem {
+    /// The stable code of usage, and of what is to be done to usage, that is timed before the retention horizon.
+    pub const BEFORE_HORIZON: &str = "before-horizon";
+
     /// The stable code.
     pub fn code(&self) -> &'static str {
         match self {
@@ -119,6 +129,7 @@ impl Problem {
             Problem::TooLarge(_) => "too-large",
             Problem::NoRate(_) => "no-rate",
             Problem::TimeOutOfRange => "time-out-of-range",
+            Problem::BeforeHorizon { .. } => Problem::BEFORE_HORIZON,
         }
     }
 
@@ -143,6 +154,10 @@ impl Problem {
             Problem::TooLarge(name) => format!("\"{name}\" is too large to count"),
             Problem::NoRate(number) => format!("the rate deck has no price for \"{number}\""),
             Problem::TimeOutOfRange => "the time is outside the years 1970 to 2199".to_owned(),
+            Problem::BeforeHorizon { time, horizon } => format!(
+                "it is timed {time}, and came when usage before {horizon} was closed (the retention horizon): mend it \
+                 with the time at which it is to be billed, or discard it"
+            ),
         }
     }
 }

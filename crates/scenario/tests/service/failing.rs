@@ -109,6 +109,10 @@ impl Store for Failing {
         self.memory.erasures()
     }
 
+    fn horizon(&self) -> Result<Option<Instant>, StoreError> {
+        self.memory.horizon()
+    }
+
     fn keys(&self) -> Result<Vec<AccessKey>, StoreError> {
         self.memory.keys()
     }

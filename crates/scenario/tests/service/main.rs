@@ -5,6 +5,7 @@ mod crash;
 mod failing;
 #[path = "../histories/mod.rs"]
 mod histories;
+mod horizon;
 mod player;
 mod undone;
 

@@ -14,7 +14,7 @@ use std::path::Path;
 /// A price with which a large quantity comes to more than can be billed exactly.
 const LIST: &str = include_str!("../../../../scenarios/engine/dear.toml");
 
-fn at(text: &str) -> Timestamp {
+pub(crate) fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
@@ -29,11 +29,11 @@ fn catalogues() -> Catalogues {
     all
 }
 
-fn service(store: Box<dyn Store>) -> Service {
+pub(crate) fn service(store: Box<dyn Store>) -> Service {
     Service::open(store, catalogues(), at("2026-01-01T00:00:00Z")).unwrap()
 }
 
-fn execute(service: &mut Service, account: &str, action: Action) -> Result<(), Failed> {
+pub(crate) fn execute(service: &mut Service, account: &str, action: Action) -> Result<(), Failed> {
     let now = service.clock();
     let command = Command { account: account.to_owned(), effective_at: now, action };
     service.execute(&command, Decided { actor: "test", command: "test", at: now }).map(drop)
@@ -44,7 +44,7 @@ fn top_up(service: &mut Service, account: &str) -> Result<(), Failed> {
 }
 
 /// Opens an account that has ordered what is dear.
-fn customer(service: &mut Service, account: &str) {
+pub(crate) fn customer(service: &mut Service, account: &str) {
     let (title, currency) = (account.to_owned(), Currency::parse("EUR").unwrap());
     let open = Action::Open { title, currency, zone: Zone::utc(), payer: None, tier: None };
     execute(service, account, open).unwrap();
@@ -54,7 +54,7 @@ fn customer(service: &mut Service, account: &str) {
     execute(service, account, order).unwrap();
 }
 
-fn using(account: &str, id: &str, revision: u64, time: &str, units: &str) -> Usage {
+pub(crate) fn using(account: &str, id: &str, revision: u64, time: &str, units: &str) -> Usage {
     Usage {
         source: "test".to_owned(),
         id: id.to_owned(),
@@ -69,7 +69,7 @@ fn using(account: &str, id: &str, revision: u64, time: &str, units: &str) -> Usa
 
 const MUCH: &str = "900000000000001";
 
-fn receive(service: &mut Service, usage: &Usage) {
+pub(crate) fn receive(service: &mut Service, usage: &Usage) {
     assert_eq!(service.receive(usage).unwrap(), Received::Counted);
 }
 
@@ -90,7 +90,7 @@ fn undone(service: &mut Service) -> Vec<Undone> {
     service.schedule().undone().cloned().collect()
 }
 
-fn lines(service: &mut Service, account: &str) -> Vec<(String, String)> {
+pub(crate) fn lines(service: &mut Service, account: &str) -> Vec<(String, String)> {
     let group = service.group_of(account).unwrap().unwrap();
     let bills = group.get(account).unwrap().bills.values();
     bills

@@ -38,6 +38,7 @@ impl Got {
 pub struct Server {
     runtime: Runtime,
     site: Site,
+    engine: Engine,
     /// The operator's.
     pub token: String,
 }
@@ -54,7 +55,7 @@ impl Server {
         let (access, token) = Access::open(&mut service, per_minute, false).unwrap();
         let (engine, _) = Engine::start_within(service, Clock::Test, Bounds::default(), traces).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-        Server { runtime, site: Site::new(engine, access), token: token.unwrap() }
+        Server { runtime, site: Site::new(engine.clone(), access), engine, token: token.unwrap() }
     }
 
     /// The same with a price list, the account acme with its member acme-hk, and zeta, which has nothing to do with
@@ -122,6 +123,12 @@ impl Server {
         let got = self.send("POST", &path, &[], body.to_string());
         assert_eq!(got.status, 200, "{body}: {}", got.text);
         got.body
+    }
+
+    /// Moves the retention horizon.
+    pub fn close_before(&self, at: &str) {
+        let at = at.parse().unwrap();
+        assert!(self.runtime.block_on(self.engine.ask(move |service| service.move_horizon(at))).unwrap());
     }
 
     pub fn advance(&self, until: &str) {

@@ -293,12 +293,14 @@ impl Identities {
     }
 }
 
-/// The identity of an event that was added.
-fn identity_of(record: &[u8]) -> Option<u128> {
+/// The identity of an event that was added, or was too old for that.
+pub(crate) fn identity_of(record: &[u8]) -> Option<u128> {
     match added(&mut Reader::new(record)) {
         Ok(event) => Some(identity(event.source, event.id)),
         Err(_) => match Record::from_bytes(record) {
-            Ok(Record::Added(usage)) => Some(identity(&usage.source, &usage.id)),
+            Ok(Record::Added(usage) | Record::TooOld { usage, .. }) => {
+                Some(identity(&usage.source, &usage.id))
+            }
             _ => None,
         },
     }

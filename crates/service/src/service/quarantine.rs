@@ -2,6 +2,7 @@
 
 use super::Service;
 use crate::groups::Decided;
+use crate::inbox::{Closed, Whose};
 use crate::quarantine::{Quarantined, Within, key};
 use farebox_core::engine::why_unbilled;
 use farebox_core::metering::{Event, Problem};
@@ -50,9 +51,10 @@ impl Service {
     /// When the store fails.
     pub fn look_again(&mut self, source: &str, id: &str) -> Result<Standing, StoreError> {
         let Some(store) = self.groups.store() else { return Ok(Standing::NotThere) };
-        let Some((usage, place)) = self.inbox.whose(&self.counters, store, source, id)? else {
+        let Some(whose) = self.inbox.whose(&self.counters, store, source, id)? else {
             return Ok(Standing::NotThere);
         };
+        let Whose { usage, place, .. } = whose;
         if self.counters.is_erased(&usage.account) {
             return Ok(Standing::NotThere);
         }
@@ -85,31 +87,49 @@ impl Service {
         Ok(why.map_or(Standing::Counted, Standing::Unbilled))
     }
 
+    /// Whether usage is closed: it was counted, and is timed before the retention horizon. It can be neither replaced nor
+    /// taken back then. What waits in quarantine can.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn closed(&mut self, source: &str, id: &str) -> Result<Option<Closed>, StoreError> {
+        let (Some(horizon), Some(store)) = (self.horizon(), self.groups.store()) else { return Ok(None) };
+        let whose = self.inbox.whose(&self.counters, store, source, id)?;
+        let Some(whose) = whose.filter(|whose| !whose.is_too_old && whose.usage.time < horizon) else {
+            return Ok(None);
+        };
+        let counts = matches!(self.look_again(source, id)?, Standing::Counted | Standing::Unbilled(_));
+        Ok(counts.then_some(Closed { time: whose.usage.time, horizon }))
+    }
+
     /// Replaces a piece by a corrected one of the same identity: its revision is the next one, unless it says a higher.
-    /// Answers where it stands then; `None`: there is no such piece, or it is billed.
+    /// Answers where it stands then; `None`: there is no such piece, or it is billed or [`Service::closed`].
     ///
     /// # Errors
     /// When the store fails.
     pub fn mend(&mut self, event: &Event<'_>, decided: Decided<'_>) -> Result<Option<Standing>, StoreError> {
         let (source, id) = (event.source, event.id);
-        if matches!(self.look_again(source, id)?, Standing::NotThere | Standing::Counted) {
+        let is_none = matches!(self.look_again(source, id)?, Standing::NotThere | Standing::Counted);
+        if is_none || self.closed(source, id)?.is_some() {
             return Ok(None);
         }
         let Some(store) = self.groups.store() else { return Ok(None) };
         let known = self.inbox.whose(&self.counters, store, source, id)?;
-        let next = known.map_or(0, |(usage, _)| usage.revision.saturating_add(1));
+        let next = known.map_or(0, |known| known.usage.revision.saturating_add(1));
         let revision = event.revision.max(next);
         self.receive(&Usage::of(&Event { revision, ..event.clone() }))?;
         self.note_deed(decided)?;
         self.look_again(source, id).map(Some)
     }
 
-    /// Voids a piece that is not billed, and what comes later under its identity. Answers whether there was one.
+    /// Voids a piece that is not billed, nor [`Service::closed`], and what comes later under its identity. Answers
+    /// whether there was one.
     ///
     /// # Errors
     /// When the store fails.
     pub fn discard(&mut self, source: &str, id: &str, decided: Decided<'_>) -> Result<bool, StoreError> {
-        let is_there = !matches!(self.look_again(source, id)?, Standing::NotThere | Standing::Counted);
+        let is_none = matches!(self.look_again(source, id)?, Standing::NotThere | Standing::Counted);
+        let is_there = !is_none && self.closed(source, id)?.is_none();
         if is_there {
             self.void(source, id)?;
             self.note_deed(decided)?;

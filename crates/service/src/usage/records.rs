@@ -1,5 +1,6 @@
 //! What counters read of the records of the log.
 
+use farebox_core::calendar::Instant;
 use farebox_core::metering::{Event, Metering};
 use farebox_store::codec::Stored;
 use farebox_store::usage::{Record, Usage};
@@ -14,12 +15,24 @@ pub(super) fn note_block(of: &mut BTreeMap<String, Vec<u64>>, name: &str, block:
     }
 }
 
-pub(super) fn taken_back(record: &[u8]) -> Option<Usage> {
+/// What tells a record that counts, or waits in quarantine, from others. Usage of the same identity and revision with
+/// another time is another one; what came when it was too old has a key of its own.
+pub(super) type Key = (String, String, u64, Instant, bool);
+
+/// Whose record counts or waits no more after this one, and which it is.
+pub(super) fn taken_back(record: &[u8]) -> Option<(String, Key)> {
     // What was added is told by its first byte, and is nearly all there is.
     match record.first() {
         Some(0) | None => None,
         Some(_) => match Record::from_bytes(record) {
-            Ok(Record::Removed(usage) | Record::SessionOver { usage, .. }) => Some(usage),
+            Ok(Record::Removed(usage) | Record::SessionOver { usage, .. }) => {
+                let key = key(&usage.event());
+                Some((usage.account, key))
+            }
+            Ok(Record::TooOldOver(usage)) => {
+                let key = key_of_too_old(&usage);
+                Some((usage.account, key))
+            }
             _ => None,
         },
     }
@@ -31,6 +44,10 @@ pub(super) fn forget_touched(metering: &mut Metering, accounts: &BTreeSet<String
     }
 }
 
-pub(super) fn key(event: &Event<'_>) -> (String, String, u64) {
-    (event.source.to_owned(), event.id.to_owned(), event.revision)
+pub(super) fn key(event: &Event<'_>) -> Key {
+    (event.source.to_owned(), event.id.to_owned(), event.revision, event.time, false)
+}
+
+pub(super) fn key_of_too_old(usage: &Usage) -> Key {
+    (usage.source.clone(), usage.id.clone(), usage.revision, usage.time, true)
 }

@@ -2,17 +2,18 @@
 //! anew; many of them with one reading of the log.
 
 use super::kept::{Head, Kept};
-use super::records::{forget_touched, key, taken_back};
+use super::records::{Key, forget_touched, key, key_of_too_old, taken_back};
 use super::{Counters, Counting, kept};
 use crate::groups::CLOCK;
 use crate::log::{Place, UsageLog};
 use crate::names::ByName;
 use farebox_core::account::Group;
+use farebox_core::calendar::Instant;
 use farebox_core::engine::counting::{cuts, plans_had};
 use farebox_core::engine::{Catalogues, Duty};
 use farebox_core::metering::{Change, Event, Metering, Problem};
 use farebox_store::codec::{Reader, Stored};
-use farebox_store::usage::{Record, added};
+use farebox_store::usage::{Record, Usage, added};
 use farebox_store::{Entry, Seen, Store, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -25,7 +26,7 @@ enum Fate {
     /// Those that were kept, and what came since.
     GoneOn(Box<Counting>, Head),
     /// All of it was counted. With what was taken back: no counter has to take any back.
-    Anew { removed: BTreeMap<(String, String, u64), u32> },
+    Anew { removed: BTreeMap<Key, u32> },
 }
 
 /// A group that is counted from the log.
@@ -80,6 +81,17 @@ impl Count {
         }
     }
 
+    /// What was too old when it came never counts, wherever the horizon is: it waits in quarantine.
+    fn put(&mut self, place: Place, usage: &Usage, horizon: Instant, record: &[u8]) {
+        let Fate::Anew { removed } = &mut self.fate else { return };
+        if let Some(left) = removed.get_mut(&key_of_too_old(usage)).filter(|left| **left > 0) {
+            *left -= 1;
+        } else {
+            let problem = Problem::BeforeHorizon { time: usage.time, horizon };
+            self.in_quarantine.push((place, problem, record.to_vec()));
+        }
+    }
+
     fn remove(&mut self, place: Place, event: &Event<'_>) {
         self.come_to(place.block);
         match &self.fate {
@@ -122,11 +134,11 @@ impl Counts {
     fn read(&mut self, log: &UsageLog, store: &dyn Store) -> Result<(), StoreError> {
         let anew = self.blocks(|count| matches!(count.fate, Fate::Anew { .. }));
         log.replay_some(store, &anew, &mut |place, record| {
-            let Some(usage) = taken_back(record) else { return };
-            if let Some(count) = self.of(&usage.account, place.block)
+            let Some((account, key)) = taken_back(record) else { return };
+            if let Some(count) = self.of(&account, place.block)
                 && let Fate::Anew { removed } = &mut count.fate
             {
-                *removed.entry(key(&usage.event())).or_default() += 1;
+                *removed.entry(key).or_default() += 1;
             }
         })?;
         self.all.iter_mut().for_each(|count| count.next = 0);
@@ -142,6 +154,8 @@ impl Counts {
             let Some(count) = self.of(&usage.account, place.block) else { return };
             match &said {
                 Record::Removed(_) | Record::SessionOver { .. } => count.remove(place, &usage.event()),
+                Record::TooOld { usage, horizon } => count.put(place, usage, *horizon, record),
+                Record::TooOldOver(_) => {}
                 _ => count.add(place, &usage.event(), record),
             }
         })?;
