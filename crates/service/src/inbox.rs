@@ -1,9 +1,9 @@
 //! Usage as it comes in: each identity counts once, however often and late it is said.
 
-use crate::identities::{ByIdentity, Identities};
-use crate::log::Place;
+use crate::identities::{ByIdentity, Identities, Leaving};
+use crate::log::{PARTITION, Place};
 use crate::parcel::{Packed, Parcel, identity};
-use crate::quarantine::key;
+use crate::quarantine::{Quarantine, key};
 use crate::usage::{Counters, Payer};
 use farebox_core::calendar::Instant;
 use farebox_core::metering::{Change, Counted, EARLY_STEPS, Event, Problem};
@@ -62,6 +62,8 @@ impl fmt::Display for Closed {
 const VOID: u8 = 5;
 /// What sessions said that they used.
 const SESSIONS: u8 = 6;
+/// Identities whose usage was replaced: they stay in the index. Under no name, the block from which on they are noted.
+const REPLACED: u8 = 22;
 /// Events whose identities are looked up together.
 const TOGETHER: usize = 64;
 
@@ -106,10 +108,44 @@ fn take_back(counters: &mut Counters, payer: &str, usage: Usage, place: Option<P
     }
 }
 
+/// What may leave the index of identities: usage that was archived and is timed before the horizon. It is not counted
+/// again, whether it is known or not. What was taken back stays, so that events can be told that count, and what waits in
+/// quarantine, so that it can be asked for.
+fn leaving(
+    store: &dyn Store,
+    horizon: Instant,
+    noted_from: u64,
+    void: &ByIdentity<()>,
+) -> Result<Leaving, StoreError> {
+    let mut leaving = Leaving::default();
+    if horizon == Instant::MIN {
+        return Ok(leaving);
+    }
+    leaving.blocks = store.archived_before(PARTITION, horizon)?;
+    leaving.blocks.retain(|block| *block >= noted_from);
+    if leaving.blocks.is_empty() {
+        return Ok(leaving);
+    }
+    void.keys().for_each(|identity| leaving.keep(*identity));
+    store.derived_from(REPLACED, &[0], &mut |key, _| {
+        key.try_into().map(u128::from_be_bytes).into_iter().for_each(|identity| leaving.keep(identity));
+        Ok(Seen::More)
+    })?;
+    let Leaving { blocks, but_places, .. } = &mut leaving;
+    Quarantine::places(store, &mut |place, _| {
+        if blocks.binary_search(&place.block).is_ok() {
+            but_places.insert(place);
+        }
+    })?;
+    Ok(leaving)
+}
+
 /// Every identity that was received.
 pub struct Inbox {
     /// What is timed before this is not counted any more.
     horizon: Instant,
+    /// From this block on it is noted whose usage was replaced.
+    noted_from: u64,
     identities: Identities,
     void: ByIdentity<()>,
     /// What sessions said that they used, each until its record comes.
@@ -127,6 +163,7 @@ impl Default for Inbox {
     fn default() -> Inbox {
         Inbox {
             horizon: Instant::MIN,
+            noted_from: 0,
             identities: Identities::default(),
             void: ByIdentity::default(),
             sessions: ByIdentity::default(),
@@ -147,6 +184,14 @@ impl Inbox {
         let identities = Identities::of(store, counters.log())?;
         let horizon = store.horizon()?.unwrap_or(Instant::MIN);
         let mut inbox = Inbox { identities, horizon, ..Inbox::default() };
+        match store.derived(REPLACED, &[])?.and_then(|bytes| u64::from_bytes(&bytes).ok()) {
+            Some(from) => inbox.noted_from = from,
+            None => {
+                inbox.noted_from = counters.log().blocks();
+                let value = Some(inbox.noted_from.to_bytes());
+                inbox.changed.push(Derived { space: REPLACED, key: Vec::new(), value });
+            }
+        }
         let name = |key: &[u8]| key.try_into().map(u128::from_be_bytes).unwrap_or_default();
         store.derived_from(VOID, &[], &mut |key, _| {
             inbox.void.insert(name(key), ());
@@ -241,6 +286,8 @@ impl Inbox {
                 counters.too_old_over(&before, known.usage, known.place);
             } else {
                 take_back(counters, &before, known.usage, Some(known.place));
+                let key = name.to_be_bytes().to_vec();
+                self.changed.push(Derived { space: REPLACED, key, value: Some(Vec::new()) });
             }
             if before != counters.name_of(payer) {
                 self.moved.push(before);
@@ -311,6 +358,11 @@ impl Inbox {
         self.horizon
     }
 
+    /// Notes that usage was archived.
+    pub(crate) fn note_archived(&mut self) {
+        self.identities.note_closed();
+    }
+
     /// Moves the horizon.
     pub(crate) fn set_horizon(&mut self, to: Instant) {
         self.horizon = self.horizon.max(to);
@@ -359,10 +411,14 @@ impl Inbox {
         place: Place,
     ) -> Result<bool, StoreError> {
         let name = identity(event.source, event.id);
+        let known = self.known(counters, store, name, event.source, event.id)?;
+        if place.block >= self.noted_from && event.time < self.horizon && !self.candidates.contains(&place) {
+            // It has left the index, or was replaced soon after it came.
+            return Ok(store.derived(REPLACED, &name.to_be_bytes())?.is_none());
+        }
         if self.void.contains_key(&name) {
             return Ok(false);
         }
-        let known = self.known(counters, store, name, event.source, event.id)?;
         Ok(known.is_some_and(|known| known.place == place))
     }
 
@@ -456,7 +512,9 @@ impl Inbox {
     /// When the store fails.
     pub fn keep(&mut self, store: &dyn Store, blocks: u64) -> Result<Vec<Derived>, StoreError> {
         let mut rows = std::mem::take(&mut self.changed);
-        rows.extend(self.identities.keep(store, blocks, std::mem::take(&mut self.events))?);
+        let Inbox { identities, horizon, noted_from, void, events, .. } = self;
+        let mut leaving = || leaving(store, *horizon, *noted_from, void);
+        rows.extend(identities.keep(store, blocks, std::mem::take(events), &mut leaving)?);
         Ok(rows)
     }
 

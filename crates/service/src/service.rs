@@ -495,6 +495,7 @@ impl Service {
     /// When the store fails. It has the blocks then, as before.
     pub fn put_away(&mut self, archive: &Archive) -> Result<(), StoreError> {
         self.land()?;
+        self.inbox.note_archived();
         self.groups.put_away(archive)
     }
 

@@ -211,6 +211,9 @@ fn index(store: &dyn Store, each: &mut dyn FnMut(Finding)) -> Result<(), StoreEr
     let log = UsageLog::of(store)?;
     let Some(identities) = found(Identities::of(store, &log), each)? else { return Ok(()) };
     let (mut candidates, mut failed, mut missing) = (Vec::new(), None, 0u64);
+    let horizon = store.horizon()?;
+    // These may have left it.
+    let closed = horizon.map_or(Ok(Vec::new()), |horizon| store.archived_before(PARTITION, horizon))?;
     log.replay(store, 0, &mut |place, record| {
         let Some(name) = identity_of(record) else { return };
         if failed.is_none()
@@ -219,7 +222,8 @@ fn index(store: &dyn Store, each: &mut dyn FnMut(Finding)) -> Result<(), StoreEr
             failed = Some(error);
         }
         // What was replaced is found where it was said last.
-        missing += u64::from(!candidates.iter().any(|candidate| *candidate >= place));
+        let is_found = candidates.iter().any(|candidate| *candidate >= place);
+        missing += u64::from(!is_found && closed.binary_search(&place.block).is_err());
     })?;
     failed.map_or(Ok(()), |error| found::<()>(Err(error), each).map(drop))?;
     if missing > 0 {

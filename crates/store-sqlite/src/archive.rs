@@ -285,6 +285,21 @@ impl Sqlite {
     }
 }
 
+/// The blocks in files all of whose usage is timed before a moment, in order.
+pub(crate) fn before(connection: &Connection, partition: u16, moment: Instant) -> rusqlite::Result<Vec<u64>> {
+    let sql = "SELECT number, before FROM archived_block JOIN usage_archive USING (file) \
+               WHERE partition = ? ORDER BY number";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query([partition])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        if row.get::<_, At>(1)?.0 <= moment {
+            found.push(row.get(0)?);
+        }
+    }
+    Ok(found)
+}
+
 /// Lets go of the blocks that a file has, all of them or none.
 pub(crate) fn put_away(
     connection: &mut Connection,

@@ -538,6 +538,10 @@ impl Store for Sqlite {
         read().map_err(|error| self.failed(error))
     }
 
+    fn archived_before(&self, partition: u16, before: Instant) -> Result<Vec<u64>, StoreError> {
+        archive::before(&self.connection, partition, before).map_err(|error| self.failed(error))
+    }
+
     fn put_away(&mut self, archive: &Archive) -> Result<(), StoreError> {
         archive::put_away(&mut self.connection, &self.place, archive)
     }

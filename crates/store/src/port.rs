@@ -477,6 +477,15 @@ pub trait Store: Send {
         Ok(None)
     }
 
+    /// The blocks of a partition that are in archives all of whose usage is timed before a moment, in order.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn archived_before(&self, partition: u16, before: Instant) -> Result<Vec<u64>, StoreError> {
+        let _ = (partition, before);
+        Ok(Vec::new())
+    }
+
     /// Lets go of blocks that an archive has, all or none of them; they are read as before. No commit may be on its way.
     /// A store without archives keeps its blocks.
     ///

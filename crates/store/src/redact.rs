@@ -421,6 +421,7 @@ fn each_at(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use farebox_core::calendar::Instant;
 
     fn redactor() -> Redactor {
         Redactor::new("acme", "master", [7; 32], Public::default())
@@ -434,6 +435,38 @@ mod tests {
         assert_ne!(one.token("+4930123"), one.token("+4930124"));
         assert_ne!(one.token("+4930123"), other.token("+4930123"));
         assert!(is_token(&one.token("")) && !is_token("erased-") && !is_token("+4930123"));
+    }
+
+    #[test]
+    fn every_kind_of_record_is_redacted_and_stays_what_it_is() {
+        let usage = |account: &str| Usage {
+            source: "pbx".to_owned(),
+            id: "c1".to_owned(),
+            revision: 0,
+            kind: "call".to_owned(),
+            account: account.to_owned(),
+            time: Instant::UNIX_EPOCH,
+            start: None,
+            attributes: vec![("number".to_owned(), Attribute::Text("+4930123".to_owned()))],
+        };
+        let all = |usage: Usage| {
+            let (id, horizon) = ("s1".to_owned(), Instant::MAX);
+            [
+                Record::Added(usage.clone()),
+                Record::Removed(usage.clone()),
+                Record::Session { id: id.clone(), usage: usage.clone() },
+                Record::SessionOver { id, usage: usage.clone() },
+                Record::TooOld { usage: usage.clone(), horizon },
+                Record::TooOldOver(usage),
+            ]
+        };
+        let other = pack(&all(usage("globex"))).unwrap();
+        assert_eq!(redactor().block(&other).unwrap(), None);
+        let (bytes, changed) = redactor().block(&pack(&all(usage("acme"))).unwrap()).unwrap().unwrap();
+        assert_eq!(changed, 6);
+        let mut redacted = usage("acme");
+        redacted.attributes[0].1 = Attribute::Text(redactor().token("+4930123"));
+        assert_eq!(Unpacked::of(&bytes).unwrap().records().unwrap(), all(redacted));
     }
 
     #[test]

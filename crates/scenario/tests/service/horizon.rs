@@ -263,3 +263,105 @@ fn the_horizon_never_goes_back_nor_past_what_is_not_settled() {
         assert_eq!(service.horizon(), Some(due));
     });
 }
+
+/// Ids and revisions of the events of the account that count, in the order in which they came.
+fn counted(service: &mut Service) -> Vec<(String, u64)> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let found = service.events("acme", after, 100, &mut |_, _| true).unwrap();
+        all.extend(found.events.into_iter().map(|kept| (kept.usage.id, kept.usage.revision)));
+        after = found.next;
+        if after.is_none() {
+            return all;
+        }
+    }
+}
+
+#[test]
+fn identities_that_are_closed_and_archived_leave_the_index_and_nothing_counts_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || -> Service {
+        let mut service = service(Box::new(Sqlite::open(folder.path()).unwrap()));
+        service.set_pace(Pace { identities: 3, records: 2, blocks: 1 });
+        service
+    };
+    let mut service = open();
+    customer(&mut service, "acme");
+    let january = |id: u64, revision: u64, units: &str| {
+        using("acme", &format!("a{id}"), revision, "2026-01-05T10:00:00Z", units)
+    };
+    let keep = |service: &mut Service, usage: &Usage| {
+        let received = said(service, usage);
+        service.commit().unwrap();
+        received
+    };
+    for id in 0..40 {
+        keep(&mut service, &january(id, 0, if id == 7 { "many" } else { "1" }));
+    }
+    keep(&mut service, &january(5, 1, "2"));
+    assert!(service.void("test", "a6").unwrap());
+    service.advance(at("2026-06-01T00:00:00Z")).unwrap();
+    let listed = counted(&mut service);
+    assert_eq!(listed.len(), 39, "all but a6");
+    assert!(service.move_horizon(at(HORIZON)));
+    keep(&mut service, &using("acme", "may", 0, "2026-05-05T10:00:00Z", "1"));
+    let archive = Sqlite::write_archive(folder.path(), at(HORIZON)).unwrap().unwrap();
+    assert!(archive.blocks.len() >= 40, "{}", archive.blocks.len());
+    service.put_away(&archive).unwrap();
+    for number in 0..60 {
+        keep(&mut service, &using("acme", &format!("b{number}"), 0, "2026-05-05T10:00:00Z", "1"));
+    }
+    is_whole(&mut service).unwrap();
+
+    // What left is not told from what is new, and waits like it; the others are known.
+    assert_eq!(keep(&mut service, &january(0, 0, "1")), before("2026-01-05T10:00:00Z"));
+    assert_eq!(keep(&mut service, &january(0, 0, "1")), Received::Duplicate);
+    for (id, revision, units) in [(5, 0, "1"), (5, 1, "2"), (7, 0, "many")] {
+        assert_eq!(keep(&mut service, &january(id, revision, units)), Received::Duplicate);
+    }
+    assert_eq!(keep(&mut service, &january(6, 0, "1")), Received::Void);
+    assert!(!service.void("test", "a2").unwrap());
+    let is_listed = |service: &mut Service, listed: &[(String, u64)]| {
+        let all = counted(service);
+        assert_eq!(all[..listed.len()], *listed);
+        all.len() - listed.len()
+    };
+    assert_eq!(is_listed(&mut service, &listed), 61);
+    let billed = months(&mut service);
+    is_whole(&mut service).unwrap();
+    drop(service);
+    let mut service = open();
+    assert_eq!(is_listed(&mut service, &listed), 61);
+    // What waited can be mended, and what is mended is another piece of usage than what was counted.
+    let may = |id: &str| using("acme", id, 0, "2026-05-06T10:00:00Z", "1");
+    for id in ["a0", "a7"] {
+        assert_eq!(service.mend(&may(id).event(), decided()).unwrap(), Some(Standing::Counted), "{id}");
+    }
+    let mut left: Vec<(String, u64)> = listed.iter().filter(|(id, _)| id != "a7").cloned().collect();
+    assert_eq!(is_listed(&mut service, &left), 63);
+    is_whole(&mut service).unwrap();
+    assert!(service.void("test", "a0").unwrap());
+    is_whole(&mut service).unwrap();
+    drop(service);
+    let mut service = open();
+    assert_eq!(is_listed(&mut service, &left), 62);
+    assert_ne!(months(&mut service), billed, "a7 was not billed before");
+    is_whole(&mut service).unwrap();
+    // And so it goes on, when May is archived.
+    service.advance(at("2026-09-01T00:00:00Z")).unwrap();
+    assert!(service.move_horizon(at("2026-07-01T00:00:00Z")));
+    keep(&mut service, &using("acme", "july", 0, "2026-07-05T10:00:00Z", "1"));
+    left = counted(&mut service);
+    let archive = Sqlite::write_archive(folder.path(), at("2026-07-01T00:00:00Z")).unwrap().unwrap();
+    service.put_away(&archive).unwrap();
+    for number in 0..60 {
+        keep(&mut service, &using("acme", &format!("c{number}"), 0, "2026-07-05T10:00:00Z", "1"));
+    }
+    assert_eq!(is_listed(&mut service, &left), 60);
+    assert!(matches!(keep(&mut service, &may("b3")), Received::Quarantined(Problem::BeforeHorizon { .. })));
+    is_whole(&mut service).unwrap();
+    drop(service);
+    let mut service = open();
+    assert_eq!(is_listed(&mut service, &left), 60);
+    is_whole(&mut service).unwrap();
+}

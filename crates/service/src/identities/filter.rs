@@ -4,6 +4,8 @@
 const BITS_EACH: u64 = 14;
 /// Bits that one identity sets.
 const PROBES: u64 = 8;
+/// How often a filter that may be too large can be halved.
+const HALVINGS: u32 = 6;
 /// Words of one line of memory, in which all bits of an identity are.
 const LINE: usize = 8;
 
@@ -18,6 +20,27 @@ impl Filter {
     pub fn new(count: u64) -> Filter {
         let lines = (count * BITS_EACH).div_ceil(LINE as u64 * 64).max(1) as usize;
         Filter { words: vec![0; lines * LINE] }
+    }
+
+    /// A filter for so many identities at most, which can be made smaller.
+    pub fn at_most(count: u64) -> Filter {
+        let lines = Filter::new(count).lines().next_multiple_of(1 << HALVINGS);
+        Filter { words: vec![0; lines * LINE] }
+    }
+
+    /// Makes it as small as it may be for so many identities. The line of an identity in half of the lines is the half
+    /// of its line, so that two lines become one.
+    pub fn shrink_to(&mut self, count: u64) {
+        let needed = Filter::new(count).lines();
+        while self.lines().is_multiple_of(2) && self.lines() / 2 >= needed {
+            let pairs = self.words.chunks_exact(2 * LINE);
+            self.words =
+                pairs.flat_map(|pair| (0..LINE).map(|word| pair[word] | pair[LINE + word])).collect();
+        }
+    }
+
+    fn lines(&self) -> usize {
+        self.words.len() / LINE
     }
 
     /// Where its line begins, and what decides the bits.
@@ -73,6 +96,20 @@ mod tests {
 
     fn key(n: u64) -> u64 {
         n.wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 8
+    }
+
+    #[test]
+    fn what_is_in_it_passes_when_it_has_shrunk() {
+        for count in [1, 40, 900, 5_000, 10_000] {
+            let mut filter = Filter::at_most(10_000);
+            (0..count).for_each(|n| filter.insert(key(n)));
+            filter.shrink_to(count);
+            assert!((0..count).all(|n| filter.may_have(key(n))), "{count}");
+            let wrong = (10_000..110_000).filter(|n| filter.may_have(key(*n))).count();
+            assert!(wrong < 1_500, "{wrong} of 100,000 pass with {count}");
+            let least = Filter::new(count).len_bytes();
+            assert!((least..least * 2 + (LINE * 8) * 8).contains(&filter.len_bytes()), "{count}");
+        }
     }
 
     #[test]

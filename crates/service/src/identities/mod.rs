@@ -6,8 +6,8 @@
 //!
 //! What was said lately is in memory. Full, it becomes a run: sorted pages in the store, and a filter in memory that
 //! tells of nearly every identity that it is not in the run (14 bits each). Eight runs of a size are merged to one, a
-//! little with each commit, so that no commit takes long and there are never many runs. All of it follows from the
-//! log: what is in memory is read from the end of the log when a store is opened.
+//! little with each commit, so that no commit takes long and there are never many runs. What is timed before the
+//! retention horizon and archived leaves with a merge. All of it follows from the log: what is in memory is read from the end of the log when a store is opened.
 
 mod filter;
 mod recent;
@@ -21,11 +21,13 @@ use farebox_store::{Derived, Seen, Store, StoreError};
 use filter::Filter;
 use recent::Recent;
 use run::{Builder, DIRECTORY, Entry, Extent, Head, State, key_of, rows_to_remove};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 
 /// How much of the log is in runs.
 const FLUSHED: u8 = 4;
+/// How many blocks had left the index when all runs were merged last.
+const LEFT: u8 = 23;
 /// Identities that make a run.
 pub const RECENT_MAX: usize = 1 << 18;
 /// Runs of a level that are merged.
@@ -63,6 +65,30 @@ struct Run {
     filter: Filter,
 }
 
+/// Identities that need not be known any more: usage that is as old is not counted when it comes.
+#[derive(Default)]
+pub(crate) struct Leaving {
+    /// Blocks all of whose usage is as old, in order.
+    pub blocks: Vec<u64>,
+    /// Places in them that are asked for all the same.
+    pub but_places: BTreeSet<Place>,
+    /// Identities that are: bits of theirs.
+    but_keys: HashSet<u64>,
+}
+
+impl Leaving {
+    /// This identity stays.
+    pub fn keep(&mut self, identity: u128) {
+        self.but_keys.insert(key_of(identity));
+    }
+
+    fn leaves(&self, (key, place): &Entry) -> bool {
+        self.blocks.binary_search(&place.block).is_ok()
+            && !self.but_keys.contains(key)
+            && !self.but_places.contains(place)
+    }
+}
+
 /// Runs that are being made one.
 struct Merge {
     /// Their numbers.
@@ -72,6 +98,10 @@ struct Merge {
     bits: u32,
     /// The next step.
     step: u64,
+    /// What is left out.
+    leaving: Leaving,
+    /// Of a merge of all runs: how many blocks will have left the index with it.
+    left: Option<u64>,
 }
 
 /// Where every identity was said.
@@ -93,6 +123,10 @@ pub struct Identities {
     /// Blocks whose identities are in runs.
     flushed: u64,
     recent_max: usize,
+    /// Blocks that had left when all runs were merged last.
+    left: u64,
+    /// Whether more may leave than when that was looked at.
+    may_leave: bool,
 }
 
 impl Identities {
@@ -122,6 +156,9 @@ impl Identities {
         all.sort();
         let flushed = store.derived(FLUSHED, &[])?;
         all.flushed = flushed.and_then(|bytes| u64::from_bytes(&bytes).ok()).unwrap_or(0);
+        let left = store.derived(LEFT, &[])?;
+        all.left = left.and_then(|bytes| u64::from_bytes(&bytes).ok()).unwrap_or(0);
+        all.may_leave = true;
         let mut said = ByIdentity::default();
         log.replay(store, all.flushed, &mut |place, record| {
             if let Some(name) = identity_of(record) {
@@ -138,6 +175,11 @@ impl Identities {
     /// Sets how many identities make a run.
     pub(crate) fn set_recent_max(&mut self, recent_max: usize) {
         self.recent_max = recent_max;
+    }
+
+    /// Notes that more may leave the index.
+    pub(crate) fn note_closed(&mut self) {
+        self.may_leave = true;
     }
 
     fn sort(&mut self) {
@@ -190,17 +232,24 @@ impl Identities {
     }
 
     /// What is to be kept of the index with a commit, after which the log has so many blocks. `events`: how many came
-    /// since the last; merging keeps pace with them. [`Identities::landed`] follows, before this is asked for again.
+    /// since the last; merging keeps pace with them. `leaving`: is asked what leaves the index with a merge that begins.
+    /// [`Identities::landed`] follows, before this is asked for again.
     ///
     /// # Errors
     /// When the store fails.
-    pub fn keep(&mut self, store: &dyn Store, blocks: u64, events: u64) -> Result<Vec<Derived>, StoreError> {
+    pub(crate) fn keep(
+        &mut self,
+        store: &dyn Store,
+        blocks: u64,
+        events: u64,
+        leaving: &mut dyn FnMut() -> Result<Leaving, StoreError>,
+    ) -> Result<Vec<Derived>, StoreError> {
         let mut rows = Vec::new();
         if self.recent.len() >= self.recent_max {
             self.flush(blocks, &mut rows);
         }
         // Each identity is merged once a level: so much work keeps the levels below eight runs.
-        self.merge_some(store, events.saturating_mul(4) + 1_000, &mut rows)?;
+        self.merge_some(store, events.saturating_mul(4) + 1_000, leaving, &mut rows)?;
         if let Some(run) = self.gone.front().copied() {
             let removed = rows_to_remove(store, run, REMOVED_EACH)?;
             if removed.len() < REMOVED_EACH {
@@ -243,11 +292,11 @@ impl Identities {
         &mut self,
         store: &dyn Store,
         most: u64,
+        leaving: &mut dyn FnMut() -> Result<Leaving, StoreError>,
         rows: &mut Vec<Derived>,
     ) -> Result<(), StoreError> {
         let Some(mut merge) = self.merge.take() else {
-            self.begin_merge(rows);
-            return Ok(());
+            return self.begin_merge(leaving, rows);
         };
         let inputs: Vec<Head> =
             self.runs.iter().map(|run| run.head).filter(|head| merge.inputs.contains(&head.number)).collect();
@@ -261,12 +310,17 @@ impl Identities {
             // Each run's part is in order already, which this kind of sorting makes use of.
             entries.sort();
             done += entries.len() as u64;
-            entries.into_iter().for_each(|entry| merge.builder.push(entry, rows));
+            let staying = entries.into_iter().filter(|entry| !merge.leaving.leaves(entry));
+            staying.for_each(|entry| merge.builder.push(entry, rows));
             merge.step += 1;
         }
         if merge.step < 1 << merge.bits {
             self.merge = Some(merge);
             return Ok(());
+        }
+        if let Some(left) = merge.left {
+            self.left = left;
+            rows.push(Derived { space: LEFT, key: Vec::new(), value: Some(left.to_bytes()) });
         }
         let (head, filter) = merge.builder.finish(rows);
         for input in inputs {
@@ -277,19 +331,49 @@ impl Identities {
         Ok(())
     }
 
-    /// Begins to merge the eight oldest runs of a level, where there are so many. It goes on with the next commit.
-    fn begin_merge(&mut self, rows: &mut Vec<Derived>) {
+    /// Begins to merge the eight oldest runs of a level, where there are so many; or all runs, when a third of what they
+    /// have may leave. It goes on with the next commit.
+    fn begin_merge(
+        &mut self,
+        leaving: &mut dyn FnMut() -> Result<Leaving, StoreError>,
+        rows: &mut Vec<Derived>,
+    ) -> Result<(), StoreError> {
         let top = self.runs.iter().map(|run| run.head.level).max().unwrap_or(0);
+        if std::mem::take(&mut self.may_leave) && !self.runs.is_empty() {
+            let leaving = leaving()?;
+            let left = leaving.blocks.partition_point(|block| *block < self.flushed) as u64;
+            if left.saturating_sub(self.left) > self.flushed.saturating_sub(left) / 2 {
+                let all = self.runs.iter().map(|run| run.head).collect();
+                self.begin(all, top.saturating_add(1), leaving, Some(left), rows);
+                return Ok(());
+            }
+        }
         let of_level = |level: u8| -> Vec<Head> {
             self.runs.iter().map(|run| run.head).filter(|head| head.level == level).take(FAN).collect()
         };
-        let Some(inputs) = (0..=top).map(of_level).find(|heads| heads.len() == FAN) else { return };
-        let head = Head::new(self.next_run, inputs[0].level + 1, Extent::of_all(&inputs));
+        let Some(inputs) = (0..=top).map(of_level).find(|heads| heads.len() == FAN) else {
+            return Ok(());
+        };
+        let level = inputs[0].level.saturating_add(1);
+        let leaving = leaving()?;
+        self.begin(inputs, level, leaving, None, rows);
+        Ok(())
+    }
+
+    fn begin(
+        &mut self,
+        inputs: Vec<Head>,
+        level: u8,
+        leaving: Leaving,
+        left: Option<u64>,
+        rows: &mut Vec<Derived>,
+    ) {
+        let head = Head::new(self.next_run, level, Extent::of_all(&inputs));
         self.next_run += 1;
         rows.push(Head { state: State::Partial, ..head }.row());
         let bits = inputs.iter().map(|head| head.bits).min().unwrap_or(0);
         let inputs = inputs.iter().map(|head| head.number).collect();
-        self.merge = Some(Merge { inputs, builder: Builder::new(head), bits, step: 0 });
+        self.merge = Some(Merge { inputs, builder: Builder::new(head), bits, step: 0, leaving, left });
     }
 }
 
@@ -337,9 +421,23 @@ mod tests {
         log: UsageLog,
         all: Identities,
         said: Vec<Place>,
+        /// Blocks whose usage is to leave.
+        closed: u64,
     }
 
     impl World {
+        /// Usage of the first blocks is to leave, but for the thousandth and the one in the first place of block 3.
+        fn keep(&mut self, count: u64) -> Vec<Derived> {
+            let World { store, log, all, closed, .. } = self;
+            let mut leaving = || {
+                let mut leaving = Leaving { blocks: (0..*closed).collect(), ..Leaving::default() };
+                leaving.keep(name(1_000));
+                leaving.but_places.insert(Place { block: 3, index: 0 });
+                Ok(leaving)
+            };
+            all.keep(store, log.blocks(), count, &mut leaving).unwrap()
+        }
+
         fn say(&mut self, count: u64) {
             for _ in 0..count {
                 let number = self.said.len() as u64;
@@ -348,7 +446,7 @@ mod tests {
                 self.said.push(place);
             }
             let blocks = self.log.take(Instant::UNIX_EPOCH).unwrap();
-            let derived = self.all.keep(&self.store, self.log.blocks(), count).unwrap();
+            let derived = self.keep(count);
             use farebox_store::Store as _;
             self.store.commit(&Batch { blocks, derived, ..Batch::default() }).unwrap();
             self.all.landed();
@@ -358,7 +456,11 @@ mod tests {
             let mut found = Vec::new();
             for (number, place) in (0..).zip(&self.said) {
                 self.all.find(&self.store, name(number), &mut found).unwrap();
-                assert_eq!(found, [*place], "{number} of {}", self.said.len());
+                let may_leave =
+                    place.block < self.closed && number != 1_000 && *place != Place { block: 3, index: 0 };
+                if !(may_leave && found.is_empty()) {
+                    assert_eq!(found, [*place], "{number} of {}", self.said.len());
+                }
             }
             let mut wrong = 0;
             for number in 1_000_000..1_001_000 {
@@ -376,6 +478,7 @@ mod tests {
             log: UsageLog::default(),
             all: Identities::default(),
             said: Vec::new(),
+            closed: 0,
         };
         world.all.recent_max = 50;
         for round in 0..400u64 {
@@ -406,12 +509,55 @@ mod tests {
     }
 
     #[test]
+    fn what_is_closed_leaves_with_the_merges_and_the_filters_shrink() {
+        let mut world = World {
+            store: Memory::new(),
+            log: UsageLog::default(),
+            all: Identities::default(),
+            said: Vec::new(),
+            closed: 0,
+        };
+        world.all.recent_max = 50;
+        let mut most = 0;
+        for round in 0..1_200u64 {
+            world.say(50);
+            // The last fifty blocks are not closed.
+            world.closed = (round + 1).saturating_sub(50);
+            world.all.note_closed();
+            if round % 131 == 0 {
+                world.check();
+                world.all = Identities::of(&world.store, &world.log).unwrap();
+                world.all.set_recent_max(50);
+                world.check();
+            }
+            let known: u64 = world.all.runs.iter().map(|run| run.head.count).sum();
+            most = most.max(known);
+        }
+        (0..200).for_each(|_| world.say(0));
+        world.check();
+        // Of 60,000 identities, those of 50 blocks, and what the next merge takes.
+        assert!(most < 6_000, "{most} were known at once");
+        let identities: u64 = world.all.runs.iter().map(|run| run.head.count).sum();
+        let filters = world.all.filter_bytes() as u64;
+        assert!(
+            filters < identities * 14 / 8 * 2 + world.all.runs() as u64 * 64 * 64,
+            "{filters} for {identities}"
+        );
+        let mut found = Vec::new();
+        world.all.find(&world.store, name(1_000), &mut found).unwrap();
+        assert_eq!(found, [world.said[1_000]]);
+        world.all.find(&world.store, name(0), &mut found).unwrap();
+        assert!(found.is_empty());
+    }
+
+    #[test]
     fn an_identity_said_twice_is_found_the_latest_first() {
         let mut world = World {
             store: Memory::new(),
             log: UsageLog::default(),
             all: Identities::default(),
             said: Vec::new(),
+            closed: 0,
         };
         world.all.recent_max = 3;
         let mut places = Vec::new();

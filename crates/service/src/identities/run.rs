@@ -273,7 +273,7 @@ impl Head {
             Ok(Seen::More)
         })?;
         let mut new = Filter::new(self.count);
-        if bytes.len() == new.len_bytes()
+        if bytes.len() >= new.len_bytes()
             && let Some(filter) = Filter::from_bytes(&bytes)
         {
             return Ok(filter);
@@ -321,11 +321,14 @@ pub(super) struct Builder {
     pub filter: Filter,
     page: u32,
     entries: Vec<Entry>,
+    /// How many it has.
+    count: u64,
 }
 
 impl Builder {
+    /// Of a run of at most so many as the head says.
     pub fn new(head: Head) -> Builder {
-        Builder { head, filter: Filter::new(head.count), page: 0, entries: Vec::new() }
+        Builder { head, filter: Filter::at_most(head.count), page: 0, entries: Vec::new(), count: 0 }
     }
 
     pub fn push(&mut self, entry: Entry, into: &mut Vec<Derived>) {
@@ -334,6 +337,7 @@ impl Builder {
             self.flush(into);
             self.page = page;
         }
+        self.count += 1;
         self.filter.insert(entry.0);
         self.entries.push(entry);
     }
@@ -348,6 +352,8 @@ impl Builder {
     /// Ends it: the last page, the filter, and its place in the directory.
     pub fn finish(mut self, into: &mut Vec<Derived>) -> (Head, Filter) {
         self.flush(into);
+        self.head.count = self.count;
+        self.filter.shrink_to(self.count);
         into.extend(self.head.filter_rows(&self.filter));
         into.push(self.head.row());
         (self.head, self.filter)
