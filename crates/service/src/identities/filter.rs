@@ -1,7 +1,10 @@
 //! A filter: tells of nearly every identity that a run does not have, without reading the run.
 
-/// Bits for each identity: some 0.2 % of those that a run does not have pass all the same.
-const BITS_EACH: u64 = 14;
+/// Bits for each identity, by level. Of 14 some 0.2 % pass that a run does not have. Runs of the first levels are most of
+/// the runs and few of the identities: theirs may be larger.
+const BITS_EACH: [u64; 3] = [24, 16, 14];
+/// Leading bits of a key.
+const KEY_BITS: u32 = 56;
 /// Bits that one identity sets.
 const PROBES: u64 = 8;
 /// How often a filter that may be too large can be halved.
@@ -16,22 +19,20 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    /// A filter for so many identities.
-    pub fn new(count: u64) -> Filter {
-        let lines = (count * BITS_EACH).div_ceil(LINE as u64 * 64).max(1) as usize;
-        Filter { words: vec![0; lines * LINE] }
+    /// A filter for so many identities of a run of a level.
+    pub fn new(level: u8, count: u64) -> Filter {
+        Filter { words: vec![0; lines_for(level, count) * LINE] }
     }
 
     /// A filter for so many identities at most, which can be made smaller.
-    pub fn at_most(count: u64) -> Filter {
-        let lines = Filter::new(count).lines().next_multiple_of(1 << HALVINGS);
-        Filter { words: vec![0; lines * LINE] }
+    pub fn at_most(level: u8, count: u64) -> Filter {
+        Filter { words: vec![0; lines_for(level, count).next_multiple_of(1 << HALVINGS) * LINE] }
     }
 
     /// Makes it as small as it may be for so many identities. The line of an identity in half of the lines is the half
     /// of its line, so that two lines become one.
-    pub fn shrink_to(&mut self, count: u64) {
-        let needed = Filter::new(count).lines();
+    pub fn shrink_to(&mut self, level: u8, count: u64) {
+        let needed = lines_for(level, count);
         while self.lines().is_multiple_of(2) && self.lines() / 2 >= needed {
             let pairs = self.words.chunks_exact(2 * LINE);
             self.words =
@@ -43,12 +44,12 @@ impl Filter {
         self.words.len() / LINE
     }
 
-    /// Where its line begins, and what decides the bits.
+    /// Where its line begins, and what decides the bits. Lines are in the order of identities, as these come to a run
+    /// that is being made: it is written from one end to the other.
     fn line(&self, key: u64) -> (usize, u64) {
-        let lines = (self.words.len() / LINE) as u64;
+        let line = ((u128::from(key) * self.lines() as u128) >> KEY_BITS) as usize;
         let mixed = key.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let line = ((u128::from(mixed) * u128::from(lines)) >> 64) as usize;
-        (line * LINE, (mixed ^ (mixed >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9))
+        (line.min(self.lines() - 1) * LINE, (mixed ^ (mixed >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9))
     }
 
     pub fn insert(&mut self, key: u64) {
@@ -90,6 +91,12 @@ impl Filter {
     }
 }
 
+/// Lines that so many identities of a run of a level need.
+fn lines_for(level: u8, count: u64) -> usize {
+    let bits = BITS_EACH.get(usize::from(level)).or(BITS_EACH.last()).copied().unwrap_or_default();
+    (count * bits).div_ceil(LINE as u64 * 64).max(1) as usize
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,25 +108,30 @@ mod tests {
     #[test]
     fn what_is_in_it_passes_when_it_has_shrunk() {
         for count in [1, 40, 900, 5_000, 10_000] {
-            let mut filter = Filter::at_most(10_000);
+            let mut filter = Filter::at_most(2, 10_000);
             (0..count).for_each(|n| filter.insert(key(n)));
-            filter.shrink_to(count);
+            filter.shrink_to(2, count);
             assert!((0..count).all(|n| filter.may_have(key(n))), "{count}");
             let wrong = (10_000..110_000).filter(|n| filter.may_have(key(*n))).count();
             assert!(wrong < 1_500, "{wrong} of 100,000 pass with {count}");
-            let least = Filter::new(count).len_bytes();
+            let least = Filter::new(2, count).len_bytes();
             assert!((least..least * 2 + (LINE * 8) * 8).contains(&filter.len_bytes()), "{count}");
         }
     }
 
     #[test]
     fn what_is_in_it_passes_and_little_else_does() {
-        let mut filter = Filter::new(10_000);
+        let mut filter = Filter::new(2, 10_000);
         (0..10_000).for_each(|n| filter.insert(key(n)));
         let filter = Filter::from_bytes(&filter.bytes()).unwrap();
         assert!((0..10_000).all(|n| filter.may_have(key(n))));
         let wrong = (10_000..110_000).filter(|n| filter.may_have(key(*n))).count();
         assert!(wrong < 1_500, "{wrong} of 100,000 pass");
         assert!(filter.len_bytes() <= 17_600);
+        let mut larger = Filter::new(0, 10_000);
+        (0..10_000).for_each(|n| larger.insert(key(n)));
+        assert!((0..10_000).all(|n| larger.may_have(key(n))));
+        let wrong = (10_000..110_000).filter(|n| larger.may_have(key(*n))).count();
+        assert!(wrong < 50, "{wrong} of 100,000 pass");
     }
 }

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! What was said lately is in memory. Full, it becomes a run: sorted pages in the store, and a filter in memory that
-//! tells of nearly every identity that it is not in the run (14 bits each). Eight runs of a size are merged to one, a
+//! tells of nearly every identity that it is not in the run (14 bits each, more in the few of small runs). Eight runs of a size are merged to one, a
 //! little with each commit, so that no commit takes long and there are never many runs. What is timed before the
 //! retention horizon and archived leaves with a merge. All of it follows from the log: what is in memory is read from the end of the log when a store is opened.
 

@@ -10,7 +10,9 @@ pub(super) const DIRECTORY: u8 = 1;
 /// Their pages.
 pub(super) const PAGES: u8 = 2;
 /// Their filters.
-pub(super) const FILTERS: u8 = 3;
+const FILTERS: u8 = 24;
+/// Filters of runs that an earlier version made: they are made anew.
+const FILTERS_OF_OLD: u8 = 3;
 
 /// Identities of a page, on average.
 const PAGE_COUNT: u64 = 64;
@@ -272,7 +274,7 @@ impl Head {
             bytes.extend_from_slice(value);
             Ok(Seen::More)
         })?;
-        let mut new = Filter::new(self.count);
+        let mut new = Filter::new(self.level, self.count);
         if bytes.len() >= new.len_bytes()
             && let Some(filter) = Filter::from_bytes(&bytes)
         {
@@ -303,7 +305,7 @@ fn damaged(run: u32, page: u32) -> StoreError {
 /// Rows of a run that is not needed any more, at most so many: they are to be removed.
 pub(super) fn rows_to_remove(store: &dyn Store, run: u32, most: usize) -> Result<Vec<Derived>, StoreError> {
     let mut found = Vec::new();
-    for space in [FILTERS, PAGES] {
+    for space in [FILTERS, FILTERS_OF_OLD, PAGES] {
         store.derived_from(space, &key_in(run, 0), &mut |key, _| {
             if found.len() >= most || place_in(key).is_none_or(|(other, _)| other != run) {
                 return Ok(Seen::Enough);
@@ -328,7 +330,13 @@ pub(super) struct Builder {
 impl Builder {
     /// Of a run of at most so many as the head says.
     pub fn new(head: Head) -> Builder {
-        Builder { head, filter: Filter::at_most(head.count), page: 0, entries: Vec::new(), count: 0 }
+        Builder {
+            head,
+            filter: Filter::at_most(head.level, head.count),
+            page: 0,
+            entries: Vec::new(),
+            count: 0,
+        }
     }
 
     pub fn push(&mut self, entry: Entry, into: &mut Vec<Derived>) {
@@ -353,7 +361,7 @@ impl Builder {
     pub fn finish(mut self, into: &mut Vec<Derived>) -> (Head, Filter) {
         self.flush(into);
         self.head.count = self.count;
-        self.filter.shrink_to(self.count);
+        self.filter.shrink_to(self.head.level, self.count);
         into.extend(self.head.filter_rows(&self.filter));
         into.push(self.head.row());
         (self.head, self.filter)
