@@ -365,6 +365,8 @@ mod tests {
             1 => usage().prop_map(Record::Removed),
             1 => ("[s]", "[a-f]{2}").prop_map(|(source, id)| Record::Voided { source, id }),
             1 => ("[a-f]{2}", usage()).prop_map(|(id, usage)| Record::Session { id, usage }),
+            1 => (usage(), moment()).prop_map(|(usage, horizon)| Record::TooOld { usage, horizon }),
+            1 => usage().prop_map(Record::TooOldOver),
         ]
     }
 

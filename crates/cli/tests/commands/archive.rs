@@ -273,7 +273,19 @@ fn a_server_archives_by_itself() {
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
     assert!(server.logged().contains("archived usage"), "{}", server.logged());
+    assert!(server.logged().contains("closed usage"), "{}", server.logged());
     assert!(says(&server) == said);
+    // It moves with the clock, as far as everything is settled, and refuses nothing else.
+    assert_eq!(server.get("/v1/clock").1["usage_from"], json!("2024-03-01T00:00:00Z"));
+    let both =
+        json!([event("stale", "2024-02-29T23:59:59Z", 60), event("fresh", "2024-03-01T00:00:00Z", 60)]);
+    let (_, got) = server.post("/v1/usage", &[], both.to_string());
+    assert_eq!(
+        (&got["quarantined"], &got["reasons"][0]["what"]),
+        (&json!(1), &json!("tests/stale")),
+        "{got}"
+    );
+    assert_eq!(got["reasons"][0]["code"], json!("before-horizon"));
     server.stop();
     assert!(verify(data).0);
 }
