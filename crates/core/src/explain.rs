@@ -9,7 +9,7 @@ use crate::quantity::PREFIX;
 pub use crate::quantity::{count_of, plural};
 use crate::rating::{self, Increment};
 use crate::settlement::Stretch;
-use jiff::civil::{DateTime, Time};
+use jiff::civil::{Date, DateTime, Time};
 use std::collections::BTreeMap;
 
 /// What a line's words need besides its figures.
@@ -43,7 +43,7 @@ pub(crate) fn model_name(model: &Model) -> &'static str {
 /// `4 January 2020 13:23:56 – 1 February 2020 00:00:00`.
 pub fn show_period(zone: &Zone, span: Span) -> String {
     let (start, end) = (zone.local(span.start), zone.local(span.end));
-    let day = |date: DateTime| date.strftime("%-d %B %Y").to_string();
+    let day = |date: DateTime| format!("{} {} {:04}", date.day(), month_name(date.date()), date.year());
     let clock = |at: Instant| {
         let time = zone.local(at).time();
         let whole = time.subsec_nanosecond() == 0;
@@ -57,7 +57,7 @@ pub fn show_period(zone: &Zone, span: Span) -> String {
     if midnight(start) && midnight(end) {
         let month = start.date().first_of_month() == start.date() && last == last.last_of_month();
         return if month && start.date().month() == last.month() && start.date().year() == last.year() {
-            start.strftime("%B %Y").to_string()
+            format!("{} {:04}", month_name(start.date()), start.year())
         } else if start.date() == last {
             last_day
         } else if start.date().first_of_month() == last.first_of_month() {
@@ -72,6 +72,25 @@ pub fn show_period(zone: &Zone, span: Span) -> String {
     } else {
         format!("{} {} – {} {}", day(start), clock(span.start), day(end), clock(span.end))
     }
+}
+
+/// `January`.
+pub(crate) fn month_name(date: Date) -> &'static str {
+    const NAMES: [&str; 12] = [
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
+    ];
+    NAMES.get(date.month() as usize - 1).copied().unwrap_or_default()
 }
 
 /// A price with the digits of the currency's minor unit at least.
@@ -90,8 +109,8 @@ pub(crate) fn word(
 ) {
     let zone = &stretch.catalogue.zone;
     let place = place(Some((stretch.catalogue, stretch.charge)), &wording.group);
-    line.description =
-        format!("{}{place}, {}", line.title, show_period(zone, wording.days.unwrap_or(line.period)));
+    let period = show_period(zone, wording.days.unwrap_or(line.period));
+    line.description = [line.title.as_str(), &place, ", ", &period].concat();
     let difference = !before.line.is_empty();
     line.formula = if difference {
         format!("{} − {}", known.amount.decimal(currency), before.amount.decimal(currency))
@@ -101,9 +120,12 @@ pub(crate) fn word(
     let unit = &line.unit;
     let mut text = String::new();
     if !wording.parts.is_empty() {
-        text.push_str(&format!("{}. ", wording.parts.join(", ")));
+        text.push_str(&wording.parts.join(", "));
+        text.push_str(". ");
     }
-    text.push_str(&drawn(line, zone));
+    if !line.drawn.is_empty() {
+        text.push_str(&drawn(line, zone));
+    }
     if stretch.charge.past_package == PastPackage::Refuse && line.quantity > Exact::ZERO {
         text.push_str(&format!(
             "{} past the packages: such use is refused, and what was used all the same draws from no later package. ",
@@ -154,11 +176,13 @@ pub(crate) fn word(
         text.push_str(", a share by quantity");
     }
     let list = line.list.decimal(currency);
-    if line.formula == list {
-        text.push_str(&format!(": {list}."));
-    } else {
-        text.push_str(&format!(": {} = {list}.", line.formula));
+    text.push_str(": ");
+    if line.formula != list {
+        text.push_str(&line.formula);
+        text.push_str(" = ");
     }
+    text.push_str(&list);
+    text.push('.');
     let adjusted = wording.increment.adjusted;
     if adjusted > Exact::ZERO {
         text.push_str(" Raised to the minimum of the period.");

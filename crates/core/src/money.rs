@@ -110,16 +110,25 @@ impl Exact {
 
     /// The sum.
     pub fn add(self, other: Exact) -> Result<Exact, OutOfRange> {
+        if let (Some(one), Some(two)) = (Short::of(self), Short::of(other)) {
+            return Ok(one.add(two));
+        }
         self.0.checked_add(&other.0).map(Exact).ok_or(OutOfRange)
     }
 
     /// The difference.
     pub fn sub(self, other: Exact) -> Result<Exact, OutOfRange> {
+        if let (Some(one), Some(two)) = (Short::of(self), Short::of(other)) {
+            return Ok(one.add(two.negated()));
+        }
         self.0.checked_sub(&other.0).map(Exact).ok_or(OutOfRange)
     }
 
     /// The product.
     pub fn mul(self, other: Exact) -> Result<Exact, OutOfRange> {
+        if let (Some(one), Some(two)) = (Short::of(self), Short::of(other)) {
+            return Ok(one.mul(two));
+        }
         self.0.checked_mul(&other.0).map(Exact).ok_or(OutOfRange)
     }
 
@@ -127,6 +136,9 @@ impl Exact {
     pub fn div(self, other: Exact) -> Result<Exact, OutOfRange> {
         if other.is_zero() {
             return Err(OutOfRange);
+        }
+        if let (Some(one), Some(two)) = (Short::of(self), Short::of(other)) {
+            return Ok(one.mul(two.inverted()));
         }
         self.0.checked_div(&other.0).map(Exact).ok_or(OutOfRange)
     }
@@ -161,12 +173,16 @@ impl Exact {
 
     /// Whether the number can be written with at most 10 decimals.
     pub fn is_decimal(&self) -> bool {
-        10_000_000_000 % self.denominator() == 0
+        const MOST: u64 = 10_000_000_000;
+        u64::try_from(self.denominator()).is_ok_and(|denominator| MOST.is_multiple_of(denominator))
     }
 
     /// As a decimal with at least `min_decimals`: exact when 10 decimals can say it, else rounded
     /// to 8 (half away from zero).
     pub fn decimal(&self, min_decimals: usize) -> String {
+        if self.is_whole() && min_decimals == 0 {
+            return self.numerator().to_string();
+        }
         let places = if self.is_decimal() { 10 } else { 8 };
         match scaled_half_away(*self, 10i128.pow(places)) {
             Ok(units) => fixed_point(units, places as usize, min_decimals),
@@ -178,10 +194,89 @@ impl Exact {
     }
 }
 
+/// A number with 62 bits above and below, as most are: what two of them make fits, and takes no division of 128 bits.
+#[derive(Clone, Copy)]
+struct Short {
+    numerator: i64,
+    denominator: i64,
+}
+
+impl Short {
+    const MAX: u128 = 1 << 62;
+
+    fn of(exact: Exact) -> Option<Short> {
+        let (numerator, denominator) = (exact.numerator(), exact.denominator());
+        let fits = numerator.unsigned_abs() <= Self::MAX && denominator.unsigned_abs() <= Self::MAX;
+        fits.then_some(Short { numerator: numerator as i64, denominator: denominator as i64 })
+    }
+
+    fn negated(self) -> Short {
+        Short { numerator: -self.numerator, ..self }
+    }
+
+    /// Of one that is not zero.
+    fn inverted(self) -> Short {
+        let sign = self.numerator.signum();
+        Short { numerator: sign * self.denominator, denominator: self.numerator.abs() }
+    }
+
+    /// Both are reduced; only what their denominators share can be reduced again (Knuth, 4.5.1).
+    fn add(self, other: Short) -> Exact {
+        let (n1, d1, n2, d2) = (self.numerator, self.denominator, other.numerator, other.denominator);
+        if d1 == 1 && d2 == 1 {
+            return Exact::whole(i128::from(n1) + i128::from(n2));
+        }
+        let shared = common(d1.unsigned_abs(), d2.unsigned_abs()) as i64;
+        let (part1, part2) = (d1 / shared, d2 / shared);
+        let sum = i128::from(n1) * i128::from(part2) + i128::from(n2) * i128::from(part1);
+        let again = match shared {
+            1 => 1,
+            _ => {
+                common((sum.unsigned_abs() % u128::from(shared.unsigned_abs())) as u64, shared.unsigned_abs())
+            }
+        } as i64;
+        let denominator = i128::from(part1) * i128::from(d2 / again);
+        Exact(Ratio::new_raw(if again == 1 { sum } else { sum / i128::from(again) }, denominator))
+    }
+
+    /// Both are reduced; only what stands crosswise can be reduced.
+    fn mul(self, other: Short) -> Exact {
+        let (n1, d1, n2, d2) = (self.numerator, self.denominator, other.numerator, other.denominator);
+        let one = common(n1.unsigned_abs(), d2.unsigned_abs()) as i64;
+        let two = common(n2.unsigned_abs(), d1.unsigned_abs()) as i64;
+        let numerator = i128::from(n1 / one) * i128::from(n2 / two);
+        Exact(Ratio::new_raw(numerator, i128::from(d1 / two) * i128::from(d2 / one)))
+    }
+}
+
+/// The greatest common divisor; the second is not zero.
+fn common(a: u64, b: u64) -> u64 {
+    if a == 1 || b == 1 {
+        return 1;
+    }
+    if a == 0 {
+        return b;
+    }
+    let (mut a, mut b) = (a, b);
+    let twos = (a | b).trailing_zeros();
+    a >>= a.trailing_zeros();
+    while b != 0 {
+        b >>= b.trailing_zeros();
+        if a > b {
+            std::mem::swap(&mut a, &mut b);
+        }
+        b -= a;
+    }
+    a << twos
+}
+
 /// `value × scale`, rounded half away from zero to a whole number.
 fn scaled_half_away(value: Exact, scale: i128) -> Result<i128, OutOfRange> {
     let scaled = value.mul(Exact::whole(scale))?;
     let (n, d) = (scaled.numerator(), scaled.denominator());
+    if d == 1 {
+        return Ok(n);
+    }
     let (quotient, remainder) = (n / d, (n % d).abs());
     let up = remainder >= d - remainder && remainder != 0;
     Ok(if up { quotient + n.signum() } else { quotient })
@@ -189,11 +284,19 @@ fn scaled_half_away(value: Exact, scale: i128) -> Result<i128, OutOfRange> {
 
 /// Writes `units` of 10^-places, trailing zeros cut down to `min_decimals`.
 fn fixed_point(units: i128, places: usize, min_decimals: usize) -> String {
-    let digits = format!("{:0width$}", units.unsigned_abs(), width = places + 1);
-    let (whole, decimals) = digits.split_at(digits.len() - places);
-    let kept = decimals.trim_end_matches('0').len().max(min_decimals.min(places));
     let sign = if units < 0 { "-" } else { "" };
-    if kept == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{}", &decimals[..kept]) }
+    let (all, width) = (units.unsigned_abs(), places + 1);
+    let mut text = match u64::try_from(all) {
+        Ok(all) => format!("{sign}{all:0width$}"),
+        Err(_) => format!("{sign}{all:0width$}"),
+    };
+    let point = text.len() - places;
+    let kept = text[point..].trim_end_matches('0').len().max(min_decimals.min(places));
+    text.truncate(point + kept);
+    if kept > 0 {
+        text.insert(point, '.');
+    }
+    text
 }
 
 impl Default for Exact {
@@ -247,7 +350,12 @@ impl Amount {
 
     /// The exact value.
     pub fn exact(self) -> Exact {
-        Exact(Ratio::new(self.0, Self::SCALE))
+        const SCALE: u64 = Amount::SCALE as u64;
+        let shared = match u64::try_from(self.0.unsigned_abs()) {
+            Ok(units) => common(units, SCALE),
+            Err(_) => common((self.0.unsigned_abs() % u128::from(SCALE)) as u64, SCALE),
+        };
+        Exact(Ratio::new_raw(self.0 / i128::from(shared), i128::from(SCALE / shared)))
     }
 
     /// The sum.
@@ -430,7 +538,43 @@ mod tests {
         assert_eq!(third.decimal(2), "56713727820156410577229101238628035242");
     }
 
+    /// Numbers of all sizes, many of them near the ends of what is short, or with much in common.
+    fn numbers() -> impl Strategy<Value = i128> {
+        let near = (0i128..4, prop::sample::select(vec![0i128, 1 << 62, 1 << 63, 10_000_000_000, 720_720]));
+        let near = near.prop_map(|(more, from)| from + more - 2);
+        let signed = |numbers: BoxedStrategy<i128>| {
+            (numbers, any::<bool>()).prop_map(|(number, below)| if below { -number } else { number })
+        };
+        let short = any::<i64>().prop_map(i128::from);
+        signed(prop_oneof![near.boxed(), (0i128..1_000).boxed(), short.boxed()].boxed())
+    }
+
+    fn fractions() -> impl Strategy<Value = Exact> {
+        (numbers(), numbers())
+            .prop_filter_map("nothing is divided by zero", |(above, below)| Exact::ratio(above, below))
+    }
+
     proptest! {
+        #[test]
+        fn short_numbers_come_to_what_long_ones_come_to(one in fractions(), other in fractions()) {
+            let long = |ratio: Option<Ratio<i128>>| ratio.map(Exact).ok_or(OutOfRange);
+            let both = [
+                (one.add(other), long(one.0.checked_add(&other.0))),
+                (one.sub(other), long(one.0.checked_sub(&other.0))),
+                (one.mul(other), long(one.0.checked_mul(&other.0))),
+                (one.div(other), long(if other.is_zero() { None } else { one.0.checked_div(&other.0) })),
+            ];
+            for (quick, slow) in both {
+                // Fractions are equal where both parts are: these are reduced as those are.
+                let parts = |exact: Exact| (exact.numerator(), exact.denominator());
+                prop_assert_eq!(quick.map(parts), slow.map(parts));
+            }
+            let units = one.numerator();
+            let exact = Exact(Ratio::new(units, Amount::SCALE));
+            prop_assert_eq!(Amount::from_units(units).exact().numerator(), exact.numerator());
+            prop_assert_eq!(Amount::from_units(units).exact().denominator(), exact.denominator());
+        }
+
         #[test]
         fn a_decimal_reads_back_as_written(units in -999_999_999_999_999_999i64..999_999_999_999_999_999) {
             let text = fixed_point(i128::from(units), 8, 0);

@@ -8,6 +8,7 @@ use crate::bill::Split;
 use crate::calendar::{Instant, Span, show_local};
 use crate::catalog::{Aggregate, Held, HeldBy, Measure, Meter, Model, MonthDays, Rounding};
 use crate::engine::Refusal;
+use crate::explain::month_name;
 use crate::metering::{Aggregated, Counter, DeckCount, Lane, Scope};
 use crate::money::{Exact, OutOfRange};
 use crate::package::Draws;
@@ -203,22 +204,33 @@ pub(crate) fn count(units: i64, unit: &str) -> String {
 
 /// `1 seat`, `2.5 seats`.
 pub fn count_of(units: Exact, unit: &str) -> String {
-    if units == Exact::ONE { format!("1 {unit}") } else { format!("{units} {}", plural(unit)) }
+    if units == Exact::ONE {
+        return ["1 ", unit].concat();
+    }
+    let mut text = units.to_string();
+    text.push(' ');
+    push_plural(&mut text, unit);
+    text
 }
 
 /// `seats`; symbols such as GB have no plural.
 pub fn plural(unit: &str) -> String {
+    let mut text = String::new();
+    push_plural(&mut text, unit);
+    text
+}
+
+fn push_plural(text: &mut String, unit: &str) {
+    text.push_str(unit);
     if unit.ends_with(|last: char| last.is_ascii_lowercase() && last != 's') {
-        format!("{unit}s")
-    } else {
-        unit.to_owned()
+        text.push('s');
     }
 }
 
 /// `4–15 January`, `31 January`.
 fn show_days(from: jiff::civil::Date, until: jiff::civil::Date) -> String {
     let last = until.yesterday().unwrap_or(until);
-    let month = last.strftime("%B").to_string();
+    let month = month_name(last);
     if from == last {
         format!("{} {month}", last.day())
     } else {

@@ -185,8 +185,8 @@ pub(crate) fn settle<'a>(
             draw::Outcome::Again(more) => forced.extend(more),
         }
     };
-    let mut lines = Vec::new();
-    let mut marks = Vec::new();
+    let mut lines = Vec::with_capacity(tasks.iter().map(|task| task.jobs.len()).sum());
+    let mut marks = Vec::with_capacity(tasks.len());
     for task in &tasks {
         let mut progress = None;
         for job in &task.jobs {

@@ -22,6 +22,7 @@ use rusqlite::{
     Connection, ErrorCode, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior, params,
 };
 use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -246,12 +247,15 @@ fn write(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), Stopped> {
             }
         }
     }
+    // What is due next is written with the entries of its group, where there are any.
+    let due: HashMap<&str, Next> = batch.due.iter().map(|(group, next)| (group.as_str(), *next)).collect();
     for append in &batch.appends {
-        write_entry(transaction, append)?;
+        write_entry(transaction, append, due.get(append.group.as_str()).copied())?;
     }
-    for (group, due) in &batch.due {
+    let appended: HashSet<&str> = batch.appends.iter().map(|append| append.group.as_str()).collect();
+    for (group, next) in batch.due.iter().filter(|(group, _)| !appended.contains(group.as_str())) {
         let sql = "UPDATE billing_group SET due_at = ?, due_duty = ? WHERE name = ?";
-        let (at, duty) = (due.map(|(at, _)| At(at)), due.and_then(|(_, duty)| duty_number(duty)));
+        let (at, duty) = due_columns(*next);
         transaction.prepare_cached(sql)?.execute(params![at, duty, group])?;
     }
     if let Some(at) = batch.clock {
@@ -304,7 +308,15 @@ fn write(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), Stopped> {
     Ok(())
 }
 
-fn write_entry(transaction: &Transaction<'_>, append: &Append) -> Result<(), Stopped> {
+/// What is due next, if anything is.
+type Next = Option<(Instant, Duty)>;
+
+fn due_columns(next: Next) -> (Option<At>, Option<usize>) {
+    (next.map(|(at, _)| At(at)), next.and_then(|(_, duty)| duty_number(duty)))
+}
+
+/// `due`: what is due next for its group, where that is to be written.
+fn write_entry(transaction: &Transaction<'_>, append: &Append, due: Option<Next>) -> Result<(), Stopped> {
     if append.counted.blocks > 0 {
         let blocks = log_blocks(transaction, append.counted.partition)?;
         if append.counted.blocks > blocks {
@@ -325,15 +337,25 @@ fn write_entry(transaction: &Transaction<'_>, append: &Append) -> Result<(), Sto
         );
     }
     let now = append.head();
-    let number = match known {
-        Some((number, _)) => {
+    let number = match (known, due) {
+        (Some((number, _)), Some(next)) => {
+            let (at, duty) = due_columns(next);
+            let sql =
+                "UPDATE billing_group SET version = ?, hash = ?, due_at = ?, due_duty = ? WHERE number = ?";
+            transaction.prepare_cached(sql)?.execute(params![now.version, now.hash.0, at, duty, number])?;
+            number
+        }
+        (Some((number, _)), None) => {
             let sql = "UPDATE billing_group SET version = ?, hash = ? WHERE number = ?";
             transaction.prepare_cached(sql)?.execute(params![now.version, now.hash.0, number])?;
             number
         }
-        None => {
-            let sql = "INSERT INTO billing_group (name, version, hash) VALUES (?, ?, ?)";
-            transaction.prepare_cached(sql)?.execute(params![append.group, now.version, now.hash.0])?;
+        (None, due) => {
+            let (at, duty) = due_columns(due.flatten());
+            let sql =
+                "INSERT INTO billing_group (name, version, hash, due_at, due_duty) VALUES (?, ?, ?, ?, ?)";
+            let values = params![append.group, now.version, now.hash.0, at, duty];
+            transaction.prepare_cached(sql)?.execute(values)?;
             transaction.last_insert_rowid()
         }
     };

@@ -56,11 +56,17 @@ pub fn write(connection: &Connection, rows: &Rows) -> Result<()> {
             row.issued.map(At),
         ])?;
     }
-    rows.lines.iter().try_for_each(|row| write_line(connection, row))?;
+    // A bill has several of these: finding their statement takes a while, too.
+    write_lines(connection, &rows.lines)?;
+    let mut insert = None;
     for row in &rows.postings {
         let sql = "INSERT INTO posting VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
         let (money, units) = columns(row.value);
-        connection.prepare_cached(sql)?.execute(params![
+        let insert = match &mut insert {
+            Some(insert) => insert,
+            none => none.insert(connection.prepare_cached(sql)?),
+        };
+        insert.execute(params![
             row.account,
             row.version,
             row.number,
@@ -72,10 +78,15 @@ pub fn write(connection: &Connection, rows: &Rows) -> Result<()> {
             units,
         ])?;
     }
+    let mut replace = None;
     for row in &rows.balances {
         let sql = "INSERT OR REPLACE INTO balance VALUES (?, ?, ?, ?, ?)";
         let (money, units) = columns(row.value);
-        connection.prepare_cached(sql)?.execute(params![row.account, row.ledger, row.unit, money, units])?;
+        let replace = match &mut replace {
+            Some(replace) => replace,
+            none => none.insert(connection.prepare_cached(sql)?),
+        };
+        replace.execute(params![row.account, row.ledger, row.unit, money, units])?;
     }
     rows.packages.iter().try_for_each(|row| write_package(connection, row))
 }
@@ -93,29 +104,35 @@ pub fn replace(connection: &Connection, rows: &Rows) -> Result<()> {
     write(connection, rows)
 }
 
-fn write_line(connection: &Connection, row: &LineRow) -> Result<()> {
+fn write_lines(connection: &Connection, rows: &[LineRow]) -> Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
     let sql = "INSERT INTO line VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-    connection.prepare_cached(sql)?.execute(params![
-        row.payer,
-        At(row.month),
-        row.id,
-        row.account,
-        row.kind,
-        row.subscription,
-        row.plan,
-        row.description,
-        Units(row.quantity),
-        row.unit,
-        Money(row.list),
-        Money(row.discount),
-        Money(row.amount),
-        At(row.period.start),
-        At(row.period.end),
-        At(row.posted),
-        row.corrects,
-        row.formula,
-        row.explanation,
-    ])?;
+    let mut insert = connection.prepare_cached(sql)?;
+    for row in rows {
+        insert.execute(params![
+            row.payer,
+            At(row.month),
+            row.id,
+            row.account,
+            row.kind,
+            row.subscription,
+            row.plan,
+            row.description,
+            Units(row.quantity),
+            row.unit,
+            Money(row.list),
+            Money(row.discount),
+            Money(row.amount),
+            At(row.period.start),
+            At(row.period.end),
+            At(row.posted),
+            row.corrects,
+            row.formula,
+            row.explanation,
+        ])?;
+    }
     Ok(())
 }
 

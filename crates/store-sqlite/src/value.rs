@@ -4,13 +4,31 @@ use farebox_core::calendar::Instant;
 use farebox_core::money::{Amount, Exact};
 use rusqlite::ToSql;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, Value, ValueRef};
+use std::cell::RefCell;
+use std::collections::VecDeque;
 
 /// A moment as text, in UTC: `2020-01-31T16:00:00Z`.
 pub struct At(pub Instant);
 
+/// Moments that were written lately, as text: the rows of a bill have few.
+const LATELY: usize = 8;
+
+thread_local! {
+    static WRITTEN: RefCell<VecDeque<(Instant, String)>> = const { RefCell::new(VecDeque::new()) };
+}
+
 impl ToSql for At {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(self.0.to_string().into())
+        let text = WRITTEN.with_borrow_mut(|written| {
+            if let Some((_, text)) = written.iter().find(|(at, _)| *at == self.0) {
+                return text.clone();
+            }
+            let text = self.0.to_string();
+            written.truncate(LATELY - 1);
+            written.push_front((self.0, text.clone()));
+            text
+        });
+        Ok(text.into())
     }
 }
 

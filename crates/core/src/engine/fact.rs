@@ -292,6 +292,10 @@ impl Group {
                     held: account.wallet.bill_hold(month.start).cloned(),
                     notes: Vec::new(),
                 });
+                if open.lines.is_empty() {
+                    // Most bills get their lines at once, and stay in memory as they are; with one for the rounding.
+                    open.lines.reserve_exact(lines.len() + 1);
+                }
                 for line in lines {
                     open.sum = open.sum.add(line.amount)?;
                     open.lines.push(line.clone());

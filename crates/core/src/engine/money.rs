@@ -72,7 +72,8 @@ pub(super) fn issue(desk: &Desk<'_>, month: Span) -> Result<Option<Fact>, Refusa
 
 /// The id of an account's bill of a month: `acme-2020-01`.
 pub(super) fn bill_id(account: &AccountHead, month: Span) -> String {
-    format!("{}-{}", account.id, account.zone.date(month.start).strftime("%Y-%m"))
+    let first = account.zone.date(month.start);
+    format!("{}-{:04}-{:02}", account.id, first.year(), first.month())
 }
 
 /// Posts lines to the payer's bill of a month, and takes payment from the balance at once.
