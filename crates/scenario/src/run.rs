@@ -385,7 +385,7 @@ impl<'a> Run<'a> {
                     suggestion: None,
                 },
             })?;
-            self.schedule.done(&self.groups, &self.prepared.catalogues, due);
+            self.schedule.done(&self.groups, &self.prepared.catalogues, due, None);
         }
         self.clock = self.clock.max(until);
         Ok(())

@@ -101,12 +101,78 @@ impl Open {
 
     /// The next entry, with its state after it.
     fn wait(&mut self, group: &str, entry: &Entry) -> Waiting {
-        // What it comes after is said when it is chained.
-        let (after, end) = (Head { version: self.version, hash: Hash([0; 32]) }, self.end.clone());
+        let append = append_to(group, self.version, entry, &self.state);
         self.version += 1;
-        let rows = rows_of(self.version, &entry.facts, &self.state);
-        Waiting { append: Append::new(group, after, entry, rows), end }
+        Waiting { append, end: self.end.clone() }
     }
+}
+
+/// A group that someone decides on who does not have the others.
+pub(crate) struct Lent {
+    state: Group,
+    version: u64,
+}
+
+/// What was decided on a group, and applied to it.
+pub(crate) struct Made {
+    /// What follows.
+    facts: Vec<Fact>,
+    /// Of the group, before and after.
+    holds: (usize, usize),
+    /// To be kept; nothing where nothing follows.
+    append: Option<Append>,
+}
+
+impl Lent {
+    /// The group.
+    pub(crate) fn group(&self) -> &Group {
+        &self.state
+    }
+
+    /// Decides a command of time on it, and applies what follows. [`Groups::keep`] follows when it is its turn.
+    ///
+    /// # Errors
+    /// A [`Refusal`]; nothing has happened then.
+    pub(crate) fn execute(
+        &mut self,
+        world: World<'_>,
+        command: &Command,
+        decided: Decided<'_>,
+    ) -> Result<Made, Refusal> {
+        let payer = command.account.as_str();
+        let facts = decide(&self.state, world.catalogues, world.metering, command, decided.at)?;
+        let before = holds_of(&self.state, payer);
+        apply(&mut self.state, &facts)?;
+        let holds = (before, holds_of(&self.state, payer));
+        if facts.is_empty() {
+            return Ok(Made { facts, holds, append: None });
+        }
+        let entry = entry_of(world.counted, command, decided, facts);
+        let append = append_to(payer, self.version, &entry, &self.state);
+        Ok(Made { facts: entry.facts, holds, append: Some(append) })
+    }
+}
+
+/// Facts fit the state that they were decided on: the decision has made every sum that they make.
+fn apply(state: &mut Group, facts: &[Fact]) -> Result<(), Refusal> {
+    facts.iter().try_for_each(|fact| state.apply(fact)).map_err(|_| Refusal::OutOfRange)
+}
+
+fn entry_of(counted: Position, command: &Command, decided: Decided<'_>, facts: Vec<Fact>) -> Entry {
+    Entry {
+        recorded_at: decided.at,
+        effective_at: command.effective_at,
+        actor: decided.actor.to_owned(),
+        command: decided.command.to_owned(),
+        counted,
+        facts,
+    }
+}
+
+/// The next entry of a group that has so many, with its state after it. What it comes after is said when it is chained.
+fn append_to(group: &str, version: u64, entry: &Entry, after: &Group) -> Append {
+    let rows = rows_of(version + 1, &entry.facts, after);
+    Append::new(group, Head { version, hash: Hash([0; 32]) }, entry, rows)
 }
 
 /// An entry that is not in its chain yet.
@@ -295,18 +361,10 @@ impl Groups {
         let new = || Open::new(Group::default(), Head::of_new(&payer));
         let open = self.open.entry(payer.clone()).or_insert_with(new);
         let holds = holds_of(&open.state, &payer);
-        // Facts fit the state they were decided on: the decision has made every sum that they make.
-        facts.iter().try_for_each(|fact| open.state.apply(fact)).map_err(|_| Refusal::OutOfRange)?;
+        apply(&mut open.state, &facts)?;
         self.holds = (self.holds + holds_of(&open.state, &payer)).saturating_sub(holds);
         if self.store.is_some() {
-            let entry = Entry {
-                recorded_at: decided.at,
-                effective_at: command.effective_at,
-                actor: decided.actor.to_owned(),
-                command: decided.command.to_owned(),
-                counted: world.counted,
-                facts,
-            };
+            let entry = entry_of(world.counted, command, decided, facts);
             self.waiting.push(open.wait(&payer, &entry));
             self.changed.insert(payer.clone());
             self.note_member(&command.account, &payer, &entry.facts);
@@ -314,6 +372,48 @@ impl Groups {
         }
         self.note_member(&command.account, &payer, &facts);
         Ok(facts)
+    }
+
+    /// Lends a group that is in memory. [`Groups::give_back`] follows before anything is asked about it.
+    pub(crate) fn lend(&mut self, payer: &str) -> Option<Lent> {
+        let open = self.open.get_mut(payer)?;
+        Some(Lent { state: std::mem::take(&mut open.state), version: open.version })
+    }
+
+    /// Takes back a group that was lent.
+    pub(crate) fn give_back(&mut self, payer: &str, lent: Lent) {
+        if let Some(open) = self.open.get_mut(payer) {
+            open.state = lent.state;
+        }
+    }
+
+    /// Keeps with the next commit what was decided on a group while it was lent, as [`Groups::execute`] does. `counted`:
+    /// how far usage is counted by now.
+    pub(crate) fn keep(
+        &mut self,
+        counted: Position,
+        command: &Command,
+        decided: Decided<'_>,
+        made: Made,
+    ) -> Vec<Fact> {
+        let Made { mut facts, holds: (before, after), append } = made;
+        self.holds = (self.holds + after).saturating_sub(before);
+        if let Some(mut append) = append
+            && let Some(open) = self.open.get_mut(&command.account)
+        {
+            if append.counted != counted {
+                // What came before it in turn has written to the usage log.
+                let entry = entry_of(counted, command, decided, facts);
+                (append.record, append.counted) = (entry.to_record(), counted);
+                facts = entry.facts;
+            }
+            open.version += 1;
+            self.waiting.push(Waiting { append, end: open.end.clone() });
+            if !self.changed.contains(&command.account) {
+                self.changed.insert(command.account.clone());
+            }
+        }
+        facts
     }
 
     /// Writes down something that was done and that no account's facts tell: who wished what, and when. It is kept

@@ -54,6 +54,21 @@ impl fmt::Display for Undone {
     }
 }
 
+/// What comes after something that is due, as who decides it works out.
+pub struct Foreseen {
+    /// The usage that is late then.
+    late: Late,
+    next: Option<(Instant, Duty)>,
+}
+
+impl Foreseen {
+    /// For a group as it is after it.
+    pub fn of(group: &Group, catalogues: &Catalogues, due: &Due, late: Late) -> Foreseen {
+        let after = Moment { at: due.at, done: due.duty };
+        Foreseen { next: next_due(group, catalogues, &due.payer, after, &late), late }
+    }
+}
+
 /// What is due, in the order of time and, at one moment, of duties and of account names.
 #[derive(Clone, Debug, Default)]
 pub struct Schedule {
@@ -233,6 +248,15 @@ impl Schedule {
         }
     }
 
+    /// The command that is going to do what is due, and the usage that is late after it.
+    pub fn command_ahead(&self, due: &Due) -> (Command, Late) {
+        let late = self.late_of(&due.payer);
+        match due.duty {
+            Duty::Charges => (due.command(late), Late::new()),
+            _ => (due.command(Late::new()), late),
+        }
+    }
+
     /// The command that does what is due. Usage that a settlement looks at is not late any more.
     pub fn command(&mut self, due: &Due) -> Command {
         let late = match due.duty {
@@ -242,13 +266,25 @@ impl Schedule {
         due.command(late)
     }
 
-    /// Notes that it is done, and what comes after it. Answers what is known of it where it could not be done before.
-    pub fn done(&mut self, groups: &Groups, catalogues: &Catalogues, due: Due) -> Option<Undone> {
+    /// Notes that it is done, and what comes after it; that was foreseen, where nothing has become late since. Answers
+    /// what is known of it where it could not be done before.
+    pub fn done(
+        &mut self,
+        groups: &Groups,
+        catalogues: &Catalogues,
+        due: Due,
+        foreseen: Option<Foreseen>,
+    ) -> Option<Undone> {
         self.touched.remove(&due.payer);
         self.remove(&due.payer);
         let undone = self.undone.remove(&due.payer);
         self.changes += u64::from(undone.is_some());
-        self.put(groups, catalogues, due.payer, Moment { at: due.at, done: due.duty });
+        let Due { at, duty, payer } = due;
+        match foreseen.filter(|foreseen| foreseen.late == *self.late.get(&payer).unwrap_or(&Late::new())) {
+            Some(Foreseen { next: Some((at, duty)), .. }) => self.insert(Due { at, duty, payer }),
+            Some(Foreseen { next: None, .. }) => {}
+            None => self.put(groups, catalogues, payer, Moment { at, done: duty }),
+        }
         undone
     }
 

@@ -3,6 +3,7 @@
 //! Whatever is asked of it is decided at once and durable after [`Service::commit`]; the caller answers nobody before
 //! that. It reads no clock: [`Service::advance`] says what time it is, and does what has fallen due on the way.
 
+mod ahead;
 mod commit;
 mod erasure;
 mod time;
@@ -17,6 +18,7 @@ use crate::runs::Runs;
 use crate::schedule::Schedule;
 use crate::usage::{BLOCKS_WORTH, Counters, RECORDS_MIN, When};
 use crate::verify::{Finding, Verified, verify};
+use ahead::Ahead;
 use farebox_core::account::Group;
 use farebox_core::calendar::Instant;
 use farebox_core::catalog::Catalogue;
@@ -82,7 +84,7 @@ pub struct Service {
     on_the_way: Option<Receiver<Result<(), StoreError>>>,
     /// Is told when it is kept or has failed.
     landed: Option<Arc<dyn Fn() + Send + Sync>>,
-    catalogues: Catalogues,
+    catalogues: Arc<Catalogues>,
     groups: Groups,
     counters: Counters,
     inbox: Inbox,
@@ -94,6 +96,7 @@ pub struct Service {
     /// The erasure that goes on.
     erasing: Option<erasure::Erasing>,
     clock: Instant,
+    ahead: Ahead,
 }
 
 impl Service {
@@ -119,7 +122,7 @@ impl Service {
             failed: None,
             on_the_way: None,
             landed: None,
-            catalogues,
+            catalogues: Arc::new(catalogues),
             groups,
             counters,
             inbox,
@@ -129,7 +132,14 @@ impl Service {
             told: None,
             erasing: None,
             clock,
+            ahead: Ahead::default(),
         })
+    }
+
+    /// Sets how many threads decide what falls due together, as many as the machine has if nobody says: nothing but time
+    /// depends on it.
+    pub fn set_threads(&mut self, threads: usize) {
+        self.ahead = Ahead::of(threads);
     }
 
     /// Sets how often what follows from the usage log is kept.
@@ -155,7 +165,7 @@ impl Service {
     /// [`CatalogueConflict`]; nothing is published then.
     pub fn publish(&mut self, list: Catalogue, text: CatalogueText) -> Result<(), CatalogueConflict> {
         let id = list.id.clone();
-        self.catalogues.add(list)?;
+        Arc::make_mut(&mut self.catalogues).add(list)?;
         self.counters.note_catalogue(&id);
         self.schedule.again_all();
         self.groups.add_catalogue(text);
@@ -319,26 +329,44 @@ impl Service {
             counted: self.counters.position(),
         };
         let facts = self.groups.execute(world, command, decided)?;
+        self.note_facts(&payer, command, decided, &facts)?;
+        Ok(facts)
+    }
+
+    /// Notes what was decided on a group, and does what follows of it besides its facts.
+    fn note_facts(
+        &mut self,
+        payer: &str,
+        command: &Command,
+        decided: Decided<'_>,
+        facts: &[Fact],
+    ) -> Result<(), StoreError> {
         let when = When { effective_at: command.effective_at, recorded_at: decided.at };
-        self.counters.note(&payer, self.groups.get(&payer), &facts, when);
+        self.counters.note(payer, self.groups.get(payer), facts, when);
         if matches!(command.action, Action::Due { duty: Duty::Charges, .. }) {
-            self.counters.note_settlement(&payer);
+            self.counters.note_settlement(payer);
         }
-        for fact in &facts {
+        for fact in facts {
             if let Fact::Holds(holds::Fact::Ended { hold, .. }) = fact {
-                let ended = self.end_session(&payer, hold);
+                let ended = self.end_session(payer, hold);
                 self.note_failure(&ended);
                 ended?;
             }
         }
-        let looked = self.look_at_quarantine(&payer, &facts);
+        let looked = self.look_at_quarantine(payer, facts);
         self.note_failure(&looked);
         looked?;
-        // Who uses a licence makes nothing due.
-        if !matches!(command.action, Action::Licences(_)) {
-            self.schedule.touch(&payer);
+        // Who uses a licence makes nothing due. What follows something due is worked out when it is noted as done, and
+        // is kept with its facts.
+        let is_known = match command.action {
+            Action::Licences(_) => true,
+            Action::Due { .. } => !facts.is_empty(),
+            _ => false,
+        };
+        if !is_known {
+            self.schedule.touch(payer);
         }
-        Ok(facts)
+        Ok(())
     }
 
     /// What a session used is usage from now on, unless its record says it.

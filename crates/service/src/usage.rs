@@ -98,6 +98,12 @@ impl Counting {
         Metering::new(self.accounts.iter().cloned(), specs)
     }
 
+    /// The account that pays and its members, under whose names usage may be noted.
+    fn names<'n>(&'n self, payer: &'n str) -> impl Iterator<Item = &'n str> {
+        let members = self.accounts.iter().map(String::as_str).filter(move |name| *name != payer);
+        [payer].into_iter().chain(members)
+    }
+
     /// Notes that a block has usage of it.
     fn note_block(&mut self, block: u64) {
         if self.last_block != block + 1 {
@@ -484,6 +490,22 @@ impl Counters {
     /// Whether a group has ordered something that its counters were not made for.
     pub fn is_outdated(&self, payer: &str) -> bool {
         self.get(payer).is_some_and(|counting| counting.is_outdated)
+    }
+
+    /// Lends the counters of a group, where they are not to be made anew first, with their place.
+    /// [`Counters::give_back`] follows before anything is asked about them.
+    pub(crate) fn lend(&mut self, payer: &str) -> Option<(usize, Metering)> {
+        let place = *self.groups.get(payer)?;
+        let counting = self.countings.get_mut(place)?;
+        let is_ready = !counting.is_outdated && !counting.metering.is_stale();
+        is_ready.then(|| (place, std::mem::take(&mut counting.metering)))
+    }
+
+    /// Takes back counters that were lent.
+    pub(crate) fn give_back(&mut self, place: usize, metering: Metering) {
+        if let Some(counting) = self.countings.get_mut(place) {
+            counting.metering = metering;
+        }
     }
 
     /// Whether a group's counters must be made anew before it is decided on.

@@ -7,6 +7,7 @@ mod failing;
 mod histories;
 mod horizon;
 mod player;
+mod threads;
 mod undone;
 
 use farebox_core::account::Account;

@@ -67,7 +67,7 @@ pub(crate) fn using(account: &str, id: &str, revision: u64, time: &str, units: &
     }
 }
 
-const MUCH: &str = "900000000000001";
+pub(crate) const MUCH: &str = "900000000000001";
 
 pub(crate) fn receive(service: &mut Service, usage: &Usage) {
     assert_eq!(service.receive(usage).unwrap(), Received::Counted);
@@ -86,7 +86,7 @@ fn with_a_failure(store: Box<dyn Store>) -> Service {
     service
 }
 
-fn undone(service: &mut Service) -> Vec<Undone> {
+pub(crate) fn undone(service: &mut Service) -> Vec<Undone> {
     service.schedule().undone().cloned().collect()
 }
 

@@ -1,18 +1,21 @@
 //! What time does: moving the clock, what a command waits for and what follows it, and telling of it.
 
 use super::Service;
+use super::ahead::Ready;
 use crate::groups::{CLOCK, Decided, Failed};
 use crate::runs::{Runs, Sum};
 use crate::schedule::{Due, Schedule, Undone};
 use farebox_core::calendar::Instant;
 use farebox_core::engine::{Action, Command, Duty, Refusal};
 use farebox_store::StoreError;
+use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// So many things that time does share a commit.
-const COMMIT_EACH: u32 = 1_000;
+const COMMIT_EACH: usize = 1_000;
 
 /// Says what time it is.
-pub(super) type Watch = Box<dyn Fn() -> Instant + Send>;
+pub(super) type Watch = Arc<dyn Fn() -> Instant + Send + Sync>;
 /// Is told how things stand.
 pub(super) type Told = Box<dyn FnMut(&Figures) + Send>;
 
@@ -48,8 +51,8 @@ pub(super) fn may_make_due(action: &Action) -> bool {
 impl Service {
     /// Sets who says what time it is when something is done, for [`Service::runs`]. Without, it is
     /// [`Service::clock`].
-    pub fn set_watch(&mut self, watch: impl Fn() -> Instant + Send + 'static) {
-        self.watch = Some(Box::new(watch));
+    pub fn set_watch(&mut self, watch: impl Fn() -> Instant + Send + Sync + 'static) {
+        self.watch = Some(Arc::new(watch));
     }
 
     /// Sets who is told how things stand, after each commit.
@@ -105,12 +108,25 @@ impl Service {
         let (mut since_commit, mut did_something) = (0, false);
         self.tell_schedule();
         self.schedule.look_again(&self.groups, &self.catalogues, self.clock);
+        let mut ready = VecDeque::new();
         while let Some(due) = self.schedule.next(until) {
-            self.load_ahead(&due, until)?;
-            self.run(due)?;
+            if ready.is_empty() {
+                self.load_ahead(&due, until)?;
+                ready = self.decide_ahead(&due, COMMIT_EACH.saturating_sub(since_commit));
+            }
+            let is_ready = ready.front().is_some_and(|first: &Ready| *first.due() == due);
+            let done = match if is_ready { ready.pop_front() } else { None } {
+                Some(first) => self.take_turn(first),
+                None => self.run(due),
+            };
+            if !ready.is_empty() {
+                // What was decided ahead is not kept, and the groups are as if it were.
+                self.note_failure(&done);
+            }
+            done?;
             since_commit += 1;
             did_something = true;
-            if since_commit == COMMIT_EACH {
+            if since_commit >= COMMIT_EACH && ready.is_empty() {
                 // What comes next is settled while this is being kept.
                 let begun = self.begin_commit();
                 // What was decided before in the same commit is lost, too.
@@ -136,7 +152,7 @@ impl Service {
         if is_ready(&due.payer) {
             return Ok(());
         }
-        let ahead = self.schedule.from(None).take(COMMIT_EACH as usize).take_while(|next| next.at <= until);
+        let ahead = self.schedule.from(None).take(COMMIT_EACH).take_while(|next| next.at <= until);
         let ahead = ahead.filter(|next| !is_ready(&next.payer));
         let names: Vec<String> =
             [&due.payer].into_iter().chain(ahead.map(|next| &next.payer)).cloned().collect();
@@ -174,7 +190,7 @@ impl Service {
         let decided = Decided { actor: CLOCK, command: due.duty.name(), at: due.at };
         match self.decide(&command, decided) {
             Ok(facts) => {
-                self.schedule.done(&self.groups, &self.catalogues, due.clone());
+                self.schedule.done(&self.groups, &self.catalogues, due.clone(), None);
                 self.runs.done(due, &facts, (began, self.now()));
             }
             Err(Failed::Store(error)) => {
@@ -191,13 +207,13 @@ impl Service {
         Ok(())
     }
 
-    fn refused(&mut self, due: Due, command: Command, refusal: Refusal) {
+    pub(super) fn refused(&mut self, due: Due, command: Command, refusal: Refusal) {
         self.runs.refused(&due);
         let now = self.now();
         self.schedule.refused(due, command, refusal, now);
     }
 
-    fn now(&self) -> Instant {
+    pub(super) fn now(&self) -> Instant {
         self.watch.as_ref().map_or(self.clock, |watch| watch())
     }
 

@@ -20,7 +20,7 @@ impl Counters {
         counting: &Counting,
     ) -> Result<(Vec<u64>, BTreeSet<u64>), StoreError> {
         let (mut blocks, mut kept) = (BTreeSet::new(), BTreeSet::new());
-        for name in [payer].into_iter().chain(counting.accounts.iter().map(String::as_str)) {
+        for name in counting.names(payer) {
             kept.extend(kept::blocks_of(store, name, 0)?);
             blocks.extend(self.strangers.get(name).into_iter().flatten());
         }

@@ -333,7 +333,7 @@ impl Counters {
         position: u64,
     ) -> Result<(Vec<u64>, Vec<u64>), StoreError> {
         let (mut blocks, mut fresh) = (BTreeSet::new(), BTreeSet::new());
-        for name in [payer].into_iter().chain(counting.accounts.iter().map(String::as_str)) {
+        for name in counting.names(payer) {
             blocks.extend(kept::blocks_of(store, name, position)?);
             fresh.extend(self.strangers.get(name).into_iter().flatten());
         }
