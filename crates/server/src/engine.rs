@@ -290,6 +290,7 @@ fn work(
                 std::thread::sleep(MORE);
                 match waiting.try_recv() {
                     Ok(message) => break Some(message),
+                    Err(_) if tell.len() < last => {}
                     Err(_) => break None,
                 }
             };

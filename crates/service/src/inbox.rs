@@ -223,10 +223,9 @@ impl Inbox {
         told: &mut dyn FnMut(&Event<'_>, Received),
     ) -> Result<(), StoreError> {
         let mut some = Vec::with_capacity(TOGETHER);
-        let mut rest = parcel.iter();
+        let mut rest = parcel.events();
         loop {
-            some.clear();
-            some.extend(rest.by_ref().take(TOGETHER));
+            rest.next(TOGETHER, &mut some);
             if some.is_empty() {
                 return Ok(());
             }
@@ -245,6 +244,7 @@ impl Inbox {
                 let received = self.one(counters, store, payer, payer_of, packed)?;
                 told(&packed.event, received);
             }
+            rest.done(&mut some);
         }
     }
 

@@ -1,9 +1,9 @@
 //! Usage on its way in: made ready by whoever received it, so that the one who counts has little to do.
 
 use crate::names::ByName;
-use farebox_core::metering::Event;
+use farebox_core::metering::{Event, Value};
 use farebox_store::codec::{Reader, Writer};
-use farebox_store::usage::{Usage, added, put_added};
+use farebox_store::usage::{Usage, added_in, put_added};
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 /// Accounts that are looked for one by one.
@@ -96,14 +96,37 @@ impl Parcel {
     }
 
     /// The events, in order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = Packed<'_>> {
-        let mut from = 0;
-        self.items.iter().filter_map(move |item| {
-            let record = self.records.get(from..item.end as usize)?;
-            from = item.end as usize;
-            let event = added(&mut Reader::new(record)).ok()?;
-            Some(Packed { identity: item.identity, record, event, account: item.account as usize })
-        })
+    pub(crate) fn events(&self) -> Unpacking<'_> {
+        Unpacking { records: &self.records, items: self.items.iter(), from: 0, spare: Vec::new() }
+    }
+}
+
+/// Goes through the events of a parcel.
+pub(crate) struct Unpacking<'p> {
+    records: &'p [u8],
+    items: std::slice::Iter<'p, Item>,
+    /// Where the next record begins.
+    from: usize,
+    /// Memory of those that are done with.
+    spare: Vec<Vec<(&'p str, Value<'p>)>>,
+}
+
+impl<'p> Unpacking<'p> {
+    /// Adds the next ones, so many at most.
+    pub fn next(&mut self, most: usize, into: &mut Vec<Packed<'p>>) {
+        for item in self.items.by_ref().take(most) {
+            let record = self.records.get(self.from..item.end as usize).unwrap_or_default();
+            self.from = item.end as usize;
+            let attributes = self.spare.pop().unwrap_or_default();
+            // They were written by the parcel itself.
+            let Ok(event) = added_in(&mut Reader::new(record), attributes) else { continue };
+            into.push(Packed { identity: item.identity, record, event, account: item.account as usize });
+        }
+    }
+
+    /// These are done with.
+    pub fn done(&mut self, some: &mut Vec<Packed<'p>>) {
+        self.spare.extend(some.drain(..).map(|packed| packed.event.attributes));
     }
 }
 

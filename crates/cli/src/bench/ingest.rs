@@ -48,7 +48,15 @@ pub fn measure(table: &mut Table, args: &Args, within: &Path) -> io::Result<()> 
     server.furnish(args.accounts)?;
     let (idle, on_disk) = (server.resident_bytes()?, folder.bytes()?);
     let Args { connections, batch, accounts, days, events, .. } = *args;
-    let load = Load { connections, batch, accounts, days, events, lasts: Duration::from_secs(args.seconds) };
+    let load = Load {
+        connections,
+        batch,
+        accounts,
+        days,
+        events,
+        lasts: Duration::from_secs(args.seconds),
+        seed: 0,
+    };
     let is_over = AtomicBool::new(false);
     let (kept, asked) = std::thread::scope(|scope| {
         let asking = scope.spawn(|| ask(&server, accounts, &is_over));

@@ -23,6 +23,8 @@ pub struct Load {
     pub lasts: Duration,
     /// The least events, however long it takes.
     pub events: u64,
+    /// Another one has other ids.
+    pub seed: u64,
 }
 
 /// What was kept.
@@ -48,7 +50,7 @@ pub fn send(
     let begun = Instant::now();
     let one = |number: u64| -> io::Result<(Vec<u64>, Vec<u8>)> {
         let mut connection = connect()?;
-        let mut body = Body::new(load.batch, load.accounts, load.days, number + 2);
+        let mut body = Body::new(load.batch, load.accounts, load.days, (load.seed << 16) + number + 2);
         let mut waits_us = Vec::new();
         while begun.elapsed() < load.lasts || sent.load(Ordering::Relaxed) < load.events {
             let bytes = body.next();

@@ -56,6 +56,11 @@ impl Waits {
         Waits(all)
     }
 
+    /// Those of several times.
+    pub fn all(parts: impl IntoIterator<Item = Waits>) -> Waits {
+        Waits::of(parts.into_iter().flat_map(|waits| waits.0).collect())
+    }
+
     /// `p50 1.2 ms, p99 3.4 ms`.
     pub fn shown(&self) -> String {
         let at = |part: usize| self.0.get(self.0.len() * part / 100).copied().unwrap_or(0) as f64 / 1e3;
