@@ -19,8 +19,8 @@ const WAITING_MAX: usize = 4_096;
 const TOGETHER_MAX: usize = 512;
 /// How long the thread lets work come together while a commit is on its way.
 const PAUSE: Duration = Duration::from_micros(250);
-/// Where so much shared the last commit, more is waited for as long as it keeps coming: a commit costs as much as the
-/// work of many.
+/// Where so much shared the last commit, more is waited for as long as it keeps coming, or less is there than shared that
+/// one: a commit costs as much as the work of many.
 const MANY: usize = 16;
 /// After so much work the next commit begins as soon as the one before is kept, whatever else waits: while one thread
 /// commits, the other decides.
