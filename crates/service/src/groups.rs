@@ -16,6 +16,7 @@ use farebox_store::{
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a decision knows besides the group.
@@ -82,6 +83,9 @@ impl From<StoreError> for Failed {
     }
 }
 
+/// Groups that are looked at with one commit for being let go of, at most.
+const LOOKED_MAX: usize = 4_096;
+
 /// The end of a group's chain with all entries that were made ready to be kept. Whoever keeps them chains them: that is
 /// work, and the one who decides does not need its result.
 type ChainEnd = Arc<Mutex<Hash>>;
@@ -92,11 +96,13 @@ struct Open {
     /// How many entries it has, with those that are not committed yet.
     version: u64,
     end: ChainEnd,
+    /// Whether it was asked for since it was last looked at for being let go of.
+    is_used: bool,
 }
 
 impl Open {
     fn new(state: Group, head: Head) -> Open {
-        Open { state, version: head.version, end: Arc::new(Mutex::new(head.hash)) }
+        Open { state, version: head.version, end: Arc::new(Mutex::new(head.hash)), is_used: true }
     }
 
     /// The next entry, with its state after it.
@@ -211,6 +217,8 @@ pub struct Groups {
     erasures: BTreeMap<String, Erasure>,
     /// Open holds of the groups in memory.
     holds: usize,
+    /// The group that was looked at last for being let go of.
+    looked_at: String,
 }
 
 /// Open holds of a group.
@@ -231,6 +239,7 @@ impl Groups {
             changed: BTreeSet::new(),
             erasures: BTreeMap::new(),
             holds: 0,
+            looked_at: String::new(),
         }
     }
 
@@ -293,6 +302,12 @@ impl Groups {
     /// A group that is in memory, by the account that pays.
     pub fn get(&self, payer: &str) -> Option<&Group> {
         self.open.get(payer).map(|open| &open.state)
+    }
+
+    /// Whether a group is in memory: someone asks for it.
+    pub(crate) fn has(&mut self, payer: &str) -> bool {
+        let open = self.open.get_mut(payer);
+        open.map(|open| open.is_used = true).is_some()
     }
 
     /// How many entries a group that is in memory has, with those that are not committed yet.
@@ -585,6 +600,36 @@ impl Groups {
         for answer in &self.pending.answers {
             self.answers.insert(answer.key.clone(), answer.clone());
         }
+    }
+
+    /// Lets go of groups that were not asked for since they were last looked at, until no more than so many are in
+    /// memory; some are looked at each time. What was decided on them is in the store: nothing is on its way, and those
+    /// that were changed since stay, and those with open holds. Answers which are gone.
+    pub(crate) fn let_go_of_quiet(&mut self, most: usize, may_go: impl Fn(&str) -> bool) -> Vec<String> {
+        let mut gone = Vec::new();
+        if self.store.is_none() || self.open.len() <= most {
+            return gone;
+        }
+        let (after, mut last) = (std::mem::take(&mut self.looked_at), String::new());
+        let excess = self.open.len() - most;
+        let (looked, changed) = ((Bound::Excluded(after), Bound::Unbounded), &self.changed);
+        for (payer, open) in self.open.range_mut(looked).take(LOOKED_MAX) {
+            if gone.len() == excess {
+                break;
+            }
+            last.clone_from(payer);
+            let is_quiet = !std::mem::take(&mut open.is_used)
+                && !changed.contains(payer)
+                && holds_of(&open.state, payer) == 0
+                && may_go(payer);
+            if is_quiet {
+                gone.push(payer.clone());
+            }
+        }
+        // At the end, it begins anew with the next commit.
+        self.looked_at = last;
+        gone.iter().for_each(|payer| self.let_go(payer));
+        gone
     }
 
     fn let_go(&mut self, payer: &str) {

@@ -147,6 +147,11 @@ impl Schedule {
         self.late.get(payer).cloned().unwrap_or_default()
     }
 
+    /// Whether a group was touched since the last commit.
+    pub(crate) fn is_touched(&self, payer: &str) -> bool {
+        self.touched.contains(payer) || self.unsaved.contains(payer)
+    }
+
     /// Groups that were touched since the last call: what is due for them is to be kept anew.
     pub fn take_unsaved(&mut self) -> BTreeSet<String> {
         std::mem::take(&mut self.unsaved)

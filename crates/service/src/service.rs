@@ -54,7 +54,7 @@ pub struct Known<'s> {
     pub at: Instant,
 }
 
-/// How often what follows from the usage log is kept. Less often costs less while usage comes in, and more when a store
+/// How often what follows from the usage log is kept, and what stays in memory. Less often costs less while usage comes in, and more when a store
 /// is opened: the log is read from where it was last kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
@@ -64,11 +64,16 @@ pub struct Pace {
     pub records: u64,
     /// Blocks to be read to count for one group, from which on others are counted with it.
     pub blocks: usize,
+    /// Groups that are in memory, besides those that are in use.
+    pub groups: usize,
 }
+
+/// Groups in memory, if nobody says; after a month's end some 26 KiB each.
+const GROUPS_MAX: usize = 100_000;
 
 impl Default for Pace {
     fn default() -> Pace {
-        Pace { identities: RECENT_MAX, records: RECORDS_MIN, blocks: BLOCKS_WORTH }
+        Pace { identities: RECENT_MAX, records: RECORDS_MIN, blocks: BLOCKS_WORTH, groups: GROUPS_MAX }
     }
 }
 
@@ -142,7 +147,7 @@ impl Service {
         self.ahead = Ahead::of(threads);
     }
 
-    /// Sets how often what follows from the usage log is kept.
+    /// Sets how often what follows from the usage log is kept, and what stays in memory.
     pub fn set_pace(&mut self, pace: Pace) {
         self.pace = pace;
         self.inbox.set_recent_max(pace.identities);
@@ -548,7 +553,7 @@ impl Service {
         let mut new = Vec::new();
         for payer in payers.iter().copied() {
             // Nothing of it is on its way: it would be in memory. Its usage may be.
-            if self.groups.get(payer).is_none() && self.groups.load(payer)?.is_some() {
+            if !self.groups.has(payer) && self.groups.load(payer)?.is_some() {
                 new.push(payer.to_owned());
             }
         }

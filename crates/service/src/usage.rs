@@ -152,10 +152,12 @@ pub struct When {
 /// Counted usage of all groups.
 #[derive(Default)]
 pub struct Counters {
-    /// In the order in which they were loaded.
+    /// Each stays where it is as long as it is in memory.
     countings: Vec<Counting>,
     /// Their places, by payer.
     groups: ByName<usize>,
+    /// Places that are free.
+    spare: Vec<usize>,
     /// Payers whose usage was counted since the last [`Counters::take_noted`].
     noted: Vec<Arc<str>>,
     /// Payers of whose usage some was taken back since the last [`Counters::take_taken_back`].
@@ -243,7 +245,7 @@ impl Counters {
         if let Some(counting) = self.get_mut(payer) {
             *counting = Counting::default();
         }
-        self.groups.remove(payer);
+        self.spare.extend(self.groups.remove(payer));
     }
 
     /// The counters of a group.
@@ -261,8 +263,17 @@ impl Counters {
 
     fn insert(&mut self, payer: &str, mut counting: Counting) {
         counting.name = payer.into();
-        self.groups.insert(payer.to_owned(), self.countings.len());
-        self.countings.push(counting);
+        let place = self.spare.pop().unwrap_or(self.countings.len());
+        self.groups.insert(payer.to_owned(), place);
+        match self.countings.get_mut(place) {
+            Some(spare) => *spare = counting,
+            None => self.countings.push(counting),
+        }
+    }
+
+    /// Whether a group's counters can be let go of: the store has what it takes to go on with them, or to make them anew.
+    pub(crate) fn may_go(&self, payer: &str) -> bool {
+        self.get(payer).is_none_or(|counting| counting.blocks.is_empty() && !counting.is_noted)
     }
 
     /// A payer whose counters are in memory, and count all that he has ordered.

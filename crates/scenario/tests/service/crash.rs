@@ -29,7 +29,7 @@ fn open(folder: &Path, prepared: &prepare::Prepared) -> Service {
     let opened = Service::open(Box::new(store), prepared.catalogues.clone(), Timestamp::MIN);
     let mut service = opened.unwrap();
     // What follows from the log is kept often, so that the process is killed around that, too.
-    service.set_pace(Pace { identities: 9, records: 5, blocks: 1 });
+    service.set_pace(Pace { identities: 9, records: 5, blocks: 1, groups: 1 });
     service
 }
 

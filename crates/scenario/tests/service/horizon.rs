@@ -17,7 +17,7 @@ const HORIZON: &str = "2026-04-01T00:00:00Z";
 /// Both stores, one after another: what is done to one is done to the other.
 fn on_both(check: impl Fn(Service, &mut dyn FnMut(Service) -> Service)) {
     let pace = |mut service: Service| {
-        service.set_pace(Pace { identities: 3, records: 2, blocks: 1 });
+        service.set_pace(Pace { identities: 3, records: 2, blocks: 1, groups: 1 });
         service
     };
     check(pace(service(Box::new(Memory::new()))), &mut |mut service| {
@@ -282,7 +282,7 @@ fn identities_that_are_closed_and_archived_leave_the_index_and_nothing_counts_tw
     let folder = tempfile::tempdir().unwrap();
     let open = || -> Service {
         let mut service = service(Box::new(Sqlite::open(folder.path()).unwrap()));
-        service.set_pace(Pace { identities: 3, records: 2, blocks: 1 });
+        service.set_pace(Pace { identities: 3, records: 2, blocks: 1, groups: 1 });
         service
     };
     let mut service = open();

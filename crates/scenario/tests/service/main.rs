@@ -6,6 +6,7 @@ mod failing;
 #[path = "../histories/mod.rs"]
 mod histories;
 mod horizon;
+mod memory;
 mod player;
 mod threads;
 mod undone;
@@ -99,7 +100,7 @@ fn a_service_comes_to_what_its_book_comes_to() {
         };
         let opened = Service::open(store, prepared.catalogues.clone(), Timestamp::MIN);
         let mut service = opened.map_err(|error| fails(error.to_string()))?;
-        service.set_pace(Pace { identities: 7, records: 3, blocks: 1 });
+        service.set_pace(Pace { identities: 7, records: 3, blocks: 1, groups: 1 });
         for (index, step) in prepared.steps.iter().enumerate() {
             // What comes at one moment is decided together, or one after another.
             let together = index % 4 != 0 && step.at == Some(service.clock());

@@ -162,7 +162,18 @@ impl Service {
         // What is due for those that were touched is worked out once, for the store and for what follows.
         let Service { groups, schedule, catalogues, clock, .. } = self;
         schedule.look_again(groups, catalogues, *clock);
+        self.let_go_of_quiet();
         Ok(())
+    }
+
+    /// Lets go of groups that nobody has asked for lately, where many are in memory. They are loaded again as after a
+    /// restart.
+    fn let_go_of_quiet(&mut self) {
+        let Service { groups, schedule, counters, pace, .. } = self;
+        let may_go = |payer: &str| !schedule.is_touched(payer) && counters.may_go(payer);
+        for payer in groups.let_go_of_quiet(pace.groups, may_go) {
+            counters.let_go(&payer);
+        }
     }
 
     /// Forgets all since the last commit, as if it had never been asked for, and reads everything from the store anew.
