@@ -4,6 +4,8 @@
 //! [`Groups::commit`]. A commit that fails takes back everything that was decided since the one before: the groups
 //! are loaded anew.
 
+mod quiet;
+
 use crate::log::Ready;
 use crate::schedule::Undone;
 use farebox_core::account::{Account, Group};
@@ -16,7 +18,6 @@ use farebox_store::{
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
-use std::ops::Bound;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a decision knows besides the group.
@@ -82,9 +83,6 @@ impl From<StoreError> for Failed {
         Failed::Store(error)
     }
 }
-
-/// Groups that are looked at with one commit for being let go of, at most.
-const LOOKED_MAX: usize = 4_096;
 
 /// The end of a group's chain with all entries that were made ready to be kept. Whoever keeps them chains them: that is
 /// work, and the one who decides does not need its result.
@@ -302,12 +300,6 @@ impl Groups {
     /// A group that is in memory, by the account that pays.
     pub fn get(&self, payer: &str) -> Option<&Group> {
         self.open.get(payer).map(|open| &open.state)
-    }
-
-    /// Whether a group is in memory: someone asks for it.
-    pub(crate) fn has(&mut self, payer: &str) -> bool {
-        let open = self.open.get_mut(payer);
-        open.map(|open| open.is_used = true).is_some()
     }
 
     /// How many entries a group that is in memory has, with those that are not committed yet.
@@ -600,36 +592,6 @@ impl Groups {
         for answer in &self.pending.answers {
             self.answers.insert(answer.key.clone(), answer.clone());
         }
-    }
-
-    /// Lets go of groups that were not asked for since they were last looked at, until no more than so many are in
-    /// memory; some are looked at each time. What was decided on them is in the store: nothing is on its way, and those
-    /// that were changed since stay, and those with open holds. Answers which are gone.
-    pub(crate) fn let_go_of_quiet(&mut self, most: usize, may_go: impl Fn(&str) -> bool) -> Vec<String> {
-        let mut gone = Vec::new();
-        if self.store.is_none() || self.open.len() <= most {
-            return gone;
-        }
-        let (after, mut last) = (std::mem::take(&mut self.looked_at), String::new());
-        let excess = self.open.len() - most;
-        let (looked, changed) = ((Bound::Excluded(after), Bound::Unbounded), &self.changed);
-        for (payer, open) in self.open.range_mut(looked).take(LOOKED_MAX) {
-            if gone.len() == excess {
-                break;
-            }
-            last.clone_from(payer);
-            let is_quiet = !std::mem::take(&mut open.is_used)
-                && !changed.contains(payer)
-                && holds_of(&open.state, payer) == 0
-                && may_go(payer);
-            if is_quiet {
-                gone.push(payer.clone());
-            }
-        }
-        // At the end, it begins anew with the next commit.
-        self.looked_at = last;
-        gone.iter().for_each(|payer| self.let_go(payer));
-        gone
     }
 
     fn let_go(&mut self, payer: &str) {
