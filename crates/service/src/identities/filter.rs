@@ -1,10 +1,10 @@
 //! A filter: tells of nearly every identity that a run does not have, without reading the run.
 
+use super::run::KEY_BITS;
+
 /// Bits for each identity, by level. Of 14 some 0.2 % pass that a run does not have. Runs of the first levels are most of
 /// the runs and few of the identities: theirs may be larger.
 const BITS_EACH: [u64; 3] = [24, 16, 14];
-/// Leading bits of a key.
-const KEY_BITS: u32 = 56;
 /// Bits that one identity sets.
 const PROBES: u64 = 8;
 /// How often a filter that may be too large can be halved.

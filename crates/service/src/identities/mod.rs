@@ -5,9 +5,10 @@
 //! ```
 //!
 //! What was said lately is in memory. Full, it becomes a run: sorted pages in the store, and a filter in memory that
-//! tells of nearly every identity that it is not in the run (14 bits each, more in the few of small runs). Eight runs of a size are merged to one, a
-//! little with each commit, so that no commit takes long and there are never many runs. What is timed before the
-//! retention horizon and archived leaves with a merge. All of it follows from the log: what is in memory is read from the end of the log when a store is opened.
+//! tells of nearly every identity that it is not in the run (14 bits each, more in the few of small runs). Eight runs of
+//! a size are merged to one, a little with each commit, so that no commit takes long and there are never many runs. What
+//! is timed before the retention horizon and archived leaves with a merge. All of it follows from the log: what is in
+//! memory is read from the end of the log when a store is opened.
 
 mod filter;
 mod recent;
@@ -416,6 +417,7 @@ mod tests {
         identity("s", &number.to_string())
     }
 
+    #[derive(Default)]
     struct World {
         store: Memory,
         log: UsageLog,
@@ -473,13 +475,7 @@ mod tests {
 
     #[test]
     fn every_identity_is_found_through_flushes_merges_and_restarts() {
-        let mut world = World {
-            store: Memory::new(),
-            log: UsageLog::default(),
-            all: Identities::default(),
-            said: Vec::new(),
-            closed: 0,
-        };
+        let mut world = World::default();
         world.all.recent_max = 50;
         for round in 0..400u64 {
             world.say(1 + round * 7 % 40);
@@ -510,13 +506,7 @@ mod tests {
 
     #[test]
     fn what_is_closed_leaves_with_the_merges_and_the_filters_shrink() {
-        let mut world = World {
-            store: Memory::new(),
-            log: UsageLog::default(),
-            all: Identities::default(),
-            said: Vec::new(),
-            closed: 0,
-        };
+        let mut world = World::default();
         world.all.recent_max = 50;
         let mut most = 0;
         for round in 0..1_200u64 {
@@ -552,13 +542,7 @@ mod tests {
 
     #[test]
     fn an_identity_said_twice_is_found_the_latest_first() {
-        let mut world = World {
-            store: Memory::new(),
-            log: UsageLog::default(),
-            all: Identities::default(),
-            said: Vec::new(),
-            closed: 0,
-        };
+        let mut world = World::default();
         world.all.recent_max = 3;
         let mut places = Vec::new();
         for _ in 0..40 {

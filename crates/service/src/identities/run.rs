@@ -17,13 +17,13 @@ const FILTERS_OF_OLD: u8 = 3;
 /// Identities of a page, on average.
 const PAGE_COUNT: u64 = 64;
 /// Bits that runs know an identity by.
-const KEY_BITS: u32 = 56;
+pub(super) const KEY_BITS: u32 = 56;
 /// Bytes of a filter in one row.
 const FILTER_BYTES: usize = 256 << 10;
 
 /// The bits of an identity that runs know it by. Whether two of them are one, the log tells.
 pub(super) fn key_of(identity: u128) -> u64 {
-    (identity >> 72) as u64
+    (identity >> (128 - KEY_BITS)) as u64
 }
 
 /// An identity, and where it was said.
