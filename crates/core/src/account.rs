@@ -216,7 +216,8 @@ pub trait View {
 /// A billing group in memory: accounts that share a payer. Its facts are its only source.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Group {
-    pub(crate) accounts: BTreeMap<String, Account>,
+    /// Boxed, as are other large values of maps here: a map makes room for eleven at once.
+    pub(crate) accounts: BTreeMap<String, Box<Account>>,
 }
 
 /// An account in memory.
@@ -225,7 +226,7 @@ pub struct Account {
     /// Name, money, prices.
     pub head: AccountHead,
     /// Subscriptions by name.
-    pub subscriptions: BTreeMap<String, Subscription>,
+    pub subscriptions: BTreeMap<String, Box<Subscription>>,
     /// Which of them a settlement must look at.
     pub roster: Roster,
     /// The accounts that it pays for.
@@ -235,7 +236,7 @@ pub struct Account {
     /// What was charged, by key.
     pub charged: BTreeMap<ChargeKey, Charged>,
     /// Bills by the start of their month.
-    pub bills: BTreeMap<Instant, Bill>,
+    pub bills: BTreeMap<Instant, Box<Bill>>,
     /// Its money, and the quotas that it and its members have.
     pub ledger: Ledger,
     /// What it and its members were told, in order. A member's are its payer's.
@@ -308,7 +309,7 @@ impl Account {
 impl Group {
     /// An account of the group.
     pub fn get(&self, account: &str) -> Option<&Account> {
-        self.accounts.get(account)
+        self.accounts.get(account).map(Box::as_ref)
     }
 
     fn packages(&self, payer: &str) -> Option<&Packages> {
@@ -321,7 +322,7 @@ impl Group {
 
     /// All accounts, in the order of their names.
     pub fn iter(&self) -> impl Iterator<Item = &Account> {
-        self.accounts.values()
+        self.accounts.values().map(Box::as_ref)
     }
 }
 
@@ -331,24 +332,24 @@ impl View for Group {
     }
 
     fn subscription(&self, account: &str, name: &str) -> Option<&Subscription> {
-        self.accounts.get(account)?.subscriptions.get(name)
+        self.accounts.get(account)?.subscriptions.get(name).map(Box::as_ref)
     }
 
     fn subscriptions(&self, account: &str) -> Vec<String> {
         let names = |account: &Account| account.subscriptions.keys().cloned().collect();
-        self.accounts.get(account).map(names).unwrap_or_default()
+        self.get(account).map(names).unwrap_or_default()
     }
 
     fn subscriptions_since(&self, account: &str, since: Instant) -> Vec<&Subscription> {
         let Some(account) = self.accounts.get(account) else { return Vec::new() };
         let names = account.roster.since(since).into_iter();
-        names.filter_map(|name| account.subscriptions.get(name)).collect()
+        names.filter_map(|name| account.subscriptions.get(name).map(Box::as_ref)).collect()
     }
 
     fn settled_since(&self, account: &str, since: Instant) -> Vec<&Subscription> {
         let Some(account) = self.accounts.get(account) else { return Vec::new() };
         let names: BTreeSet<&str> = account.roster.closed_since(since).collect();
-        names.into_iter().filter_map(|name| account.subscriptions.get(name)).collect()
+        names.into_iter().filter_map(|name| account.subscriptions.get(name).map(Box::as_ref)).collect()
     }
 
     fn rhythms(&self, account: &str) -> Vec<&Rhythm> {
@@ -420,11 +421,11 @@ impl View for Group {
     }
 
     fn held_on_credit(&self, payer: &str) -> Amount {
-        self.accounts.get(payer).map(Account::held_on_credit).unwrap_or_default()
+        self.get(payer).map(Account::held_on_credit).unwrap_or_default()
     }
 
     fn held_money(&self, payer: &str) -> Amount {
-        self.accounts.get(payer).map(Account::held_money).unwrap_or_default()
+        self.get(payer).map(Account::held_money).unwrap_or_default()
     }
 
     fn members(&self, payer: &str) -> Vec<String> {

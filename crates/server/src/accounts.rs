@@ -143,7 +143,7 @@ fn subscription(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
 fn bills(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
     let (_, account) = asked.account(service)?;
     let due = asked.query("due").map(|due| due == "true");
-    let is_in = |bill: &&Bill, state: &str| match state {
+    let is_in = |bill: &Bill, state: &str| match state {
         "held" => bill.held.is_some(),
         "issued" => bill.issued.is_some(),
         _ => bill.issued.is_none(),

@@ -182,7 +182,7 @@ fn cost(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
         }
         let month = zone.cycle(Cycle::Month, at);
         let title = zone.date(month.start).strftime("%Y-%m").to_string();
-        bills.push((title, payer.bills.get(&month.start)));
+        bills.push((title, payer.bills.get(&month.start).map(Box::as_ref)));
         at = month.end;
     }
     Ok(Reply::json(200, wire::Cost::of(&account.head, &bills, (&by_name, &by), known.catalogues)))

@@ -203,13 +203,13 @@ impl Group {
                 if let Some(payer) = &head.payer {
                     self.account_mut(payer)?.members.insert(head.id.clone());
                 }
-                self.accounts.insert(head.id.clone(), account);
+                self.accounts.insert(head.id.clone(), Box::new(account));
             }
             Fact::Subscribed { account, subscription } => {
                 let account = self.account_mut(account)?;
                 account.roster.open(subscription);
                 let name = &subscription.name;
-                account.subscriptions.insert(name.clone(), (**subscription).clone());
+                account.subscriptions.insert(name.clone(), subscription.clone());
                 account.defer(name, subscription.term.iter().flat_map(|term| &term.periods));
                 account.note_due(name);
             }
@@ -264,7 +264,8 @@ impl Group {
                     discount.plan.as_ref().is_none_or(|plan| one.plans().any(|had| had == plan))
                 };
                 // A master's discount holds for what it pays for.
-                let paid_for = |one: &&mut Account| one.head.id == *account || one.head.payer() == account;
+                let paid_for =
+                    |one: &&mut Box<Account>| one.head.id == *account || one.head.payer() == account;
                 for one in self.accounts.values_mut().filter(paid_for) {
                     // A settlement at the very moment of the grant was made without it, and stays so.
                     touch_since(one, discount.valid.start, meant);
@@ -277,20 +278,22 @@ impl Group {
                     self.spend(account, month.start, line)?;
                 }
                 let account = self.account_mut(account)?;
-                let open = account.bills.entry(month.start).or_insert_with(|| Bill {
-                    id: bill.clone(),
-                    period: *month,
-                    lines: Vec::new(),
-                    sum: Amount::ZERO,
-                    posted: Amount::ZERO,
-                    paid: Amount::ZERO,
-                    coupons: Vec::new(),
-                    credits: Vec::new(),
-                    written_off: Amount::ZERO,
-                    issued: None,
-                    due_at: None,
-                    held: account.wallet.bill_hold(month.start).cloned(),
-                    notes: Vec::new(),
+                let open = account.bills.entry(month.start).or_insert_with(|| {
+                    Box::new(Bill {
+                        id: bill.clone(),
+                        period: *month,
+                        lines: Vec::new(),
+                        sum: Amount::ZERO,
+                        posted: Amount::ZERO,
+                        paid: Amount::ZERO,
+                        coupons: Vec::new(),
+                        credits: Vec::new(),
+                        written_off: Amount::ZERO,
+                        issued: None,
+                        due_at: None,
+                        held: account.wallet.bill_hold(month.start).cloned(),
+                        notes: Vec::new(),
+                    })
                 });
                 if open.lines.is_empty() {
                     // Most bills get their lines at once, and stay in memory as they are; with one for the rounding.
@@ -370,7 +373,10 @@ impl Group {
     }
 
     pub(super) fn account_mut(&mut self, account: &str) -> Result<&mut Account, ApplyError> {
-        self.accounts.get_mut(account).ok_or_else(|| ApplyError(format!("no account {account}")))
+        self.accounts
+            .get_mut(account)
+            .map(Box::as_mut)
+            .ok_or_else(|| ApplyError(format!("no account {account}")))
     }
 
     /// A subscription that changes: something of it may be left to settle again.

@@ -59,7 +59,7 @@ pub(super) fn cost<'a>(source: &dyn Source, words: &'a [Word]) -> Result<Vec<Str
             return Err((word, format!("\"{}\"", word.text), format!("at most {MONTHS_MAX} months")));
         }
         let month = zone.cycle(Cycle::Month, at);
-        bills.push((month, payer.bills.get(&month.start)));
+        bills.push((month, payer.bills.get(&month.start).map(Box::as_ref)));
         at = month.end;
     }
     Ok(report::cost(&account.head, &bills, &parties(source, &account.head.id), &by))

@@ -247,7 +247,7 @@ impl Group {
                 brought.roster.open(subscription);
                 let name = &subscription.name;
                 brought.roster.open(subscription);
-                brought.subscriptions.insert(name.clone(), (**subscription).clone());
+                brought.subscriptions.insert(name.clone(), subscription.clone());
                 brought.defer(name, subscription.term.iter().flat_map(|term| &term.periods));
                 for period in subscription.term.iter().flat_map(|term| &term.periods) {
                     if let Some(known) = brought.deferred.get_mut(&(name.clone(), period.span.start)) {
