@@ -1,6 +1,7 @@
 //! The one thread that owns the service.
 
 use crate::metrics::Metrics;
+use crate::queue::{Entrance, Heard, Kind, NotTaken, Queue, queue};
 use crate::room::Room;
 use crate::traces::{self, Context, Round, Traces};
 use crate::watch::Watch;
@@ -11,7 +12,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 /// What waits to be done; more is turned away.
 const WAITING_MAX: usize = 4_096;
@@ -57,13 +58,8 @@ impl fmt::Display for Unavailable {
     }
 }
 
-/// What the thread hears.
-enum Message {
-    /// Of a request that is traced: which, and since when it waits.
-    Do(Job, Option<(Context, Instant)>),
-    /// A commit is kept, or has failed.
-    Landed,
-}
+/// A job; of a request that is traced: which, and since when it waits.
+type Wish = (Job, Option<(Context, Instant)>);
 
 /// Hands work to the thread that owns the service.
 #[derive(Clone)]
@@ -73,7 +69,7 @@ pub struct Engine {
 
 /// What all who hand it work have in common.
 struct Hand {
-    jobs: mpsc::Sender<Message>,
+    jobs: Entrance<Wish>,
     clock: Arc<Clock>,
     metrics: Arc<Metrics>,
     /// Of bodies that wait, or are about to.
@@ -102,18 +98,14 @@ impl Engine {
         traces: Option<Traces>,
     ) -> std::io::Result<(Engine, JoinHandle<()>)> {
         let traces = traces.map(Arc::new);
-        let (jobs, waiting) = mpsc::channel(WAITING_MAX);
+        let (jobs, waiting) = queue(WAITING_MAX);
         service.set_watch(jiff::Timestamp::now);
         let clock = Arc::new(clock);
         let operations: Vec<&str> = crate::OPERATIONS.iter().map(|operation| operation.id).collect();
         let metrics = Arc::new(Metrics::new(&operations));
-        let (own, counted, wake) = (clock.clone(), metrics.clone(), jobs.downgrade());
-        // What waited for a commit goes on. Where too much waits for that, the engine is awake.
-        service.set_landed(move || {
-            if let Some(jobs) = wake.upgrade() {
-                let _ = jobs.try_send(Message::Landed);
-            }
-        });
+        let (own, counted, bell) = (clock.clone(), metrics.clone(), jobs.bell());
+        // What waited for a commit goes on.
+        service.set_landed(move || bell.landed());
         let (told, traced) = (metrics.clone(), traces.clone());
         service.set_told(move |figures| told.stands(figures));
         let thread = std::thread::Builder::new().name("engine".to_owned());
@@ -149,8 +141,7 @@ impl Engine {
 
     /// How many jobs wait, and how many may.
     pub(crate) fn waiting(&self) -> (usize, usize) {
-        let jobs = &self.hand.jobs;
-        (jobs.max_capacity() - jobs.capacity(), jobs.max_capacity())
+        self.hand.jobs.waiting()
     }
 
     /// Resolves when its thread has ended: nothing can be asked any more.
@@ -178,6 +169,25 @@ impl Engine {
         &self,
         work: impl FnOnce(&mut Service) -> T + Send + 'static,
     ) -> Result<T, Unavailable> {
+        self.hand(Kind::Other, work).await
+    }
+
+    /// The same with what brings usage.
+    ///
+    /// # Errors
+    /// [`Unavailable`]; nothing has happened then.
+    pub async fn bring<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Service) -> T + Send + 'static,
+    ) -> Result<T, Unavailable> {
+        self.hand(Kind::Usage, work).await
+    }
+
+    async fn hand<T: Send + 'static>(
+        &self,
+        kind: Kind,
+        work: impl FnOnce(&mut Service) -> T + Send + 'static,
+    ) -> Result<T, Unavailable> {
         let (tell, told) = oneshot::channel();
         // Whoever does not wait any more needs no answer.
         let job: Job = Box::new(move |service| match service {
@@ -189,12 +199,12 @@ impl Engine {
         });
         let request =
             self.hand.traces.as_ref().and_then(|_| traces::current()).map(|at| (at, Instant::now()));
-        self.hand.jobs.try_send(Message::Do(job, request)).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => {
+        self.hand.jobs.put(kind, (job, request)).map_err(|why| match why {
+            NotTaken::Full => {
                 self.hand.metrics.job_refused();
                 Unavailable::Busy
             }
-            mpsc::error::TrySendError::Closed(_) => Unavailable::Stopping,
+            NotTaken::Closed => Unavailable::Stopping,
         })?;
         match told.await {
             Ok(done) => done.map_err(Unavailable::Store),
@@ -220,28 +230,29 @@ fn tell_failure(what: &str, done: &Result<(), StoreError>, told: &mut Option<Sto
 /// that fails, it is tried again with the next.
 fn next_message(
     service: &mut Service,
-    waiting: &mut mpsc::Receiver<Message>,
+    waiting: &mut Queue<Wish>,
     told: &mut Option<StoreError>,
-) -> Option<Message> {
+) -> Option<Heard<Wish>> {
     let mut is_failing = false;
     while !is_failing && service.is_erasing() {
         let step = service.erase_some().map(drop);
         is_failing = step.is_err();
         tell_failure("an erasure", &step, told);
-        match waiting.try_recv() {
-            Ok(message) => return Some(message),
-            Err(mpsc::error::TryRecvError::Disconnected) => return None,
-            Err(mpsc::error::TryRecvError::Empty) => {}
+        if let Some(heard) = waiting.try_next() {
+            return Some(heard);
+        }
+        if waiting.is_over() {
+            return None;
         }
     }
-    waiting.blocking_recv()
+    waiting.next()
 }
 
 fn work(
     mut service: Service,
     clock: &Clock,
     metrics: &Arc<Metrics>,
-    mut waiting: mpsc::Receiver<Message>,
+    mut waiting: Queue<Wish>,
     traces: Option<&Arc<Traces>>,
 ) {
     let (mut not_due, failing) = (None, Arc::new(Mutex::new(None)));
@@ -262,7 +273,7 @@ fn work(
         let mut tell = Vec::new();
         let mut next = Some(message);
         while let Some(message) = next {
-            if let Message::Do(job, request) = message {
+            if let Heard::Job((job, request)) = message {
                 tell.push(round.does(request, || job(due.clone().map(|()| &mut service))));
             }
             next = loop {
@@ -273,7 +284,7 @@ fn work(
                 if tell.len() >= TOGETHER_MAX {
                     break None;
                 }
-                if let Ok(message) = waiting.try_recv() {
+                if let Some(message) = waiting.try_next() {
                     break Some(message);
                 }
                 // As long as a commit is on its way, what comes is decided for the next one: some at a time, as being
@@ -288,10 +299,10 @@ fn work(
                     break None;
                 }
                 std::thread::sleep(MORE);
-                match waiting.try_recv() {
-                    Ok(message) => break Some(message),
-                    Err(_) if tell.len() < last => {}
-                    Err(_) => break None,
+                match waiting.try_next() {
+                    Some(message) => break Some(message),
+                    None if tell.len() < last => {}
+                    None => break None,
                 }
             };
         }

@@ -28,6 +28,7 @@ mod outlook;
 mod page;
 mod quarantine;
 mod questions;
+mod queue;
 mod room;
 mod schedule;
 mod site;

@@ -116,7 +116,7 @@ pub(crate) async fn receive(engine: Engine, asked: Arc<Asked>) -> Response {
     let (parcel, mut summary) = read(&asked.body);
     let bytes = asked.body.len();
     drop(asked);
-    let received = engine.ask(move |service| {
+    let received = engine.bring(move |service| {
         service.receive_all(&parcel, &mut |event, received| summary.note(event, received))?;
         Ok(summary)
     });
