@@ -119,12 +119,6 @@ pub(crate) fn until(at: Instant) -> Option<String> {
     (at < Instant::MAX).then(|| at.to_string())
 }
 
-/// What may still be taken on within the credit limit.
-pub(crate) fn headroom(account: &CoreAccount) -> Option<String> {
-    let room = account.headroom().ok().flatten()?;
-    Some(room.left().ok()?.decimal(account.head.currency))
-}
-
 impl AccountHead {
     /// The head of an account on the wire.
     pub fn of(account: &CoreAccount) -> AccountHead {
@@ -186,7 +180,7 @@ impl Account {
             erased_at: None,
             balance: account.ledger.prepaid().exact().decimal(decimals),
             credit_limit: account.wallet.credit_limit().map(|limit| limit.amount.decimal(head.currency)),
-            headroom: headroom(account),
+            headroom: account.headroom_left().map(|left| left.decimal(head.currency)),
             prices: prices
                 .map(|price| AgreedPrice {
                     plan: price.plan.clone(),

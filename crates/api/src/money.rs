@@ -1,6 +1,5 @@
 //! Money of an account: balance, statement, ledger, what is held for sessions, what is deferred.
 
-use crate::account::headroom;
 use crate::bill::{Period, period};
 use farebox_core::account::{Account, AccountHead, Group};
 use farebox_core::calendar::{Instant, Span};
@@ -189,7 +188,7 @@ impl Balance {
             due: money(Amount::from_units(due)),
             credit_limit: account.wallet.credit_limit().map(|limit| money(limit.amount)),
             held_on_credit: money(account.held_on_credit()),
-            headroom: headroom(account),
+            headroom: account.headroom_left().map(money),
             coupons: account
                 .wallet
                 .live()

@@ -297,6 +297,12 @@ impl Account {
         }))
     }
 
+    /// The same as one amount, which answers show; below zero where more is owed than the limit. `None`: it has no
+    /// credit limit, or the amount does not fit.
+    pub fn headroom_left(&self) -> Option<Amount> {
+        self.headroom().ok().flatten()?.left().ok()
+    }
+
     /// Keeps whether anything is owed of a month's bill.
     pub(crate) fn note_owed(&mut self, month: Instant) {
         match self.bills.get(&month).is_some_and(|bill| bill.due() > Amount::ZERO) {

@@ -4,7 +4,6 @@ use super::table::{self, Align};
 use farebox_core::account::Account;
 use farebox_core::calendar::{Instant, Zone, show_local};
 use farebox_core::ledger::Unit;
-use farebox_core::money::Amount;
 use std::collections::BTreeMap;
 
 /// Subscriptions, agreed prices and discounts at a moment.
@@ -67,12 +66,6 @@ pub fn provides(provided: &BTreeMap<String, i64>) -> Vec<String> {
     provided.iter().map(|(what, units)| format!("{what}: {units}")).collect()
 }
 
-/// The credit limit of an account and what may still be taken on, where it has one.
-fn headroom(account: &Account) -> Option<(Amount, Amount)> {
-    let room = account.headroom().ok().flatten()?;
-    Some((room.limit, room.left().ok()?))
-}
-
 /// The ledger of the account: what was charged, paid, owed.
 pub fn balance(account: &Account) -> Vec<String> {
     let currency = account.head.currency;
@@ -81,9 +74,9 @@ pub fn balance(account: &Account) -> Vec<String> {
     }
     let owed: Vec<_> = account.bills.values().filter(|bill| !bill.due().is_zero()).collect();
     let mut rows = vec![vec!["balance".to_owned(), account.ledger.prepaid().decimal(currency)]];
-    if let Some((limit, headroom)) = headroom(account) {
+    if let (Some(limit), Some(headroom)) = (account.wallet.credit_limit(), account.headroom_left()) {
         let held = account.held_on_credit();
-        rows.push(vec!["credit limit".to_owned(), limit.decimal(currency)]);
+        rows.push(vec!["credit limit".to_owned(), limit.amount.decimal(currency)]);
         if !held.is_zero() {
             rows.push(vec!["held on credit".to_owned(), held.decimal(currency)]);
         }
