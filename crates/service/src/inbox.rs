@@ -265,7 +265,8 @@ impl Inbox {
             return Ok(Received::Void);
         }
         let mut said_before = None;
-        if let Some(known) = self.known(counters, store, name, event.source, event.id)? {
+        let known = self.known(counters, store, name, event.source, event.id)?;
+        if let Some(known) = &known {
             if event.revision < known.usage.revision {
                 return Ok(Received::Duplicate);
             }
@@ -273,6 +274,14 @@ impl Inbox {
                 let is_same = known.record == *record || known.usage.says_the_same(&Usage::of(event));
                 return Ok(if is_same { Received::Duplicate } else { Received::Conflict });
             }
+        }
+        // A record that is too old itself replaces no session.
+        if event.time >= self.horizon
+            && let Some(closed) = self.closed_session(counters, store, payer_of, name)?
+        {
+            return Ok(Received::Closed(closed));
+        }
+        if let Some(known) = known {
             if counters.is_erased(&known.usage.account) {
                 return Ok(Received::Erased);
             }
@@ -353,6 +362,21 @@ impl Inbox {
         Ok(waits.is_none().then_some(Closed { time, horizon }))
     }
 
+    /// The same of what a session said.
+    fn closed_session(
+        &self,
+        counters: &mut Counters,
+        store: &dyn Store,
+        payer_of: &dyn Fn(&str) -> String,
+        name: u128,
+    ) -> Result<Option<Closed>, StoreError> {
+        let said = self.sessions.get(&name).and_then(|(id, usage)| Some((id, usage.first()?)));
+        let Some((id, usage)) = said.filter(|(_, usage)| usage.time < self.horizon) else { return Ok(None) };
+        let record = Record::Session { id: id.clone(), usage: usage.clone() }.to_bytes();
+        let waits = counters.quarantine().has(store, &payer_of(&usage.account), &record)?;
+        Ok((!waits).then_some(Closed { time: usage.time, horizon: self.horizon }))
+    }
+
     /// What is timed before this is not counted any more.
     pub fn horizon(&self) -> Instant {
         self.horizon
@@ -428,22 +452,28 @@ impl Inbox {
         said.is_some_and(|(_, said)| said.contains(usage))
     }
 
-    /// Takes back what [`Inbox::whose`] answers, and what comes later under its identity.
+    /// Takes back what [`Inbox::whose`] answers, and what comes later under its identity. What its session said stays
+    /// where that is closed: its record was too old.
+    ///
+    /// # Errors
+    /// When the store fails; nothing is done then.
     pub fn void(
         &mut self,
         counters: &mut Counters,
+        store: &dyn Store,
         payer: &str,
         whose: Option<Whose>,
-        source: &str,
-        id: &str,
-    ) {
+        (source, id): (&str, &str),
+    ) -> Result<(), StoreError> {
         let name = identity(source, id);
-        if self.void.insert(name, ()).is_some() {
-            return;
+        if self.void.contains_key(&name) {
+            return Ok(());
         }
+        let is_closed = self.closed_session(counters, store, &|_| payer.to_owned(), name)?.is_some();
+        self.void.insert(name, ());
         self.changed.push(Derived { space: VOID, key: name.to_be_bytes().to_vec(), value: Some(Vec::new()) });
         counters.void(source, id);
-        let of_session = self.take_back_session(counters, payer, name);
+        let of_session = !is_closed && self.take_back_session(counters, payer, name);
         match whose {
             Some(Whose { usage, place: Some(place), is_too_old: true }) => {
                 counters.too_old_over(payer, usage, place);
@@ -451,6 +481,7 @@ impl Inbox {
             Some(whose) if !of_session => take_back(counters, payer, whose.usage, whose.place),
             _ => {}
         }
+        Ok(())
     }
 
     /// Counts what a session used, unless its record is there or it is void.

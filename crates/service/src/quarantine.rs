@@ -98,8 +98,8 @@ pub(crate) struct Quarantine {
     changed: BTreeMap<Vec<u8>, Option<Piece>>,
     /// Records of sessions that count no more, whose places nobody knows.
     over: Vec<(String, Vec<u8>)>,
-    /// Whether a commit with some of it is on its way: neither here nor in the store.
-    is_on_the_way: bool,
+    /// The same of the commit that is on its way, until the store has it.
+    on_the_way: BTreeMap<Vec<u8>, Option<Piece>>,
 }
 
 impl Quarantine {
@@ -129,23 +129,23 @@ impl Quarantine {
             })?;
             found.map(|key| self.changed.insert(key, None));
         }
-        let row = |(key, piece): (Vec<u8>, Option<Piece>)| Derived {
+        let mut changed = std::mem::take(&mut self.changed);
+        for piece in changed.values_mut().flatten() {
+            piece.received_at.get_or_insert(now);
+        }
+        let row = |(key, piece): (&Vec<u8>, &Option<Piece>)| Derived {
             space: PIECES,
-            key,
-            value: piece.map(|piece| piece.to_bytes(now)),
+            key: key.clone(),
+            value: piece.as_ref().map(|piece| piece.to_bytes(now)),
         };
-        self.is_on_the_way = !self.changed.is_empty();
-        Ok(std::mem::take(&mut self.changed).into_iter().map(row).collect())
-    }
-
-    /// Whether the list is to be looked at only when the commit that is on its way has landed.
-    pub fn is_on_the_way(&self) -> bool {
-        self.is_on_the_way
+        let rows = changed.iter().map(row).collect();
+        self.on_the_way = changed;
+        Ok(rows)
     }
 
     /// What was to be kept is in the store.
     pub fn landed(&mut self) {
-        self.is_on_the_way = false;
+        self.on_the_way.clear();
     }
 
     /// Lets go of the pieces of an account under some names: its own, and its group's.
@@ -169,6 +169,16 @@ impl Quarantine {
         self.each_of(store, name, &mut |_, _| {
             found = true;
             Seen::Enough
+        })?;
+        Ok(found)
+    }
+
+    /// Whether a record is in quarantine under a name.
+    pub fn has(&self, store: &dyn Store, name: &str, record: &[u8]) -> Result<bool, StoreError> {
+        let mut found = false;
+        self.each_of(store, name, &mut |_, piece| {
+            found = piece.record == record;
+            if found { Seen::Enough } else { Seen::More }
         })?;
         Ok(found)
     }
@@ -211,7 +221,7 @@ impl Quarantine {
         key: &[u8],
         now: Instant,
     ) -> Result<Option<Quarantined>, StoreError> {
-        let piece = match self.changed.get(key) {
+        let piece = match self.changed.get(key).or_else(|| self.on_the_way.get(key)) {
             Some(piece) => piece.clone(),
             None => store.derived(PIECES, key)?.map(|bytes| Piece::read(&bytes)).transpose()?,
         };
@@ -238,7 +248,19 @@ impl Quarantine {
         from: &[u8],
         each: &mut dyn FnMut(&[u8], &Piece) -> Seen,
     ) -> Result<(), StoreError> {
-        let mut ahead = self.changed.range(from.to_vec()..).peekable();
+        let both: BTreeMap<Vec<u8>, Option<Piece>>;
+        let ahead = if self.on_the_way.is_empty() {
+            &self.changed
+        } else {
+            both = self
+                .on_the_way
+                .iter()
+                .chain(&self.changed)
+                .map(|(key, piece)| (key.clone(), piece.clone()))
+                .collect();
+            &both
+        };
+        let mut ahead = ahead.range(from.to_vec()..).peekable();
         let mut is_enough = false;
         store.derived_from(PIECES, from, &mut |key, value| {
             while let Some((name, piece)) = ahead.next_if(|(name, _)| name.as_slice() < key) {

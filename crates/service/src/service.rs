@@ -486,7 +486,7 @@ impl Service {
         }
         let Some(store) = self.groups.store() else { return Ok(false) };
         let Some(whose) = self.inbox.whose(&self.counters, store, source, id)? else {
-            self.inbox.void(&mut self.counters, "", None, source, id);
+            self.inbox.void(&mut self.counters, store, "", None, (source, id))?;
             return Ok(false);
         };
         if self.counters.is_erased(&whose.usage.account) {
@@ -495,7 +495,8 @@ impl Service {
         }
         let payer = self.groups.payer_of(&whose.usage.account).to_owned();
         self.load(&payer)?;
-        self.inbox.void(&mut self.counters, &payer, Some(whose), source, id);
+        let Some(store) = self.groups.store() else { return Ok(false) };
+        self.inbox.void(&mut self.counters, store, &payer, Some(whose), (source, id))?;
         self.note_usage(&payer);
         Ok(true)
     }
@@ -597,9 +598,6 @@ impl Service {
     fn look_at_quarantine(&mut self, payer: &str, facts: &[Fact]) -> Result<(), StoreError> {
         if !self.counters.is_stale(payer) {
             return Ok(());
-        }
-        if self.counters.quarantine().is_on_the_way() {
-            self.land()?;
         }
         let Some(store) = self.groups.store() else { return Ok(()) };
         let opened = facts.iter().filter_map(|fact| match fact {

@@ -3,14 +3,13 @@
 //!
 //! More rounds: `FAREBOX_CRASHES=500 cargo test -p farebox-scenario --test service killed`.
 
+use super::closing::{self, Told, play_until_committed, with_late_usage};
 use super::histories::check::number_of;
 use super::histories::dice::Dice;
 use super::histories::world::worlds;
 use super::histories::{show, story};
-use super::player::play_step;
-use super::{far, same_accounts};
+use super::player::{commit, outcome_of};
 use farebox_scenario::prepare;
-use farebox_scenario::run::{Options, Run};
 use farebox_service::{Pace, Service};
 use farebox_store_sqlite::Sqlite;
 use jiff::Timestamp;
@@ -42,9 +41,11 @@ fn the_process_that_is_killed() {
     let from: usize = std::env::var(FROM).unwrap().parse().unwrap();
     let prepared = prepare::load(&folder.join("history.book")).unwrap();
     let mut service = open(folder, &prepared);
+    let first = prepared.steps[0].at.unwrap();
     let mut out = std::io::stdout();
     for (index, step) in prepared.steps.iter().enumerate().skip(from) {
-        let outcome = play_step(&mut service, index, step).unwrap();
+        let outcome = play_until_committed(&mut service, index, step, first, false).unwrap();
+        commit(&mut service).unwrap();
         writeln!(out, "\nstep {index} {outcome}").unwrap();
         out.flush().unwrap();
     }
@@ -94,13 +95,15 @@ fn play_and_kill(folder: &Path, from: usize, patience: Duration) -> usize {
 #[test]
 fn nothing_is_lost_and_nothing_twice_when_the_process_is_killed() {
     let wanted = number_of("FAREBOX_CRASHES").unwrap_or(20);
+    let mut told = Told::default();
     let worlds = worlds("crash");
     let (mut crashes, mut seed) = (0, 3_000_000);
     while crashes < wanted {
         seed += 1;
         let mut dice = Dice::new(seed);
         let world = &worlds[usize::try_from(seed % worlds.len() as u64).unwrap()];
-        let lines = story::write(world, &mut dice);
+        // The retention horizon moves, too.
+        let lines = with_late_usage(&story::write(world, &mut dice), false);
         let parent = tempfile::tempdir().unwrap();
         let folder = parent.path();
         for entry in std::fs::read_dir(&world.folder).unwrap() {
@@ -115,12 +118,14 @@ fn nothing_is_lost_and_nothing_twice_when_the_process_is_killed() {
             done = play_and_kill(folder, done, patience);
             crashes += u64::from(done < prepared.steps.len());
         }
-        let mut run = Run::new(&prepared, Options { threads: 1, ..Options::default() });
-        run.play(&mut |_, _| {}).unwrap();
-        run.advance(far(&lines)).unwrap();
-        let mut service = open(folder, &prepared);
-        service.advance(far(&lines)).unwrap();
-        same_accounts(&run, &mut service).unwrap_or_else(|wrong| panic!("seed {seed}: {wrong}"));
+        let service = open(folder, &prepared);
+        let all = (0..prepared.steps.len()).map(|index| outcome_of(&service, index).unwrap().unwrap());
+        let answers: Vec<String> = all.collect();
+        let held = closing::holds(world, &lines, (service, answers));
+        let (_, one) = held.unwrap_or_else(|wrong| panic!("seed {seed}: {wrong}"));
+        told.too_late += one.too_late;
+        told.closed += one.closed;
     }
-    eprintln!("{crashes} kills of a process that has the store");
+    assert!(told.too_late > 0 && told.closed > 0, "{told:?}");
+    eprintln!("{crashes} kills of a process that has the store, {told:?}");
 }

@@ -235,6 +235,27 @@ fn what_waited_in_quarantine_when_the_horizon_passed_it_came_in_time() {
 }
 
 #[test]
+fn what_waits_is_known_while_its_commit_is_on_its_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut service = service(Box::new(Sqlite::open(folder.path()).unwrap()));
+    customer(&mut service, "acme");
+    service.advance(at("2026-06-01T00:00:00Z")).unwrap();
+    let ids: Vec<String> = (0..9).map(|number| format!("a{number}")).collect();
+    for id in &ids {
+        let usage = using("acme", id, 0, "2026-01-05T10:00:00Z", "many");
+        assert!(matches!(said(&mut service, &usage), Received::Quarantined(Problem::NotANumber(..))));
+    }
+    assert!(service.move_horizon(at(HORIZON)));
+    service.commit_then(Box::new(|kept| kept.unwrap()));
+    // It was not counted, so that it can be replaced.
+    for id in &ids {
+        receive(&mut service, &using("acme", id, 1, "2026-05-05T10:00:00Z", "1"));
+    }
+    assert_eq!(waiting(&mut service, None), []);
+    is_whole(&mut service).unwrap();
+}
+
+#[test]
 fn the_horizon_never_goes_back_nor_past_what_is_not_settled() {
     on_both(|mut service, again| {
         customer(&mut service, "acme");

@@ -25,10 +25,15 @@ pub fn keep(service: &mut Service, index: usize, outcome: &str) {
 /// Does a step, durably: `ok`, or the code of the refusal. A step that was answered before is not done again.
 pub fn play_step(service: &mut Service, index: usize, step: &Step) -> Result<String, String> {
     let outcome = play_step_until_committed(service, index, step)?;
+    commit(service).map(|()| outcome)
+}
+
+/// Waits until all is durable.
+pub fn commit(service: &mut Service) -> Result<(), String> {
     let (tell, told) = channel();
     service.commit_then(Box::new(move |kept| drop(tell.send(kept))));
     let kept = told.recv().map_err(|error| error.to_string())?;
-    kept.map(|()| outcome).map_err(|error| error.to_string())
+    kept.map_err(|error| error.to_string())
 }
 
 /// The same; it is durable with the next commit.
@@ -46,7 +51,12 @@ pub fn play_with_others(service: &mut Service, index: usize, step: &Step) -> Res
     decide_step(service, index, step, service.clock())
 }
 
-fn decide_step(service: &mut Service, index: usize, step: &Step, at: Timestamp) -> Result<String, String> {
+pub fn decide_step(
+    service: &mut Service,
+    index: usize,
+    step: &Step,
+    at: Timestamp,
+) -> Result<String, String> {
     let outcome = match &step.action {
         StepAction::Command(command) => {
             let decided = Decided { actor: "client", command: &format!("line {}", step.line), at };
@@ -72,7 +82,7 @@ fn decide_step(service: &mut Service, index: usize, step: &Step, at: Timestamp) 
     Ok(outcome)
 }
 
-fn each(line: &UsageLine) -> impl Iterator<Item = Usage> + '_ {
+pub fn each(line: &UsageLine) -> impl Iterator<Item = Usage> + '_ {
     let text = |(name, value): &(String, String)| (name.clone(), Attribute::Text(value.clone()));
     (0..line.times).map(move |index| {
         let later = SignedDuration::from_secs(i64::from(line.every_s) * i64::from(index));
