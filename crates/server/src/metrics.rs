@@ -334,6 +334,12 @@ impl Metrics {
             page.family(name, Kind::Gauge, help);
             page.sample(name, &[], value as f64);
         }
+        if let Some(at) = figures.horizon {
+            let name = "farebox_retention_horizon_timestamp_seconds";
+            let help = "The retention horizon, in seconds since 1970; usage timed before it is not counted any more.";
+            page.family(name, Kind::Gauge, help);
+            page.sample(name, &[], at.as_microsecond() as f64 / 1e6);
+        }
     }
 
     fn write_requests(&self, page: &mut Page, now: &Now<'_>) {
@@ -387,7 +393,8 @@ pub fn described() -> Vec<(String, &'static str, Vec<String>, String)> {
     let metrics = Metrics::new(&["is-alive"]);
     metrics.answered(Some("is-alive"), 200, Duration::ZERO);
     metrics.caught_up(Some(Timestamp::UNIX_EPOCH), Duration::ZERO);
-    metrics.stands(&Figures { next_due: Some(Timestamp::UNIX_EPOCH), ..Figures::default() });
+    let then = Some(Timestamp::UNIX_EPOCH);
+    metrics.stands(&Figures { next_due: then, horizon: then, ..Figures::default() });
     let room = Room::new(1);
     let clock = Some(Timestamp::UNIX_EPOCH);
     page::families(&metrics.page(&Now {
@@ -465,6 +472,16 @@ mod tests {
         ] {
             has(&page, line);
         }
+    }
+
+    #[test]
+    fn a_moment_that_is_not_there_is_no_sample() {
+        let metrics = Metrics::default();
+        let name = "farebox_retention_horizon_timestamp_seconds";
+        assert!(!page(&metrics, None).contains(name));
+        let horizon = Some("2026-04-01T00:00:00.5Z".parse().unwrap());
+        metrics.stands(&Figures { horizon, ..Figures::default() });
+        has(&page(&metrics, None), &format!("{name} 1775001600.5"));
     }
 
     #[test]

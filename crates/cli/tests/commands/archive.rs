@@ -151,6 +151,10 @@ fn what_was_archived_is_known_taken_back_and_counted_anew() {
     // The horizon is stored, whatever the server that runs now archives.
     let (_, clock) = server.get("/v1/clock");
     assert_eq!(clock["usage_from"], json!("2024-06-01T00:00:00Z"), "{clock}");
+    let (_, page) = server.get("/metrics");
+    let mut metrics = page.as_str().unwrap().lines();
+    let horizon = "farebox_retention_horizon_timestamp_seconds ";
+    assert_eq!(metrics.find_map(|line| line.strip_prefix(horizon)), Some("1717200000"));
     let void = |id: &str| {
         let body = json!({"source": "tests", "id": id}).to_string();
         let (status, answer) = server.post("/v1/usage/void", &[], body);

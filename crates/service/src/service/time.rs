@@ -40,6 +40,8 @@ pub struct Figures {
     pub identity_runs: usize,
     /// Memory that the filters of these runs take, in bytes.
     pub filter_bytes: usize,
+    /// [`Service::horizon`].
+    pub horizon: Option<Instant>,
 }
 
 /// Whether a command can make something due at the very moment at which it is decided. Sessions and licences, of which
@@ -73,6 +75,7 @@ impl Service {
             identities: identities.in_memory(),
             identity_runs: identities.runs(),
             filter_bytes: identities.filter_bytes(),
+            horizon: self.horizon(),
         }
     }
 
