@@ -7,7 +7,7 @@ use crate::standing::STAFF;
 use farebox_api::{self as wire, AccountEvent, Unbilled, UsageEvent};
 use farebox_core::bill::Line;
 use farebox_core::engine::{is_behind, unrouted, why_unbilled};
-use farebox_core::metering::{Event, Metering};
+use farebox_core::metering::{Event, Metering, Problem};
 use farebox_service::{Events, Known, Place, Service};
 
 pub(crate) fn operations() -> Vec<Operation> {
@@ -15,7 +15,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         Operation::get(
             "/v1/accounts/{account}/events",
             "list-events",
-            "Its usage, event by event, as it came. A page may be short and have a next one.",
+            "Its usage, event by event, as it came, with what is in quarantine. A page may be short and have a next one.",
         )
         .by(READERS)
         .takes(Parameter::text::<wire::Moment>("from", "Only what was used at this moment or later."))
@@ -64,20 +64,22 @@ fn of_account(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
     let moment = |name: &str| asked.parameter::<wire::Moment>(name).map(|moment| moment.0);
     let (from, to) = (moment("from"), moment("to"));
     let is_billed = asked.query("billed").map(|billed| billed == "true");
-    let why = |known: &Known<'_>, event: &Event<'_>| {
-        why_unbilled(known.group, known.catalogues, known.metering, event)
+    let why = |known: &Known<'_>, event: &Event<'_>, too_old: Option<&Problem>| {
+        let unbilled = || why_unbilled(known.group, known.catalogues, known.metering, event);
+        too_old.cloned().or_else(unbilled)
     };
-    let found = service.events(name, after(asked)?, asked.limit(), &mut |known, event| {
-        from.is_none_or(|from| event.time >= from)
-            && to.is_none_or(|to| event.time < to)
-            && asked.query("type").is_none_or(|kind| event.kind == kind)
-            && is_billed.is_none_or(|billed| why(known, event).is_none() == billed)
-    })?;
+    let found =
+        service.events_and_too_old(name, after(asked)?, asked.limit(), &mut |known, event, too_old| {
+            from.is_none_or(|from| event.time >= from)
+                && to.is_none_or(|to| event.time < to)
+                && asked.query("type").is_none_or(|kind| event.kind == kind)
+                && is_billed.is_none_or(|billed| why(known, event, too_old).is_none() == billed)
+        })?;
     let next = next(&found);
     let Some(known) = service.known(name)? else { return Err(missing("account", name)) };
     let items = found.events.iter().map(|one| {
         let event = one.usage.event();
-        let problem = why(&known, &event);
+        let problem = why(&known, &event, one.too_old.as_ref());
         AccountEvent {
             event: UsageEvent::of(&event),
             code: problem.as_ref().map(|problem| problem.code().to_owned()),

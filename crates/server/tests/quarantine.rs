@@ -349,6 +349,18 @@ fn usage_before_the_horizon_waits_and_what_was_counted_of_it_stays() {
     assert_eq!(listed(&server, "?reason=before-horizon"), [code_of("stray"), code_of("late")]);
     assert_eq!(listed(&server, "?account=zeta"), [code_of("late")]);
 
+    // It is among the events of its account, with what became of it.
+    let stand = |asked: &str| -> Vec<(Value, Value)> {
+        let page = server.get(&format!("/v1/accounts/zeta/events{asked}")).body;
+        let items = page["items"].as_array().unwrap().iter();
+        items.map(|one| (one["event"]["id"].clone(), one["code"].clone())).collect()
+    };
+    let late = (json!("late"), json!("before-horizon"));
+    let billed = ["old", "good"].map(|id| (json!(id), json!(null)));
+    assert_eq!(stand(""), [billed[0].clone(), late.clone(), billed[1].clone()]);
+    assert_eq!(stand("?billed=false"), [late]);
+    assert_eq!(stand("?billed=true"), billed);
+
     // What was counted is neither replaced nor taken back.
     let mut corrected = at("old", open, 120);
     corrected["revision"] = json!(1);

@@ -3,9 +3,9 @@
 use crate::is_whole;
 use crate::undone::{at, customer, execute, lines, receive, service, using};
 use farebox_core::calendar::Zone;
-use farebox_core::engine::Action;
+use farebox_core::engine::{Action, holds};
 use farebox_core::metering::Problem;
-use farebox_core::money::Currency;
+use farebox_core::money::{Currency, Exact};
 use farebox_service::{Closed, Decided, Pace, Parcel, Received, Service, Standing};
 use farebox_store::usage::Usage;
 use farebox_store::{Memory, Seen, Store};
@@ -149,11 +149,17 @@ fn it_is_mended_with_a_later_time_or_discarded() {
         );
         assert_eq!(waiting(&mut service, None), [piece("two", 0), piece("one", 1)]);
         is_whole(&mut service).unwrap();
+        let listed = [("old", 0, false), ("new", 0, false), ("two", 0, true), ("one", 1, true)];
+        assert_eq!(events(&mut service, 1), listed);
         let mut service = again(service);
+        assert_eq!(events(&mut service, 2), listed);
+        assert_eq!(counted(&mut service), [("old".to_owned(), 0), ("new".to_owned(), 0)]);
         let mended = using("acme", "one", 0, "2026-05-31T10:00:00Z", "1");
         assert_eq!(service.mend(&mended.event(), decided()).unwrap(), Some(Standing::Counted));
         assert_eq!(waiting(&mut service, None), [piece("two", 0)]);
         assert_eq!(said(&mut service, &still), Received::Duplicate, "an older revision");
+        let listed = [("old", 0, false), ("new", 0, false), ("two", 0, true), ("one", 2, false)];
+        assert_eq!(events(&mut service, 3), listed);
         is_whole(&mut service).unwrap();
         let mut service = again(service);
         assert!(service.discard("test", "two", decided()).unwrap());
@@ -163,8 +169,28 @@ fn it_is_mended_with_a_later_time_or_discarded() {
         is_whole(&mut service).unwrap();
         let mut service = again(service);
         assert_eq!(waiting(&mut service, None), []);
+        assert_eq!(events(&mut service, 100), [("old", 0, false), ("new", 0, false), ("one", 2, false)]);
         is_whole(&mut service).unwrap();
     });
+}
+
+/// Ids and revisions of the events of the account as they came, so many at a time, and whether they came too late.
+fn events(service: &mut Service, most: usize) -> Vec<(&'static str, u64, bool)> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let found = service.events_and_too_old("acme", after, most, &mut |_, _, _| true).unwrap();
+        assert!(found.events.len() <= most);
+        for kept in found.events {
+            let known = ["old", "new", "one", "two"].into_iter().find(|id| *id == kept.usage.id).unwrap();
+            let is_late = kept.too_old.as_ref().is_some_and(|problem| problem.code() == "before-horizon");
+            assert_eq!(is_late, kept.too_old.is_some());
+            all.push((known, kept.usage.revision, is_late));
+        }
+        after = found.next;
+        if after.is_none() {
+            return all;
+        }
+    }
 }
 
 #[test]
@@ -196,6 +222,71 @@ fn what_was_counted_before_the_horizon_is_neither_replaced_nor_taken_back() {
         assert_eq!(months(&mut service), [(1, 1)]);
         is_whole(&mut service).unwrap();
     });
+}
+
+/// A session of acme that uses one unit now and is over.
+fn session(service: &mut Service, id: &str) {
+    let (id, source, kind) = (id.to_owned(), "test".to_owned(), "use".to_owned());
+    let until = service.clock() + jiff::SignedDuration::from_hours(1);
+    let (name, attributes, units) = (id.clone(), Default::default(), Exact::ONE);
+    let create = holds::Action::Create { id, source, kind, attributes, units, until };
+    execute(service, "acme", Action::Holds(create)).unwrap();
+    let release = holds::Action::Release { id: name, used: Exact::ONE };
+    execute(service, "acme", Action::Holds(release)).unwrap();
+}
+
+#[test]
+fn what_a_session_said_stays_when_it_is_closed_and_its_record_comes_too_late() {
+    on_both(|mut service, again| {
+        customer(&mut service, "acme");
+        service.advance(at("2026-01-05T10:00:00Z")).unwrap();
+        ["one", "two", "three"].into_iter().for_each(|id| session(&mut service, id));
+        service.advance(at("2026-05-05T10:00:00Z")).unwrap();
+        session(&mut service, "four");
+        service.advance(at("2026-06-01T00:00:00Z")).unwrap();
+        assert!(service.move_horizon(at(HORIZON)));
+        let mut service = again(service);
+        // A record that is too old replaces nothing; taken out of quarantine, it leaves what is billed.
+        for id in ["one", "two", "four"] {
+            let usage = using("acme", id, 0, "2026-01-05T10:00:01Z", "1");
+            assert_eq!(said(&mut service, &usage), before("2026-01-05T10:00:01Z"), "{id}");
+        }
+        assert!(service.discard("test", "one", decided()).unwrap());
+        is_whole(&mut service).unwrap();
+        let mut service = again(service);
+        // Neither does one with another time, whether one that is too old is there or not.
+        let closed = Closed { time: at("2026-01-05T10:00:00Z"), horizon: at(HORIZON) };
+        for id in ["two", "three"] {
+            let usage = using("acme", id, 1, "2026-05-05T10:00:01Z", "1");
+            assert_eq!(said(&mut service, &usage), Received::Closed(closed), "{id}");
+        }
+        assert_eq!(service.closed("test", "three").unwrap(), Some(closed));
+        assert!(!service.void("test", "three").unwrap());
+        // What is not closed is replaced by its record, and with it.
+        receive(&mut service, &using("acme", "four", 1, "2026-05-06T10:00:01Z", "1"));
+        assert_eq!(waiting(&mut service, None), [piece("two", 0)]);
+        is_whole(&mut service).unwrap();
+        let mut service = again(service);
+        let days: Vec<Timestamp> = charged(&mut service).into_iter().collect();
+        assert_eq!(
+            days,
+            [at("2026-01-05T00:00:00Z"), at("2026-05-05T00:00:00Z"), at("2026-05-06T00:00:00Z")]
+        );
+        assert!(service.void("test", "four").unwrap());
+        is_whole(&mut service).unwrap();
+        let mut service = again(service);
+        assert_eq!(waiting(&mut service, None), [piece("two", 0)]);
+        assert_eq!(months(&mut service), [(1, 1), (5, 4)], "charged, taken back, charged, taken back");
+        is_whole(&mut service).unwrap();
+    });
+}
+
+/// The days that are charged for, each once.
+fn charged(service: &mut Service) -> std::collections::BTreeSet<Timestamp> {
+    months(service);
+    let group = service.group_of("acme").unwrap().unwrap();
+    let bills = group.get("acme").unwrap().bills.values();
+    bills.flat_map(|bill| &bill.lines).map(|line| line.period.start).collect()
 }
 
 #[test]

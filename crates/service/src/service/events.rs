@@ -2,7 +2,7 @@
 
 use super::{Known, Service};
 use crate::log::Place;
-use farebox_core::metering::Event;
+use farebox_core::metering::{Event, Problem};
 use farebox_store::StoreError;
 use farebox_store::codec::{Reader, Stored};
 use farebox_store::usage::{Record, Usage, added};
@@ -10,7 +10,7 @@ use farebox_store::usage::{Record, Usage, added};
 /// The most blocks that are read for one answer.
 const BLOCKS_MAX: usize = 32;
 
-/// An event that counts: it is not void, and no revision has replaced it.
+/// An event that is not void, and that no revision has replaced.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Kept {
     /// Where it is in the log.
@@ -19,6 +19,16 @@ pub struct Kept {
     pub usage: Usage,
     /// Whether a session said it when it was over, and no record.
     pub is_session: bool,
+    /// Why it never counts: it came when its time was before the retention horizon, and waits in quarantine.
+    pub too_old: Option<Problem>,
+}
+
+/// What a record of the log is to a list of events, besides its event.
+enum Said {
+    Received,
+    /// By the session of this name.
+    BySession(String),
+    TooOld(Problem),
 }
 
 /// Some events of an account.
@@ -44,6 +54,33 @@ impl Service {
         most: usize,
         wants: &mut dyn FnMut(&Known<'_>, &Event<'_>) -> bool,
     ) -> Result<Events, StoreError> {
+        self.listed(account, after, most, &mut |known, event, too_old| {
+            too_old.is_none() && wants(known, event)
+        })
+    }
+
+    /// The same, and with them what waits in quarantine because it came too late: [`Kept::too_old`], which `wants` is
+    /// told, too.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn events_and_too_old(
+        &mut self,
+        account: &str,
+        after: Option<Place>,
+        most: usize,
+        wants: &mut dyn FnMut(&Known<'_>, &Event<'_>, Option<&Problem>) -> bool,
+    ) -> Result<Events, StoreError> {
+        self.listed(account, after, most, wants)
+    }
+
+    fn listed(
+        &mut self,
+        account: &str,
+        after: Option<Place>,
+        most: usize,
+        wants: &mut dyn FnMut(&Known<'_>, &Event<'_>, Option<&Problem>) -> bool,
+    ) -> Result<Events, StoreError> {
         let mut found = Events::default();
         let payer = self.groups.payer_of(account).to_owned();
         self.load(&payer)?;
@@ -68,27 +105,37 @@ impl Service {
                 if after.is_some_and(|after| place <= after) {
                     return;
                 }
-                let mut look = |event: &Event<'_>, session: Option<String>| {
-                    if event.account == account && wants(&known, event) {
-                        let (usage, is_session) = (Usage::of(event), session.is_some());
-                        some.push((Kept { place, usage, is_session }, session));
+                let mut look = |event: &Event<'_>, said: Said| {
+                    let too_old = if let Said::TooOld(problem) = &said { Some(problem) } else { None };
+                    if event.account == account && wants(&known, event, too_old) {
+                        let (usage, too_old) = (Usage::of(event), too_old.cloned());
+                        let is_session = matches!(said, Said::BySession(_));
+                        some.push((Kept { place, usage, is_session, too_old }, said));
                     }
                 };
                 if let Ok(event) = added(&mut Reader::new(record)) {
-                    return look(&event, None);
+                    return look(&event, Said::Received);
                 }
                 match Record::from_bytes(record) {
-                    Ok(Record::Added(usage)) => look(&usage.event(), None),
-                    Ok(Record::Session { id, usage }) => look(&usage.event(), Some(id)),
+                    Ok(Record::Added(usage)) => look(&usage.event(), Said::Received),
+                    Ok(Record::Session { id, usage }) => look(&usage.event(), Said::BySession(id)),
+                    Ok(Record::TooOld { usage, horizon }) => {
+                        let problem = Problem::BeforeHorizon { time: usage.time, horizon };
+                        look(&usage.event(), Said::TooOld(problem));
+                    }
                     _ => {}
                 }
             })?;
-            for (kept, session) in some {
-                let counts = match session {
-                    Some(id) => self.inbox.is_said(&id, &kept.usage),
-                    None => self.inbox.is_current(&self.counters, store, &kept.usage.event(), kept.place)?,
+            for (kept, said) in some {
+                let is_there = match said {
+                    Said::BySession(id) => self.inbox.is_said(&id, &kept.usage),
+                    Said::Received => {
+                        self.inbox.is_current(&self.counters, store, &kept.usage.event(), kept.place)?
+                    }
+                    // It is in the list until it is mended or discarded, whether its identity is known or not.
+                    Said::TooOld(_) => self.counters.waits(store, &payer, kept.place)?,
                 };
-                if !counts {
+                if !is_there {
                     continue;
                 }
                 if found.events.len() == most {

@@ -1,7 +1,9 @@
 //! What is behind the counters: the events themselves, as the log has them, and those that are not counted.
 
 use super::{Counters, Counting, kept};
-use crate::quarantine::Quarantine;
+use crate::log::Place;
+use crate::quarantine::{Quarantine, key};
+use farebox_core::calendar::Instant;
 use farebox_store::{Store, StoreError};
 use std::collections::BTreeSet;
 
@@ -60,6 +62,11 @@ impl Counters {
     /// Forgets what was read of the log: some of it was written anew.
     pub(crate) fn read_again(&self) {
         self.log.read_again();
+    }
+
+    /// Whether the record at a place of a group's waits in quarantine.
+    pub(crate) fn waits(&self, store: &dyn Store, payer: &str, place: Place) -> Result<bool, StoreError> {
+        Ok(self.quarantine.get(store, &key(payer, place), Instant::MIN)?.is_some())
     }
 
     /// What cannot be billed as it is.
