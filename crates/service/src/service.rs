@@ -6,6 +6,7 @@
 mod ahead;
 mod commit;
 mod erasure;
+mod prices;
 mod time;
 
 pub use time::Figures;
@@ -98,6 +99,8 @@ pub struct Service {
     /// What time it is for people who ask when something was done; nothing else depends on it.
     watch: Option<Watch>,
     told: Option<Told>,
+    /// Up to which group what is due is worked out with the price lists as they are now; `None`: for all.
+    due_anew: Option<String>,
     /// The erasure that goes on.
     erasing: Option<erasure::Erasing>,
     clock: Instant,
@@ -122,6 +125,7 @@ impl Service {
         let groups = Groups::of(store)?;
         let (counters, inbox) = usage_of(&groups)?;
         let runs = groups.store().map_or(Ok(Runs::default()), Runs::of)?;
+        let due_anew = prices::worked_out_to(&groups)?;
         Ok(Service {
             pace: Pace::default(),
             failed: None,
@@ -135,6 +139,7 @@ impl Service {
             runs,
             watch: None,
             told: None,
+            due_anew,
             erasing: None,
             clock,
             ahead: Ahead::default(),
@@ -164,13 +169,18 @@ impl Service {
         &self.catalogues
     }
 
-    /// Publishes a price list, or a version of one, with the next commit.
+    /// Publishes a price list, or a version of one, with the next commit. What is due then for those who ordered something
+    /// of it is worked out anew with the next [`Service::advance`].
     ///
     /// # Errors
     /// [`CatalogueConflict`]; nothing is published then.
     pub fn publish(&mut self, list: Catalogue, text: CatalogueText) -> Result<(), CatalogueConflict> {
         let id = list.id.clone();
+        let may_change_due = prices::may_change_due(&self.catalogues, &list);
         Arc::make_mut(&mut self.catalogues).add(list)?;
+        if may_change_due {
+            self.note_worked_out(Some(String::new()));
+        }
         self.counters.note_catalogue(&id);
         self.schedule.again_all();
         self.groups.add_catalogue(text);

@@ -6,6 +6,7 @@
 use super::{Catalogues, Desk, Fact, Refusal, coupons, holds, lifecycle, money, packages, terms};
 use crate::account::View;
 use crate::calendar::{Cycle, Instant};
+use crate::catalog::{Catalogue, Plan};
 use crate::settlement;
 use std::collections::BTreeMap;
 
@@ -99,6 +100,19 @@ pub fn next_due(
         next = next.into_iter().chain(at.map(|at| (at.max(from), duty))).min();
     }
     next
+}
+
+/// Whether everything of a version of a price list that says when something is due is the same in another one: a change of
+/// prices alone leaves [`next_due`] of every group as it is.
+pub fn is_due_alike(one: &Catalogue, other: &Catalogue) -> bool {
+    // All that `next_due` reads of a price list: when charges settle, what quota plans bring, when debtors are frozen.
+    let of_plan = |plan: &Plan| {
+        let charges =
+            plan.charges.iter().map(|charge| (charge.id.clone(), charge.modes.clone(), charge.settle));
+        (plan.id.clone(), charges.collect::<Vec<_>>(), plan.grants.clone(), plan.terms.clone())
+    };
+    (&one.zone, &one.policy) == (&other.zone, &other.policy)
+        && one.plans().map(of_plan).eq(other.plans().map(of_plan))
 }
 
 /// Does what is due.

@@ -25,7 +25,7 @@ mod refusal;
 pub mod terms;
 pub mod wallet;
 
-pub use due::{Duty, Late, Moment, next_due};
+pub use due::{Duty, Late, Moment, is_due_alike, next_due};
 pub use fact::{ApplyError, Fact};
 pub use refusal::{OrderRefusal, REFUSAL_CODES, Refusal};
 

@@ -9,6 +9,7 @@ mod histories;
 mod horizon;
 mod memory;
 mod player;
+mod prices;
 mod threads;
 mod undone;
 

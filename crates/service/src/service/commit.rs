@@ -1,6 +1,6 @@
 //! Commits: one at a time is on its way, while what comes is decided for the next.
 
-use super::{Service, usage_of};
+use super::{Service, prices, usage_of};
 use crate::schedule::Schedule;
 use farebox_core::account::Group;
 use farebox_store::{StoreError, Told};
@@ -190,6 +190,7 @@ impl Service {
         self.runs.committed(false);
         let Some(store) = self.groups.store() else { return Ok(()) };
         let heads = store.groups()?;
+        self.due_anew = prices::worked_out_to(&self.groups)?;
         (self.counters, self.inbox) = usage_of(&self.groups)?;
         self.set_pace(self.pace);
         let due = heads.iter().filter_map(|head| Some((head.group.as_str(), head.due?)));

@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// So many things that time does share a commit.
-const COMMIT_EACH: usize = 1_000;
+pub(super) const COMMIT_EACH: usize = 1_000;
 
 /// Says what time it is.
 pub(super) type Watch = Arc<dyn Fn() -> Instant + Send + Sync>;
@@ -108,7 +108,10 @@ impl Service {
     /// # Errors
     /// When the store fails.
     pub fn advance(&mut self, until: Instant) -> Result<(), StoreError> {
-        let (mut since_commit, mut did_something) = (0, false);
+        let worked_out = self.work_out_due_anew();
+        // What was decided before in the same commit is lost, too.
+        self.note_failure(&worked_out);
+        let (mut since_commit, mut did_something) = (0, worked_out?);
         self.tell_schedule();
         self.schedule.look_again(&self.groups, &self.catalogues, self.clock);
         let mut ready = VecDeque::new();

@@ -1,0 +1,72 @@
+//! A price list is published anew: something may be due for groups that nobody asks for, at another moment than was
+//! worked out when they were asked for last.
+
+use super::Service;
+use super::time::COMMIT_EACH;
+use crate::groups::{DESK, Groups};
+use farebox_core::catalog::Catalogue;
+use farebox_core::engine::{Catalogues, is_due_alike};
+use farebox_store::codec::Stored;
+use farebox_store::{Derived, Store, StoreError};
+use std::collections::BTreeSet;
+
+/// Until what is due is worked out anew for every group: the last one that it was worked out for.
+const DUE_ANEW: u8 = 25;
+
+/// Whether a version that is to be published can change what is due for anyone: no other says the same until then, and
+/// what nobody could order nobody has.
+pub(super) fn may_change_due(known: &Catalogues, new: &Catalogue) -> bool {
+    let mut versions = known.versions(&new.id).peekable();
+    if versions.peek().is_none() {
+        return false;
+    }
+    let before = versions.take_while(|version| version.effective < new.effective).last();
+    before.is_none_or(|before| !is_due_alike(before, new))
+}
+
+/// Up to which group what is due is worked out anew, as the store has it; `None`: for all.
+pub(super) fn worked_out_to(groups: &Groups) -> Result<Option<String>, StoreError> {
+    let kept = groups.store().map_or(Ok(None), |store| store.derived(DUE_ANEW, &[]))?;
+    kept.map(|bytes| String::from_bytes(&bytes)).transpose().map_err(|error| StoreError::Corrupt {
+        place: "how far dues are worked out".to_owned(),
+        found: error.to_string(),
+    })
+}
+
+impl Service {
+    /// Notes, with the next commit, up to which group what is due is worked out anew.
+    pub(super) fn note_worked_out(&mut self, to: Option<String>) {
+        let value = to.as_ref().map(Stored::to_bytes);
+        self.groups.add_derived(vec![Derived { space: DUE_ANEW, key: Vec::new(), value }]);
+        self.due_anew = to;
+    }
+
+    /// Works out anew what is due for every group where a price list was published, before anything else falls due. Commits
+    /// as it goes: a process that ends meanwhile goes on from there. Answers whether there was anything to do.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(super) fn work_out_due_anew(&mut self) -> Result<bool, StoreError> {
+        let Some(done) = self.due_anew.clone() else { return Ok(false) };
+        let heads = self.groups.store().map_or(Ok(Vec::new()), Store::groups)?;
+        // Those that are new are in memory alone.
+        let new = self.groups.iter().filter_map(|group| group.iter().next()).map(|one| one.head.payer());
+        let names: BTreeSet<String> =
+            heads.into_iter().map(|head| head.group).chain(new.map(str::to_owned)).collect();
+        let names: Vec<&str> =
+            names.iter().map(String::as_str).filter(|name| *name > done.as_str() && *name != DESK).collect();
+        for some in names.chunks(COMMIT_EACH) {
+            self.load_all(some)?;
+            some.iter().for_each(|payer| self.schedule.touch(payer));
+            let last = some.last().map(|name| (*name).to_owned());
+            self.note_worked_out(last);
+            if some.len() == COMMIT_EACH {
+                self.begin_commit()?;
+                self.go_on_to_commit(Box::new(|_| ()));
+            }
+        }
+        self.note_worked_out(None);
+        self.schedule.look_again(&self.groups, &self.catalogues, self.clock);
+        Ok(true)
+    }
+}
