@@ -5,7 +5,13 @@ use crate::asked::{Asked, account_of_bill, account_of_line, bill_of_line, missin
 use crate::operation::{Operation, Parameter, READERS};
 use farebox_api as wire;
 use farebox_core::bill::Bill;
-use farebox_service::Service;
+use farebox_report::{self as report, BillOptions, Parties};
+use farebox_service::{Known, Service};
+
+/// The operation that answers a bill, as JSON or as text.
+pub(crate) const SHOW_BILL: &str = "show-bill";
+/// The media type of text for people.
+pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
 
 /// Answers that stay the same while the group's version does.
 const VERSIONED: &[&str] = &["If-None-Match"];
@@ -60,11 +66,15 @@ pub(crate) fn operations() -> Vec<Operation> {
             ))
             .page::<wire::BillHead>()
             .asks(bills),
-        Operation::get("/v1/bills/{bill}", "show-bill", "A bill with its lines.")
-            .by(READERS)
-            .headers(VERSIONED)
-            .one::<wire::Bill>()
-            .asks(bill),
+        Operation::get(
+            "/v1/bills/{bill}",
+            SHOW_BILL,
+            "A bill with its lines; with `Accept: text/plain` as people read it.",
+        )
+        .by(READERS)
+        .headers(VERSIONED)
+        .one::<wire::Bill>()
+        .asks(bill),
         Operation::get("/v1/bills/{bill}/lines", "list-lines", "The lines of a bill, in its order.")
             .by(READERS)
             .takes(Parameter::text::<wire::Name>("subscription", "Only those of this subscription."))
@@ -168,7 +178,23 @@ fn bill(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
     let name = asked.path("bill");
     let version = service.version_of(account_of_bill(name).unwrap_or_default())?;
     let (head, bill) = find(service, asked, name).ok_or_else(|| missing("bill", name))?;
-    Ok(Reply::json(200, wire::bill(head, bill)).of_version(version))
+    if asked.is_for_people {
+        let (payer, id) = (head.id.clone(), bill.id.clone());
+        return readable(service, &payer, &id).map(Reply::chosen);
+    }
+    Ok(Reply::json(200, wire::bill(head, bill)).of_version(version).chosen())
+}
+
+/// A bill as `farebox bill` prints it. It has no version: price lists say the titles in it.
+fn readable(service: &mut Service, payer: &str, id: &str) -> Result<Reply, Answer> {
+    let none = || missing("bill", id);
+    let Some(Known { group, catalogues, .. }) = service.known(payer)? else { return Err(none()) };
+    let account = group.get(payer).ok_or_else(none)?;
+    let bill = account.bills.values().find(|bill| bill.id == id).ok_or_else(none)?;
+    let options = BillOptions { explained: true, only: None };
+    let mut lines = report::bill(&account.head, bill, &Parties { group, catalogues }, &options);
+    lines.push(String::new());
+    Ok(Reply::text(TEXT, lines.join("\n"), None))
 }
 
 fn lines(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {

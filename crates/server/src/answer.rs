@@ -110,6 +110,8 @@ pub(crate) struct Reply {
     version: Option<u64>,
     /// The address of the next page, where the body has no place for it.
     next: Option<String>,
+    /// Whether it is another one where the client accepts something else.
+    is_chosen: bool,
     content: Content,
 }
 
@@ -122,22 +124,33 @@ enum Content {
 impl Reply {
     pub fn json(status: u16, value: impl Serialize + Send + 'static) -> Reply {
         let write = Box::new(move || serde_json::to_vec(&value));
-        Reply { status, version: None, next: None, content: Content::Json(write) }
+        Reply { status, version: None, next: None, is_chosen: false, content: Content::Json(write) }
     }
 
     /// Text of a media type; `next`: the address of its next page.
     pub fn text(media: &'static str, text: String, next: Option<String>) -> Reply {
-        Reply { status: 200, version: None, next, content: Content::Text(media, text) }
+        Reply { status: 200, version: None, next, is_chosen: false, content: Content::Text(media, text) }
     }
 
     /// An answer that may have been given before.
     pub fn kept(answer: Answer) -> Reply {
-        Reply { status: answer.status, version: None, next: None, content: Content::Kept(answer) }
+        Reply {
+            status: answer.status,
+            version: None,
+            next: None,
+            is_chosen: false,
+            content: Content::Kept(answer),
+        }
     }
 
     /// The answer is the same as long as the group has this version.
     pub fn of_version(self, version: u64) -> Reply {
         Reply { version: Some(version), ..self }
+    }
+
+    /// The answer depends on what the client accepts.
+    pub fn chosen(self) -> Reply {
+        Reply { is_chosen: true, ..self }
     }
 
     /// As it can be kept. Only JSON is.
@@ -155,6 +168,15 @@ impl Reply {
 
     /// As it is sent. `known`: the version that the client has, as `If-None-Match` says it.
     pub fn into_response(self, known: Option<&str>) -> Response {
+        let is_chosen = self.is_chosen;
+        let mut response = self.written(known);
+        if is_chosen {
+            response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
+        }
+        response
+    }
+
+    fn written(self, known: Option<&str>) -> Response {
         let tag = self.version.map(tag);
         if let (Some(tag), Some(known)) = (&tag, known)
             && known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag)

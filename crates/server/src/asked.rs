@@ -28,6 +28,8 @@ pub(crate) struct Asked {
     pub query: Vec<(String, String)>,
     pub idempotency_key: Option<String>,
     pub if_match: Option<String>,
+    /// Whether text is wished rather than JSON, where there is both.
+    pub is_for_people: bool,
     pub body: Bytes,
     pub access: Access,
     pub clock: Clock,
@@ -65,6 +67,7 @@ impl Asked {
             query: Vec::new(),
             idempotency_key: None,
             if_match: None,
+            is_for_people: false,
             body: Bytes::new(),
             access: app.access.clone(),
             clock: *app.engine.clock(),

@@ -121,8 +121,38 @@ async fn prepare(
             body::read(form, &parts.headers, (body, place), operation.bytes_max, patience).await?
         }
     };
-    let asked = Asked { caller, path, query, idempotency_key, if_match, body, ..Asked::of(app) };
+    let is_for_people = prefers_text(&parts.headers);
+    let asked =
+        Asked { caller, path, query, idempotency_key, if_match, is_for_people, body, ..Asked::of(app) };
     Ok(asked)
+}
+
+/// Whether `Accept` puts plain text before JSON. What it says of neither is no reason to refuse: JSON it is then.
+fn prefers_text(headers: &HeaderMap) -> bool {
+    let ranges = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let ranges: Vec<&str> = ranges.flat_map(|value| value.split(',')).collect();
+    // The most specific range counts; of more, the last.
+    let quality = |names: [&str; 3]| {
+        let of = |range: &&str| {
+            let mut parts = range.split(';').map(str::trim);
+            let media = parts.next().unwrap_or_default();
+            let rank = names.iter().position(|name| name.eq_ignore_ascii_case(media))?;
+            let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+            Some((rank, thousandths(weight.unwrap_or("1"))))
+        };
+        ranges.iter().filter_map(of).max_by_key(|(rank, _)| *rank).map_or(0, |(_, quality)| quality)
+    };
+    quality(["*/*", "text/*", "text/plain"]) > quality(["*/*", "application/*", "application/json"])
+}
+
+/// A weight from 0 to 1 with at most three decimals; what is none counts as 1, as if it were not there.
+fn thousandths(weight: &str) -> u32 {
+    let (whole, decimals) = weight.split_once('.').unwrap_or((weight, ""));
+    let digits = format!("{decimals:0<3}");
+    match (whole, digits.len(), digits.parse::<u32>()) {
+        ("0", 3, Ok(parts)) => parts,
+        _ => 1_000,
+    }
 }
 
 /// A header; `Some(None)` where it is no plain text.

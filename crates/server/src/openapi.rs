@@ -224,7 +224,7 @@ fn responses(operation: &Operation, problem: &Value, named: &mut Named) -> Value
     };
     let mut all = Map::new();
     let mut content = json!({media: {"schema": schema}});
-    if operation.id == "export-journal" {
+    if operation.id == "export-journal" || operation.id == crate::accounts::SHOW_BILL {
         content["text/plain; charset=utf-8"] = json!({"schema": {"type": "string"}});
     }
     if operation.id == "export-focus" {

@@ -4,6 +4,7 @@
 //! others in between: the events behind a line, and all that is about everyone.
 
 use crate::access::Holder;
+use crate::accounts::TEXT;
 use crate::answer::{Answer, Reply};
 use crate::asked::{Asked, account_of_line, missing};
 use crate::engine::Engine;
@@ -39,7 +40,6 @@ const LOOKED_AT_EACH: usize = 5_000;
 const ACCOUNTS_EACH: usize = 100;
 /// Accounts among which may be what somebody meant.
 const NAMES_MAX: usize = 1_000;
-const MEDIA_TYPE: &str = "text/plain; charset=utf-8";
 
 pub(crate) fn operations() -> Vec<Operation> {
     let says = "The question in at most 1000 characters, such as `bill acme 2026-01 --explain`; docs/book.md has all.";
@@ -68,7 +68,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         .takes(Parameter::text::<wire::ZoneName>("zone", zone))
         .takes(Parameter::one_of("so-far", &["true", "false"], so_far))
         .refuses(&[(404, "unknown-account"), (404, "unknown-line"), (409, "not-yet"), (422, "out-of-range")])
-        .answers(200, Form::Text(MEDIA_TYPE))
+        .answers(200, Form::Text(TEXT))
         .handled(|engine, asked| Box::pin(answers(engine, asked))),
     ]
 }
@@ -77,7 +77,7 @@ async fn answers(engine: Engine, asked: Arc<Asked>) -> Response {
     match answer(&engine, &asked).await {
         Ok(mut lines) => {
             lines.push(String::new());
-            Reply::text(MEDIA_TYPE, lines.join("\n"), None).into_response(None)
+            Reply::text(TEXT, lines.join("\n"), None).into_response(None)
         }
         Err(response) => response,
     }

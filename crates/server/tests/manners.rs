@@ -72,6 +72,42 @@ fn a_version_tells_whether_something_changed() {
 }
 
 #[test]
+fn a_bill_is_text_for_who_would_rather_have_that() {
+    let server = Server::with_accounts(100);
+    let bill = |accept: &str| server.send("GET", "/v1/bills/acme-2026-01", &[("accept", accept)], "");
+    let json = server.get("/v1/bills/acme-2026-01");
+    assert_eq!(json.header("vary"), "Accept");
+    let question = "/v1/answers?question=bill+acme+2026-01+--explain&so-far=true";
+    let expected = server.get(question);
+    assert!(expected.status == 200 && expected.text.ends_with('\n'), "{}", expected.text);
+    for accept in [
+        "text/plain",
+        "TEXT/Plain; charset=utf-8",
+        "text/*",
+        "application/json;q=0.5, text/plain;q=0.51",
+        "text/html, text/plain, */*;q=0.8",
+        "application/json;q=0, */*",
+    ] {
+        let text = bill(accept);
+        assert_eq!((text.status, &text.text), (200, &expected.text), "{accept}");
+        assert_eq!(text.header("content-type"), "text/plain; charset=utf-8");
+        assert_eq!((text.header("vary"), text.header("etag")), ("Accept", ""), "{accept}");
+    }
+    for accept in
+        ["*/*", "application/json", "text/plain, */*", "text/html", "text/plain;q=0", "", "nonsense"]
+    {
+        let other = bill(accept);
+        assert_eq!((other.status, &other.body), (200, &json.body), "{accept}");
+        assert_eq!(other.header("content-type"), "application/json");
+    }
+    // The version is that of the JSON: text is sent again.
+    let known = [("accept", "text/plain"), ("if-none-match", json.header("etag"))];
+    assert_eq!(server.send("GET", "/v1/bills/acme-2026-01", &known, "").text, expected.text);
+    let none = server.send("GET", "/v1/bills/acme-2020-01", &[("accept", "text/plain")], "");
+    assert_eq!(none.problem(), (404, "no-bill"));
+}
+
+#[test]
 fn what_is_wrong_with_parameters_is_said_of_each() {
     let server = Server::with_accounts(100);
     for (query, fields) in [

@@ -1,6 +1,6 @@
 //! Books sent to a server: it comes to the very rows that the book comes to by itself.
 
-use crate::books::{by_itself, push, same_rows};
+use crate::books::{asked_by_itself, push, same_answers, same_rows};
 use crate::common::{files_below, root};
 use crate::server::Server;
 use farebox_scenario::prepare::Prepared;
@@ -59,7 +59,9 @@ fn differences(pushed: &Value, file: &str) -> (Vec<String>, BTreeSet<usize>) {
 fn compare(file: &str) -> Result<Option<usize>, String> {
     let path = root().join(file);
     let (ours, servers) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let Some((prepared, until)) = by_itself(&path, ours.path()) else { return Ok(None) };
+    let Some((prepared, until, mut answers)) = asked_by_itself(&path, ours.path(), true) else {
+        return Ok(None);
+    };
     let server = Server::start_at(servers.path(), "2000-01-01T00:00:00Z");
     let pushed = push(&server, &path, &until.to_string());
     let refused = pushed["refused"].as_array().unwrap().iter().map(|one| {
@@ -80,6 +82,9 @@ fn compare(file: &str) -> Result<Option<usize>, String> {
     if otherwise != listed {
         return Err(format!("{file}: lines {listed:?} are said to be answered otherwise; {otherwise:?} are"));
     }
+    // All bills in the end, also those that the scenario does not ask for.
+    answers.retain(|(question, _)| question.starts_with("bill "));
+    same_answers(&server, prepared.zone.name(), &answers).map_err(|wrong| format!("{file}: {wrong}"))?;
     server.stop();
     same_rows(file, ours.path(), servers.path(), &prepared).map(Some)
 }

@@ -101,6 +101,13 @@ pub fn same_answers(server: &Server, zone: &str, answers: &Answers) -> Result<()
             let found = found.as_str().map_or_else(|| found.to_string(), str::to_owned);
             return Err(format!("{question}: {status}\n{}", differing(&found, &expected)));
         }
+        // A bill is the same text where it is asked for by its name.
+        if let ["bill", account, month, "--explain"] = question.split(' ').collect::<Vec<_>>()[..] {
+            let found = server.read(&format!("/v1/bills/{account}-{month}"));
+            if found != (200, expected.clone()) {
+                return Err(format!("{question}: {}\n{}", found.0, differing(&found.1, &expected)));
+            }
+        }
     }
     Ok(())
 }

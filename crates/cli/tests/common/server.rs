@@ -100,6 +100,13 @@ impl Server {
         answer(request.header("Authorization", format!("Bearer {}", self.token)).call())
     }
 
+    /// What is answered to who would rather read text than JSON.
+    pub fn read(&self, path: &str) -> (u16, String) {
+        let request = agent().get(format!("{}{path}", self.address)).header("Accept", "text/plain");
+        let mut response = request.header("Authorization", format!("Bearer {}", self.token)).call().unwrap();
+        (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
+    }
+
     pub fn post(&self, path: &str, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> (u16, Value) {
         let mut request = agent().post(format!("{}{path}", self.address));
         request = request.header("Authorization", format!("Bearer {}", self.token));
