@@ -91,6 +91,7 @@ pub struct Service {
     /// Is told when it is kept or has failed.
     landed: Option<Arc<dyn Fn() + Send + Sync>>,
     catalogues: Arc<Catalogues>,
+    published: prices::Before,
     groups: Groups,
     counters: Counters,
     inbox: Inbox,
@@ -132,6 +133,7 @@ impl Service {
             on_the_way: None,
             landed: None,
             catalogues: Arc::new(catalogues),
+            published: prices::Before::default(),
             groups,
             counters,
             inbox,
@@ -177,7 +179,9 @@ impl Service {
     pub fn publish(&mut self, list: Catalogue, text: CatalogueText) -> Result<(), CatalogueConflict> {
         let id = list.id.clone();
         let may_change_due = prices::may_change_due(&self.catalogues, &list);
+        let before = self.catalogues.clone();
         Arc::make_mut(&mut self.catalogues).add(list)?;
+        self.published.publishing(&before);
         if may_change_due {
             self.note_worked_out(Some(String::new()));
         }

@@ -196,3 +196,30 @@ fn new_prices_alone_have_nobody_looked_at() {
     };
     assert_eq!(lines(&mut service), 29, "each day of February, and the first of March");
 }
+
+#[test]
+fn what_was_published_with_a_commit_that_failed_is_forgotten() {
+    for is_on_its_way in [false, true] {
+        let (store, left, _) = Failing::new();
+        let mut service = open(store, &[FIRST]);
+        customers(&mut service, 1);
+        left.store(0, Ordering::Relaxed);
+        publish(&mut service, &second());
+        assert_eq!(service.catalogues().versions("seats").count(), 2);
+        if is_on_its_way {
+            service.commit_then(Box::new(|kept| assert!(kept.is_err())));
+            // It is decided as if it were kept, and so is what comes after it.
+            publish(&mut service, &second().replace("2026-02-01", "2026-02-03"));
+            service.recover();
+        } else {
+            service.commit().unwrap_err();
+        }
+        left.store(i64::MAX, Ordering::Relaxed);
+        assert_eq!(service.catalogues().versions("seats").count(), 1, "{is_on_its_way}");
+        publish(&mut service, &second());
+        service.commit().unwrap();
+        service.forget().unwrap();
+        assert_eq!(service.catalogues().versions("seats").count(), 2, "{is_on_its_way}");
+        assert!(done(&mut service, SOON, 1) == expected(1, SOON), "{is_on_its_way}");
+    }
+}

@@ -25,6 +25,7 @@ impl Service {
             let touched = schedule.take_unsaved();
             groups.commit(touched, *clock, |payer, group| schedule.due_of(payer, group, catalogues, *clock))
         });
+        self.published.handed_over();
         match committed {
             Ok(()) => self.note_kept(),
             Err(_) => self.forget()?,
@@ -64,6 +65,7 @@ impl Service {
         if blocks.is_empty() && !self.groups.is_pending() {
             return then(Ok(()));
         }
+        self.published.handed_over();
         let (tell, told) = sync_channel(1);
         self.on_the_way = Some(told);
         let landed = self.landed.clone();
@@ -136,6 +138,7 @@ impl Service {
 
     /// What was handed over to a commit is in the store.
     fn note_kept(&mut self) {
+        self.published.landed();
         self.counters.landed();
         self.inbox.landed();
         self.groups.landed();
@@ -185,6 +188,7 @@ impl Service {
         let _ = self.land();
         self.failed = None;
         self.groups.forget();
+        self.published.forget(&mut self.catalogues);
         // What it has come to is in the store.
         self.erasing = None;
         self.runs.committed(false);

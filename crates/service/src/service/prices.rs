@@ -9,6 +9,7 @@ use farebox_core::engine::{Catalogues, is_due_alike};
 use farebox_store::codec::Stored;
 use farebox_store::{Derived, Store, StoreError};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Until what is due is worked out anew for every group: the last one that it was worked out for.
 const DUE_ANEW: u8 = 25;
@@ -31,6 +32,40 @@ pub(super) fn worked_out_to(groups: &Groups) -> Result<Option<String>, StoreErro
         place: "how far dues are worked out".to_owned(),
         found: error.to_string(),
     })
+}
+
+/// The price lists as they were before some were published that are not in the store yet.
+#[derive(Default)]
+pub(super) struct Before {
+    /// Before those of the commit that is on its way.
+    on_the_way: Option<Arc<Catalogues>>,
+    /// Before those of the next commit.
+    next: Option<Arc<Catalogues>>,
+}
+
+impl Before {
+    pub(super) fn publishing(&mut self, known: &Arc<Catalogues>) {
+        self.next.get_or_insert_with(|| known.clone());
+    }
+
+    /// What was published goes on its way, unless what was before has failed.
+    pub(super) fn handed_over(&mut self) {
+        let next = self.next.take();
+        self.on_the_way = self.on_the_way.take().or(next);
+    }
+
+    /// What was on its way is in the store.
+    pub(super) fn landed(&mut self) {
+        self.on_the_way = None;
+    }
+
+    /// Takes what was published out again: it is not in the store.
+    pub(super) fn forget(&mut self, catalogues: &mut Arc<Catalogues>) {
+        let next = self.next.take();
+        if let Some(before) = self.on_the_way.take().or(next) {
+            *catalogues = before;
+        }
+    }
 }
 
 impl Service {
