@@ -72,7 +72,7 @@ fn all(args: &Args) -> std::io::Result<()> {
     let ingest = ingest::Args {
         seconds: 60 / part,
         events,
-        connections: 32,
+        connections: 64,
         batch: 1_000,
         accounts: 1_000,
         days: 1,

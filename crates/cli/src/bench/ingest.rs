@@ -19,7 +19,7 @@ pub struct Args {
     #[arg(long, default_value_t = 0)]
     pub events: u64,
     /// Connections at once.
-    #[arg(long, default_value_t = 32)]
+    #[arg(long, default_value_t = 64)]
     pub connections: u64,
     /// Events in a request.
     #[arg(long, default_value_t = 1_000)]
@@ -103,7 +103,11 @@ pub fn measure(table: &mut Table, args: &Args, within: &Path) -> io::Result<()> 
     let resident = server.resident_bytes()?;
     table.row(&Row {
         what: "resident memory after these events".to_owned(),
-        figure: format!("{:.0} MiB", resident as f64 / MIB),
+        figure: format!(
+            "{:.0} MiB, {:.1} bytes an event more than before",
+            resident as f64 / MIB,
+            resident.saturating_sub(idle) as f64 / events
+        ),
         beside: format!(
             "{:.0} MiB empty, {:.0} MiB with the accounts",
             empty as f64 / MIB,
@@ -125,6 +129,7 @@ pub fn measure(table: &mut Table, args: &Args, within: &Path) -> io::Result<()> 
     let again = Server::start(&folder.0)?;
     let (status, answer) = again.connect()?.post("/v1/usage", &kept.body).map(|(s, a)| (s, a.to_vec()))?;
     let took = begun.elapsed();
+    let resident = again.resident_bytes()?;
     let answer = String::from_utf8_lossy(&answer).into_owned();
     if status != 200 || !answer.contains(&format!("\"duplicates\":{batch}")) {
         return Err(wrong(format!("what was acknowledged is not known again: {status} {answer}")));
@@ -132,7 +137,11 @@ pub fn measure(table: &mut Table, args: &Args, within: &Path) -> io::Result<()> 
     table.row(&Row {
         what: format!("after SIGKILL with {} events since the last settlement", grouped(events)),
         figure: format!("{:.2} s until it knows a request again", took.as_secs_f64()),
-        beside: format!("listening after {:.2} s", again.ready_after.as_secs_f64()),
+        beside: format!(
+            "listening after {:.2} s; {:.0} MiB resident",
+            again.ready_after.as_secs_f64(),
+            resident as f64 / MIB
+        ),
         ratio: None,
         aim: "2 s",
     });

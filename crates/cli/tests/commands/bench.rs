@@ -26,7 +26,7 @@ fn has(rows: &[Vec<String>], what: &str, measured: &str) {
 fn ingest_is_measured_with_what_is_asked_meanwhile_and_a_kill() {
     let some = ["ingest", "--seconds", "1", "--batch", "100", "--accounts", "20", "--orders", "30"];
     let rows = rows(&some);
-    has(&rows, "durable over HTTP: 32 connections, 100 events of 20", "events/s");
+    has(&rows, "durable over HTTP: 64 connections, 100 events of 20", "events/s");
     has(&rows, "a bill with its 120 lines", "p99");
     has(&rows, "the usage of an account", "p99");
     has(&rows, "after SIGKILL", "until it knows a request again");
