@@ -69,7 +69,7 @@ pub struct Pace {
     pub groups: usize,
 }
 
-/// Groups in memory, if nobody says; after a month's end some 26 KiB each.
+/// Groups in memory, if nobody says; after a month's end some 27 KiB each.
 const GROUPS_MAX: usize = 100_000;
 
 impl Default for Pace {
