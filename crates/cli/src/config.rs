@@ -37,6 +37,9 @@ pub struct Flags {
     /// How much memory the bodies of all requests together may have, in MiB; who finds none is told to come again.
     #[arg(long, value_name = "NUMBER")]
     body_memory_mib: Option<String>,
+    /// How many billing groups stay in memory, besides those in use; others are loaded again when they are asked for.
+    #[arg(long, value_name = "NUMBER")]
+    groups_in_memory: Option<String>,
     /// How many seconds a client may take for the head of a request, and again for its body.
     #[arg(long, value_name = "NUMBER")]
     patience_seconds: Option<String>,
@@ -64,6 +67,7 @@ impl Flags {
             "test_clock" => self.test_clock.as_ref(),
             "requests_per_minute" => self.requests_per_minute.as_ref(),
             "body_memory_mib" => self.body_memory_mib.as_ref(),
+            "groups_in_memory" => self.groups_in_memory.as_ref(),
             "patience_seconds" => self.patience_seconds.as_ref(),
             "usage_months" => self.usage_months.as_ref(),
             "otlp_endpoint" => self.otlp_endpoint.as_ref(),
@@ -134,6 +138,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         default: Some("512"),
         expected: "a whole number from 32 to 65536",
         is_good: |text| text.parse().is_ok_and(|number: u32| (32..=65_536).contains(&number)),
+        is_number: true,
+    },
+    Setting {
+        name: "groups_in_memory",
+        default: Some("100000"),
+        expected: "a whole number from 0 to 4294967295",
+        is_good: is::<u32>,
         is_number: true,
     },
     Setting {

@@ -59,6 +59,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         new_operator_key: true,
         requests_per_minute: 1_200,
         bounds: Bounds::default(),
+        groups: farebox_service::Pace::default().groups,
         usage_months: None,
         otlp_endpoint: None,
     };

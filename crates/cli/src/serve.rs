@@ -6,7 +6,7 @@ use crate::log;
 use crate::output::Failure;
 use farebox_server::engine::Engine;
 use farebox_server::{Access, Bounds, Clock, Endpoint, Site, Traces, parse_all, watched};
-use farebox_service::Service;
+use farebox_service::{Pace, Service};
 use farebox_store_sqlite::Sqlite;
 use jiff::Timestamp;
 use std::net::SocketAddr;
@@ -44,6 +44,8 @@ pub struct Settings {
     pub requests_per_minute: u32,
     /// What clients may take.
     pub bounds: Bounds,
+    /// How many billing groups stay in memory, besides those in use.
+    pub groups: usize,
     /// How many months usage stays in the store's file; `None`: for ever.
     pub usage_months: Option<u32>,
     /// Where to send traces.
@@ -68,6 +70,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         new_operator_key: args.new_operator_key,
         requests_per_minute: config.need("requests_per_minute")?,
         bounds: Bounds { head: patience, body: patience, body_bytes, ..Bounds::default() },
+        groups: config.need("groups_in_memory")?,
         usage_months: config.get("usage_months"),
         otlp_endpoint: config.get("otlp_endpoint"),
     };
@@ -90,6 +93,7 @@ pub fn serve(
     let catalogues = parse_all(&store).map_err(|error| Failure::Other(error.to_string()))?;
     let service = Service::open(Box::new(store), catalogues, settings.now);
     let mut service = service.map_err(|error| Failure::Other(error.to_string()))?;
+    service.set_pace(Pace { groups: settings.groups, ..Pace::default() });
     if settings.clock == Clock::System && settings.now < service.clock() {
         let (store, system) = (service.clock(), settings.now);
         tracing::warn!(%store, %system, "the system's clock is behind the store's; time stands until it is there again");

@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn every_mistake_of_a_file_is_told() {
         let names = "data, listen, metrics_listen, test_clock, requests_per_minute, body_memory_mib, \
-                     patience_seconds, usage_months, otlp_endpoint, log_level, log_form";
+                     groups_in_memory, patience_seconds, usage_months, otlp_endpoint, log_level, log_form";
         let text = "# Ours.\ndata = 7\nmetrics-listen = \"127.0.0.1:9\"\nelephant = 1\n\
                     requests_per_minute = \"20\"\nlog_level = \"loud\"\n";
         assert_eq!(

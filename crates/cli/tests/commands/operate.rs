@@ -315,6 +315,25 @@ fn what_is_left_of_traces_is_sent_when_the_server_stops() {
 }
 
 #[test]
+fn a_server_has_no_more_groups_in_memory_than_it_may() {
+    let in_memory = |arguments: &[&str]| {
+        let folder = tempfile::tempdir().unwrap();
+        let arguments = [&["--metrics-listen", "127.0.0.1:0"], arguments].concat();
+        let server = Server::start_with(folder.path(), &arguments);
+        for number in 0..20 {
+            let open = json!({"command": "open", "title": "Acme", "currency": "CNY", "zone": "+08:00"});
+            post(&server, &format!("/v1/accounts/a{number}/commands"), &open.to_string());
+        }
+        let (status, page) = ask(&server, "GET", "/v1/accounts/a0", Some(&server.token), "");
+        assert_eq!(status, 200, "{page}");
+        value(&metrics(&server), "farebox_groups_in_memory")
+    };
+    assert!(in_memory(&[]) >= 20.0);
+    // Those of the last commits are in use.
+    assert!(in_memory(&["--groups-in-memory", "0"]) < 8.0);
+}
+
+#[test]
 fn a_configuration_is_shown_with_what_says_it() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("farebox.toml"), "data = \"kept\"\nrequests_per_minute = 60\n")
@@ -331,17 +350,18 @@ fn a_configuration_is_shown_with_what_says_it() {
     assert_eq!(
         String::from_utf8(output.stdout.clone()).unwrap(),
         "\
-data = \"kept\"             # farebox.toml:1
-listen = \"0.0.0.0:80\"     # FAREBOX_LISTEN
+data = \"kept\"              # farebox.toml:1
+listen = \"0.0.0.0:80\"      # FAREBOX_LISTEN
 # metrics_listen is not set
 # test_clock is not set
-requests_per_minute = 60  # farebox.toml:2
-body_memory_mib = 512     # default
-patience_seconds = 60     # default
+requests_per_minute = 60   # farebox.toml:2
+body_memory_mib = 512      # default
+groups_in_memory = 100000  # default
+patience_seconds = 60      # default
 # usage_months is not set
 # otlp_endpoint is not set
-log_level = \"debug\"       # --log-level
-log_form = \"text\"         # default
+log_level = \"debug\"        # --log-level
+log_form = \"text\"          # default
 "
     );
     // It is a file itself, which comes to the same.
