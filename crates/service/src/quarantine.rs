@@ -248,19 +248,19 @@ impl Quarantine {
         from: &[u8],
         each: &mut dyn FnMut(&[u8], &Piece) -> Seen,
     ) -> Result<(), StoreError> {
-        let both: BTreeMap<Vec<u8>, Option<Piece>>;
-        let ahead = if self.on_the_way.is_empty() {
-            &self.changed
-        } else {
-            both = self
-                .on_the_way
-                .iter()
-                .chain(&self.changed)
-                .map(|(key, piece)| (key.clone(), piece.clone()))
-                .collect();
-            &both
-        };
-        let mut ahead = ahead.range(from.to_vec()..).peekable();
+        let mut before = self.on_the_way.range(from.to_vec()..).peekable();
+        let mut since = self.changed.range(from.to_vec()..).peekable();
+        let ahead = std::iter::from_fn(|| match (before.peek(), since.peek()) {
+            (Some((one, _)), Some((other, _))) if one == other => {
+                // What came later counts.
+                before.next();
+                since.next()
+            }
+            (Some((one, _)), Some((other, _))) if one > other => since.next(),
+            (Some(_), _) => before.next(),
+            (None, _) => since.next(),
+        });
+        let mut ahead = ahead.peekable();
         let mut is_enough = false;
         store.derived_from(PIECES, from, &mut |key, value| {
             while let Some((name, piece)) = ahead.next_if(|(name, _)| name.as_slice() < key) {

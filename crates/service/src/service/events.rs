@@ -54,7 +54,7 @@ impl Service {
         most: usize,
         wants: &mut dyn FnMut(&Known<'_>, &Event<'_>) -> bool,
     ) -> Result<Events, StoreError> {
-        self.listed(account, after, most, &mut |known, event, too_old| {
+        self.events_and_too_old(account, after, most, &mut |known, event, too_old| {
             too_old.is_none() && wants(known, event)
         })
     }
@@ -65,16 +65,6 @@ impl Service {
     /// # Errors
     /// When the store fails.
     pub fn events_and_too_old(
-        &mut self,
-        account: &str,
-        after: Option<Place>,
-        most: usize,
-        wants: &mut dyn FnMut(&Known<'_>, &Event<'_>, Option<&Problem>) -> bool,
-    ) -> Result<Events, StoreError> {
-        self.listed(account, after, most, wants)
-    }
-
-    fn listed(
         &mut self,
         account: &str,
         after: Option<Place>,
