@@ -6,11 +6,10 @@ use super::histories::dice::Dice;
 use super::histories::show;
 use super::histories::world::{World, worlds};
 use super::player::{self, each, outcome_of};
-use super::{far, is_whole, same_accounts};
+use super::{book_of, far, is_whole, same_accounts};
 use farebox_core::metering::Problem;
 use farebox_oracle::history::{Line, What};
 use farebox_scenario::prepare::{self, Step, StepAction};
-use farebox_scenario::run::{Options, Outcome, Run};
 use farebox_service::{Pace, Received, Service, Standing};
 use farebox_store::{Memory, Seen, Store, StoreError};
 use farebox_store_sqlite::Sqlite;
@@ -329,15 +328,7 @@ pub fn holds(
     let text = show::book(world, &effective.lines);
     let prepared = prepare::prepare("effective.book", text.as_bytes(), &world.folder);
     let prepared = prepared.map_err(|wrong| format!("{wrong:?}"))?;
-    let mut run = Run::new(&prepared, Options { threads: 1, ..Options::default() });
-    let mut said = Vec::new();
-    let played = run.play(&mut |_, outcome| {
-        said.push(match outcome {
-            Outcome::Refused(refusal) => refusal.code().to_owned(),
-            _ => "ok".to_owned(),
-        });
-    });
-    played.and_then(|()| run.advance(far(lines))).map_err(|wrong| wrong.found)?;
+    let (run, said) = book_of(&prepared, lines)?;
     if said != effective.answers {
         return Err(format!("{text}\nthe book says {said:?}, the service {:?}", effective.answers));
     }

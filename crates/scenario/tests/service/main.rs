@@ -15,6 +15,7 @@ mod undone;
 
 use farebox_core::account::Account;
 use farebox_core::roster::Roster;
+use farebox_oracle::history::Line;
 use farebox_scenario::prepare;
 use farebox_scenario::run::{Options, Outcome, Run};
 use farebox_service::{Pace, Service};
@@ -28,8 +29,22 @@ use player::{outcome_of, play_step, play_step_until_committed, play_with_others}
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// When everything of a history has been settled.
-fn far(lines: &[farebox_oracle::history::Line]) -> Timestamp {
+fn far(lines: &[Line]) -> Timestamp {
     lines.last().map_or(Timestamp::MIN, |line| line.at + SignedDuration::from_hours(24 * 40))
+}
+
+/// A book, with everything of its history settled, and what is answered to each of its steps: `ok`, or a refusal's code.
+fn book_of<'p>(prepared: &'p prepare::Prepared, lines: &[Line]) -> Result<(Run<'p>, Vec<String>), String> {
+    let mut run = Run::new(prepared, Options { threads: 1, ..Options::default() });
+    let mut said = Vec::new();
+    let played = run.play(&mut |_, outcome| {
+        said.push(match outcome {
+            Outcome::Refused(refusal) => refusal.code().to_owned(),
+            _ => "ok".to_owned(),
+        });
+    });
+    played.and_then(|()| run.advance(far(lines))).map_err(|wrong| wrong.found)?;
+    Ok((run, said))
 }
 
 /// An account without how far each charge is settled, what an accumulation that is over came to, and what settlements
@@ -83,15 +98,7 @@ fn a_service_comes_to_what_its_book_comes_to() {
         let prepared = prepare::prepare("random.book", text.as_bytes(), &world.folder)
             .map_err(|wrong| Wrong::Broken(format!("{wrong:?}")))?;
         let fails = |what: String| Wrong::Fails(format!("{what}\n"));
-        let mut run = Run::new(&prepared, Options { threads: 1, ..Options::default() });
-        let mut said = Vec::new();
-        let played = run.play(&mut |_, outcome| {
-            said.push(match outcome {
-                Outcome::Refused(refusal) => refusal.code().to_owned(),
-                _ => "ok".to_owned(),
-            });
-        });
-        played.and_then(|()| run.advance(far(lines))).map_err(|wrong| fails(wrong.found))?;
+        let (run, said) = book_of(&prepared, lines).map_err(fails)?;
 
         // A SQLite file commits on a thread of its own, while the next steps are decided.
         let folder = (lines.len() % 8 == 0).then(tempfile::tempdir).transpose();
