@@ -12,8 +12,6 @@ use std::time::Duration;
 
 /// What is kept ready for a body before it comes.
 const FIRST_BYTES: u64 = 1 << 20;
-/// How often the limit is read of a body that is too large.
-const FORGOTTEN_TIMES: usize = 8;
 /// The most memory that a stream of Zstandard may ask for, as a power of two: 8 MiB.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
@@ -50,30 +48,22 @@ pub(crate) async fn read(
     Ok(plain)
 }
 
-/// Reads a body to its end. Most clients send all of it before they listen: of one that is too large some more is
-/// taken, and forgotten, so that they hear why.
+/// Reads a body to its end, or until it is too large.
 async fn collect(mut body: Body, place: &mut Place, bytes_max: usize) -> Result<Bytes, Answer> {
     let mut whole = Vec::with_capacity(body.size_hint().exact().unwrap_or(0).min(FIRST_BYTES) as usize);
-    let mut taken = 0;
     while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
         let frame = frame
             .map_err(|error| Answer::problem("bad-body", 400, &format!("the body ends early: {error}")))?;
         let Ok(data) = frame.into_data() else { continue };
-        taken += data.len();
-        if taken > bytes_max.saturating_mul(FORGOTTEN_TIMES) {
-            break;
+        if whole.len() + data.len() > bytes_max {
+            return Err(too_large(bytes_max));
         }
-        if taken <= bytes_max && !place.take(data.len()) {
+        if !place.take(data.len()) {
             return Err(no_room());
         }
-        if taken <= bytes_max {
-            whole.extend_from_slice(&data);
-        } else {
-            whole = Vec::new();
-            place.keep(0);
-        }
+        whole.extend_from_slice(&data);
     }
-    if taken > bytes_max { Err(too_large(bytes_max)) } else { Ok(whole.into()) }
+    Ok(whole.into())
 }
 
 #[derive(Clone, Copy)]

@@ -19,6 +19,7 @@ mod events;
 mod exports;
 mod guard;
 mod keys;
+mod linger;
 mod listen;
 pub mod metrics;
 mod money;

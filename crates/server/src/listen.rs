@@ -1,5 +1,6 @@
 //! Connections: how many, and how long one may take to say what it wants.
 
+use crate::linger::Lent;
 use axum::http::Request;
 use axum::response::Response;
 use hyper::body::Incoming;
@@ -72,10 +73,12 @@ where
         let _ = stream.set_nodelay(true);
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(bounds.head).max_buf_size(BUFFER_BYTES_MAX);
+        let (stream, lender) = Lent::new(stream);
         let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service.clone()));
         tokio::spawn(async move {
             // What goes wrong with a connection is its client's matter.
             let _ = connection.await;
+            lender.linger(bounds.body).await;
             drop(place);
         });
     }
@@ -134,6 +137,19 @@ mod tests {
             let _ = stream.read_to_string(&mut said);
             assert!(!said.contains("200 OK"), "{said}");
         }
+    }
+
+    #[test]
+    fn who_is_answered_early_hears_it_after_all_is_sent() {
+        let (address, _stop, _) = start(Bounds::default());
+        // More than the buffers of both sides hold, and not a byte of it is read for the answer.
+        let body = vec![b'a'; 32 << 20];
+        let mut stream = TcpStream::connect(address).unwrap();
+        write!(stream, "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", body.len()).unwrap();
+        stream.write_all(&body).expect("the connection stands while the client sends");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.ends_with("here"), "{answer}");
     }
 
     #[test]

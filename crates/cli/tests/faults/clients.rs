@@ -37,12 +37,15 @@ fn slow_clients_are_let_go_and_hold_nobody_up() {
     let server = Server::start_with(folder.path(), &["--patience-seconds", "2"]);
     furnish(&server);
     let event = call("slow", 1).to_string();
-    let connect = |_| TcpStream::connect(server.host()).unwrap();
-    let (mut heads, mut bodies): (Vec<_>, Vec<_>) =
-        ((0..200).map(connect).collect(), (0..200).map(connect).collect());
-    for body in &mut bodies {
-        body.write_all(head(&server, "/v1/usage", "Content-Length: 4000").as_bytes()).unwrap();
-    }
+    let connect = || TcpStream::connect(server.host()).unwrap();
+    let mut heads: Vec<_> = (0..200).map(|_| connect()).collect();
+    let whole_head = head(&server, "/v1/usage", "Content-Length: 4000");
+    let begin = |_| {
+        let mut body = connect();
+        body.write_all(whole_head.as_bytes()).unwrap();
+        body
+    };
+    let mut bodies: Vec<_> = (0..200).map(begin).collect();
     // A byte now and then, of the head or of the body.
     let start = Instant::now();
     let mut slowest = Duration::ZERO;
