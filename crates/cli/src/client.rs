@@ -2,11 +2,13 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::str::FromStr;
 
 /// One connection that stays open.
 pub struct Connection {
     stream: BufReader<TcpStream>,
     head: Vec<u8>,
+    line: Vec<u8>,
     body: Vec<u8>,
     host: String,
     token: Option<String>,
@@ -21,6 +23,7 @@ impl Connection {
         Ok(Connection {
             stream: BufReader::new(stream),
             head: Vec::new(),
+            line: Vec::new(),
             body: Vec::new(),
             host: address.to_owned(),
             token: token.map(str::to_owned),
@@ -89,28 +92,44 @@ impl Connection {
 
     fn receive(&mut self) -> io::Result<(u16, &[u8])> {
         let wrong = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
-        let mut line = String::new();
-        self.stream.read_line(&mut line)?;
-        let status = line.split(' ').nth(1).and_then(|word| word.parse().ok());
+        let status = self.next_line()?.split(|byte| *byte == b' ').nth(1).and_then(number);
         let status = status.ok_or_else(|| wrong("no status line"))?;
-        let mut length = 0;
-        self.retry_after_s = None;
+        let (mut length, mut retry_after_s) = (0, None);
         loop {
-            line.clear();
-            if self.stream.read_line(&mut line)? == 0 {
-                return Err(wrong("the head never ends"));
+            let line = self.next_line()?;
+            if line.is_empty() {
+                break;
             }
-            let Some((name, value)) = line.trim_end().split_once(':') else { break };
-            if name.eq_ignore_ascii_case("content-length") {
-                length = value.trim().parse().map_err(|_| wrong("a length that is no number"))?;
-            } else if name.eq_ignore_ascii_case("retry-after") {
-                self.retry_after_s = value.trim().parse().ok();
+            if let Some(value) = value_of(line, b"content-length:") {
+                length = number(value).ok_or_else(|| wrong("a length that is no number"))?;
+            } else if let Some(value) = value_of(line, b"retry-after:") {
+                retry_after_s = number(value);
             }
         }
+        self.retry_after_s = retry_after_s;
         self.body.resize(length, 0);
         self.stream.read_exact(&mut self.body)?;
         Ok((status, &self.body))
     }
+
+    /// The next line of a head, without its end.
+    fn next_line(&mut self) -> io::Result<&[u8]> {
+        self.line.clear();
+        if self.stream.read_until(b'\n', &mut self.line)? == 0 {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the head never ends"));
+        }
+        Ok(self.line.trim_ascii_end())
+    }
+}
+
+/// The value of a header, where that is what a line says. `name`: with its colon.
+fn value_of<'l>(line: &'l [u8], name: &[u8]) -> Option<&'l [u8]> {
+    let (said, value) = line.split_at_checked(name.len())?;
+    said.eq_ignore_ascii_case(name).then_some(value)
+}
+
+fn number<N: FromStr>(text: &[u8]) -> Option<N> {
+    std::str::from_utf8(text.trim_ascii()).ok()?.parse().ok()
 }
 
 /// A name in a path, or the value of a parameter.

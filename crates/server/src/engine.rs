@@ -28,7 +28,7 @@ const MANY: usize = 16;
 const ENOUGH: Duration = Duration::from_millis(8);
 /// How long it is waited for, at a time and altogether.
 const MORE: Duration = Duration::from_micros(100);
-const MORE_MAX: Duration = Duration::from_micros(1_500);
+const MORE_MAX: Duration = Duration::from_micros(3_000);
 /// How often the schedule is looked at where nobody asks for anything.
 const LOOK_EACH: Duration = Duration::from_secs(1);
 
@@ -258,8 +258,8 @@ fn work(
     let (mut not_due, failing) = (None, Arc::new(Mutex::new(None)));
     let mut watch = Watch::default();
     let mut told = traces::Told::default();
-    // Jobs of the last commit.
-    let mut last = 0;
+    // Jobs that share a commit these days.
+    let mut usual = 0;
     let mut not_erased = None;
     while let Some(message) = next_message(&mut service, &mut waiting, &mut not_erased) {
         // Who was told that a commit has failed may ask for what is kept.
@@ -295,13 +295,13 @@ fn work(
                 if !service.has_landed_within(PAUSE) {
                     continue;
                 }
-                if last < MANY || start.elapsed() > MORE_MAX {
+                if usual < MANY || start.elapsed() > MORE_MAX {
                     break None;
                 }
                 std::thread::sleep(MORE);
                 match waiting.try_next() {
                     Some(message) => break Some(message),
-                    None if tell.len() < last => {}
+                    None if tell.len() < usual => {}
                     None => break None,
                 }
             };
@@ -313,7 +313,7 @@ fn work(
         round.commits();
         // One commit for all: none is told before all are durable.
         let (start, jobs) = (Instant::now(), tell.len());
-        last = jobs;
+        usual = jobs.max(usual - usual.div_ceil(8));
         if jobs == 0 {
             continue;
         }

@@ -6,7 +6,7 @@ use crate::asked::Asked;
 use crate::body;
 use crate::operation::Operation;
 use crate::room::Place;
-use crate::traces;
+use crate::traces::Begun;
 use crate::{App, done};
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
@@ -33,19 +33,19 @@ pub(crate) struct Seen {
     asked: Option<Arc<Asked>>,
 }
 
-/// Has a request done that may be. `path`: the parts of its address that have names, as they are written there.
-pub(crate) async fn guard(
-    app: &App,
-    operation: &'static Operation,
-    path: Vec<(String, String)>,
-    request: Request,
-) -> (Response, Seen) {
-    let mut seen = Seen { operation, holder: None, asked: None };
-    let response = pass(app, &mut seen, path, request).await;
-    (response, seen)
+impl Seen {
+    pub fn new(operation: &'static Operation) -> Seen {
+        Seen { operation, holder: None, asked: None }
+    }
 }
 
-async fn pass(app: &App, seen: &mut Seen, path: Vec<(String, String)>, request: Request) -> Response {
+/// Has a request done that may be. `path`: the parts of its address that have names, as they are written there.
+pub(crate) async fn pass(
+    app: &App,
+    seen: &mut Seen,
+    path: Vec<(String, String)>,
+    request: Request,
+) -> Response {
     let operation = seen.operation;
     let (caller, left) = match operation.roles {
         None => (None, None),
@@ -289,41 +289,52 @@ fn decoded(text: &str, is_query: bool) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// Gives every request an id, its own or a new one, and says it in the answer.
-pub(crate) async fn identify<F: Future<Output = (Response, Option<Seen>)>>(
-    app: &App,
-    request: Request,
-    answer: impl FnOnce(Request) -> F,
-) -> Response {
-    let start = Instant::now();
-    let id = header_of(request.headers(), REQUEST_ID.as_str()).flatten().filter(|id| is_request_id(id));
-    let id = id.map_or_else(new_request_id, str::to_owned);
-    let begun = app.engine.traces().and_then(|traces| traces.begin(request.method(), request.headers()));
-    let (mut response, seen) = traces::within(begun.as_ref(), answer(request)).await;
-    let operation = seen.as_ref().map(|seen| seen.operation);
-    let problem = response.extensions_mut().remove();
-    log(seen.as_ref(), response.status().as_u16(), problem.as_ref(), &id, start.elapsed());
-    app.engine.metrics().answered(
-        operation.map(|known| known.id),
-        response.status().as_u16(),
-        start.elapsed(),
-    );
-    if let (Some(traces), Some(begun)) = (app.engine.traces(), begun) {
-        let route = operation.map(|known| (known.path, known.id));
-        traces.answered(begun, route, (response.status().as_u16(), &id), start.elapsed());
+/// A request that has come.
+pub(crate) struct Arrival {
+    start: Instant,
+    /// Its own, or a new one.
+    id: String,
+    begun: Option<Begun>,
+}
+
+impl Arrival {
+    pub fn of(app: &App, request: &Request) -> Arrival {
+        let id = header_of(request.headers(), REQUEST_ID.as_str()).flatten().filter(|id| is_request_id(id));
+        let id = id.map_or_else(new_request_id, str::to_owned);
+        let traces = app.engine.traces();
+        let begun = traces.and_then(|traces| traces.begin(request.method(), request.headers()));
+        Arrival { start: Instant::now(), id, begun }
     }
-    if let Some(ProblemBody(body)) = problem {
-        let body = with_id(&body, &id);
-        response.headers_mut().insert(header::CONTENT_LENGTH, body.len().into());
-        *response.body_mut() = Body::from(body);
+
+    /// Its span, where it is traced.
+    pub fn begun(&self) -> Option<&Begun> {
+        self.begun.as_ref()
     }
-    // No browser takes an answer for another kind of thing than it is.
-    let nosniff = HeaderValue::from_static("nosniff");
-    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
-    if let Ok(value) = HeaderValue::from_str(&id) {
-        response.headers_mut().insert(REQUEST_ID, value);
+
+    /// Logs and counts what it was answered, and says its id there.
+    pub fn answered(self, app: &App, mut response: Response, seen: Option<&Seen>) -> Response {
+        let Arrival { start, id, begun } = self;
+        let operation = seen.map(|seen| seen.operation);
+        let (status, problem) = (response.status().as_u16(), response.extensions_mut().remove());
+        log(seen, status, problem.as_ref(), &id, start.elapsed());
+        app.engine.metrics().answered(operation.map(|known| known.id), status, start.elapsed());
+        if let (Some(traces), Some(begun)) = (app.engine.traces(), begun) {
+            let route = operation.map(|known| (known.path, known.id));
+            traces.answered(begun, route, (status, &id), start.elapsed());
+        }
+        if let Some(ProblemBody(body)) = problem {
+            let body = with_id(&body, &id);
+            response.headers_mut().insert(header::CONTENT_LENGTH, body.len().into());
+            *response.body_mut() = Body::from(body);
+        }
+        // No browser takes an answer for another kind of thing than it is.
+        let nosniff = HeaderValue::from_static("nosniff");
+        response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+        if let Ok(value) = HeaderValue::try_from(id) {
+            response.headers_mut().insert(REQUEST_ID, value);
+        }
+        response
     }
-    response
 }
 
 /// Says what became of a request: of a command always, of another one that is refused or fails, and of any other to

@@ -6,9 +6,9 @@
 use crate::access::Access;
 use crate::answer;
 use crate::engine::Engine;
-use crate::guard::{self, Seen};
+use crate::guard::{self, Arrival, Seen};
 use crate::operation::Operation;
-use crate::{App, OPERATIONS};
+use crate::{App, OPERATIONS, traces};
 use axum::body::{Body, HttpBody};
 use axum::extract::Request;
 use axum::http::{HeaderValue, Method, Uri, header};
@@ -79,21 +79,18 @@ impl Site {
         }
     }
 
-    /// Answers a request.
-    pub async fn answer(&self, request: Request) -> Response {
-        let app = &self.inner.app;
-        guard::identify(app, request, |request| async {
-            match self.find(request.method(), request.uri()) {
-                Found::Operation(operation, path) => {
-                    let is_head = request.method() == Method::HEAD;
-                    let (response, seen) = guard::guard(app, operation, path, request).await;
-                    (if is_head { without_body(response) } else { response }, Some(seen))
-                }
-                Found::Methods(methods) => (wrong_method(&methods), None),
-                Found::Nothing => (answer::not_found("there is nothing under this address"), None::<Seen>),
+    /// Has a request done, where there is what it asks for.
+    async fn answer(&self, request: Request) -> (Response, Option<Seen>) {
+        match self.find(request.method(), request.uri()) {
+            Found::Operation(operation, path) => {
+                let is_head = request.method() == Method::HEAD;
+                let mut seen = Seen::new(operation);
+                let response = guard::pass(&self.inner.app, &mut seen, path, request).await;
+                (if is_head { without_body(response) } else { response }, Some(seen))
             }
-        })
-        .await
+            Found::Methods(methods) => (wrong_method(&methods), None),
+            Found::Nothing => (answer::not_found("there is nothing under this address"), None),
+        }
     }
 }
 
@@ -121,6 +118,12 @@ impl Service<axum::http::Request<Incoming>> for Site {
 
     fn call(&self, request: axum::http::Request<Incoming>) -> Self::Future {
         let site = self.clone();
-        Box::pin(async move { Ok(site.answer(request.map(Body::new)).await) })
+        Box::pin(async move {
+            let request = request.map(Body::new);
+            let app = &site.inner.app;
+            let arrival = Arrival::of(app, &request);
+            let (response, seen) = traces::within(arrival.begun(), site.answer(request)).await;
+            Ok(arrival.answered(app, response, seen.as_ref()))
+        })
     }
 }

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use tokio::task::futures::TaskLocalFuture;
 
 /// Spans that wait to be sent; more are dropped.
 const WAITING_MAX: usize = 8_192;
@@ -141,8 +142,8 @@ pub struct Traces {
 }
 
 tokio::task_local! {
-    /// The request that is being answered.
-    static REQUEST: Context;
+    /// The request that is being answered, where it is traced.
+    static REQUEST: Option<Context>;
 }
 
 /// A request whose span has begun.
@@ -259,15 +260,12 @@ pub(crate) struct Told {
 
 /// The request that is being answered, where it is traced.
 pub(crate) fn current() -> Option<Context> {
-    REQUEST.try_with(|context| *context).ok()
+    REQUEST.try_with(|context| *context).ok().flatten()
 }
 
 /// Answers a request, as the one that is being answered.
-pub(crate) async fn within<T>(begun: Option<&Begun>, answer: impl Future<Output = T>) -> T {
-    match begun {
-        Some(begun) => REQUEST.scope(begun.context, answer).await,
-        None => answer.await,
-    }
+pub(crate) fn within<A: Future>(begun: Option<&Begun>, answer: A) -> TaskLocalFuture<Option<Context>, A> {
+    REQUEST.scope(begun.map(|begun| begun.context), answer)
 }
 
 /// A round of the engine: jobs, and the commit that they share. It has a span where one of them is a request's.

@@ -104,6 +104,11 @@ impl Server {
         self.peer.connect(Some(&self.token))
     }
 
+    /// The key of its operator.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
     /// Opens an account `big` with so many orders of the list of five charges, and lets the first month end: its bill
     /// has four lines for each.
     pub fn furnish_big(&self, orders: u32) -> io::Result<()> {

@@ -22,11 +22,13 @@ pub fn measure(table: &mut Table, seconds: u64, within: &Path) -> io::Result<()>
     let folder = Folder::new(within)?;
     let server = Server::start(&folder.0)?;
     server.furnish(ACCOUNTS)?;
+    // The bare server is sent the same bytes.
+    let token = server.token();
     let (mut bare, mut kept) = (Turns::default(), Turns::default());
     for seed in 0..turns {
         let load =
             Load { connections: CONNECTIONS, batch: 1, accounts: ACCOUNTS, days: 1, lasts, events: 0, seed };
-        bare.note(send(&|| echo.connect(None), "/echo", load, None)?);
+        bare.note(send(&|| echo.connect(Some(token)), "/echo", load, None)?);
         kept.note(send(&|| server.connect(), "/v1/usage", load, Some("\"accepted\":1"))?);
     }
     let ratios: Vec<f64> = kept.rates.iter().zip(&bare.rates).map(|(kept, bare)| kept / bare).collect();
