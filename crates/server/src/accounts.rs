@@ -65,6 +65,7 @@ pub(crate) fn operations() -> Vec<Operation> {
                 "Only drafts, those of them that are held back, or issued ones.",
             ))
             .page::<wire::BillHead>()
+            .looks_at_group()
             .asks(bills),
         Operation::get(
             "/v1/bills/{bill}",
@@ -74,17 +75,20 @@ pub(crate) fn operations() -> Vec<Operation> {
         .by(READERS)
         .headers(VERSIONED)
         .one::<wire::Bill>()
+        .looks_at_group()
         .asks(bill),
         Operation::get("/v1/bills/{bill}/lines", "list-lines", "The lines of a bill, in its order.")
             .by(READERS)
             .takes(Parameter::text::<wire::Name>("subscription", "Only those of this subscription."))
             .takes(Parameter::text::<wire::Name>("account", "Only those of this account."))
             .numbered::<wire::Line>()
+            .looks_at_group()
             .asks(lines),
         Operation::get("/v1/lines/{line}", "show-line", "A line, with its formula and its sentence.")
             .by(READERS)
             .headers(VERSIONED)
             .one::<wire::Line>()
+            .looks_at_group()
             .asks(line),
     ]
 }

@@ -50,6 +50,16 @@ pub(crate) struct Told {
     pub is_repeated: bool,
 }
 
+/// The account that a part of an address names: `Some(None)` where it is to name one, and does not.
+fn account_in<'v>(name: &str, value: &'v str) -> Option<Option<&'v str>> {
+    match name {
+        "account" => Some(Some(value)),
+        "bill" => Some(account_of_bill(value)),
+        "line" => Some(account_of_line(value)),
+        _ => None,
+    }
+}
+
 /// A page of a list.
 #[derive(Serialize)]
 struct Page<T> {
@@ -153,17 +163,17 @@ impl Asked {
     /// such account. An account that does not exist is in nobody's tree, and takes the same way.
     pub fn admit(&self, service: &Service) -> Result<(), Answer> {
         for (name, value) in &self.path {
-            let account = match name.as_str() {
-                "account" => Some(value.as_str()),
-                "bill" => account_of_bill(value),
-                "line" => account_of_line(value),
-                _ => continue,
-            };
+            let Some(account) = account_in(name, value) else { continue };
             if !account.is_some_and(|account| self.sees(service, account)) {
                 return Err(missing(name, value));
             }
         }
         Ok(())
+    }
+
+    /// The account of the address.
+    pub fn whose_group(&self) -> Option<&str> {
+        self.path.iter().find_map(|(name, value)| account_in(name, value)).flatten()
     }
 
     /// The account of the address, with its group.

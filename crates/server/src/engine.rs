@@ -34,8 +34,8 @@ const LOOK_EACH: Duration = Duration::from_secs(1);
 
 /// Tells who asked, once what was done for him is durable, or why it is not.
 type Tell = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
-/// Does something with the service, unless that failed before.
-type Job = Box<dyn FnOnce(Result<&mut Service, StoreError>) -> Tell + Send>;
+/// Does something with the service, unless that failed before. `None`: who asked has been told.
+type Job = Box<dyn FnOnce(Result<&mut Service, StoreError>) -> Option<Tell> + Send>;
 
 /// Why nothing was done.
 #[derive(Clone, Debug, PartialEq)]
@@ -169,10 +169,23 @@ impl Engine {
         &self,
         work: impl FnOnce(&mut Service) -> T + Send + 'static,
     ) -> Result<T, Unavailable> {
-        self.hand(Kind::Other, work).await
+        self.hand(Kind::Other, |_| false, work).await
     }
 
-    /// The same with what brings usage.
+    /// Looks at the group of an account, and at nothing else. Where all that was decided on it is durable, the answer
+    /// waits for no commit.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub(crate) async fn look<T: Send + 'static>(
+        &self,
+        account: String,
+        work: impl FnOnce(&mut Service) -> T + Send + 'static,
+    ) -> Result<T, Unavailable> {
+        self.hand(Kind::Other, move |service| service.is_kept(&account), work).await
+    }
+
+    /// Does something that brings usage, as [`Engine::ask`].
     ///
     /// # Errors
     /// [`Unavailable`]; nothing has happened then.
@@ -180,12 +193,13 @@ impl Engine {
         &self,
         work: impl FnOnce(&mut Service) -> T + Send + 'static,
     ) -> Result<T, Unavailable> {
-        self.hand(Kind::Usage, work).await
+        self.hand(Kind::Usage, |_| false, work).await
     }
 
     async fn hand<T: Send + 'static>(
         &self,
         kind: Kind,
+        is_durable: impl FnOnce(&Service) -> bool + Send + 'static,
         work: impl FnOnce(&mut Service) -> T + Send + 'static,
     ) -> Result<T, Unavailable> {
         let (tell, told) = oneshot::channel();
@@ -193,9 +207,13 @@ impl Engine {
         let job: Job = Box::new(move |service| match service {
             Ok(service) => {
                 let done = work(service);
-                Box::new(move |committed| drop(tell.send(committed.map(|()| done))))
+                if is_durable(service) {
+                    drop(tell.send(Ok(done)));
+                    return None;
+                }
+                Some(Box::new(move |committed| drop(tell.send(committed.map(|()| done)))))
             }
-            Err(error) => Box::new(move |_| drop(tell.send(Err(error)))),
+            Err(error) => Some(Box::new(move |_| drop(tell.send(Err(error))))),
         });
         let request =
             self.hand.traces.as_ref().and_then(|_| traces::current()).map(|at| (at, Instant::now()));
@@ -274,7 +292,7 @@ fn work(
         let mut next = Some(message);
         while let Some(message) = next {
             if let Heard::Job((job, request)) = message {
-                tell.push(round.does(request, || job(due.clone().map(|()| &mut service))));
+                tell.extend(round.does(request, || job(due.clone().map(|()| &mut service))));
             }
             next = loop {
                 let is_enough = tell.len() >= TOGETHER_MAX || start.elapsed() >= ENOUGH;

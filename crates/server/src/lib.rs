@@ -166,11 +166,16 @@ async fn done(
         }
     }
     let own = asked.clone();
-    let reply = engine.ask(move |service| {
+    let work = move |service: &mut Service| {
         own.admit(service)?;
         if operation.once { once(service, &own, operation, work) } else { work(service, &own) }
-    });
-    let reply = reply.await;
+    };
+    // Text also says what price lists say.
+    let is_of_group = operation.is_of_group && !asked.is_for_people;
+    let reply = match asked.whose_group().filter(|_| is_of_group) {
+        Some(account) => engine.look(account.to_owned(), work).await,
+        None => engine.ask(work).await,
+    };
     asked.is_durable(reply.is_ok());
     match reply {
         Ok(Ok(reply)) => {

@@ -219,6 +219,8 @@ pub(crate) struct Operation {
     pub decides: bool,
     /// Whether, with an `Idempotency-Key`, it is done once and its first answer given again.
     pub once: bool,
+    /// Whether it looks at nothing but the group of the account in its address.
+    pub is_of_group: bool,
     /// What is kept of the first answer to be given again, where that is not the answer itself.
     pub kept: Option<fn(&Answer) -> Answer>,
     /// Done before the engine is asked, on a thread that may take its time.
@@ -244,6 +246,7 @@ impl Operation {
             codes: &[],
             decides: false,
             once: false,
+            is_of_group: false,
             kept: None,
             first: None,
             bytes_max: crate::BODY_BYTES_MAX,
@@ -336,6 +339,11 @@ impl Operation {
 
     pub fn asks(self, work: fn(&mut Service, &Asked) -> Result<Reply, Answer>) -> Operation {
         Operation { does: Does::Asks(work), ..self }
+    }
+
+    /// It looks at the group of the account in its address, and at nothing else.
+    pub fn looks_at_group(self) -> Operation {
+        Operation { is_of_group: true, ..self }
     }
 
     pub fn handled(self, handler: fn(Engine, Arc<Asked>) -> Handled) -> Operation {

@@ -211,6 +211,8 @@ pub struct Groups {
     answers: HashMap<String, Answer>,
     /// Groups that were decided on since the last commit.
     changed: BTreeSet<String>,
+    /// Groups that were decided on before, whose entries are on their way.
+    on_the_way: BTreeSet<String>,
     /// Accounts that are erased, or being erased.
     erasures: BTreeMap<String, Erasure>,
     /// Open holds of the groups in memory.
@@ -235,6 +237,7 @@ impl Groups {
             waiting: Vec::new(),
             answers: HashMap::new(),
             changed: BTreeSet::new(),
+            on_the_way: BTreeSet::new(),
             erasures: BTreeMap::new(),
             holds: 0,
             looked_at: String::new(),
@@ -300,6 +303,11 @@ impl Groups {
     /// A group that is in memory, by the account that pays.
     pub fn get(&self, payer: &str) -> Option<&Group> {
         self.open.get(payer).map(|open| &open.state)
+    }
+
+    /// Whether all that was decided on a group is in the store.
+    pub(crate) fn is_kept(&self, payer: &str) -> bool {
+        !self.changed.contains(payer) && !self.on_the_way.contains(payer)
     }
 
     /// How many entries a group that is in memory has, with those that are not committed yet.
@@ -575,6 +583,7 @@ impl Groups {
         due: impl Fn(&str, &Group) -> Option<(Instant, Duty)>,
         then: Told,
     ) {
+        self.on_the_way = self.changed.clone();
         let mut batch = self.take_batch(touched, clock, due);
         let waiting = std::mem::take(&mut self.waiting);
         let Some(store) = &mut self.store else { return then(Ok(())) };
@@ -588,6 +597,7 @@ impl Groups {
 
     /// What was committed is in the store.
     pub(crate) fn landed(&mut self) {
+        self.on_the_way.clear();
         self.answers.clear();
         for answer in &self.pending.answers {
             self.answers.insert(answer.key.clone(), answer.clone());
@@ -622,6 +632,7 @@ impl Groups {
             self.open.clear();
             self.holds = 0;
             self.changed.clear();
+            self.on_the_way.clear();
             self.pending = Batch::default();
             self.waiting.clear();
             self.answers.clear();

@@ -263,6 +263,11 @@ impl Service {
         Ok(self.groups.get(&payer))
     }
 
+    /// Whether all that was decided on the group of an account is in the store.
+    pub fn is_kept(&self, account: &str) -> bool {
+        self.groups.is_kept(self.groups.payer_of(account))
+    }
+
     /// Looks at the group of an account, and does not keep it in memory where it is not.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 /// What bodies may have in these tests.
 const ROOM_MIB: u64 = 64;
@@ -115,8 +116,7 @@ fn what_waits_is_bounded_and_done_when_the_store_is_free() {
     furnish(&server);
     let before = server.memory_mib();
     // Someone else holds the file: whatever is to be kept waits.
-    let file = rusqlite::Connection::open(folder.path().join("farebox.db")).unwrap();
-    file.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let file = hold(&folder);
     let streams: Vec<TcpStream> = (0..24)
         .map(|client| {
             let body = batch(&format!("pbx-{client}"), 0..20_000);
@@ -140,6 +140,64 @@ fn what_waits_is_bounded_and_done_when_the_store_is_free() {
 }
 
 #[test]
+fn bills_of_which_nothing_waits_to_be_kept_are_shown_while_nothing_can_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    furnish(&server);
+    assert_eq!(server.post("/v1/usage", &[], call("pbx", 1).to_string()).0, 200);
+    server.advance("2026-02-02T00:00:00+08:00");
+    let (status, bills) = server.get("/v1/accounts/acme/bills");
+    assert_eq!(status, 200, "{bills}");
+    let bill = format!("/v1/bills/{}", bills["items"][0]["id"].as_str().unwrap());
+    let lines = format!("{bill}/lines");
+    let before = (server.get(&bill), server.get(&lines));
+    assert!(!before.1.1["items"].as_array().unwrap().is_empty(), "{}", before.1.1);
+    // Someone else holds the file. Usage of the account waits, and is in no bill yet.
+    let file = hold(&folder);
+    let usage = json!([call("pbx", 2)]).to_string();
+    let waiting = begin(&server, "/v1/usage", usage.len(), usage.as_bytes());
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!((server.get(&bill), server.get(&lines)), before);
+    // What is decided on the account changes what is shown: it waits until that is kept, whether it is on its way
+    // already or waits for the usage.
+    let paying = pay(&server);
+    shown_when_free(&server, &bill, file);
+    assert_eq!((receive(&waiting).status, receive(&paying).status), (200, 200));
+    let file = hold(&folder);
+    let paying = pay(&server);
+    shown_when_free(&server, &bill, file);
+    assert_eq!(receive(&paying).status, 200);
+    server.stop();
+}
+
+fn hold(folder: &TempDir) -> rusqlite::Connection {
+    let file = rusqlite::Connection::open(folder.path().join("farebox.db")).unwrap();
+    file.execute_batch("BEGIN IMMEDIATE").unwrap();
+    file
+}
+
+fn pay(server: &Server) -> TcpStream {
+    let payment = json!({"command": "topup", "amount": "5.00"}).to_string();
+    let paying = begin(server, "/v1/accounts/acme/commands", payment.len(), payment.as_bytes());
+    std::thread::sleep(Duration::from_millis(300));
+    paying
+}
+
+/// Asks for a bill while someone holds the file: it is shown when he lets it go.
+fn shown_when_free(server: &Server, bill: &str, file: rusqlite::Connection) {
+    let (asked, held) = (Instant::now(), Duration::from_millis(700));
+    let shown_after = std::thread::scope(|scope| {
+        scope.spawn(move || {
+            std::thread::sleep(held);
+            file.execute_batch("ROLLBACK").unwrap();
+        });
+        assert_eq!(server.get(bill).0, 200);
+        asked.elapsed()
+    });
+    assert!(shown_after >= held, "it was shown after {shown_after:?}");
+}
+
+#[test]
 fn more_jobs_than_may_wait_are_told_to_come_again() {
     const REQUESTS: u64 = 5_000;
     // This process has a connection for each.
@@ -150,8 +208,7 @@ fn more_jobs_than_may_wait_are_told_to_come_again() {
     let server = Server::start(folder.path());
     furnish(&server);
     let before = server.memory_mib();
-    let file = rusqlite::Connection::open(folder.path().join("farebox.db")).unwrap();
-    file.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let file = hold(&folder);
     let start = Instant::now();
     let streams: Vec<TcpStream> = (0..REQUESTS)
         .map(|number| {
