@@ -79,8 +79,16 @@ impl Site {
         }
     }
 
+    /// Answers a request.
+    pub async fn answer(&self, request: Request) -> Response {
+        let app = &self.inner.app;
+        let arrival = Arrival::of(app, &request);
+        let (response, seen) = traces::within(arrival.begun(), self.done(request)).await;
+        arrival.answered(app, response, seen.as_ref())
+    }
+
     /// Has a request done, where there is what it asks for.
-    async fn answer(&self, request: Request) -> (Response, Option<Seen>) {
+    async fn done(&self, request: Request) -> (Response, Option<Seen>) {
         match self.find(request.method(), request.uri()) {
             Found::Operation(operation, path) => {
                 let is_head = request.method() == Method::HEAD;
@@ -118,12 +126,6 @@ impl Service<axum::http::Request<Incoming>> for Site {
 
     fn call(&self, request: axum::http::Request<Incoming>) -> Self::Future {
         let site = self.clone();
-        Box::pin(async move {
-            let request = request.map(Body::new);
-            let app = &site.inner.app;
-            let arrival = Arrival::of(app, &request);
-            let (response, seen) = traces::within(arrival.begun(), site.answer(request)).await;
-            Ok(arrival.answered(app, response, seen.as_ref()))
-        })
+        Box::pin(async move { Ok(site.answer(request.map(Body::new)).await) })
     }
 }
