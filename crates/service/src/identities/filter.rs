@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     fn key(n: u64) -> u64 {
-        n.wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 8
+        n.wrapping_mul(0xD6E8_FEB8_6659_FD93) >> (64 - KEY_BITS)
     }
 
     #[test]

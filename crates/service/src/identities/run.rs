@@ -10,14 +10,17 @@ pub(super) const DIRECTORY: u8 = 1;
 /// Their pages.
 pub(super) const PAGES: u8 = 2;
 /// Their filters.
-const FILTERS: u8 = 24;
-/// Filters of runs that an earlier version made: they are made anew.
-const FILTERS_OF_OLD: u8 = 3;
+const FILTERS: u8 = 26;
+/// Filters of runs that earlier versions made: they are made anew.
+const FILTERS_OF_OLD: [u8; 2] = [3, 24];
 
 /// Identities of a page, on average.
-const PAGE_COUNT: u64 = 64;
-/// Bits that runs know an identity by.
-pub(super) const KEY_BITS: u32 = 56;
+const PAGE_COUNT: u64 = 128;
+/// Bits that runs know an identity by. Of identities that pass a filter and are not in the run, one in thousands is taken
+/// for one that is: then the log is read for nothing.
+pub(super) const KEY_BITS: u32 = 38;
+/// Bits of those that earlier versions made.
+const KEY_BITS_OF_OLD: u32 = 56;
 /// Bytes of a filter in one row.
 const FILTER_BYTES: usize = 256 << 10;
 
@@ -38,10 +41,10 @@ pub(super) enum State {
     Partial,
 }
 
-/// Bytes of each part of an entry: as many as the run needs.
+/// Bits of each part of an entry: as many as the run needs. The parts are one number, the first in its lowest bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Widths {
-    /// Of what the page does not say of an identity.
+    /// Of an identity.
     pub key: u8,
     /// Of a block, counted from the run's first.
     pub block: u8,
@@ -51,33 +54,35 @@ pub(super) struct Widths {
 
 impl Widths {
     /// Those of runs that do not say.
-    const OF_OLD: Widths = Widths { key: 7, block: 4, index: 3 };
+    const OF_OLD: Widths = Widths { key: 56, block: 32, index: 24 };
 
+    fn bits(&self) -> u32 {
+        u32::from(self.key) + u32::from(self.block) + u32::from(self.index)
+    }
+
+    /// Bytes of an entry.
     pub fn entry(&self) -> usize {
-        usize::from(self.key) + usize::from(self.block) + usize::from(self.index)
+        self.bits().div_ceil(8) as usize
     }
 
     fn are_possible(&self) -> bool {
-        (1..=7).contains(&self.key) && (1..=8).contains(&self.block) && (1..=4).contains(&self.index)
+        (1..=56).contains(&self.key)
+            && (1..=64).contains(&self.block)
+            && (1..=32).contains(&self.index)
+            && self.bits() <= u128::BITS
     }
 }
 
-/// Bytes that a number takes.
+/// Bits that a number takes.
 fn width_of(number: u64) -> u8 {
-    (64 - number.leading_zeros()).div_ceil(8).max(1) as u8
+    (64 - number.leading_zeros()).max(1) as u8
 }
 
-/// The bytes of a number, the lowest first; as many as asked for.
-fn put(number: u64, width: u8, into: &mut Vec<u8>) {
-    into.extend_from_slice(&number.to_le_bytes()[..usize::from(width)]);
-}
-
-fn take(bytes: &mut &[u8], width: u8) -> u64 {
-    let (part, rest) = bytes.split_at(usize::from(width));
-    let mut number = [0; 8];
-    number[..part.len()].copy_from_slice(part);
-    *bytes = rest;
-    u64::from_le_bytes(number)
+/// The lowest bits of a number, which loses them.
+fn take(number: &mut u128, width: u8) -> u64 {
+    let part = *number & ((1 << width) - 1);
+    *number >>= width;
+    part as u64
 }
 
 /// What the directory says of a run.
@@ -96,6 +101,8 @@ pub(super) struct Head {
     /// The leading bits of an identity that choose its page.
     pub bits: u32,
     pub state: State,
+    /// Bits that it knows an identity by.
+    pub key_bits: u32,
     pub widths: Widths,
 }
 
@@ -108,7 +115,7 @@ pub(super) struct Extent {
     pub base: u64,
     /// The last, or a later one.
     pub last: u64,
-    /// Bytes of a place in a block.
+    /// Bits of a place in a block.
     pub index: u8,
 }
 
@@ -140,9 +147,8 @@ impl Head {
     pub fn new(number: u32, level: u8, extent: Extent) -> Head {
         let Extent { count, base, last, index } = extent;
         let bits = (64 - (count / PAGE_COUNT).leading_zeros()).min(32);
-        let key = (KEY_BITS - bits).div_ceil(8) as u8;
-        let widths = Widths { key, block: width_of(last - base), index };
-        Head { number, level, count, base, last, bits, state: State::Whole, widths }
+        let widths = Widths { key: (KEY_BITS - bits) as u8, block: width_of(last - base), index };
+        Head { number, level, count, base, last, bits, state: State::Whole, key_bits: KEY_BITS, widths }
     }
 
     pub fn page_of(&self, key: u64) -> u32 {
@@ -163,6 +169,7 @@ impl Head {
         let Widths { key, block, index } = self.widths;
         [key, block, index].into_iter().for_each(|width| to.byte(width));
         self.last.put(&mut to);
+        to.byte(self.key_bits as u8);
         Derived { space: DIRECTORY, key: self.number.to_be_bytes().to_vec(), value: Some(to.into_bytes()) }
     }
 
@@ -173,18 +180,26 @@ impl Head {
             let (level, count, base) = (u8::get(&mut from)?, u64::get(&mut from)?, u64::get(&mut from)?);
             let bits = u32::get(&mut from)?;
             let state = if bool::get(&mut from)? { State::Whole } else { State::Partial };
-            let (widths, last) = if from.is_done() {
-                (Widths::OF_OLD, base.saturating_add(u32::MAX.into()))
-            } else {
+            let (mut key_bits, mut last) = (KEY_BITS_OF_OLD, base.saturating_add(u32::MAX.into()));
+            let mut widths = Widths::OF_OLD;
+            if !from.is_done() {
                 let (key, block, index) = (from.byte()?, from.byte()?, from.byte()?);
-                (Widths { key, block, index }, u64::get(&mut from)?)
-            };
-            Ok(Head { number, level, count, base, last, bits, state, widths })
+                last = u64::get(&mut from)?;
+                // Those that do not say how many bits they know have whole bytes, and say how many.
+                let bits = if from.is_done() { 8 } else { 1 };
+                let [key, block, index] = [key, block, index].map(|width| width.saturating_mul(bits));
+                widths = Widths { key, block, index };
+            }
+            if !from.is_done() {
+                key_bits = from.byte()?.into();
+            }
+            Ok(Head { number, level, count, base, last, bits, state, key_bits, widths })
         };
         let is_possible = |head: &Head| {
             head.bits <= 32
+                && (KEY_BITS..=KEY_BITS_OF_OLD).contains(&head.key_bits)
                 && head.widths.are_possible()
-                && u32::from(head.widths.key) * 8 >= KEY_BITS - head.bits
+                && u32::from(head.widths.key) >= head.key_bits - head.bits
                 && head.last >= head.base
         };
         read().ok().filter(is_possible)
@@ -196,12 +211,13 @@ impl Head {
 
     /// A page as it is written.
     pub fn page(&self, page: u32, entries: &[Entry]) -> Derived {
-        let Widths { key: of_key, block, index } = self.widths;
+        let Widths { key: of_key, block: of_block, .. } = self.widths;
         let mut value = Vec::with_capacity(entries.len() * self.widths.entry());
         for (key, place) in entries {
-            put(*key, of_key, &mut value);
-            put(place.block - self.base, block, &mut value);
-            put(place.index.into(), index, &mut value);
+            let block = u128::from(place.block - self.base) << of_key;
+            let index = u128::from(place.index) << (of_key + of_block);
+            let entry = u128::from(key & ((1 << of_key) - 1)) | block | index;
+            value.extend_from_slice(&entry.to_le_bytes()[..self.widths.entry()]);
         }
         Derived { space: PAGES, key: self.key(page), value: Some(value) }
     }
@@ -229,14 +245,18 @@ impl Head {
 
     fn entries(&self, page: u32, value: &[u8], each: &mut dyn FnMut(Entry)) -> Result<(), ()> {
         let Widths { key: of_key, block, index } = self.widths;
-        let rest_bits = KEY_BITS - self.bits;
+        let rest_bits = self.key_bits - self.bits;
         let leading = u64::from(page) << rest_bits;
         let entries = value.chunks_exact(self.widths.entry());
         let is_whole = entries.remainder().is_empty();
-        for mut entry in entries {
-            let key = leading | take(&mut entry, of_key) & ((1 << rest_bits) - 1);
-            let block = self.base + take(&mut entry, block);
-            each((key, Place { block, index: take(&mut entry, index) as u32 }));
+        for entry in entries {
+            let mut bytes = [0; 16];
+            bytes[..entry.len()].copy_from_slice(entry);
+            let mut number = u128::from_le_bytes(bytes);
+            let key = leading | take(&mut number, of_key) & ((1 << rest_bits) - 1);
+            let block = self.base + take(&mut number, block);
+            let index = take(&mut number, index) as u32;
+            each((key >> (self.key_bits - KEY_BITS), Place { block, index }));
         }
         if is_whole { Ok(()) } else { Err(()) }
     }
@@ -305,7 +325,8 @@ fn damaged(run: u32, page: u32) -> StoreError {
 /// Rows of a run that is not needed any more, at most so many: they are to be removed.
 pub(super) fn rows_to_remove(store: &dyn Store, run: u32, most: usize) -> Result<Vec<Derived>, StoreError> {
     let mut found = Vec::new();
-    for space in [FILTERS, FILTERS_OF_OLD, PAGES] {
+    let filters = FILTERS_OF_OLD.into_iter().chain([FILTERS]);
+    for space in filters.chain([PAGES]) {
         store.derived_from(space, &key_in(run, 0), &mut |key, _| {
             if found.len() >= most || place_in(key).is_none_or(|(other, _)| other != run) {
                 return Ok(Seen::Enough);
@@ -385,38 +406,60 @@ mod tests {
     #[test]
     fn an_entry_takes_what_its_run_needs() {
         let all = [
-            entry(0x00_1234_5678_9abc, 1_000_000, 0),
-            entry(0x7f_ffff_ffff_ffff, 1_000_300, 70_000),
-            entry(0xff_ffff_ffff_ffff, 1_000_001, 12),
+            entry(0x00_1234_5678, 1_000_000, 0),
+            entry(0x1f_ffff_ffff, 1_000_300, 70_000),
+            entry(0x3f_ffff_ffff, 1_000_001, 12),
         ];
         let count = 262_144;
         let head = Head::new(3, 0, Extent { count, ..Extent::of(&all, 0) });
-        assert_eq!((head.bits, head.widths), (13, Widths { key: 6, block: 2, index: 3 }));
+        assert_eq!((head.bits, head.widths), (12, Widths { key: 26, block: 9, index: 17 }));
         for entry in all {
             let page = head.page_of(entry.0);
             let row = head.page(page, &[entry]);
-            assert_eq!(row.value.as_ref().map(Vec::len), Some(11));
+            assert_eq!(row.value.as_ref().map(Vec::len), Some(7));
             assert_eq!(read(&head, page, &row), [entry]);
         }
         let row = head.row();
         assert_eq!(Head::read(&row.key, row.value.as_deref().unwrap()), Some(head));
     }
 
-    #[test]
-    fn a_run_that_does_not_say_has_wide_entries() {
+    /// The row of a run of an earlier version: its level, its identities, its first block, the bits of its pages, and
+    /// that it is whole.
+    fn of_old() -> Writer {
         let mut to = Writer::default();
-        // Its level, its identities, its first block, the bits of its pages, and that it is whole.
         2u8.put(&mut to);
         [100u64, 7].iter().for_each(|number| number.put(&mut to));
         2u32.put(&mut to);
         true.put(&mut to);
-        let head = Head::read(&5u32.to_be_bytes(), &to.into_bytes()).unwrap();
+        to
+    }
+
+    #[test]
+    fn a_run_that_does_not_say_has_wide_entries() {
+        let head = Head::read(&5u32.to_be_bytes(), &of_old().into_bytes()).unwrap();
         assert_eq!((head.widths.entry(), head.number, head.level, head.bits), (14, 5, 2, 2));
-        let mut row = 0xc0_0000_0000_0001u64.to_le_bytes()[..7].to_vec();
+        let mut row = 0xc0_0000_0004_0001u64.to_le_bytes()[..7].to_vec();
         row.extend([9, 0, 0, 0, 4, 0, 0]);
         let row = Derived { space: PAGES, key: Vec::new(), value: Some(row) };
-        assert_eq!(read(&head, 3, &row), [entry(0xc0_0000_0000_0001, 16, 4)]);
+        assert_eq!(read(&head, 3, &row), [entry(0x30_0000_0001, 16, 4)]);
         // What it becomes part of is as wide as it may have to be.
-        assert_eq!(Head::new(6, 3, Extent::of_all(&[head])).widths, Widths { key: 7, block: 4, index: 3 });
+        let widths = Head::new(6, 3, Extent::of_all(&[head])).widths;
+        assert_eq!(widths, Widths { key: 38, block: 32, index: 24 });
+    }
+
+    #[test]
+    fn a_run_that_says_bytes_has_entries_of_whole_bytes() {
+        let mut to = of_old();
+        // Bytes of an identity, of a block and of a place in it; and its last block.
+        [7, 2, 3].into_iter().for_each(|width| to.byte(width));
+        1_000u64.put(&mut to);
+        let head = Head::read(&5u32.to_be_bytes(), &to.into_bytes()).unwrap();
+        assert_eq!((head.widths, head.last), (Widths { key: 56, block: 16, index: 24 }, 1_000));
+        let mut row = 0xc0_0000_0004_0001u64.to_le_bytes()[..7].to_vec();
+        row.extend([9, 1, 4, 0, 1]);
+        let row = Derived { space: PAGES, key: Vec::new(), value: Some(row) };
+        assert_eq!(read(&head, 3, &row), [entry(0x30_0000_0001, 7 + 0x109, 0x1_0004)]);
+        let row = head.row();
+        assert_eq!(Head::read(&row.key, row.value.as_deref().unwrap()), Some(head), "and says so again");
     }
 }
