@@ -19,7 +19,7 @@ use crate::parcel::identity;
 use farebox_store::codec::{Reader, Stored};
 use farebox_store::usage::{Record, added};
 use farebox_store::{Derived, Seen, Store, StoreError};
-use filter::Filter;
+use filter::{Filter, Probe};
 use recent::Recent;
 use run::{Builder, DIRECTORY, Entry, Extent, Head, State, key_of, rows_to_remove};
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
@@ -209,7 +209,8 @@ impl Identities {
         if !self.on_the_way.is_empty() {
             self.on_the_way.find(key, into);
         }
-        for run in self.runs.iter().rev().filter(|run| run.filter.may_have(key)) {
+        let probe = Probe::of(key);
+        for run in self.runs.iter().rev().filter(|run| run.filter.may_have(&probe)) {
             let before = into.len();
             run.head.find(store, key, into)?;
             into[before..].reverse();
