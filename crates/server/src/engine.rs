@@ -296,7 +296,8 @@ fn work(
             }
             next = loop {
                 let is_enough = tell.len() >= TOGETHER_MAX || start.elapsed() >= ENOUGH;
-                if is_enough && !tell.is_empty() && service.has_landed() {
+                // Where all have been told already, the schedule is looked at again.
+                if is_enough && (tell.is_empty() || service.has_landed()) {
                     break None;
                 }
                 if tell.len() >= TOGETHER_MAX {

@@ -51,7 +51,8 @@ impl Lender {
         let back = self.0.lock().expect("nobody panics with it").take();
         let Some(stream) = back else { return };
         let forget = async {
-            let mut some = [0; AT_ONCE_BYTES];
+            // Few connections need it: it is no part of what each of them has in memory.
+            let mut some = vec![0; AT_ONCE_BYTES];
             let mut forgotten = 0;
             while forgotten < FORGOTTEN_BYTES_MAX
                 && let Ok(Ok(())) = tokio::time::timeout(SILENCE, stream.readable()).await
