@@ -185,6 +185,36 @@ fn bodies_may_be_compressed_and_are_bounded() {
 }
 
 #[test]
+fn the_same_event_written_otherwise_is_a_duplicate() {
+    let server = Server::with_accounts(100);
+    let send = |head: &str, data: &str| {
+        let body = format!(
+            "{{{head},\"type\":\"call\",\"subject\":\"acme\",\"time\":\"2026-02-01T00:00:00Z\",\"data\":{data}}}"
+        );
+        let got = server.send("POST", "/v1/usage", &[], body);
+        assert_eq!(got.status, 200, "{}", got.text);
+        (got.body["duplicates"].as_u64().unwrap(), got.body["rejected"].as_u64().unwrap(), got.text)
+    };
+    let (head, turned) = (
+        "\"specversion\":\"1.0\",\"source\":\"pbx\",\"id\":\"e1\"",
+        "\"id\":\"e1\",\"source\":\"pbx\",\"specversion\":\"1.0\"",
+    );
+    let first = send(head, "{\"seconds\":5,\"rate\":2.0,\"to\":\"x\"}");
+    assert_eq!((first.0, first.1), (0, 0), "{}", first.2);
+    for same in
+        ["{\"to\":\"x\",\"rate\":2,\"seconds\":5.0}", "{ \"rate\" : 2.00, \"seconds\":5, \"to\":\"x\" }"]
+    {
+        let again = send(turned, same);
+        assert_eq!((again.0, again.1), (1, 0), "{}", again.2);
+    }
+    for other in ["{\"seconds\":5,\"rate\":2.5,\"to\":\"x\"}", "{\"seconds\":5,\"rate\":2}"] {
+        let other = send(head, other);
+        assert_eq!((other.0, other.1), (0, 1), "{}", other.2);
+        assert!(other.2.contains("conflict"), "{}", other.2);
+    }
+}
+
+#[test]
 fn json_that_means_harm_is_refused() {
     let server = Server::with_accounts(100);
     let deep = "[".repeat(100_000);

@@ -128,6 +128,8 @@ impl Usage {
             // Some say when it began in an attribute, and some beside them.
             let began = usage.start.is_some();
             usage.attributes.retain(|(name, _)| name != PLACE && !(began && name == "start"));
+            // The fields of an object are in no order.
+            usage.attributes.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
             usage
         };
         said(self) == said(other)
