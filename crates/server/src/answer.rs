@@ -8,6 +8,9 @@ use farebox_api::{FieldMistake, Problem};
 use farebox_store::StoreError;
 use serde::Serialize;
 
+/// About how many headers an answer has.
+const HEADERS: usize = 8;
+
 /// An answer as it can be kept and given again.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
@@ -71,6 +74,8 @@ impl IntoResponse for Answer {
         *response.status_mut() =
             StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let media = if self.is_problem { Problem::MEDIA_TYPE } else { "application/json" };
+        // Its own, and those that every answer has.
+        response.headers_mut().reserve(HEADERS);
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
         if self.is_problem {
             response.extensions_mut().insert(ProblemBody(body));

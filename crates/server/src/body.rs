@@ -3,11 +3,13 @@
 use crate::answer::Answer;
 use crate::operation::Body as Form;
 use crate::room::Place;
-use axum::body::{Body, Bytes, HttpBody};
+use axum::body::{Bytes, HttpBody};
 use axum::http::{HeaderMap, header};
+use std::fmt::Display;
 use std::future::poll_fn;
 use std::io::Read;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::Duration;
 
 /// What is kept ready for a body before it comes.
@@ -15,21 +17,24 @@ const FIRST_BYTES: u64 = 1 << 20;
 /// The most memory that a stream of Zstandard may ask for, as a power of two: 8 MiB.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
+/// How a body is compressed, by what is said of it; it is of the form.
+pub(crate) fn said(form: &Form, headers: &HeaderMap) -> Result<Encoding, Answer> {
+    check_media(form, headers)?;
+    encoding(headers)
+}
+
 /// Reads a body of at most so many bytes, compressed and not, that comes within so long a time.
-pub(crate) async fn read(
-    form: &Form,
-    headers: &HeaderMap,
-    (body, place): (Body, &mut Place),
+pub(crate) async fn read<B>(
+    encoding: Encoding,
+    (body, place): (B, &mut Place),
     bytes_max: usize,
     patience: Duration,
-) -> Result<Bytes, Answer> {
-    check_media(form, headers)?;
-    let encoding = encoding(headers)?;
-    let whole = tokio::time::timeout(patience, collect(body, place, bytes_max)).await;
-    let whole = whole.unwrap_or_else(|_| {
-        let detail = format!("the body took longer than {} s", patience.as_secs());
-        Err(Answer::problem("too-slow", 408, &detail))
-    })?;
+) -> Result<Bytes, Answer>
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+    B::Error: Display,
+{
+    let whole = in_time(collect(body, place, bytes_max), patience).await?;
     if !matches!(encoding, Encoding::Plain) && !place.take(bytes_max) {
         return Err(no_room());
     }
@@ -48,8 +53,28 @@ pub(crate) async fn read(
     Ok(plain)
 }
 
+/// A body that has come within so long a time.
+async fn in_time(
+    coming: impl Future<Output = Result<Bytes, Answer>>,
+    patience: Duration,
+) -> Result<Bytes, Answer> {
+    let mut coming = pin!(coming);
+    // Most bodies are there with their heads: no clock has to be wound for them.
+    if let Poll::Ready(whole) = poll_fn(|context| Poll::Ready(coming.as_mut().poll(context))).await {
+        return whole;
+    }
+    tokio::time::timeout(patience, coming).await.unwrap_or_else(|_| {
+        let detail = format!("the body took longer than {} s", patience.as_secs());
+        Err(Answer::problem("too-slow", 408, &detail))
+    })
+}
+
 /// Reads a body to its end, or until it is too large.
-async fn collect(mut body: Body, place: &mut Place, bytes_max: usize) -> Result<Bytes, Answer> {
+async fn collect<B>(mut body: B, place: &mut Place, bytes_max: usize) -> Result<Bytes, Answer>
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+    B::Error: Display,
+{
     let mut whole = Vec::with_capacity(body.size_hint().exact().unwrap_or(0).min(FIRST_BYTES) as usize);
     while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
         let frame = frame
@@ -66,8 +91,9 @@ async fn collect(mut body: Body, place: &mut Place, bytes_max: usize) -> Result<
     Ok(whole.into())
 }
 
+/// How a body is compressed.
 #[derive(Clone, Copy)]
-enum Encoding {
+pub(crate) enum Encoding {
     Plain,
     Gzip,
     Zstd,
@@ -122,6 +148,7 @@ fn inflate(reader: impl Read, bytes_max: usize) -> Result<Bytes, Answer> {
 mod tests {
     use super::*;
     use crate::room::Room;
+    use axum::body::Body;
     use axum::http::HeaderValue;
     use std::io::Write;
 
@@ -135,8 +162,8 @@ mod tests {
         let headers: HeaderMap = headers.collect();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let mut place = room.place();
-        let read =
-            read(&Form::Usage, &headers, (Body::from(body), &mut place), 1_000, Duration::from_secs(60));
+        let encoding = said(&Form::Usage, &headers).map_err(|answer| answer.status)?;
+        let read = read(encoding, (Body::from(body), &mut place), 1_000, Duration::from_secs(60));
         runtime.block_on(read).map_err(|answer| answer.status)
     }
 

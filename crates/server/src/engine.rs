@@ -1,12 +1,14 @@
 //! The one thread that owns the service.
 
+use crate::brought::{self, Brought, Counted};
 use crate::metrics::Metrics;
 use crate::queue::{Entrance, Heard, Kind, NotTaken, Queue, queue};
 use crate::room::Room;
 use crate::traces::{self, Context, Round, Traces};
+use crate::usage::Summary;
 use crate::watch::Watch;
 use crate::{Bounds, Clock};
-use farebox_service::Service;
+use farebox_service::{Parcel, Service, TOGETHER};
 use farebox_store::StoreError;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,7 +21,7 @@ const WAITING_MAX: usize = 4_096;
 /// What shares a commit at most.
 const TOGETHER_MAX: usize = 512;
 /// How long the thread lets work come together while a commit is on its way.
-const PAUSE: Duration = Duration::from_micros(250);
+const PAUSE: Duration = Duration::from_micros(800);
 /// Where so much shared the last commit, more is waited for as long as it keeps coming, or less is there than shared that
 /// one: a commit costs as much as the work of many.
 const MANY: usize = 16;
@@ -27,15 +29,38 @@ const MANY: usize = 16;
 /// commits, the other decides.
 const ENOUGH: Duration = Duration::from_millis(8);
 /// How long it is waited for, at a time and altogether.
-const MORE: Duration = Duration::from_micros(100);
+const MORE: Duration = Duration::from_micros(300);
 const MORE_MAX: Duration = Duration::from_micros(3_000);
 /// How often the schedule is looked at where nobody asks for anything.
 const LOOK_EACH: Duration = Duration::from_secs(1);
 
 /// Tells who asked, once what was done for him is durable, or why it is not.
-type Tell = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+enum Tell {
+    /// Who brought usage.
+    Brought(Counted),
+    /// Anyone else.
+    Other(Box<dyn FnOnce(Result<(), StoreError>) + Send>),
+}
+
+impl Tell {
+    fn tell(self, committed: Result<(), StoreError>) {
+        match self {
+            Tell::Brought(counted) => counted.tell(committed),
+            Tell::Other(tell) => tell(committed),
+        }
+    }
+}
+
 /// Does something with the service, unless that failed before. `None`: who asked has been told.
-type Job = Box<dyn FnOnce(Result<&mut Service, StoreError>) -> Option<Tell> + Send>;
+type Work = Box<dyn FnOnce(Result<&mut Service, StoreError>) -> Option<Tell> + Send>;
+
+/// What someone wants done.
+enum Job {
+    /// To have usage counted.
+    Brings(Brought),
+    /// Something else.
+    Does(Work),
+}
 
 /// Why nothing was done.
 #[derive(Clone, Debug, PartialEq)]
@@ -169,7 +194,7 @@ impl Engine {
         &self,
         work: impl FnOnce(&mut Service) -> T + Send + 'static,
     ) -> Result<T, Unavailable> {
-        self.hand(Kind::Other, |_| false, work).await
+        self.hand(|_| false, work).await
     }
 
     /// Looks at the group of an account, and at nothing else. Where all that was decided on it is durable, the answer
@@ -182,39 +207,49 @@ impl Engine {
         account: String,
         work: impl FnOnce(&mut Service) -> T + Send + 'static,
     ) -> Result<T, Unavailable> {
-        self.hand(Kind::Other, move |service| service.is_kept(&account), work).await
+        self.hand(move |service| service.is_kept(&account), work).await
     }
 
-    /// Does something that brings usage, as [`Engine::ask`].
+    /// Has usage counted. What became of it is noted there, and known when it is durable.
     ///
     /// # Errors
     /// [`Unavailable`]; nothing has happened then.
-    pub async fn bring<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut Service) -> T + Send + 'static,
-    ) -> Result<T, Unavailable> {
-        self.hand(Kind::Usage, |_| false, work).await
+    pub(crate) async fn bring(&self, parcel: Parcel, summary: Summary) -> Result<Summary, Unavailable> {
+        let (brought, told) = Brought::new(parcel, summary);
+        self.put(Kind::Usage, Job::Brings(brought))?;
+        match told.await {
+            Ok(done) => done.map_err(Unavailable::Store),
+            Err(_) => Err(Unavailable::Stopping),
+        }
     }
 
     async fn hand<T: Send + 'static>(
         &self,
-        kind: Kind,
         is_durable: impl FnOnce(&Service) -> bool + Send + 'static,
         work: impl FnOnce(&mut Service) -> T + Send + 'static,
     ) -> Result<T, Unavailable> {
         let (tell, told) = oneshot::channel();
         // Whoever does not wait any more needs no answer.
-        let job: Job = Box::new(move |service| match service {
+        let job = Job::Does(Box::new(move |service| match service {
             Ok(service) => {
                 let done = work(service);
                 if is_durable(service) {
                     drop(tell.send(Ok(done)));
                     return None;
                 }
-                Some(Box::new(move |committed| drop(tell.send(committed.map(|()| done)))))
+                let tell = move |committed: Result<(), _>| drop(tell.send(committed.map(|()| done)));
+                Some(Tell::Other(Box::new(tell)))
             }
-            Err(error) => Some(Box::new(move |_| drop(tell.send(Err(error))))),
-        });
+            Err(error) => Some(Tell::Other(Box::new(move |_| drop(tell.send(Err(error)))))),
+        }));
+        self.put(Kind::Other, job)?;
+        match told.await {
+            Ok(done) => done.map_err(Unavailable::Store),
+            Err(_) => Err(Unavailable::Stopping),
+        }
+    }
+
+    fn put(&self, kind: Kind, job: Job) -> Result<(), Unavailable> {
         let request =
             self.hand.traces.as_ref().and_then(|_| traces::current()).map(|at| (at, Instant::now()));
         self.hand.jobs.put(kind, (job, request)).map_err(|why| match why {
@@ -223,11 +258,7 @@ impl Engine {
                 Unavailable::Busy
             }
             NotTaken::Closed => Unavailable::Stopping,
-        })?;
-        match told.await {
-            Ok(done) => done.map_err(Unavailable::Store),
-            Err(_) => Err(Unavailable::Stopping),
-        }
+        })
     }
 }
 
@@ -266,6 +297,25 @@ fn next_message(
     waiting.next()
 }
 
+/// Usage that was brought, and what waits behind it, as long as it is little: with the requests that are traced.
+fn together(
+    first: Brought,
+    request: Option<(Context, Instant)>,
+    waiting: &mut Queue<Wish>,
+) -> (Vec<Brought>, Vec<(Context, Instant)>) {
+    let (mut events, mut some, mut requests) = (first.events(), vec![first], Vec::from_iter(request));
+    let fits = |events: usize, (job, _): &Wish| match job {
+        Job::Brings(next) => events + next.events() <= TOGETHER,
+        Job::Does(_) => false,
+    };
+    while let Some((Job::Brings(next), request)) = waiting.next_usage(|wish| fits(events, wish)) {
+        events += next.events();
+        some.push(next);
+        requests.extend(request);
+    }
+    (some, requests)
+}
+
 fn work(
     mut service: Service,
     clock: &Clock,
@@ -291,8 +341,17 @@ fn work(
         let mut tell = Vec::new();
         let mut next = Some(message);
         while let Some(message) = next {
-            if let Heard::Job((job, request)) = message {
-                tell.extend(round.does(request, || job(due.clone().map(|()| &mut service))));
+            match message {
+                Heard::Landed => {}
+                Heard::Job((Job::Does(job), request)) => {
+                    let job = || job(due.clone().map(|()| &mut service));
+                    tell.extend(round.does(request.as_slice(), job));
+                }
+                Heard::Job((Job::Brings(brought), request)) => {
+                    let (some, requests) = together(brought, request, &mut waiting);
+                    let count = || brought::count(some, due.clone().map(|()| &mut service));
+                    tell.extend(round.does(&requests, count).into_iter().map(Tell::Brought));
+                }
             }
             next = loop {
                 let is_enough = tell.len() >= TOGETHER_MAX || start.elapsed() >= ENOUGH;
@@ -341,7 +400,7 @@ fn work(
             metrics.committed(jobs, start.elapsed(), committed.is_ok());
             round.committed(jobs, committed.is_ok());
             tell_failure("a commit", &committed, &mut failing.lock().unwrap_or_else(PoisonError::into_inner));
-            tell.into_iter().for_each(|tell: Tell| tell(committed.clone()));
+            tell.into_iter().for_each(|tell: Tell| tell.tell(committed.clone()));
         }));
     }
     // Every job was committed or is on its way, and the store ends when that is done.

@@ -3,18 +3,18 @@
 use crate::access::{Holder, Left, hex, lock, random};
 use crate::answer::{Answer, ProblemBody};
 use crate::asked::Asked;
-use crate::body;
+use crate::body::{self, Encoding};
 use crate::operation::Operation;
 use crate::room::Place;
 use crate::traces::Begun;
 use crate::{App, done};
-use axum::body::{Body, Bytes};
-use axum::extract::Request;
+use axum::body::{Body, Bytes, HttpBody};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 use axum::response::{IntoResponse, Response};
 use farebox_api::FieldMistake;
 use farebox_store::AccessKey;
 use serde_json::Value;
+use std::fmt::Display;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
@@ -30,6 +30,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(crate) struct Seen {
     operation: &'static Operation,
     holder: Option<Arc<Holder>>,
+    /// A command's.
     asked: Option<Arc<Asked>>,
 }
 
@@ -39,49 +40,91 @@ impl Seen {
     }
 }
 
-/// Has a request done that may be. `path`: the parts of its address that have names, as they are written there.
-pub(crate) async fn pass(
+/// A request that may be done, but for its body.
+pub(crate) struct Admitted {
+    /// Nobody else has it yet.
+    asked: Arc<Asked>,
+    /// Free again when the answer is there.
+    place: Place,
+    /// Of the body, where it takes one.
+    encoding: Option<Encoding>,
+    /// The versions that the client knows.
+    known: Option<HeaderValue>,
+    left: Option<Left>,
+}
+
+/// Looks at the head of a request: whether it may be done. `path`: the parts of its address that have names, as they are
+/// written there.
+///
+/// All that can be done before the body is done here: while a request waits, little of it is in memory.
+pub(crate) fn admit(
     app: &App,
     seen: &mut Seen,
     path: Vec<(String, String)>,
-    request: Request,
-) -> Response {
+    parts: Parts,
+) -> Result<Admitted, Box<Response>> {
     let operation = seen.operation;
-    let (caller, left) = match operation.roles {
+    let (mut caller, left) = match operation.roles {
         None => (None, None),
         Some(roles) => {
-            let token = bearer(request.headers());
+            let token = bearer(&parts.headers);
             let Some(holder) = token.and_then(|token| app.access.of_token(token)) else {
-                return unauthorized(token.is_some());
+                return Err(unauthorized(token.is_some()).into());
             };
             seen.holder = Some(holder.clone());
             let left = app.access.count(&holder, Instant::now());
             if let Some(left) = left.filter(|left| !left.is_allowed) {
-                return limited(too_many(left), Some(left));
+                return Err(limited(too_many(left), Some(left)).into());
             }
             if !roles.contains(&holder.role()) {
-                return limited(not_allowed(&holder, operation.summary).into_response(), left);
+                return Err(limited(not_allowed(&holder, operation.summary).into_response(), left).into());
             }
             note_use(app, &holder);
             (Some(holder), left)
         }
     };
-    // Free again when the answer is there.
-    let mut place = app.engine.room().place();
-    let (parts, body) = request.into_parts();
-    let prepared = match named(path) {
-        Ok(path) => prepare(app, operation, &parts, (body, &mut place), path, caller).await,
-        Err(answer) => Err(answer),
+    let prepare = || {
+        let path = named(path)?;
+        let query = query(operation, parts.uri.query().unwrap_or_default())?;
+        let idempotency_key = match header_of(&parts.headers, "idempotency-key") {
+            None => None,
+            Some(Some(key)) if !key.is_empty() && key.len() <= KEY_CHARS_MAX => Some(key.to_owned()),
+            Some(_) => {
+                let expected = format!("an Idempotency-Key of 1 to {KEY_CHARS_MAX} plain characters");
+                return Err(Answer::problem("bad-idempotency-key", 400, &expected));
+            }
+        };
+        let if_match = header_of(&parts.headers, "if-match").map(|tag| tag.unwrap_or_default().to_owned());
+        let encoding = operation.body.as_ref().map(|form| body::said(form, &parts.headers)).transpose()?;
+        let is_for_people = prefers_text(&parts.headers);
+        let caller = caller.take();
+        let asked = Asked { caller, path, query, idempotency_key, if_match, is_for_people, ..Asked::of(app) };
+        Ok((Arc::new(asked), encoding))
     };
-    let response = match prepared {
-        Ok(asked) => {
-            let asked = Arc::new(asked);
-            seen.asked = Some(asked.clone());
-            done(&app.engine, operation, &asked, &parts.headers).await
+    let (asked, encoding) = prepare().map_err(|answer| Box::new(limited(answer.into_response(), left)))?;
+    let known = parts.headers.get(header::IF_NONE_MATCH).filter(|_| operation.is_versioned()).cloned();
+    Ok(Admitted { asked, place: app.engine.room().place(), encoding, known, left })
+}
+
+/// Reads the body of a request that may be done, and has it done.
+pub(crate) async fn pass<B>(app: &App, seen: &mut Seen, admitted: Admitted, body: B) -> Response
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+    B::Error: Display,
+{
+    let Admitted { mut asked, mut place, encoding, known, left } = admitted;
+    let operation = seen.operation;
+    if let Some(encoding) = encoding {
+        let patience = app.engine.patience();
+        match body::read(encoding, (body, &mut place), operation.bytes_max, patience).await {
+            Ok(body) => Arc::get_mut(&mut asked).expect("nobody else has it yet").body = body,
+            Err(answer) => return limited(answer.into_response(), left),
         }
-        Err(answer) => answer.into_response(),
-    };
-    limited(response, left)
+    }
+    if operation.id == COMMAND {
+        seen.asked = Some(asked.clone());
+    }
+    limited(done(&app.engine, operation, asked, known).await, left)
 }
 
 /// The parts of an address that have names, without percent-encoding.
@@ -94,37 +137,6 @@ fn named(path: Vec<(String, String)>) -> Result<Vec<(String, String)>, Answer> {
         }
     };
     path.into_iter().map(plain).collect()
-}
-
-async fn prepare(
-    app: &App,
-    operation: &Operation,
-    parts: &Parts,
-    (body, place): (Body, &mut Place),
-    path: Vec<(String, String)>,
-    caller: Option<Arc<Holder>>,
-) -> Result<Asked, Answer> {
-    let query = query(operation, parts.uri.query().unwrap_or_default())?;
-    let idempotency_key = match header_of(&parts.headers, "idempotency-key") {
-        None => None,
-        Some(Some(key)) if !key.is_empty() && key.len() <= KEY_CHARS_MAX => Some(key.to_owned()),
-        Some(_) => {
-            let expected = format!("an Idempotency-Key of 1 to {KEY_CHARS_MAX} plain characters");
-            return Err(Answer::problem("bad-idempotency-key", 400, &expected));
-        }
-    };
-    let if_match = header_of(&parts.headers, "if-match").map(|tag| tag.unwrap_or_default().to_owned());
-    let body = match &operation.body {
-        None => Bytes::new(),
-        Some(form) => {
-            let patience = app.engine.patience();
-            body::read(form, &parts.headers, (body, place), operation.bytes_max, patience).await?
-        }
-    };
-    let is_for_people = prefers_text(&parts.headers);
-    let asked =
-        Asked { caller, path, query, idempotency_key, if_match, is_for_people, body, ..Asked::of(app) };
-    Ok(asked)
 }
 
 /// Whether `Accept` puts plain text before JSON. What it says of neither is no reason to refuse: JSON it is then.
@@ -298,11 +310,11 @@ pub(crate) struct Arrival {
 }
 
 impl Arrival {
-    pub fn of(app: &App, request: &Request) -> Arrival {
-        let id = header_of(request.headers(), REQUEST_ID.as_str()).flatten().filter(|id| is_request_id(id));
+    pub fn of(app: &App, parts: &Parts) -> Arrival {
+        let id = header_of(&parts.headers, REQUEST_ID.as_str()).flatten().filter(|id| is_request_id(id));
         let id = id.map_or_else(new_request_id, str::to_owned);
         let traces = app.engine.traces();
-        let begun = traces.and_then(|traces| traces.begin(request.method(), request.headers()));
+        let begun = traces.and_then(|traces| traces.begin(&parts.method, &parts.headers));
         Arrival { start: Instant::now(), id, begun }
     }
 

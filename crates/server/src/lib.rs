@@ -10,6 +10,7 @@ mod answer;
 mod asked;
 mod audit;
 mod body;
+mod brought;
 mod catalogues;
 mod clock;
 mod commands;
@@ -50,7 +51,7 @@ use answer::{Answer, Reply};
 use asked::Asked;
 use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use engine::Engine;
@@ -146,15 +147,15 @@ async fn measured(State(engine): State<Engine>) -> Response {
     ([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], engine.metrics().page(&now)).into_response()
 }
 
-/// Does what an operation says.
+/// Does what an operation says. `known`: the versions that the client knows.
 async fn done(
     engine: &Engine,
     operation: &'static Operation,
-    asked: &Arc<Asked>,
-    headers: &HeaderMap,
+    asked: Arc<Asked>,
+    known: Option<HeaderValue>,
 ) -> Response {
     let work = match operation.does {
-        Does::Handles(handler) => return handler(engine.clone(), asked.clone()).await,
+        Does::Handles(handler) => return handler(engine.clone(), asked).await,
         Does::Asks(work) => work,
     };
     if let Some(first) = operation.first {
@@ -178,10 +179,7 @@ async fn done(
     };
     asked.is_durable(reply.is_ok());
     match reply {
-        Ok(Ok(reply)) => {
-            let known = headers.get(header::IF_NONE_MATCH).filter(|_| operation.is_versioned());
-            reply.into_response(known.and_then(|tags| tags.to_str().ok()))
-        }
+        Ok(Ok(reply)) => reply.into_response(known.as_ref().and_then(|tags| tags.to_str().ok())),
         Ok(Err(answer)) => answer.into_response(),
         Err(unavailable) => unavailable.into_response(),
     }

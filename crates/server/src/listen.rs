@@ -73,6 +73,9 @@ where
         let _ = stream.set_nodelay(true);
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(bounds.head).max_buf_size(BUFFER_BYTES_MAX);
+        // Who has said all that he wants to say may still wait for an answer. What is asked for is done in any case, so
+        // that nobody has to listen meanwhile whether the client goes.
+        http.half_close(true);
         let (stream, lender) = Lent::new(stream);
         let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service.clone()));
         tokio::spawn(async move {

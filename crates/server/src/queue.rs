@@ -118,7 +118,14 @@ impl<J> Queue<J> {
         self.take()
     }
 
-    /// The same, and waits for it. `None`: nobody can put anything there any more.
+    /// The usage that is to be taken next, if it fits what is done already: it is done with that.
+    pub fn next_usage(&mut self, fits: impl FnOnce(&J) -> bool) -> Option<J> {
+        self.usage.front().filter(|job| fits(job))?;
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.usage.pop_front()
+    }
+
+    /// The same as [`Queue::try_next`], and waits for it. `None`: nobody can put anything there any more.
     pub fn next(&mut self) -> Option<Heard<J>> {
         if let Some(heard) = self.try_next() {
             return Some(heard);
@@ -171,6 +178,22 @@ mod tests {
         let next = std::iter::from_fn(|| queue.try_next());
         let jobs: Vec<Heard<&str>> = next.collect();
         assert_eq!(jobs, ["q1", "u2", "q2", "u3", "u4"].map(Heard::Job));
+    }
+
+    #[test]
+    fn usage_that_fits_is_taken_with_other_usage() {
+        let (entrance, mut queue) = queue(9);
+        for job in [1, 2, 9, 3] {
+            entrance.put(Kind::Usage, job).unwrap();
+        }
+        entrance.put(Kind::Other, 7).unwrap();
+        assert_eq!(queue.next_usage(|_| true), None, "what nobody has looked at waits");
+        assert_eq!(queue.try_next(), Some(Heard::Job(7)));
+        assert_eq!(queue.try_next(), Some(Heard::Job(1)));
+        assert_eq!(queue.next_usage(|job| *job < 5), Some(2));
+        assert_eq!(queue.next_usage(|job| *job < 5), None, "nothing is taken before what came earlier");
+        assert_eq!(entrance.waiting().0, 2);
+        assert_eq!((queue.try_next(), queue.try_next()), (Some(Heard::Job(9)), Some(Heard::Job(3))));
     }
 
     #[test]

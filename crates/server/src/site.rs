@@ -6,17 +6,18 @@
 use crate::access::Access;
 use crate::answer;
 use crate::engine::Engine;
-use crate::guard::{self, Arrival, Seen};
+use crate::guard::{self, Admitted, Arrival, Seen};
 use crate::operation::Operation;
 use crate::{App, OPERATIONS, traces};
-use axum::body::{Body, HttpBody};
-use axum::extract::Request;
-use axum::http::{HeaderValue, Method, Uri, header};
+use axum::body::{Body, Bytes, HttpBody};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Method, Request, Uri, header};
 use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::service::Service;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::fmt::Display;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -80,25 +81,71 @@ impl Site {
     }
 
     /// Answers a request.
-    pub async fn answer(&self, request: Request) -> Response {
-        let app = &self.inner.app;
-        let arrival = Arrival::of(app, &request);
-        let (response, seen) = traces::within(arrival.begun(), self.done(request)).await;
-        arrival.answered(app, response, seen.as_ref())
+    pub fn answer<B>(&self, request: Request<B>) -> impl Future<Output = Response> + use<B>
+    where
+        B: HttpBody<Data = Bytes> + Unpin,
+        B::Error: Display,
+    {
+        self.answers(request, |response| response)
     }
 
-    /// Has a request done, where there is what it asks for.
-    async fn done(&self, request: Request) -> (Response, Option<Seen>) {
-        match self.find(request.method(), request.uri()) {
-            Found::Operation(operation, path) => {
-                let is_head = request.method() == Method::HEAD;
-                let mut seen = Seen::new(operation);
-                let response = guard::pass(&self.inner.app, &mut seen, path, request).await;
-                (if is_head { without_body(response) } else { response }, Some(seen))
-            }
-            Found::Methods(methods) => (wrong_method(&methods), None),
-            Found::Nothing => (answer::not_found("there is nothing under this address"), None),
+    /// The same, as whoever asks wants it. What the head of the request says is dealt with at once: what waits is small.
+    fn answers<B, R>(
+        &self,
+        request: Request<B>,
+        wanted: fn(Response) -> R,
+    ) -> impl Future<Output = R> + use<B, R>
+    where
+        B: HttpBody<Data = Bytes> + Unpin,
+        B::Error: Display,
+    {
+        let inner = self.inner.clone();
+        let (parts, body) = request.into_parts();
+        let arrival = Arrival::of(&inner.app, &parts);
+        let step = self.begin(parts);
+        async move {
+            let app = &inner.app;
+            let (response, seen) = match step {
+                Step::Goes { admitted, mut seen, is_head } => {
+                    let done = guard::pass(app, &mut seen, admitted, body);
+                    let response = traces::within(arrival.begun(), done).await;
+                    (if is_head { without_body(response) } else { response }, Some(seen))
+                }
+                Step::Ends(response, seen) => (*response, seen),
+            };
+            wanted(arrival.answered(app, response, seen.as_ref()))
         }
+    }
+
+    /// Finds what a request asks for, and whether it may be done.
+    fn begin(&self, parts: Parts) -> Step {
+        match self.find(&parts.method, &parts.uri) {
+            Found::Operation(operation, path) => {
+                let is_head = parts.method == Method::HEAD;
+                let mut seen = Seen::new(operation);
+                match guard::admit(&self.inner.app, &mut seen, path, parts) {
+                    Ok(admitted) => Step::Goes { admitted, seen, is_head },
+                    Err(response) if is_head => Step::ends(without_body(*response), Some(seen)),
+                    Err(response) => Step::Ends(response, Some(seen)),
+                }
+            }
+            Found::Methods(methods) => Step::ends(wrong_method(&methods), None),
+            Found::Nothing => Step::ends(answer::not_found("there is nothing under this address"), None),
+        }
+    }
+}
+
+/// How it goes on with a request whose head was read.
+enum Step {
+    /// It may be done. `is_head`: its answer has no body.
+    Goes { admitted: Admitted, seen: Seen, is_head: bool },
+    /// It is answered already.
+    Ends(Box<Response>, Option<Seen>),
+}
+
+impl Step {
+    fn ends(response: Response, seen: Option<Seen>) -> Step {
+        Step::Ends(Box::new(response), seen)
     }
 }
 
@@ -119,13 +166,12 @@ fn without_body(response: Response) -> Response {
     Response::from_parts(parts, Body::empty())
 }
 
-impl Service<axum::http::Request<Incoming>> for Site {
+impl Service<Request<Incoming>> for Site {
     type Response = Response;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
 
-    fn call(&self, request: axum::http::Request<Incoming>) -> Self::Future {
-        let site = self.clone();
-        Box::pin(async move { Ok(site.answer(request.map(Body::new)).await) })
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        Box::pin(self.answers(request, Ok))
     }
 }

@@ -284,22 +284,24 @@ impl Round {
         Round { traces: traces.cloned(), context: None, start, commit: start, links: Vec::new() }
     }
 
-    /// Does a job of a request that was asked for at a moment.
-    pub fn does<T>(&mut self, asked: Option<(Context, Instant)>, job: impl FnOnce() -> T) -> T {
-        let (Some(traces), Some((request, asked))) = (&self.traces, asked) else { return job() };
+    /// Does a job of requests that were asked for at a moment, each.
+    pub fn does<T>(&mut self, asked: &[(Context, Instant)], job: impl FnOnce() -> T) -> T {
+        let Some(traces) = self.traces.as_ref().filter(|_| !asked.is_empty()) else { return job() };
         let (start, began) = (Timestamp::now(), Instant::now());
         if self.context.is_none() {
             (self.context, self.start) = (Some(Context::new()), start);
         }
-        if self.links.len() < LINKS_MAX {
-            self.links.push(request);
-        }
+        let free = LINKS_MAX.saturating_sub(self.links.len());
+        self.links.extend(asked.iter().take(free).map(|(request, _)| *request));
         let done = job();
-        let waited = began.duration_since(asked).as_micros();
-        let mut span = Span::new(request.below(), "decide", start, Timestamp::now())
-            .number("farebox.waited_micros", u64::try_from(waited).unwrap_or(u64::MAX));
-        span.parent = Some(request.span);
-        traces.put(span);
+        let end = Timestamp::now();
+        for (request, asked) in asked {
+            let waited = began.duration_since(*asked).as_micros();
+            let mut span = Span::new(request.below(), "decide", start, end)
+                .number("farebox.waited_micros", u64::try_from(waited).unwrap_or(u64::MAX));
+            span.parent = Some(request.span);
+            traces.put(span);
+        }
         done
     }
 

@@ -2,7 +2,7 @@
 
 use crate::answer::Answer;
 use crate::asked::Asked;
-use crate::engine::{Engine, Unavailable};
+use crate::engine::Engine;
 use crate::metrics::Ingested;
 use axum::body::Bytes;
 use axum::response::{IntoResponse, Response};
@@ -50,7 +50,7 @@ pub(crate) struct Reason {
 
 /// The events of a body, ready to be counted, and what became of those that are none.
 fn read(body: &Bytes) -> (Parcel, Summary) {
-    let (mut parcel, mut summary) = (Parcel::default(), Summary::default());
+    let (mut parcel, mut summary) = (Parcel::for_bytes(body.len()), Summary::default());
     read_events(body, &mut |row| match row {
         EventRow::Event(event) => parcel.push(&event),
         EventRow::Wrong(row) => {
@@ -78,7 +78,8 @@ impl Summary {
         Ingested { accepted, duplicates, quarantined, rejected }
     }
 
-    fn note(&mut self, event: &Event<'_>, received: Received) {
+    /// Notes what became of an event.
+    pub fn note(&mut self, event: &Event<'_>, received: Received) {
         let (code, sentence) = match received {
             Received::Counted | Received::NotBillable => {
                 self.accepted += 1;
@@ -113,19 +114,14 @@ impl Summary {
 
 /// Receives usage. The answer comes when it is durable.
 pub(crate) async fn receive(engine: Engine, asked: Arc<Asked>) -> Response {
-    let (parcel, mut summary) = read(&asked.body);
+    let (parcel, summary) = read(&asked.body);
     let bytes = asked.body.len();
     drop(asked);
-    let received = engine.bring(move |service| {
-        service.receive_all(&parcel, &mut |event, received| summary.note(event, received))?;
-        Ok(summary)
-    });
-    match received.await {
-        Ok(Ok(summary)) => {
+    match engine.bring(parcel, summary).await {
+        Ok(summary) => {
             engine.metrics().ingested(bytes, &summary.ingested());
             Answer::json(200, &summary).into_response()
         }
-        Ok(Err(error)) => Unavailable::Store(error).into_response(),
         Err(unavailable) => unavailable.into_response(),
     }
 }

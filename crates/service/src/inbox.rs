@@ -2,7 +2,7 @@
 
 use crate::identities::{ByIdentity, Identities, Leaving};
 use crate::log::{PARTITION, Place};
-use crate::parcel::{Packed, Parcel, identity};
+use crate::parcel::{Packed, Parcel, events, identity};
 use crate::quarantine::{Quarantine, key};
 use crate::usage::{Counters, Payer};
 use farebox_core::calendar::Instant;
@@ -65,7 +65,7 @@ const SESSIONS: u8 = 6;
 /// Identities whose usage was replaced: they stay in the index. Under no name, the block from which on they are noted.
 const REPLACED: u8 = 22;
 /// Events whose identities are looked up together.
-const TOGETHER: usize = 64;
+pub const TOGETHER: usize = 64;
 
 /// What was said last under an identity.
 struct Known {
@@ -208,8 +208,9 @@ impl Inbox {
         Ok(inbox)
     }
 
-    /// Receives usage, in order, and tells of each piece what became of it. `payers`: who pays for each account of the
-    /// parcel; their groups have been loaded. `payer_of`: who pays for any other account.
+    /// Receives usage, in order, and tells of each piece what became of it, and which parcel it is of. `payers`: who pays
+    /// for each account of the parcels, one after another; their groups have been loaded. `payer_of`: who pays for any
+    /// other account.
     ///
     /// # Errors
     /// When the store fails; what was received before is then to be forgotten.
@@ -217,13 +218,13 @@ impl Inbox {
         &mut self,
         counters: &mut Counters,
         store: &dyn Store,
-        parcel: &Parcel,
+        parcels: &[&Parcel],
         payers: &[Payer],
         payer_of: &dyn Fn(&str) -> String,
-        told: &mut dyn FnMut(&Event<'_>, Received),
+        told: &mut dyn FnMut(usize, &Event<'_>, Received),
     ) -> Result<(), StoreError> {
         let mut some = Vec::with_capacity(TOGETHER);
-        let mut rest = parcel.events();
+        let mut rest = events(parcels);
         loop {
             rest.next(TOGETHER, &mut some);
             if some.is_empty() {
@@ -242,7 +243,7 @@ impl Inbox {
             for packed in &some {
                 let Some(payer) = payers.get(packed.account) else { continue };
                 let received = self.one(counters, store, payer, payer_of, packed)?;
-                told(&packed.event, received);
+                told(packed.parcel, &packed.event, received);
             }
             rest.done(&mut some);
         }

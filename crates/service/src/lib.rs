@@ -21,7 +21,7 @@ mod verify;
 
 pub use groups::{CLOCK, DESK, Decided, Failed, Groups, World};
 pub use identities::Identities;
-pub use inbox::{Closed, Inbox, Received, Whose};
+pub use inbox::{Closed, Inbox, Received, TOGETHER, Whose};
 pub use log::{Place, UsageLog};
 pub use parcel::Parcel;
 pub use quarantine::Quarantined;

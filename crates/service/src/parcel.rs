@@ -8,6 +8,8 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 /// Accounts that are looked for one by one.
 const FEW: usize = 8;
+/// About the bytes of an event as it is sent.
+const EVENT_BYTES: usize = 200;
 
 /// Events as they are written to the log, each with what tells it from all others.
 #[derive(Clone, Debug, Default)]
@@ -31,14 +33,27 @@ struct Item {
 
 /// An event of a parcel.
 pub(crate) struct Packed<'p> {
+    /// The place of its parcel.
+    pub parcel: usize,
     pub identity: u128,
     pub record: &'p [u8],
     pub event: Event<'p>,
-    /// The place of its account.
+    /// The place of its account among those of all parcels, one after another.
     pub account: usize,
 }
 
 impl Parcel {
+    /// A parcel with memory for the events of a body of so many bytes, about.
+    pub fn for_bytes(bytes: usize) -> Parcel {
+        let items = bytes / EVENT_BYTES + 1;
+        Parcel {
+            records: Vec::with_capacity(bytes / 2 + 32),
+            items: Vec::with_capacity(items),
+            accounts: Vec::with_capacity(items.min(FEW)),
+            ..Parcel::default()
+        }
+    }
+
     /// Adds an event.
     pub fn push(&mut self, event: &Event<'_>) {
         let mut to = Writer::after(std::mem::take(&mut self.records));
@@ -94,19 +109,24 @@ impl Parcel {
     pub(crate) fn accounts(&self) -> &[String] {
         &self.accounts
     }
-
-    /// The events, in order.
-    pub(crate) fn events(&self) -> Unpacking<'_> {
-        Unpacking { records: &self.records, items: self.items.iter(), from: 0, spare: Vec::new() }
-    }
 }
 
-/// Goes through the events of a parcel.
+/// The events of some parcels, in order.
+pub(crate) fn events<'p>(parcels: &'p [&'p Parcel]) -> Unpacking<'p> {
+    Unpacking { parcels, number: 0, items: 0, from: 0, accounts: 0, spare: Vec::new() }
+}
+
+/// Goes through the events of parcels.
 pub(crate) struct Unpacking<'p> {
-    records: &'p [u8],
-    items: std::slice::Iter<'p, Item>,
-    /// Where the next record begins.
+    parcels: &'p [&'p Parcel],
+    /// The parcel that is looked at.
+    number: usize,
+    /// Its events that were looked at.
+    items: usize,
+    /// Where its next record begins.
     from: usize,
+    /// Accounts of the parcels before it.
+    accounts: usize,
     /// Memory of those that are done with.
     spare: Vec<Vec<(&'p str, Value<'p>)>>,
 }
@@ -114,13 +134,25 @@ pub(crate) struct Unpacking<'p> {
 impl<'p> Unpacking<'p> {
     /// Adds the next ones, so many at most.
     pub fn next(&mut self, most: usize, into: &mut Vec<Packed<'p>>) {
-        for item in self.items.by_ref().take(most) {
-            let record = self.records.get(self.from..item.end as usize).unwrap_or_default();
-            self.from = item.end as usize;
-            let attributes = self.spare.pop().unwrap_or_default();
-            // They were written by the parcel itself.
-            let Ok(event) = added_in(&mut Reader::new(record), attributes) else { continue };
-            into.push(Packed { identity: item.identity, record, event, account: item.account as usize });
+        let mut left = most;
+        while let Some(parcel) = self.parcels.get(self.number).filter(|_| left > 0) {
+            let items = parcel.items.get(self.items..).unwrap_or_default();
+            for item in items.iter().take(left) {
+                let record = parcel.records.get(self.from..item.end as usize).unwrap_or_default();
+                self.from = item.end as usize;
+                let attributes = self.spare.pop().unwrap_or_default();
+                // They were written by the parcel itself.
+                let Ok(event) = added_in(&mut Reader::new(record), attributes) else { continue };
+                let account = self.accounts + item.account as usize;
+                into.push(Packed { parcel: self.number, identity: item.identity, record, event, account });
+            }
+            let taken = items.len().min(left);
+            left -= taken;
+            self.items += taken;
+            if self.items == parcel.items.len() {
+                self.accounts += parcel.accounts.len();
+                (self.number, self.items, self.from) = (self.number + 1, 0, 0);
+            }
         }
     }
 
@@ -148,6 +180,43 @@ pub(crate) fn identity(source: &str, id: &str) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use farebox_core::calendar::Instant;
+
+    #[test]
+    fn the_events_of_some_parcels_come_in_order_whatever_is_taken_at_once() {
+        let event = |id, account| Event {
+            source: "s",
+            id,
+            revision: 0,
+            kind: "call",
+            account,
+            time: Instant::UNIX_EPOCH,
+            start: None,
+            attributes: Vec::new(),
+        };
+        let parcel = |said: &[(&'static str, &'static str)]| {
+            let mut parcel = Parcel::default();
+            said.iter().for_each(|(id, account)| parcel.push(&event(id, account)));
+            parcel
+        };
+        let none = parcel(&[]);
+        let (one, two) = (parcel(&[("1", "a"), ("2", "b"), ("3", "a")]), parcel(&[("4", "c")]));
+        let parcels = [&none, &one, &none, &two, &none];
+        let expected = [("1", 1, 0), ("2", 1, 1), ("3", 1, 0), ("4", 3, 2)];
+        for most in 1..6 {
+            let (mut found, mut some, mut rest) = (Vec::new(), Vec::new(), events(&parcels));
+            loop {
+                rest.next(most, &mut some);
+                assert!(some.len() <= most);
+                if some.is_empty() {
+                    break;
+                }
+                found.extend(some.iter().map(|one| (one.event.id, one.parcel, one.account)));
+                rest.done(&mut some);
+            }
+            assert_eq!(found, expected, "{most}");
+        }
+    }
 
     #[test]
     fn a_long_identity_is_hashed_as_a_short_one_is() {

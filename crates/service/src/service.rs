@@ -429,19 +429,33 @@ impl Service {
         parcel: &Parcel,
         told: &mut dyn FnMut(&Event<'_>, Received),
     ) -> Result<(), StoreError> {
-        let received = self.receive_some(parcel, told);
+        self.receive_together(&[parcel], &mut |_, event, received| told(event, received))
+    }
+
+    /// The same of some parcels, one after another; it is told, besides, which one a piece is of. What is known of a few
+    /// events comes from memory while others are looked at: parcels of one event each are best received together.
+    ///
+    /// # Errors
+    /// When the store fails. Nothing since the last commit is kept then.
+    pub fn receive_together(
+        &mut self,
+        parcels: &[&Parcel],
+        told: &mut dyn FnMut(usize, &Event<'_>, Received),
+    ) -> Result<(), StoreError> {
+        let received = self.receive_some(parcels, told);
         self.note_failure(&received);
         received
     }
 
     fn receive_some(
         &mut self,
-        parcel: &Parcel,
-        told: &mut dyn FnMut(&Event<'_>, Received),
+        parcels: &[&Parcel],
+        told: &mut dyn FnMut(usize, &Event<'_>, Received),
     ) -> Result<(), StoreError> {
-        let mut payers = Vec::with_capacity(parcel.accounts().len());
+        let accounts = || parcels.iter().flat_map(|parcel| parcel.accounts());
+        let mut payers = Vec::with_capacity(accounts().count());
         let mut others = Vec::new();
-        for account in parcel.accounts() {
+        for account in accounts() {
             let payer = self.groups.payer_of(account);
             if self.counters.is_erased(account) {
                 payers.push(self.counters.payer(payer).of_erased());
@@ -469,9 +483,9 @@ impl Service {
         let Some(store) = self.groups.store() else { return Ok(()) };
         let payer_of = |account: &str| self.groups.payer_of(account).to_owned();
         let (inbox, counters) = (&mut self.inbox, &mut self.counters);
-        let mut receive = || inbox.receive(counters, store, parcel, &payers, &payer_of, told);
+        let mut receive = || inbox.receive(counters, store, parcels, &payers, &payer_of, told);
         // Of many, some are looked up in the store.
-        if parcel.len() < MANY {
+        if parcels.iter().map(|parcel| parcel.len()).sum::<usize>() < MANY {
             receive()?
         } else {
             store.together(&mut receive)?

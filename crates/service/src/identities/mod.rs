@@ -233,6 +233,11 @@ impl Identities {
         self.runs.iter().map(|run| run.filter.len_bytes()).sum()
     }
 
+    /// Whether [`Identities::keep`] will read what is in the store.
+    pub(crate) fn is_tidying(&self) -> bool {
+        self.merge.is_some() || !self.gone.is_empty() || self.may_leave
+    }
+
     /// What is to be kept of the index with a commit, after which the log has so many blocks. `events`: how many came
     /// since the last; merging keeps pace with them. `leaving`: is asked what leaves the index with a merge that begins.
     /// [`Identities::landed`] follows, before this is asked for again.

@@ -154,10 +154,14 @@ impl Service {
         self.counters.close_block(self.clock);
         let Some(store) = self.groups.store() else { return Ok(()) };
         let (inbox, blocks, mut rows) = (&mut self.inbox, self.counters.log().blocks(), Vec::new());
-        store.together(&mut || {
+        if inbox.identities().is_tidying() {
+            store.together(&mut || {
+                rows = inbox.keep(store, blocks)?;
+                Ok(())
+            })?;
+        } else {
             rows = inbox.keep(store, blocks)?;
-            Ok(())
-        })?;
+        }
         rows.extend(self.counters.keep(|payer| self.schedule.late_of(payer)));
         rows.extend(self.counters.quarantine().keep(store, self.clock)?);
         rows.extend(self.runs.hand_over());
