@@ -10,6 +10,7 @@
 //! is timed before the retention horizon and archived leaves with a merge. All of it follows from the log: what is in
 //! memory is read from the end of the log when a store is opened.
 
+mod cover;
 mod filter;
 mod recent;
 mod run;
@@ -19,6 +20,7 @@ use crate::parcel::identity;
 use farebox_store::codec::{Reader, Stored};
 use farebox_store::usage::{Record, added};
 use farebox_store::{Derived, Seen, Store, StoreError};
+use cover::Covers;
 use filter::{Filter, Probe};
 use recent::Recent;
 use run::{Builder, DIRECTORY, Entry, Extent, Head, State, key_of, rows_to_remove};
@@ -64,6 +66,8 @@ pub(crate) type ByIdentity<V> = HashMap<u128, V, BuildHasherDefault<AsItIs>>;
 struct Run {
     head: Head,
     filter: Filter,
+    /// Whether what it has is in a cover.
+    is_covered: bool,
 }
 
 /// Identities that need not be known any more: usage that is as old is not counted when it comes.
@@ -95,6 +99,8 @@ struct Merge {
     /// Their numbers.
     inputs: Vec<u32>,
     builder: Builder,
+    /// Whether what it has is put into a cover.
+    is_covered: bool,
     /// Leading bits of an identity that choose a step.
     bits: u32,
     /// The next step.
@@ -113,6 +119,9 @@ pub struct Identities {
     on_the_way: Recent,
     /// By level, the highest first, and by number.
     runs: Vec<Run>,
+    /// Places of those that no cover has.
+    uncovered: Vec<usize>,
+    covers: Covers,
     /// Runs that can be read when they are in the store.
     arriving: Vec<Run>,
     /// Runs that others take the place of then.
@@ -149,7 +158,10 @@ impl Identities {
         all.next_run = heads.iter().map(|head| head.number + 1).max().unwrap_or(0);
         for head in heads {
             match head.state {
-                State::Whole => all.runs.push(Run { head, filter: head.read_filter(store)? }),
+                State::Whole => {
+                    let filter = head.read_filter(store)?;
+                    all.runs.push(Run { head, filter, is_covered: false });
+                }
                 // What it was to be made of is still there.
                 State::Partial => all.gone.push_back(head.number),
             }
@@ -185,6 +197,8 @@ impl Identities {
 
     fn sort(&mut self) {
         self.runs.sort_by_key(|run| (std::cmp::Reverse(run.head.level), run.head.number));
+        let runs = self.runs.iter().enumerate();
+        self.uncovered = runs.filter(|(_, run)| !run.is_covered).map(|(place, _)| place).collect();
     }
 
     /// Notes where an identity was said, and where it was said last before that.
@@ -195,7 +209,9 @@ impl Identities {
     /// Asks early for what [`Identities::find`] will look at. The answer means nothing.
     pub fn touch(&self, identity: u128) -> u64 {
         let key = key_of(identity);
-        self.runs.iter().fold(self.recent.touch(key), |sum, run| sum ^ run.filter.touch(key))
+        let uncovered = self.uncovered.iter().filter_map(|place| self.runs.get(*place));
+        let known = self.recent.touch(key) ^ self.covers.touch(key);
+        uncovered.fold(known, |sum, run| sum ^ run.filter.touch(key))
     }
 
     /// Where an identity may have been said, the latest first. Whether it was, the log tells.
@@ -210,12 +226,22 @@ impl Identities {
             self.on_the_way.find(key, into);
         }
         let probe = Probe::of(key);
-        for run in self.runs.iter().rev().filter(|run| run.filter.may_have(&probe)) {
+        let mut look = |run: &Run| {
+            if !run.filter.may_have(&probe) {
+                return Ok(());
+            }
             let before = into.len();
             run.head.find(store, key, into)?;
             into[before..].reverse();
+            Ok(())
+        };
+        match self.covers.may_have(&probe) {
+            true => self.runs.iter().rev().try_for_each(&mut look),
+            false => {
+                let uncovered = self.uncovered.iter().rev().filter_map(|place| self.runs.get(*place));
+                uncovered.into_iter().try_for_each(look)
+            }
         }
-        Ok(())
     }
 
     /// Identities that are in memory.
@@ -230,7 +256,7 @@ impl Identities {
 
     /// Memory that filters take, in bytes.
     pub fn filter_bytes(&self) -> usize {
-        self.runs.iter().map(|run| run.filter.len_bytes()).sum()
+        self.covers.len_bytes() + self.runs.iter().map(|run| run.filter.len_bytes()).sum::<usize>()
     }
 
     /// Whether [`Identities::keep`] will read what is in the store.
@@ -275,6 +301,7 @@ impl Identities {
             return;
         }
         self.runs.retain(|run| !self.leaving.contains(&run.head.number));
+        self.covers.forget(&self.leaving);
         self.gone.extend(self.leaving.drain(..));
         self.runs.append(&mut self.arriving);
         self.sort();
@@ -287,12 +314,22 @@ impl Identities {
         entries.sort_unstable();
         let head = Head::new(self.next_run, 0, Extent::of(&entries, blocks));
         self.next_run += 1;
+        let is_covered = self.cover(&head);
         let mut builder = Builder::new(head);
-        entries.into_iter().for_each(|entry| builder.push(entry, rows));
+        for entry in entries {
+            self.covers.insert(head.level, entry.0);
+            builder.push(entry, rows);
+        }
         let (head, filter) = builder.finish(rows);
-        self.arriving.push(Run { head, filter });
+        self.arriving.push(Run { head, filter, is_covered });
         self.flushed = blocks;
         rows.push(Derived { space: FLUSHED, key: Vec::new(), value: Some(blocks.to_bytes()) });
+    }
+
+    /// Makes room in a cover for a run that is to be made, where runs of its level have one.
+    fn cover(&mut self, head: &Head) -> bool {
+        let several = (self.recent_max * FAN.pow(u32::from(head.level.min(8)) + 1)) as u64;
+        self.covers.begin(head.level, head.number, head.count, several)
     }
 
     fn merge_some(
@@ -318,7 +355,12 @@ impl Identities {
             entries.sort();
             done += entries.len() as u64;
             let staying = entries.into_iter().filter(|entry| !merge.leaving.leaves(entry));
-            staying.for_each(|entry| merge.builder.push(entry, rows));
+            for entry in staying {
+                if merge.is_covered {
+                    self.covers.insert(merge.builder.head.level, entry.0);
+                }
+                merge.builder.push(entry, rows);
+            }
             merge.step += 1;
         }
         if merge.step < 1 << merge.bits {
@@ -330,11 +372,12 @@ impl Identities {
             rows.push(Derived { space: LEFT, key: Vec::new(), value: Some(left.to_bytes()) });
         }
         let (head, filter) = merge.builder.finish(rows);
+        let is_covered = merge.is_covered;
         for input in inputs {
             rows.push(Head { state: State::Partial, ..input }.row());
             self.leaving.push(input.number);
         }
-        self.arriving.push(Run { head, filter });
+        self.arriving.push(Run { head, filter, is_covered });
         Ok(())
     }
 
@@ -378,9 +421,11 @@ impl Identities {
         let head = Head::new(self.next_run, level, Extent::of_all(&inputs));
         self.next_run += 1;
         rows.push(Head { state: State::Partial, ..head }.row());
+        let is_covered = self.cover(&head);
         let bits = inputs.iter().map(|head| head.bits).min().unwrap_or(0);
         let inputs = inputs.iter().map(|head| head.number).collect();
-        self.merge = Some(Merge { inputs, builder: Builder::new(head), bits, step: 0, leaving, left });
+        let builder = Builder::new(head);
+        self.merge = Some(Merge { inputs, builder, is_covered, bits, step: 0, leaving, left });
     }
 }
 
