@@ -318,8 +318,6 @@ impl Desk {
     /// Compares what became of a line with what the book says of it.
     fn compare_refusal(&mut self, prepared: &Prepared, step: &Step) {
         let refused = self.pushed.refused.iter().filter(|one| one.line == step.line);
-        // What says otherwise what was said before is in a book's quarantine.
-        let refused = refused.filter(|one| one.code != "conflict");
         let found: Vec<String> = refused.map(|one| format!("{}: {}", one.code, one.detail)).collect();
         self.compare(prepared, step, &found);
     }

@@ -64,22 +64,26 @@ fn of_account(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
     let moment = |name: &str| asked.parameter::<wire::Moment>(name).map(|moment| moment.0);
     let (from, to) = (moment("from"), moment("to"));
     let is_billed = asked.query("billed").map(|billed| billed == "true");
-    let why = |known: &Known<'_>, event: &Event<'_>, too_old: Option<&Problem>| {
+    let why = |known: &Known<'_>, event: &Event<'_>, set_aside: Option<&Problem>| {
         let unbilled = || why_unbilled(known.group, known.catalogues, known.metering, event);
-        too_old.cloned().or_else(unbilled)
+        set_aside.cloned().or_else(unbilled)
     };
-    let found =
-        service.events_and_too_old(name, after(asked)?, asked.limit(), &mut |known, event, too_old| {
+    let found = service.events_and_set_aside(
+        name,
+        after(asked)?,
+        asked.limit(),
+        &mut |known, event, set_aside| {
             from.is_none_or(|from| event.time >= from)
                 && to.is_none_or(|to| event.time < to)
                 && asked.query("type").is_none_or(|kind| event.kind == kind)
-                && is_billed.is_none_or(|billed| why(known, event, too_old).is_none() == billed)
-        })?;
+                && is_billed.is_none_or(|billed| why(known, event, set_aside).is_none() == billed)
+        },
+    )?;
     let next = next(&found);
     let Some(known) = service.known(name)? else { return Err(missing("account", name)) };
     let items = found.events.iter().map(|one| {
         let event = one.usage.event();
-        let problem = why(&known, &event, one.too_old.as_ref());
+        let problem = why(&known, &event, one.set_aside.as_ref());
         AccountEvent {
             event: UsageEvent::of(&event),
             code: problem.as_ref().map(|problem| problem.code().to_owned()),

@@ -63,7 +63,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         Operation::post(
             "/v1/quarantine/discard",
             "discard-usage",
-            "Voids usage in quarantine, and what comes later under its identity.",
+            "Voids usage in quarantine, and what comes later under its identity; of a conflict, what was said first stays.",
         )
         .by(SENDERS)
         .once()
@@ -214,8 +214,11 @@ fn discard(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
     let command =
         json!({"command": "discard-usage", "source": source, "id": id, "reason": reason.0}).to_string();
     let decided = Decided { actor: asked.actor(), command: &command, at: service.clock() };
-    not_closed(service, &source, &id)?;
-    match service.look_again(&source, &id)? {
+    let standing = service.look_again(&source, &id)?;
+    if !standing.is_conflict() {
+        not_closed(service, &source, &id)?;
+    }
+    match standing {
         Standing::NotThere => Err(unknown(&source, &id)),
         Standing::Counted => Err(not_there(&source, &id)),
         Standing::Quarantined(_) | Standing::Unbilled(_) => {

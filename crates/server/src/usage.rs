@@ -26,8 +26,7 @@ pub(crate) struct Summary {
     duplicates: u64,
     /// Kept, and not billed as it is: it is counted when it can be, or has been mended.
     quarantined: u64,
-    /// Not kept: it cannot be read, says otherwise what was said before, would replace usage that is closed, or its
-    /// account is erased.
+    /// Not kept: it cannot be read, would replace usage that is closed, or its account is erased.
     rejected: u64,
     /// The first pieces that are quarantined or rejected.
     reasons: Vec<Reason>,
@@ -88,11 +87,6 @@ impl Summary {
             Received::Duplicate | Received::Void => {
                 self.duplicates += 1;
                 return;
-            }
-            Received::Conflict => {
-                self.rejected += 1;
-                let sentence = "the same source, id and revision were said before with other content";
-                ("conflict", sentence.to_owned())
             }
             Received::Erased => {
                 self.rejected += 1;

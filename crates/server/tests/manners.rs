@@ -209,9 +209,20 @@ fn the_same_event_written_otherwise_is_a_duplicate() {
     }
     for other in ["{\"seconds\":5,\"rate\":2.5,\"to\":\"x\"}", "{\"seconds\":5,\"rate\":2}"] {
         let other = send(head, other);
-        assert_eq!((other.0, other.1), (0, 1), "{}", other.2);
-        assert!(other.2.contains("conflict"), "{}", other.2);
+        assert_eq!((other.0, other.1), (0, 0), "{}", other.2);
+        assert!(other.2.contains("\"quarantined\":1") && other.2.contains("conflict"), "{}", other.2);
+        let again = send(head, "{\"seconds\":5,\"rate\":2.5,\"to\":\"x\"}");
+        assert_eq!((again.0, again.1), (1, 0), "it waits already: {}", again.2);
     }
+    let waiting = || server.get("/v1/quarantine?reason=conflict").body["items"].as_array().unwrap().len();
+    let ask = |path: &str, body: &str| server.send("POST", path, &[], body.to_owned()).text;
+    assert_eq!(waiting(), 2);
+    let identity = "{\"source\":\"pbx\",\"id\":\"e1\"}";
+    let stands = ask("/v1/quarantine/release", identity);
+    // What was said first cannot be billed either, and goes with what contradicts it.
+    assert!(stands.contains("\"state\":\"quarantined\"") && stands.contains("nothing-measures"), "{stands}");
+    let gone = ask("/v1/quarantine/discard", "{\"source\":\"pbx\",\"id\":\"e1\",\"reason\":\"a test\"}");
+    assert!(gone.contains("\"found\":true") && waiting() == 0, "{gone}");
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! Usage as it comes in: each identity counts once, however often and late it is said.
 
+use crate::conflicts::Conflicts;
 use crate::identities::{ByIdentity, Identities, Leaving};
 use crate::log::{PARTITION, Place};
 use crate::parcel::{Packed, Parcel, events, identity};
-use crate::quarantine::{Quarantine, key};
+use crate::quarantine::{Quarantine, Quarantined, key};
 use crate::usage::{Counters, Payer};
 use farebox_core::calendar::Instant;
 use farebox_core::metering::{Change, Counted, EARLY_STEPS, Event, Problem};
@@ -25,8 +26,6 @@ pub enum Received {
     Void,
     /// Its account is erased, or that of which it was said before. It is not kept.
     Erased,
-    /// It was said before with other content. It is not kept.
-    Conflict,
     /// It would replace usage that is closed. It is not kept.
     Closed(Closed),
     /// It cannot be billed as it is. It is kept, and counted when it can be.
@@ -150,7 +149,8 @@ pub struct Inbox {
     void: ByIdentity<()>,
     /// What sessions said that they used, each until its record comes.
     sessions: ByIdentity<(String, Vec<Usage>)>,
-    /// What changed of the two, and is not in the store yet.
+    conflicts: Conflicts,
+    /// What changed of the three, and is not in the store yet.
     changed: Vec<Derived>,
     /// Events since the last commit.
     events: u64,
@@ -167,6 +167,7 @@ impl Default for Inbox {
             identities: Identities::default(),
             void: ByIdentity::default(),
             sessions: ByIdentity::default(),
+            conflicts: Conflicts::default(),
             changed: Vec::new(),
             events: 0,
             candidates: Vec::new(),
@@ -183,7 +184,8 @@ impl Inbox {
     pub fn of(store: &dyn Store, counters: &Counters) -> Result<Inbox, StoreError> {
         let identities = Identities::of(store, counters.log())?;
         let horizon = store.horizon()?.unwrap_or(Instant::MIN);
-        let mut inbox = Inbox { identities, horizon, ..Inbox::default() };
+        let conflicts = Conflicts::of(store)?;
+        let mut inbox = Inbox { identities, horizon, conflicts, ..Inbox::default() };
         match store.derived(REPLACED, &[])?.and_then(|bytes| u64::from_bytes(&bytes).ok()) {
             Some(from) => inbox.noted_from = from,
             None => {
@@ -273,7 +275,13 @@ impl Inbox {
             }
             if event.revision == known.usage.revision {
                 let is_same = known.record == *record || known.usage.says_the_same(&Usage::of(event));
-                return Ok(if is_same { Received::Duplicate } else { Received::Conflict });
+                if is_same || self.contradicts(counters, store, payer_of, name, event)? {
+                    return Ok(Received::Duplicate);
+                }
+                let payer = counters.name_of(payer).to_owned();
+                let (place, problem) = counters.keep_conflict(&payer, Usage::of(event));
+                self.changed.push(self.conflicts.add(name, event.account, place));
+                return Ok(Received::Quarantined(problem));
             }
         }
         // A record that is too old itself replaces no session.
@@ -303,6 +311,7 @@ impl Inbox {
                 self.moved.push(before);
             }
         }
+        self.settle_conflicts(counters, store, payer_of, name)?;
         self.events += 1;
         if event.time < self.horizon {
             // What its session said stays: it was counted in time.
@@ -322,6 +331,59 @@ impl Inbox {
             Ok(Counted::NotBillable) => Received::NotBillable,
             Err(problem) => Received::Quarantined(problem),
         })
+    }
+
+    /// Whether usage that says the same waits already, because it contradicts what was said before.
+    fn contradicts(
+        &self,
+        counters: &mut Counters,
+        store: &dyn Store,
+        payer_of: &dyn Fn(&str) -> String,
+        name: u128,
+        event: &Event<'_>,
+    ) -> Result<bool, StoreError> {
+        let waiting = self.conflicts.waiting(store, counters.quarantine(), payer_of, name)?;
+        let usage = Usage::of(event);
+        Ok(waiting.iter().any(|(_, _, piece)| piece.usage.says_the_same(&usage)))
+    }
+
+    /// What contradicted what was said under an identity waits no more. Answers whether there was any.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) fn settle_conflicts(
+        &mut self,
+        counters: &mut Counters,
+        store: &dyn Store,
+        payer_of: &dyn Fn(&str) -> String,
+        name: u128,
+    ) -> Result<bool, StoreError> {
+        let waiting = self.conflicts.waiting(store, counters.quarantine(), payer_of, name)?;
+        let is_any = !waiting.is_empty();
+        for (payer, place, piece) in waiting {
+            counters.conflict_over(&payer, piece.usage, place);
+        }
+        self.changed.extend(self.conflicts.remove(name));
+        Ok(is_any)
+    }
+
+    /// What waits because it contradicts what was said under an identity.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) fn conflict(
+        &self,
+        counters: &mut Counters,
+        store: &dyn Store,
+        payer_of: &dyn Fn(&str) -> String,
+        (source, id): (&str, &str),
+    ) -> Result<Option<Quarantined>, StoreError> {
+        let name = identity(source, id);
+        let waiting = self.conflicts.waiting(store, counters.quarantine(), payer_of, name)?;
+        let same = |(_, _, piece): (String, Place, Quarantined)| {
+            ((&*piece.usage.source, &*piece.usage.id) == (source, id)).then_some(piece)
+        };
+        Ok(waiting.into_iter().find_map(same))
     }
 
     /// What was said last under an identity.
@@ -526,11 +588,12 @@ impl Inbox {
         true
     }
 
-    /// Forgets what sessions of an account said: no record of theirs is taken any more.
-    pub(crate) fn forget_sessions(&mut self, account: &str) {
+    /// Forgets what sessions of an account said, whose records are not taken any more, and what contradicts other usage.
+    pub(crate) fn forget_account(&mut self, account: &str) {
         let is_own = |usage: &[Usage]| usage.iter().any(|usage| usage.account == account);
         let own = self.sessions.iter().filter(|(_, (_, usage))| is_own(usage));
         let own: Vec<u128> = own.map(|(name, _)| *name).collect();
+        self.changed.extend(self.conflicts.forget(account));
         for name in own {
             self.sessions.remove(&name);
             let key = name.to_be_bytes().to_vec();

@@ -5,6 +5,7 @@
 //! [`UsageLog`] has it for good. [`Service`] is all of them over one store. None reads a clock: the caller says what
 //! time it is, so that a test clock can run a year in a second.
 
+mod conflicts;
 mod groups;
 mod identities;
 mod inbox;

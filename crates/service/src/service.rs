@@ -517,6 +517,7 @@ impl Service {
         if self.closed(source, id)?.is_some() {
             return Ok(false);
         }
+        self.settle_conflicts(source, id)?;
         let Some(store) = self.groups.store() else { return Ok(false) };
         let Some(whose) = self.inbox.whose(&self.counters, store, source, id)? else {
             self.inbox.void(&mut self.counters, store, "", None, (source, id))?;

@@ -437,6 +437,20 @@ impl Counters {
         self.quarantine.remove(payer, place);
     }
 
+    /// Writes usage to the log that contradicts what was said before: it is in quarantine, and never counted.
+    pub(crate) fn keep_conflict(&mut self, payer: &str, usage: Usage) -> (Place, Problem) {
+        let record = Record::Conflict(usage);
+        let place = self.push(payer, &record);
+        self.quarantine.put(payer, place, &Problem::Conflict, &record.to_bytes());
+        (place, Problem::Conflict)
+    }
+
+    /// The same waits no more.
+    pub(crate) fn conflict_over(&mut self, payer: &str, usage: Usage, place: Place) {
+        self.push(payer, &Record::ConflictOver(usage));
+        self.quarantine.remove(payer, place);
+    }
+
     /// Writes to the log that an identity is void.
     pub fn void(&mut self, source: &str, id: &str) {
         self.log.push(&Record::Voided { source: source.to_owned(), id: id.to_owned() });

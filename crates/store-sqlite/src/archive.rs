@@ -86,6 +86,8 @@ fn rows(block: &Block) -> Result<Vec<Vec<Cell>>, StoreError> {
             Record::SessionOver { id, .. } => ("session-over", Some(id.clone())),
             Record::TooOld { .. } => ("too-old", None),
             Record::TooOldOver(_) => ("too-old-over", None),
+            Record::Conflict(_) => ("conflict", None),
+            Record::ConflictOver(_) => ("conflict-over", None),
         };
         let (source, id) = match &record {
             Record::Voided { source, id } => (source.clone(), id.clone()),

@@ -78,7 +78,7 @@ fn a_file_of_the_version_before_is_brought_up_to_date() {
     drop(store);
     let file = Connection::open(folder.path().join(FILE)).unwrap();
     let version: u32 = file.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
-    assert_eq!((version, format_version()), (5, 5));
+    assert_eq!((version, format_version()), (6, 6));
 }
 
 /// Whether any file of a folder has some bytes.

@@ -367,6 +367,8 @@ mod tests {
             1 => ("[a-f]{2}", usage()).prop_map(|(id, usage)| Record::Session { id, usage }),
             1 => (usage(), moment()).prop_map(|(usage, horizon)| Record::TooOld { usage, horizon }),
             1 => usage().prop_map(Record::TooOldOver),
+            1 => usage().prop_map(Record::Conflict),
+            1 => usage().prop_map(Record::ConflictOver),
         ]
     }
 

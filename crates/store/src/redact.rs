@@ -151,7 +151,9 @@ impl Redactor {
                 | Record::Session { usage, .. }
                 | Record::SessionOver { usage, .. }
                 | Record::TooOld { usage, .. }
-                | Record::TooOldOver(usage) => usage,
+                | Record::TooOldOver(usage)
+                | Record::Conflict(usage)
+                | Record::ConflictOver(usage) => usage,
                 Record::Voided { .. } => continue,
             };
             changed += u64::from(usage.account == self.account && self.usage(usage));
@@ -457,13 +459,15 @@ mod tests {
                 Record::Session { id: id.clone(), usage: usage.clone() },
                 Record::SessionOver { id, usage: usage.clone() },
                 Record::TooOld { usage: usage.clone(), horizon },
-                Record::TooOldOver(usage),
+                Record::TooOldOver(usage.clone()),
+                Record::Conflict(usage.clone()),
+                Record::ConflictOver(usage),
             ]
         };
         let other = pack(&all(usage("globex"))).unwrap();
         assert_eq!(redactor().block(&other).unwrap(), None);
         let (bytes, changed) = redactor().block(&pack(&all(usage("acme"))).unwrap()).unwrap().unwrap();
-        assert_eq!(changed, 6);
+        assert_eq!(changed, 8);
         let mut redacted = usage("acme");
         redacted.attributes[0].1 = Attribute::Text(redactor().token("+4930123"));
         assert_eq!(Unpacked::of(&bytes).unwrap().records().unwrap(), all(redacted));

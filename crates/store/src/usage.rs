@@ -90,6 +90,10 @@ pub enum Record {
     },
     /// The same waits no more: it is void, or replaced.
     TooOldOver(Usage),
+    /// Usage of an identity and revision that were said before with other content. It is never counted.
+    Conflict(Usage),
+    /// The same waits no more: it is known by now which of them is right, or all of them are void.
+    ConflictOver(Usage),
 }
 
 record! { Usage { source, id, revision, kind, account, time, start, attributes } }
@@ -97,6 +101,7 @@ choice! { Attribute { 0 = Text(text), 1 = Number(number) } }
 choice! { Record {
     0 = Added(usage), 1 = Removed(usage), 2 = Voided { source, id }, 3 = Session { id, usage },
     4 = SessionOver { id, usage }, 5 = TooOld { usage, horizon }, 6 = TooOldOver(usage),
+    7 = Conflict(usage), 8 = ConflictOver(usage),
 } }
 
 impl Usage {
@@ -160,7 +165,7 @@ impl Attribute {
 }
 
 impl Record {
-    /// What was added or removed, or came too late for that.
+    /// What was added or removed, or came too late for that, or contradicts that.
     pub fn usage(&self) -> Option<&Usage> {
         match self {
             Record::Added(usage)
@@ -168,7 +173,9 @@ impl Record {
             | Record::Session { usage, .. }
             | Record::SessionOver { usage, .. }
             | Record::TooOld { usage, .. }
-            | Record::TooOldOver(usage) => Some(usage),
+            | Record::TooOldOver(usage)
+            | Record::Conflict(usage)
+            | Record::ConflictOver(usage) => Some(usage),
             Record::Voided { .. } => None,
         }
     }

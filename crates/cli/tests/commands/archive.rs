@@ -144,7 +144,7 @@ fn what_was_archived_is_known_taken_back_and_counted_anew() {
     let server = Server::start_at(data, FROM);
     let counts = |body: &str| {
         let (_, got) = server.post("/v1/usage", &[], body);
-        ["accepted", "duplicates", "rejected"].map(|name| got[name].as_u64().unwrap())
+        ["accepted", "duplicates", "quarantined"].map(|name| got[name].as_u64().unwrap())
     };
     assert_eq!(counts(&call("old", 60)), [0, 1, 0], "it is known");
     assert_eq!(counts(&call("old", 61)), [0, 0, 1], "with other content");
@@ -163,7 +163,7 @@ fn what_was_archived_is_known_taken_back_and_counted_anew() {
     assert_eq!(void("old"), (409, json!("before-horizon")));
     assert_eq!((void("newest"), void("never")), ((200, json!(true)), (200, json!(false))));
     assert_eq!(counts(&call("old", 60)), [0, 1, 0]);
-    assert_eq!(counts(&event("stale", "2024-05-31T10:00:00Z", 60).to_string()), [0, 0, 0]);
+    assert_eq!(counts(&event("stale", "2024-05-31T10:00:00Z", 60).to_string()), [0, 0, 1]);
     let waiting = |server: &Server| -> Vec<Value> {
         let (_, page) = server.get("/v1/quarantine?reason=before-horizon");
         page["items"].as_array().unwrap().iter().map(|one| one["event"]["id"].clone()).collect()

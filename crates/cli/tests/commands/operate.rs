@@ -51,7 +51,7 @@ fn some_work(server: &Server) {
     let became = post(server, "/v1/usage", &usage.to_string());
     assert_eq!(
         (&became["quarantined"], &became["duplicates"], &became["rejected"]),
-        (&json!(1), &json!(1), &json!(2))
+        (&json!(2), &json!(1), &json!(1))
     );
 }
 
@@ -92,8 +92,8 @@ fn promtool_has_nothing_to_say_about_the_metrics() {
     for (sample, expected) in [
         ("farebox_usage_events_total{outcome=\"accepted\"}", 0.0),
         ("farebox_usage_events_total{outcome=\"duplicate\"}", 1.0),
-        ("farebox_usage_events_total{outcome=\"quarantined\"}", 1.0),
-        ("farebox_usage_events_total{outcome=\"rejected\"}", 2.0),
+        ("farebox_usage_events_total{outcome=\"quarantined\"}", 2.0),
+        ("farebox_usage_events_total{outcome=\"rejected\"}", 1.0),
         ("farebox_http_requests_total{operation=\"send-command\",status=\"200\"}", 1.0),
         ("farebox_http_requests_total{operation=\"send-command\",status=\"409\"}", 1.0),
         ("farebox_http_requests_total{operation=\"none\",status=\"404\"}", 1.0),

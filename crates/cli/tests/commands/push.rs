@@ -29,11 +29,6 @@ const OTHERWISE: &[(&str, usize, &str)] = &[
         26,
         "a row that is no event is not sent; of an event, no row is known",
     ),
-    (
-        "scenarios/metering/conflict.test",
-        11,
-        "who says something otherwise is told so at once, and it is not kept",
-    ),
 ];
 
 /// What a server answers otherwise than a book does, line by line, but for what is expected of `file`; and the lines
@@ -68,8 +63,6 @@ fn compare(file: &str) -> Result<Option<usize>, String> {
         let text = |name: &str| one[name].as_str().unwrap();
         (one["line"].as_u64().unwrap() as usize, format!("{}: {}", text("code"), text("detail")))
     });
-    // What says otherwise what was said before is in a book's quarantine.
-    let refused = refused.filter(|(_, text)| !text.starts_with("conflict: "));
     let (is, should): (BTreeMap<usize, String>, _) = (refused.collect(), expected(&prepared));
     if is != should {
         return Err(format!("{file}: the server refuses\n{is:#?}\nthe book expects\n{should:#?}"));

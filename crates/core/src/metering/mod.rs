@@ -110,11 +110,15 @@ pub enum Problem {
         /// Where the horizon was.
         horizon: Instant,
     },
+    /// Its identity and revision were said before with other content, which counts.
+    Conflict,
 }
 
 impl Problem {
     /// The stable code of usage, and of what is to be done to usage, that is timed before the retention horizon.
     pub const BEFORE_HORIZON: &str = "before-horizon";
+    /// The stable code of usage that contradicts what was said before.
+    pub const CONFLICT: &str = "conflict";
 
     /// The stable code.
     pub fn code(&self) -> &'static str {
@@ -130,6 +134,7 @@ impl Problem {
             Problem::NoRate(_) => "no-rate",
             Problem::TimeOutOfRange => "time-out-of-range",
             Problem::BeforeHorizon { .. } => Problem::BEFORE_HORIZON,
+            Problem::Conflict => Problem::CONFLICT,
         }
     }
 
@@ -154,6 +159,9 @@ impl Problem {
             Problem::TooLarge(name) => format!("\"{name}\" is too large to count"),
             Problem::NoRate(number) => format!("the rate deck has no price for \"{number}\""),
             Problem::TimeOutOfRange => "the time is outside the years 1970 to 2199".to_owned(),
+            Problem::Conflict => {
+                "the same source, id and revision were said before with other content".to_owned()
+            }
             Problem::BeforeHorizon { time, horizon } => format!(
                 "it is timed {time}, and came when usage before {horizon} was closed (the retention horizon): mend it \
                  with the time at which it is to be billed, or discard it"

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 const HORIZON: &str = "2026-04-01T00:00:00Z";
 
 /// Both stores, one after another: what is done to one is done to the other.
-fn on_both(check: impl Fn(Service, &mut dyn FnMut(Service) -> Service)) {
+pub(crate) fn on_both(check: impl Fn(Service, &mut dyn FnMut(Service) -> Service)) {
     let pace = |mut service: Service| {
         service.set_pace(Pace { identities: 3, records: 2, blocks: 1, groups: 1 });
         service
@@ -47,12 +47,12 @@ fn before(time: &str) -> Received {
     Received::Quarantined(Problem::BeforeHorizon { time: at(time), horizon: at(HORIZON) })
 }
 
-fn said(service: &mut Service, usage: &Usage) -> Received {
+pub(crate) fn said(service: &mut Service, usage: &Usage) -> Received {
     service.receive(usage).unwrap()
 }
 
 /// What is in quarantine: ids, revisions and codes.
-fn waiting(service: &mut Service, account: Option<&str>) -> Vec<(String, u64, String)> {
+pub(crate) fn waiting(service: &mut Service, account: Option<&str>) -> Vec<(String, u64, String)> {
     let mut all = Vec::new();
     service
         .quarantine(account, None, &mut |one| {
@@ -63,7 +63,7 @@ fn waiting(service: &mut Service, account: Option<&str>) -> Vec<(String, u64, St
     all
 }
 
-fn decided() -> Decided<'static> {
+pub(crate) fn decided() -> Decided<'static> {
     Decided { actor: "test", command: "{}", at: at("2026-06-01T00:00:00Z") }
 }
 
@@ -103,10 +103,6 @@ fn what_is_older_waits_with_its_reason_and_harms_nothing_else() {
             assert_eq!(waiting(&mut service, Some("acme")), [piece("late", 0)]);
             assert_eq!(waiting(&mut service, None), [piece("late", 0), piece("stray", 0)]);
             assert_eq!(said(&mut service, &all[0]), Received::Duplicate);
-            assert_eq!(
-                said(&mut service, &using("acme", "late", 0, "2026-03-30T00:00:00Z", "1")),
-                Received::Conflict
-            );
             is_whole(&mut service).unwrap();
             service = again(service);
             assert_eq!(service.horizon(), Some(at(HORIZON)));
@@ -178,12 +174,12 @@ fn it_is_mended_with_a_later_time_or_discarded() {
 fn events(service: &mut Service, most: usize) -> Vec<(&'static str, u64, bool)> {
     let (mut all, mut after) = (Vec::new(), None);
     loop {
-        let found = service.events_and_too_old("acme", after, most, &mut |_, _, _| true).unwrap();
+        let found = service.events_and_set_aside("acme", after, most, &mut |_, _, _| true).unwrap();
         assert!(found.events.len() <= most);
         for kept in found.events {
             let known = ["old", "new", "one", "two"].into_iter().find(|id| *id == kept.usage.id).unwrap();
-            let is_late = kept.too_old.as_ref().is_some_and(|problem| problem.code() == "before-horizon");
-            assert_eq!(is_late, kept.too_old.is_some());
+            let is_late = kept.set_aside.as_ref().is_some_and(|problem| problem.code() == "before-horizon");
+            assert_eq!(is_late, kept.set_aside.is_some());
             all.push((known, kept.usage.revision, is_late));
         }
         after = found.next;

@@ -2,6 +2,7 @@
 //! middle of them.
 
 mod closing;
+mod conflicts;
 mod crash;
 mod failing;
 #[path = "../histories/mod.rs"]

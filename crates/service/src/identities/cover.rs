@@ -92,7 +92,8 @@ mod tests {
         let mut make = |run: u32| {
             assert!(covers.begin(0, run, 1_000, 3_000));
             (0..1_000).for_each(|n| covers.insert(0, key(u64::from(run) * 1_000 + n)));
-            let has = |run: u32| (0..1_000).all(|n| covers.may_have(&Probe::of(key(u64::from(run) * 1_000 + n))));
+            let has =
+                |run: u32| (0..1_000).all(|n| covers.may_have(&Probe::of(key(u64::from(run) * 1_000 + n))));
             assert!((0..=run).all(has), "{run}");
             covers.all.len()
         };

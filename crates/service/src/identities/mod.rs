@@ -17,10 +17,10 @@ mod run;
 
 use crate::log::{Place, UsageLog};
 use crate::parcel::identity;
+use cover::Covers;
 use farebox_store::codec::{Reader, Stored};
 use farebox_store::usage::{Record, added};
 use farebox_store::{Derived, Seen, Store, StoreError};
-use cover::Covers;
 use filter::{Filter, Probe};
 use recent::Recent;
 use run::{Builder, DIRECTORY, Entry, Extent, Head, State, key_of, rows_to_remove};

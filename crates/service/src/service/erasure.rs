@@ -535,7 +535,7 @@ impl Service {
     fn erase_derived(&mut self, erasure: &Erasure) -> Result<(), StoreError> {
         let (account, group) = (erasure.account.as_str(), erasure.group.as_str());
         self.refresh(group)?;
-        self.inbox.forget_sessions(account);
+        self.inbox.forget_account(account);
         let Some(store) = self.groups.store() else { return Ok(()) };
         self.counters.quarantine().forget(store, &[group, account], account)?;
         let rows = self.counters.keep_group(group, |payer| self.schedule.late_of(payer));

@@ -19,8 +19,9 @@ pub struct Kept {
     pub usage: Usage,
     /// Whether a session said it when it was over, and no record.
     pub is_session: bool,
-    /// Why it never counts: it came when its time was before the retention horizon, and waits in quarantine.
-    pub too_old: Option<Problem>,
+    /// Why it never counts as it is, and waits in quarantine: it came when its time was before the retention horizon, or
+    /// contradicts what was said before.
+    pub set_aside: Option<Problem>,
 }
 
 /// What a record of the log is to a list of events, besides its event.
@@ -28,7 +29,7 @@ enum Said {
     Received,
     /// By the session of this name.
     BySession(String),
-    TooOld(Problem),
+    SetAside(Problem),
 }
 
 /// Some events of an account.
@@ -54,17 +55,17 @@ impl Service {
         most: usize,
         wants: &mut dyn FnMut(&Known<'_>, &Event<'_>) -> bool,
     ) -> Result<Events, StoreError> {
-        self.events_and_too_old(account, after, most, &mut |known, event, too_old| {
-            too_old.is_none() && wants(known, event)
+        self.events_and_set_aside(account, after, most, &mut |known, event, set_aside| {
+            set_aside.is_none() && wants(known, event)
         })
     }
 
-    /// The same, and with them what waits in quarantine because it came too late: [`Kept::too_old`], which `wants` is
-    /// told, too.
+    /// The same, and with them what waits in quarantine because it came too late, or contradicts other usage:
+    /// [`Kept::set_aside`], which `wants` is told, too.
     ///
     /// # Errors
     /// When the store fails.
-    pub fn events_and_too_old(
+    pub fn events_and_set_aside(
         &mut self,
         account: &str,
         after: Option<Place>,
@@ -96,11 +97,11 @@ impl Service {
                     return;
                 }
                 let mut look = |event: &Event<'_>, said: Said| {
-                    let too_old = if let Said::TooOld(problem) = &said { Some(problem) } else { None };
-                    if event.account == account && wants(&known, event, too_old) {
-                        let (usage, too_old) = (Usage::of(event), too_old.cloned());
+                    let set_aside = if let Said::SetAside(problem) = &said { Some(problem) } else { None };
+                    if event.account == account && wants(&known, event, set_aside) {
+                        let (usage, set_aside) = (Usage::of(event), set_aside.cloned());
                         let is_session = matches!(said, Said::BySession(_));
-                        some.push((Kept { place, usage, is_session, too_old }, said));
+                        some.push((Kept { place, usage, is_session, set_aside }, said));
                     }
                 };
                 if let Ok(event) = added(&mut Reader::new(record)) {
@@ -111,8 +112,9 @@ impl Service {
                     Ok(Record::Session { id, usage }) => look(&usage.event(), Said::BySession(id)),
                     Ok(Record::TooOld { usage, horizon }) => {
                         let problem = Problem::BeforeHorizon { time: usage.time, horizon };
-                        look(&usage.event(), Said::TooOld(problem));
+                        look(&usage.event(), Said::SetAside(problem));
                     }
+                    Ok(Record::Conflict(usage)) => look(&usage.event(), Said::SetAside(Problem::Conflict)),
                     _ => {}
                 }
             })?;
@@ -123,7 +125,7 @@ impl Service {
                         self.inbox.is_current(&self.counters, store, &kept.usage.event(), kept.place)?
                     }
                     // It is in the list until it is mended or discarded, whether its identity is known or not.
-                    Said::TooOld(_) => self.counters.waits(store, &payer, kept.place)?,
+                    Said::SetAside(_) => self.counters.waits(store, &payer, kept.place)?,
                 };
                 if !is_there {
                     continue;

@@ -3,6 +3,7 @@
 use super::Service;
 use crate::groups::Decided;
 use crate::inbox::{Closed, Whose};
+use crate::parcel::identity;
 use crate::quarantine::{Quarantined, Within, key};
 use farebox_core::engine::why_unbilled;
 use farebox_core::metering::{Event, Problem};
@@ -20,6 +21,13 @@ pub enum Standing {
     Unbilled(Problem),
     /// It cannot be billed as it is.
     Quarantined(Box<Quarantined>),
+}
+
+impl Standing {
+    /// Whether it waits because it contradicts what was said before.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Standing::Quarantined(one) if one.code == Problem::CONFLICT)
+    }
 }
 
 impl Service {
@@ -45,11 +53,22 @@ impl Service {
         self.counters.quarantine().list(store, &Within { name: name.as_deref(), after }, now, each)
     }
 
-    /// Looks at a piece of usage again: whether it can be counted by now.
+    /// Looks at a piece of usage again: whether it can be counted by now. Where what was said first counts, and what
+    /// contradicts it waits, that is what waits.
     ///
     /// # Errors
     /// When the store fails.
     pub fn look_again(&mut self, source: &str, id: &str) -> Result<Standing, StoreError> {
+        let standing = self.standing_of_first(source, id)?;
+        let is_there = matches!(standing, Standing::Counted | Standing::Unbilled(_));
+        let Some(store) = self.groups.store().filter(|_| is_there) else { return Ok(standing) };
+        let payer_of = |account: &str| self.groups.payer_of(account).to_owned();
+        let conflict = self.inbox.conflict(&mut self.counters, store, &payer_of, (source, id))?;
+        Ok(conflict.map_or(standing, |conflict| Standing::Quarantined(Box::new(conflict))))
+    }
+
+    /// The same of what was said first.
+    fn standing_of_first(&mut self, source: &str, id: &str) -> Result<Standing, StoreError> {
         let Some(store) = self.groups.store() else { return Ok(Standing::NotThere) };
         let Some(whose) = self.inbox.whose(&self.counters, store, source, id)? else {
             return Ok(Standing::NotThere);
@@ -98,7 +117,8 @@ impl Service {
         let Some(whose) = whose.filter(|whose| !whose.is_too_old && whose.usage.time < horizon) else {
             return Ok(None);
         };
-        let counts = matches!(self.look_again(source, id)?, Standing::Counted | Standing::Unbilled(_));
+        let standing = self.standing_of_first(source, id)?;
+        let counts = matches!(standing, Standing::Counted | Standing::Unbilled(_));
         Ok(counts.then_some(Closed { time: whose.usage.time, horizon }))
     }
 
@@ -122,19 +142,32 @@ impl Service {
         self.look_again(source, id).map(Some)
     }
 
-    /// Voids a piece that is not billed, nor [`Service::closed`], and what comes later under its identity. Answers
-    /// whether there was one.
+    /// Voids a piece that is not billed, nor [`Service::closed`], and what comes later under its identity. Of a piece that
+    /// contradicts what was said before nothing else goes: what was said first counts. Answers whether there was one.
     ///
     /// # Errors
     /// When the store fails.
     pub fn discard(&mut self, source: &str, id: &str, decided: Decided<'_>) -> Result<bool, StoreError> {
-        let is_none = matches!(self.look_again(source, id)?, Standing::NotThere | Standing::Counted);
+        let standing = self.look_again(source, id)?;
+        if standing.is_conflict() && self.settle_conflicts(source, id)? {
+            self.note_deed(decided)?;
+            return Ok(true);
+        }
+        let is_none = matches!(standing, Standing::NotThere | Standing::Counted);
         let is_there = !is_none && self.closed(source, id)?.is_none();
         if is_there {
             self.void(source, id)?;
             self.note_deed(decided)?;
         }
         Ok(is_there)
+    }
+
+    /// What contradicts what was said under an identity waits no more. Answers whether there was any.
+    pub(super) fn settle_conflicts(&mut self, source: &str, id: &str) -> Result<bool, StoreError> {
+        let Service { groups, inbox, counters, .. } = self;
+        let Some(store) = groups.store() else { return Ok(false) };
+        let payer_of = |account: &str| groups.payer_of(account).to_owned();
+        inbox.settle_conflicts(counters, store, &payer_of, identity(source, id))
     }
 
     /// Writes down something that was done and that no account's facts tell.

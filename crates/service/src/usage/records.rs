@@ -16,8 +16,19 @@ pub(super) fn note_block(of: &mut BTreeMap<String, Vec<u64>>, name: &str, block:
 }
 
 /// What tells a record that counts, or waits in quarantine, from others. Usage of the same identity and revision with
-/// another time is another one; what came when it was too old has a key of its own.
-pub(super) type Key = (String, String, u64, Instant, bool);
+/// another time is another one; what never counts has a key of its own.
+pub(super) type Key = (String, String, u64, Instant, Fate);
+
+/// What was to become of a record when it came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Fate {
+    /// To be counted.
+    Counts,
+    /// To wait: it was too old.
+    TooOld,
+    /// To wait: it contradicted what was said before.
+    Conflict,
+}
 
 /// Whose record counts or waits no more after this one, and which it is.
 pub(super) fn taken_back(record: &[u8]) -> Option<(String, Key)> {
@@ -30,7 +41,11 @@ pub(super) fn taken_back(record: &[u8]) -> Option<(String, Key)> {
                 Some((usage.account, key))
             }
             Ok(Record::TooOldOver(usage)) => {
-                let key = key_of_too_old(&usage);
+                let key = key_of(&usage, Fate::TooOld);
+                Some((usage.account, key))
+            }
+            Ok(Record::ConflictOver(usage)) => {
+                let key = key_of(&usage, Fate::Conflict);
                 Some((usage.account, key))
             }
             _ => None,
@@ -45,9 +60,9 @@ pub(super) fn forget_touched(metering: &mut Metering, accounts: &BTreeSet<String
 }
 
 pub(super) fn key(event: &Event<'_>) -> Key {
-    (event.source.to_owned(), event.id.to_owned(), event.revision, event.time, false)
+    (event.source.to_owned(), event.id.to_owned(), event.revision, event.time, Fate::Counts)
 }
 
-pub(super) fn key_of_too_old(usage: &Usage) -> Key {
-    (usage.source.clone(), usage.id.clone(), usage.revision, usage.time, true)
+pub(super) fn key_of(usage: &Usage, fate: Fate) -> Key {
+    (usage.source.clone(), usage.id.clone(), usage.revision, usage.time, fate)
 }

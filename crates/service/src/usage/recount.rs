@@ -2,18 +2,17 @@
 //! anew; many of them with one reading of the log.
 
 use super::kept::{Head, Kept};
-use super::records::{Key, forget_touched, key, key_of_too_old, taken_back};
-use super::{Counters, Counting, kept};
+use super::records::{Key, forget_touched, key, key_of, taken_back};
+use super::{Counters, Counting, kept, records};
 use crate::groups::CLOCK;
 use crate::log::{Place, UsageLog};
 use crate::names::ByName;
 use farebox_core::account::Group;
-use farebox_core::calendar::Instant;
 use farebox_core::engine::counting::{cuts, plans_had};
 use farebox_core::engine::{Catalogues, Duty};
 use farebox_core::metering::{Change, Event, Metering, Problem};
 use farebox_store::codec::{Reader, Stored};
-use farebox_store::usage::{Record, Usage, added};
+use farebox_store::usage::{Record, added};
 use farebox_store::{Entry, Seen, Store, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -81,13 +80,13 @@ impl Count {
         }
     }
 
-    /// What was too old when it came never counts, wherever the horizon is: it waits in quarantine.
-    fn put(&mut self, place: Place, usage: &Usage, horizon: Instant, record: &[u8]) {
+    /// What was too old when it came never counts, wherever the horizon is, and what contradicts other usage does not
+    /// either: it waits in quarantine.
+    fn put(&mut self, place: Place, key: &Key, problem: Problem, record: &[u8]) {
         let Fate::Anew { removed } = &mut self.fate else { return };
-        if let Some(left) = removed.get_mut(&key_of_too_old(usage)).filter(|left| **left > 0) {
+        if let Some(left) = removed.get_mut(key).filter(|left| **left > 0) {
             *left -= 1;
         } else {
-            let problem = Problem::BeforeHorizon { time: usage.time, horizon };
             self.in_quarantine.push((place, problem, record.to_vec()));
         }
     }
@@ -154,8 +153,15 @@ impl Counts {
             let Some(count) = self.of(&usage.account, place.block) else { return };
             match &said {
                 Record::Removed(_) | Record::SessionOver { .. } => count.remove(place, &usage.event()),
-                Record::TooOld { usage, horizon } => count.put(place, usage, *horizon, record),
-                Record::TooOldOver(_) => {}
+                Record::TooOld { usage, horizon } => {
+                    let problem = Problem::BeforeHorizon { time: usage.time, horizon: *horizon };
+                    count.put(place, &key_of(usage, records::Fate::TooOld), problem, record);
+                }
+                Record::Conflict(usage) => {
+                    let key = key_of(usage, records::Fate::Conflict);
+                    count.put(place, &key, Problem::Conflict, record);
+                }
+                Record::TooOldOver(_) | Record::ConflictOver(_) => {}
                 _ => count.add(place, &usage.event(), record),
             }
         })?;

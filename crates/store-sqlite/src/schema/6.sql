@@ -1,0 +1,2 @@
+-- No table is new. Runs of the index of identities are written more tightly, and the log has records of usage that
+-- contradicts what was said before: an earlier version reads neither.
