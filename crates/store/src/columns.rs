@@ -96,8 +96,17 @@ fn shape(parts: &Parts<'_>, attributes: &[(&[u8], &[u8])], to: &mut Writer) {
 /// An id of hexadecimal digits as half as many bytes; `false` where it is none, and nothing is written.
 fn pack_digits(id: &[u8], into: &mut Vec<u8>) -> bool {
     let before = into.len();
-    let (pairs, rest) = id.as_chunks::<2>();
+    let (words, rest) = id.as_chunks::<8>();
+    for word in words {
+        let Some(bytes) = eight_digits(u64::from_le_bytes(*word)) else {
+            into.truncate(before);
+            return false;
+        };
+        into.extend_from_slice(&bytes);
+    }
+    let (pairs, rest) = rest.as_chunks::<2>();
     if !rest.is_empty() {
+        into.truncate(before);
         return false;
     }
     for [high, low] in pairs {
@@ -109,6 +118,22 @@ fn pack_digits(id: &[u8], into: &mut Vec<u8>) -> bool {
         into.push(high << 4 | low);
     }
     true
+}
+
+/// The value of eight digits, all at once: most ids are long.
+fn eight_digits(digits: u64) -> Option<[u8; 4]> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let letters = (digits >> 6) & ONES;
+    let values = (digits & (15 * ONES)) + 9 * letters;
+    // As these values are written, they are what they were read from.
+    let written =
+        values + u64::from(b'0') * ONES + (((values + 6 * ONES) >> 4) & ONES) * u64::from(b'a' - b'9' - 1);
+    if written != digits || values & (0xf0 * ONES) != 0 {
+        return None;
+    }
+    let pairs = (values << 4 | values >> 8) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs | pairs >> 8) & 0x0000_ffff_0000_ffff;
+    Some(((fours | fours >> 16) as u32).to_le_bytes())
 }
 
 /// 16 and more for what is no digit as it is written here.
@@ -130,12 +155,19 @@ fn unpack_digits(bytes: &[u8], into: &mut Vec<u8>) {
 
 /// Bytes of a number in a column.
 fn put_number(number: u64, into: &mut Vec<u8>) {
+    if number < 0x80 {
+        // As nearly all are.
+        return into.push(number as u8);
+    }
     let mut to = Writer::after(std::mem::take(into));
     to.number(number.into());
     *into = to.into_bytes();
 }
 
 fn put_signed(number: i128, into: &mut Vec<u8>) {
+    if let Ok(number) = i64::try_from(number) {
+        return put_number((number << 1 ^ number >> 63) as u64, into);
+    }
     let mut to = Writer::after(std::mem::take(into));
     to.signed(number);
     *into = to.into_bytes();
@@ -148,7 +180,8 @@ pub(crate) fn split(records: &[u8]) -> Option<Columns> {
     // Each with its number and its first column.
     let mut known: HashMap<Vec<u8>, (u64, usize)> = HashMap::new();
     let (mut ids, mut attributes, mut last) = (Vec::with_capacity(records.len() / 4), Vec::new(), (OTHER, 0));
-    let (mut key, mut last_key) = (Vec::new(), Vec::new());
+    let (mut key, mut last_of) = (Vec::new(), None);
+    let mut last_attributes: Vec<(&[u8], &[u8])> = Vec::new();
     let (mut from, mut base) = (Reader::new(records), None);
     while !from.is_done() {
         let (first, mut ahead) = (from.at(), from.clone());
@@ -161,11 +194,14 @@ pub(crate) fn split(records: &[u8]) -> Option<Columns> {
             continue;
         };
         from = ahead;
-        key.clear();
-        let mut to = Writer::after(key);
-        shape(&parts, &attributes, &mut to);
-        key = to.into_bytes();
-        if key != last_key || last.0 == OTHER {
+        let of = (parts.before, parts.after, parts.start.is_some());
+        let names = attributes.iter().map(|(name, _)| name);
+        // Mostly it is that of the record before.
+        if last_of != Some(of) || !names.eq(last_attributes.iter().map(|(name, _)| name)) {
+            key.clear();
+            let mut to = Writer::after(key);
+            shape(&parts, &attributes, &mut to);
+            key = to.into_bytes();
             last = match known.get(&key) {
                 Some(place) => *place,
                 None => {
@@ -176,7 +212,7 @@ pub(crate) fn split(records: &[u8]) -> Option<Columns> {
                     place
                 }
             };
-            last_key.clone_from(&key);
+            last_of = Some(of);
         }
         let (number, slots) = last;
         put_number(number, &mut columns[SHAPES]);
@@ -196,6 +232,7 @@ pub(crate) fn split(records: &[u8]) -> Option<Columns> {
         for (slot, (_, value)) in (slots..).zip(&attributes) {
             columns[slot].extend_from_slice(value);
         }
+        std::mem::swap(&mut attributes, &mut last_attributes);
     }
     let mut rest = Writer::after(Vec::with_capacity(records.len() / 2));
     base.unwrap_or(0).put(&mut rest);
@@ -395,6 +432,25 @@ mod tests {
                 prop_assert_eq!(joined.len(), bytes.len());
             }
         }
+    }
+
+    #[test]
+    fn digits_are_packed_as_they_are_written_here_and_nothing_else_is() {
+        let mut packed = Vec::new();
+        assert!(pack_digits(b"0123456789abcdef0f", &mut packed));
+        assert_eq!(packed, [0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef, 0x0f]);
+        // Each byte at each place of eight.
+        for (byte, place) in (0..=255u8).flat_map(|byte| (0..8).map(move |place| (byte, place))) {
+            let mut id = *b"00ff00ff";
+            id[place] = byte;
+            let is_digit = byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+            let mut into = vec![7];
+            assert_eq!(pack_digits(&id, &mut into), is_digit, "{byte} at {place}");
+            let mut back = Vec::new();
+            unpack_digits(&into[1..], &mut back);
+            assert_eq!(back, if is_digit { &id[..] } else { &[] });
+        }
+        assert!(!pack_digits(b"0123456789a", &mut packed) && packed.len() == 9);
     }
 
     #[test]
