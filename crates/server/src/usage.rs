@@ -6,8 +6,8 @@ use crate::engine::Engine;
 use crate::metrics::Ingested;
 use axum::body::Bytes;
 use axum::response::{IntoResponse, Response};
-use farebox_core::metering::Event;
-use farebox_service::{Closed, NotErased, Parcel, Received};
+use farebox_core::metering::{Event, Problem};
+use farebox_service::{CONFLICTS_MAX, Closed, NotErased, Parcel, Received};
 use farebox_text::import::{EventRow, read_events};
 use serde::Serialize;
 use std::sync::Arc;
@@ -26,7 +26,8 @@ pub(crate) struct Summary {
     duplicates: u64,
     /// Kept, and not billed as it is: it is counted when it can be, or has been mended.
     quarantined: u64,
-    /// Not kept: it cannot be read, would replace usage that is closed, or its account is erased.
+    /// Not kept: it cannot be read, would replace usage that is closed, its account is erased, or a hundred others
+    /// contradict the same.
     rejected: u64,
     /// The first pieces that are quarantined or rejected.
     reasons: Vec<Reason>,
@@ -91,6 +92,14 @@ impl Summary {
             Received::Erased => {
                 self.rejected += 1;
                 (NotErased::ERASED, "its account is erased".to_owned())
+            }
+            Received::Conflict => {
+                self.rejected += 1;
+                let sentence = format!(
+                    "the same source, id and revision were said before in {CONFLICTS_MAX} other ways, which wait in \
+                     quarantine"
+                );
+                (Problem::CONFLICT, sentence)
             }
             Received::Closed(closed) => {
                 self.rejected += 1;

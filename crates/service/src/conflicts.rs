@@ -11,6 +11,9 @@ use farebox_store::{Derived, Seen, Store, StoreError};
 /// Where what contradicts an identity is in the log, and whose usage it says that it is.
 const CONFLICTS: u8 = 27;
 
+/// What contradicts one identity and is kept: to compare with more would take long, and to look at more nobody would.
+pub const CONFLICTS_MAX: usize = 100;
+
 /// The account, and the block and the place in it.
 type Kept = (String, u64, u32);
 
@@ -36,6 +39,11 @@ impl Conflicts {
             Ok(Seen::More)
         })?;
         Ok(all)
+    }
+
+    /// How much contradicts an identity.
+    pub fn count(&self, identity: u128) -> usize {
+        self.of.get(&identity).map_or(0, Vec::len)
     }
 
     /// Notes what contradicts an identity. Answers what is to be kept of it.

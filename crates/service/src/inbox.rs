@@ -1,6 +1,6 @@
 //! Usage as it comes in: each identity counts once, however often and late it is said.
 
-use crate::conflicts::Conflicts;
+use crate::conflicts::{CONFLICTS_MAX, Conflicts};
 use crate::identities::{ByIdentity, Identities, Leaving};
 use crate::log::{PARTITION, Place};
 use crate::parcel::{Packed, Parcel, events, identity};
@@ -26,6 +26,8 @@ pub enum Received {
     Void,
     /// Its account is erased, or that of which it was said before. It is not kept.
     Erased,
+    /// It contradicts what was said before, as [`CONFLICTS_MAX`] pieces do that wait. It is not kept.
+    Conflict,
     /// It would replace usage that is closed. It is not kept.
     Closed(Closed),
     /// It cannot be billed as it is. It is kept, and counted when it can be.
@@ -277,6 +279,9 @@ impl Inbox {
                 let is_same = known.record == *record || known.usage.says_the_same(&Usage::of(event));
                 if is_same || self.contradicts(counters, store, payer_of, name, event)? {
                     return Ok(Received::Duplicate);
+                }
+                if self.conflicts.count(name) >= CONFLICTS_MAX {
+                    return Ok(Received::Conflict);
                 }
                 let payer = counters.name_of(payer).to_owned();
                 let (place, problem) = counters.keep_conflict(&payer, Usage::of(event));

@@ -20,6 +20,7 @@ mod service;
 mod usage;
 mod verify;
 
+pub use conflicts::CONFLICTS_MAX;
 pub use groups::{CLOCK, DESK, Decided, Failed, Groups, World};
 pub use identities::Identities;
 pub use inbox::{Closed, Inbox, Received, TOGETHER, Whose};

@@ -109,7 +109,9 @@ pub fn play_until_committed(
                     Received::Quarantined(Problem::BeforeHorizon { .. }) => "before-horizon",
                     Received::Closed(_) => "closed",
                     Received::Void => "void",
-                    Received::Duplicate | Received::Quarantined(Problem::Conflict) => "known",
+                    Received::Duplicate | Received::Conflict | Received::Quarantined(Problem::Conflict) => {
+                        "known"
+                    }
                     Received::Counted | Received::NotBillable | Received::Quarantined(_) => "ok",
                     Received::Erased => return Err("nobody is erased".to_owned()),
                 };

@@ -5,7 +5,7 @@ use crate::horizon::{decided, on_both, said, waiting};
 use crate::is_whole;
 use crate::undone::{at, customer, receive, using};
 use farebox_core::metering::Problem;
-use farebox_service::{Received, Service, Standing};
+use farebox_service::{CONFLICTS_MAX, Received, Service, Standing};
 
 const NOON: &str = "2026-01-05T12:00:00Z";
 
@@ -87,6 +87,25 @@ fn a_contradiction_goes_with_a_revision_a_void_or_alone() {
         let mut service = again(service);
         assert_eq!(waiting(&mut service, None), []);
         assert_eq!(billed(&mut service), "7");
+        is_whole(&mut service).unwrap();
+    });
+}
+
+#[test]
+fn no_more_wait_than_someone_could_look_at() {
+    on_both(|mut service, again| {
+        customer(&mut service, "acme");
+        receive(&mut service, &using("acme", "one", 0, NOON, "1"));
+        for units in 2..CONFLICTS_MAX + 2 {
+            assert_eq!(after_noon(&mut service, "one", &units.to_string()), CONFLICT);
+        }
+        let mut service = again(service);
+        assert_eq!(after_noon(&mut service, "one", "5000"), Received::Conflict);
+        assert_eq!(after_noon(&mut service, "one", "7"), Received::Duplicate);
+        assert_eq!(waiting(&mut service, None).len(), CONFLICTS_MAX);
+        assert!(service.discard("test", "one", decided()).unwrap());
+        assert_eq!(waiting(&mut service, None), []);
+        assert_eq!(after_noon(&mut service, "one", "5000"), CONFLICT);
         is_whole(&mut service).unwrap();
     });
 }

@@ -329,7 +329,8 @@ impl Identities {
     /// Makes room in a cover for a run that is to be made, where runs of its level have one.
     fn cover(&mut self, head: &Head) -> bool {
         let several = (self.recent_max * FAN.pow(u32::from(head.level.min(8)) + 1)) as u64;
-        self.covers.begin(head.level, head.number, head.count, several)
+        // A run has some more than make one: all that came until the commit.
+        self.covers.begin(head.level, head.number, head.count, several + several / 8)
     }
 
     fn merge_some(

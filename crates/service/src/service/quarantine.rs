@@ -60,8 +60,9 @@ impl Service {
     /// When the store fails.
     pub fn look_again(&mut self, source: &str, id: &str) -> Result<Standing, StoreError> {
         let standing = self.standing_of_first(source, id)?;
-        let is_there = matches!(standing, Standing::Counted | Standing::Unbilled(_));
-        let Some(store) = self.groups.store().filter(|_| is_there) else { return Ok(standing) };
+        // What was said first may have left the index of identities meanwhile.
+        let waits = matches!(standing, Standing::Quarantined(_));
+        let Some(store) = self.groups.store().filter(|_| !waits) else { return Ok(standing) };
         let payer_of = |account: &str| self.groups.payer_of(account).to_owned();
         let conflict = self.inbox.conflict(&mut self.counters, store, &payer_of, (source, id))?;
         Ok(conflict.map_or(standing, |conflict| Standing::Quarantined(Box::new(conflict))))
