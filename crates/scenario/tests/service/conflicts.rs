@@ -3,8 +3,11 @@
 
 use crate::horizon::{decided, on_both, said, waiting};
 use crate::is_whole;
-use crate::undone::{at, customer, receive, using};
+use crate::undone::{at, customer, execute, receive, using};
+use farebox_core::calendar::Zone;
+use farebox_core::engine::Action;
 use farebox_core::metering::Problem;
+use farebox_core::money::Currency;
 use farebox_service::{CONFLICTS_MAX, Received, Service, Standing};
 
 const NOON: &str = "2026-01-05T12:00:00Z";
@@ -89,6 +92,32 @@ fn a_contradiction_goes_with_a_revision_a_void_or_alone() {
         assert_eq!(billed(&mut service), "7");
         is_whole(&mut service).unwrap();
     });
+}
+
+#[test]
+fn it_is_settled_though_its_account_was_opened_since() {
+    for is_asked in [false, true] {
+        on_both(|mut service, again| {
+            customer(&mut service, "acme");
+            receive(&mut service, &using("acme", "one", 0, NOON, "1"));
+            assert_eq!(said(&mut service, &using("nobody", "one", 0, NOON, "1")), CONFLICT);
+            let mut service = again(service);
+            let (title, currency) = ("Nobody".to_owned(), Currency::parse("EUR").unwrap());
+            let payer = Some("acme".to_owned());
+            let open = Action::Open { title, currency, zone: Zone::utc(), payer, tier: None };
+            execute(&mut service, "nobody", open).unwrap();
+            if is_asked {
+                assert_eq!(waiting(&mut service, Some("acme")), [piece("one")]);
+            }
+            receive(&mut service, &using("acme", "one", 1, NOON, "3"));
+            assert_eq!(waiting(&mut service, None), []);
+            let mut service = again(service);
+            assert_eq!(waiting(&mut service, Some("acme")), []);
+            assert_eq!(waiting(&mut service, None), []);
+            assert_eq!(billed(&mut service), "3");
+            is_whole(&mut service).unwrap();
+        });
+    }
 }
 
 #[test]
