@@ -7,7 +7,6 @@ use crate::quarantine::{Quarantine, Quarantined, key};
 use farebox_core::calendar::Instant;
 use farebox_store::codec::Stored;
 use farebox_store::{Derived, Seen, Store, StoreError};
-use std::collections::BTreeSet;
 
 /// Where what contradicts an identity is in the log, and whose usage it says that it is.
 const CONFLICTS: u8 = 27;
@@ -75,8 +74,8 @@ impl Conflicts {
         changed
     }
 
-    /// What contradicts an identity and waits, in the order in which it came, with the name under which it is listed: who
-    /// pays for it, or the account. `payer_of`: who pays for an account.
+    /// What contradicts an identity and waits, in the order in which it came, with who pays for it. `payer_of`: who pays
+    /// for an account.
     ///
     /// # Errors
     /// When the store fails.
@@ -89,13 +88,10 @@ impl Conflicts {
     ) -> Result<Vec<(String, Place, Quarantined)>, StoreError> {
         let mut found = Vec::new();
         for (account, block, index) in self.of.get(&identity).into_iter().flatten() {
-            let place = Place { block: *block, index: *index };
-            // An account that was opened since is a stranger in the list until its group is counted anew; what was of
-            // one that is erased has been let go of.
-            for name in BTreeSet::from([payer_of(account), account.clone()]) {
-                if let Some(piece) = quarantine.get(store, &key(&name, place), Instant::MIN)? {
-                    found.push((name, place, piece));
-                }
+            let (payer, place) = (payer_of(account), Place { block: *block, index: *index });
+            // It may have been let go of with an account that is erased.
+            if let Some(piece) = quarantine.get(store, &key(&payer, place), Instant::MIN)? {
+                found.push((payer, place, piece));
             }
         }
         Ok(found)

@@ -99,20 +99,21 @@ fn it_is_settled_though_its_account_was_opened_since() {
     for is_asked in [false, true] {
         on_both(|mut service, again| {
             customer(&mut service, "acme");
+            customer(&mut service, "globex");
             receive(&mut service, &using("acme", "one", 0, NOON, "1"));
             assert_eq!(said(&mut service, &using("nobody", "one", 0, NOON, "1")), CONFLICT);
             let mut service = again(service);
             let (title, currency) = ("Nobody".to_owned(), Currency::parse("EUR").unwrap());
-            let payer = Some("acme".to_owned());
+            let payer = Some("globex".to_owned());
             let open = Action::Open { title, currency, zone: Zone::utc(), payer, tier: None };
             execute(&mut service, "nobody", open).unwrap();
             if is_asked {
-                assert_eq!(waiting(&mut service, Some("acme")), [piece("one")]);
+                assert_eq!(waiting(&mut service, Some("globex")), [piece("one")]);
             }
             receive(&mut service, &using("acme", "one", 1, NOON, "3"));
             assert_eq!(waiting(&mut service, None), []);
             let mut service = again(service);
-            assert_eq!(waiting(&mut service, Some("acme")), []);
+            assert_eq!(waiting(&mut service, Some("globex")), []);
             assert_eq!(waiting(&mut service, None), []);
             assert_eq!(billed(&mut service), "3");
             is_whole(&mut service).unwrap();
