@@ -17,6 +17,12 @@ pub const CONFLICTS_MAX: usize = 100;
 /// The account, and the block and the place in it.
 type Kept = (String, u64, u32);
 
+/// What is kept of an identity that these contradict; none: nothing is.
+fn row(identity: u128, all: &[Kept]) -> Derived {
+    let value = (!all.is_empty()).then(|| all.to_vec().to_bytes());
+    Derived { space: CONFLICTS, key: identity.to_be_bytes().to_vec(), value }
+}
+
 /// What waits because it contradicts an identity.
 #[derive(Default)]
 pub(crate) struct Conflicts {
@@ -50,13 +56,12 @@ impl Conflicts {
     pub fn add(&mut self, identity: u128, account: &str, place: Place) -> Derived {
         let all = self.of.entry(identity).or_default();
         all.push((account.to_owned(), place.block, place.index));
-        Derived { space: CONFLICTS, key: identity.to_be_bytes().to_vec(), value: Some(all.to_bytes()) }
+        row(identity, all)
     }
 
     /// Forgets what contradicts an identity. Answers what is to be kept of that, where there was any.
     pub fn remove(&mut self, identity: u128) -> Option<Derived> {
-        self.of.remove(&identity)?;
-        Some(Derived { space: CONFLICTS, key: identity.to_be_bytes().to_vec(), value: None })
+        self.of.remove(&identity).map(|_| row(identity, &[]))
     }
 
     /// Forgets what says that it is the usage of an account. Answers what is to be kept of that.
@@ -66,8 +71,7 @@ impl Conflicts {
             let before = all.len();
             all.retain(|(of, ..)| of != account);
             if all.len() < before {
-                let value = (!all.is_empty()).then(|| all.to_bytes());
-                changed.push(Derived { space: CONFLICTS, key: identity.to_be_bytes().to_vec(), value });
+                changed.push(row(*identity, all));
             }
             !all.is_empty()
         });

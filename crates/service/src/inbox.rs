@@ -363,6 +363,9 @@ impl Inbox {
         payer_of: &dyn Fn(&str) -> String,
         name: u128,
     ) -> Result<bool, StoreError> {
+        if self.conflicts.count(name) == 0 {
+            return Ok(false);
+        }
         let waiting = self.conflicts.waiting(store, counters.quarantine(), payer_of, name)?;
         let is_any = !waiting.is_empty();
         for (payer, place, piece) in waiting {

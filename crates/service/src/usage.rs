@@ -425,10 +425,7 @@ impl Counters {
     /// Writes usage to the log that came when its time lay before the horizon: it is in quarantine, and never counted.
     pub(crate) fn keep_too_old(&mut self, payer: &str, usage: Usage, horizon: Instant) -> (Place, Problem) {
         let problem = Problem::BeforeHorizon { time: usage.time, horizon };
-        let record = Record::TooOld { usage, horizon };
-        let place = self.push(payer, &record);
-        self.quarantine.put(payer, place, &problem, &record.to_bytes());
-        (place, problem)
+        self.set_aside(payer, &Record::TooOld { usage, horizon }, problem)
     }
 
     /// The same is void, or replaced.
@@ -439,10 +436,13 @@ impl Counters {
 
     /// Writes usage to the log that contradicts what was said before: it is in quarantine, and never counted.
     pub(crate) fn keep_conflict(&mut self, payer: &str, usage: Usage) -> (Place, Problem) {
-        let record = Record::Conflict(usage);
-        let place = self.push(payer, &record);
-        self.quarantine.put(payer, place, &Problem::Conflict, &record.to_bytes());
-        (place, Problem::Conflict)
+        self.set_aside(payer, &Record::Conflict(usage), Problem::Conflict)
+    }
+
+    fn set_aside(&mut self, payer: &str, record: &Record, problem: Problem) -> (Place, Problem) {
+        let place = self.push(payer, record);
+        self.quarantine.put(payer, place, &problem, &record.to_bytes());
+        (place, problem)
     }
 
     /// The same waits no more.

@@ -28,9 +28,9 @@ pub(super) struct Covers {
 
 impl Covers {
     /// Makes room for a run of a level that is to be made, of so many identities at most. A cover that has too little is
-    /// followed by one for `several` identities. Answers whether runs of the level are covered.
-    pub fn begin(&mut self, level: u8, run: u32, count: u64, several: u64) -> bool {
-        let Some(bits) = BITS_EACH.get(usize::from(level)) else { return false };
+    /// followed by one for `several` identities. Runs of the higher levels have none.
+    pub fn begin(&mut self, level: u8, run: u32, count: u64, several: u64) {
+        let Some(bits) = BITS_EACH.get(usize::from(level)) else { return };
         let last = self.all.iter_mut().rfind(|cover| cover.level == level);
         match last.filter(|cover| cover.left >= count) {
             Some(cover) => {
@@ -43,10 +43,14 @@ impl Covers {
                 self.all.push(Cover { level, filter, left: room - count, runs: vec![run] });
             }
         }
-        true
     }
 
-    /// Adds an identity of the run of a level that was begun last.
+    /// Whether a run has a cover.
+    pub fn has(&self, run: u32) -> bool {
+        self.all.iter().any(|cover| cover.runs.contains(&run))
+    }
+
+    /// Adds an identity of the run of a level that was begun last, where it has a cover.
     pub fn insert(&mut self, level: u8, key: u64) {
         if let Some(cover) = self.all.iter_mut().rfind(|cover| cover.level == level) {
             cover.filter.insert(key);
@@ -90,7 +94,8 @@ mod tests {
     fn a_cover_has_what_its_runs_have_until_the_last_of_them_is_gone() {
         let mut covers = Covers::default();
         let mut make = |run: u32| {
-            assert!(covers.begin(0, run, 1_000, 3_000));
+            covers.begin(0, run, 1_000, 3_000);
+            assert!(covers.has(run));
             (0..1_000).for_each(|n| covers.insert(0, key(u64::from(run) * 1_000 + n)));
             let has =
                 |run: u32| (0..1_000).all(|n| covers.may_have(&Probe::of(key(u64::from(run) * 1_000 + n))));
@@ -105,6 +110,7 @@ mod tests {
         assert_eq!(covers.len_bytes(), both, "run 1 is still there");
         covers.forget(&[1]);
         assert_eq!(covers.len_bytes(), both / 2);
-        assert!(!covers.begin(2, 9, 10, 10), "large runs have none");
+        covers.begin(2, 9, 10, 10);
+        assert!(!covers.has(9), "large runs have none");
     }
 }

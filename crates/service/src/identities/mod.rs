@@ -66,8 +66,6 @@ pub(crate) type ByIdentity<V> = HashMap<u128, V, BuildHasherDefault<AsItIs>>;
 struct Run {
     head: Head,
     filter: Filter,
-    /// Whether what it has is in a cover.
-    is_covered: bool,
 }
 
 /// Identities that need not be known any more: usage that is as old is not counted when it comes.
@@ -99,8 +97,6 @@ struct Merge {
     /// Their numbers.
     inputs: Vec<u32>,
     builder: Builder,
-    /// Whether what it has is put into a cover.
-    is_covered: bool,
     /// Leading bits of an identity that choose a step.
     bits: u32,
     /// The next step.
@@ -158,10 +154,7 @@ impl Identities {
         all.next_run = heads.iter().map(|head| head.number + 1).max().unwrap_or(0);
         for head in heads {
             match head.state {
-                State::Whole => {
-                    let filter = head.read_filter(store)?;
-                    all.runs.push(Run { head, filter, is_covered: false });
-                }
+                State::Whole => all.runs.push(Run { head, filter: head.read_filter(store)? }),
                 // What it was to be made of is still there.
                 State::Partial => all.gone.push_back(head.number),
             }
@@ -197,8 +190,8 @@ impl Identities {
 
     fn sort(&mut self) {
         self.runs.sort_by_key(|run| (std::cmp::Reverse(run.head.level), run.head.number));
-        let runs = self.runs.iter().enumerate();
-        self.uncovered = runs.filter(|(_, run)| !run.is_covered).map(|(place, _)| place).collect();
+        let uncovered = self.runs.iter().enumerate().filter(|(_, run)| !self.covers.has(run.head.number));
+        self.uncovered = uncovered.map(|(place, _)| place).collect();
     }
 
     /// Notes where an identity was said, and where it was said last before that.
@@ -314,23 +307,23 @@ impl Identities {
         entries.sort_unstable();
         let head = Head::new(self.next_run, 0, Extent::of(&entries, blocks));
         self.next_run += 1;
-        let is_covered = self.cover(&head);
+        self.cover(&head);
         let mut builder = Builder::new(head);
         for entry in entries {
             self.covers.insert(head.level, entry.0);
             builder.push(entry, rows);
         }
         let (head, filter) = builder.finish(rows);
-        self.arriving.push(Run { head, filter, is_covered });
+        self.arriving.push(Run { head, filter });
         self.flushed = blocks;
         rows.push(Derived { space: FLUSHED, key: Vec::new(), value: Some(blocks.to_bytes()) });
     }
 
     /// Makes room in a cover for a run that is to be made, where runs of its level have one.
-    fn cover(&mut self, head: &Head) -> bool {
+    fn cover(&mut self, head: &Head) {
         let several = (self.recent_max * FAN.pow(u32::from(head.level.min(8)) + 1)) as u64;
         // A run has some more than make one: all that came until the commit.
-        self.covers.begin(head.level, head.number, head.count, several + several / 8)
+        self.covers.begin(head.level, head.number, head.count, several + several / 8);
     }
 
     fn merge_some(
@@ -357,9 +350,7 @@ impl Identities {
             done += entries.len() as u64;
             let staying = entries.into_iter().filter(|entry| !merge.leaving.leaves(entry));
             for entry in staying {
-                if merge.is_covered {
-                    self.covers.insert(merge.builder.head.level, entry.0);
-                }
+                self.covers.insert(merge.builder.head.level, entry.0);
                 merge.builder.push(entry, rows);
             }
             merge.step += 1;
@@ -373,12 +364,11 @@ impl Identities {
             rows.push(Derived { space: LEFT, key: Vec::new(), value: Some(left.to_bytes()) });
         }
         let (head, filter) = merge.builder.finish(rows);
-        let is_covered = merge.is_covered;
         for input in inputs {
             rows.push(Head { state: State::Partial, ..input }.row());
             self.leaving.push(input.number);
         }
-        self.arriving.push(Run { head, filter, is_covered });
+        self.arriving.push(Run { head, filter });
         Ok(())
     }
 
@@ -422,11 +412,11 @@ impl Identities {
         let head = Head::new(self.next_run, level, Extent::of_all(&inputs));
         self.next_run += 1;
         rows.push(Head { state: State::Partial, ..head }.row());
-        let is_covered = self.cover(&head);
+        self.cover(&head);
         let bits = inputs.iter().map(|head| head.bits).min().unwrap_or(0);
         let inputs = inputs.iter().map(|head| head.number).collect();
         let builder = Builder::new(head);
-        self.merge = Some(Merge { inputs, builder, is_covered, bits, step: 0, leaving, left });
+        self.merge = Some(Merge { inputs, builder, bits, step: 0, leaving, left });
     }
 }
 

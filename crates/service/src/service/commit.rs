@@ -154,13 +154,15 @@ impl Service {
         self.counters.close_block(self.clock);
         let Some(store) = self.groups.store() else { return Ok(()) };
         let (inbox, blocks, mut rows) = (&mut self.inbox, self.counters.log().blocks(), Vec::new());
-        if inbox.identities().is_tidying() {
-            store.together(&mut || {
-                rows = inbox.keep(store, blocks)?;
-                Ok(())
-            })?;
-        } else {
+        let reads = inbox.identities().is_tidying();
+        let mut keep = || {
             rows = inbox.keep(store, blocks)?;
+            Ok(())
+        };
+        if reads {
+            store.together(&mut keep)?
+        } else {
+            keep()?
         }
         rows.extend(self.counters.keep(|payer| self.schedule.late_of(payer)));
         rows.extend(self.counters.quarantine().keep(store, self.clock)?);
