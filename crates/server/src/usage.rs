@@ -79,7 +79,7 @@ impl Summary {
     }
 
     /// Notes what became of an event.
-    pub fn note(&mut self, event: &Event<'_>, received: Received) {
+    pub fn note(&mut self, event: &Event<'_>, received: &Received) {
         let (code, sentence) = match received {
             Received::Counted | Received::NotBillable => {
                 self.accepted += 1;

@@ -225,7 +225,7 @@ impl Inbox {
         parcels: &[&Parcel],
         payers: &[Payer],
         payer_of: &dyn Fn(&str) -> String,
-        told: &mut dyn FnMut(usize, &Event<'_>, Received),
+        told: &mut dyn FnMut(usize, &Event<'_>, &Received),
     ) -> Result<(), StoreError> {
         let mut some = Vec::with_capacity(TOGETHER);
         let mut rest = events(parcels);
@@ -246,8 +246,11 @@ impl Inbox {
             }
             for packed in &some {
                 let Some(payer) = payers.get(packed.account) else { continue };
-                let received = self.one(counters, store, payer, payer_of, packed)?;
-                told(packed.parcel, &packed.event, received);
+                // It is looked at where it is: moving it would wait for all that went before.
+                match &self.one(counters, store, payer, payer_of, packed) {
+                    Ok(received) => told(packed.parcel, &packed.event, received),
+                    Err(error) => return Err(error.clone()),
+                }
             }
             rest.done(&mut some);
         }

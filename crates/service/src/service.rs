@@ -416,7 +416,7 @@ impl Service {
     /// When the store fails.
     pub fn receive(&mut self, usage: &Usage) -> Result<Received, StoreError> {
         let mut received = Received::Void;
-        self.receive_all(&Parcel::of(usage), &mut |_, became| received = became)?;
+        self.receive_all(&Parcel::of(usage), &mut |_, became| received = became.clone())?;
         Ok(received)
     }
 
@@ -427,7 +427,7 @@ impl Service {
     pub fn receive_all(
         &mut self,
         parcel: &Parcel,
-        told: &mut dyn FnMut(&Event<'_>, Received),
+        told: &mut dyn FnMut(&Event<'_>, &Received),
     ) -> Result<(), StoreError> {
         self.receive_together(&[parcel], &mut |_, event, received| told(event, received))
     }
@@ -440,7 +440,7 @@ impl Service {
     pub fn receive_together(
         &mut self,
         parcels: &[&Parcel],
-        told: &mut dyn FnMut(usize, &Event<'_>, Received),
+        told: &mut dyn FnMut(usize, &Event<'_>, &Received),
     ) -> Result<(), StoreError> {
         let received = self.receive_some(parcels, told);
         self.note_failure(&received);
@@ -450,7 +450,7 @@ impl Service {
     fn receive_some(
         &mut self,
         parcels: &[&Parcel],
-        told: &mut dyn FnMut(usize, &Event<'_>, Received),
+        told: &mut dyn FnMut(usize, &Event<'_>, &Received),
     ) -> Result<(), StoreError> {
         let accounts = || parcels.iter().flat_map(|parcel| parcel.accounts());
         let mut payers = Vec::with_capacity(accounts().count());

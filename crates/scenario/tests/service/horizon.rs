@@ -96,7 +96,7 @@ fn what_is_older_waits_with_its_reason_and_harms_nothing_else() {
         ];
         all.iter().for_each(|usage| parcel.push(&usage.event()));
         let mut told = Vec::new();
-        service.receive_all(&parcel, &mut |_, received| told.push(received)).unwrap();
+        service.receive_all(&parcel, &mut |_, received| told.push(received.clone())).unwrap();
         let [late, stray] = [before("2026-03-31T23:59:59Z"), before("2026-02-01T00:00:00Z")];
         assert_eq!(told, [late, Received::Counted, stray, Received::Duplicate]);
         for _ in 0..2 {
