@@ -6,15 +6,14 @@
 
 mod quiet;
 
-use crate::log::Ready;
 use crate::schedule::Undone;
 use farebox_core::account::{Account, Group};
 use farebox_core::calendar::Instant;
 use farebox_core::engine::{Action, Catalogues, Command, Duty, Fact, Refusal, decide};
 use farebox_core::metering::Metering;
 use farebox_store::{
-    AccessKey, Answer, Append, Archive, Batch, Block, CatalogueText, Derived, Entry, Erasure, Hash, Head,
-    Position, Seen, Store, StoreError, Told, rows_of,
+    AccessKey, Answer, Append, Archive, Batch, Block, CatalogueText, Derivations, Derived, Entry, Erasure,
+    Hash, Head, Position, Seen, Store, StoreError, Told, rows_of,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
@@ -573,11 +572,11 @@ impl Groups {
         committed
     }
 
-    /// The same on another thread, where the store has one; then tells. `blocks`: those of the usage log that belong to
-    /// it. Where it fails, [`Groups::forget`] is to follow.
+    /// The same on another thread, where the store has one; then tells. `more`: blocks of the usage log that belong to it,
+    /// and what is derived besides. Where it fails, [`Groups::forget`] is to follow.
     pub(crate) fn commit_then(
         &mut self,
-        blocks: Ready,
+        more: impl FnOnce(&dyn Derivations) -> Result<(Vec<Block>, Vec<Derived>), StoreError> + Send + 'static,
         touched: BTreeSet<String>,
         clock: Instant,
         due: impl Fn(&str, &Group) -> Option<(Instant, Duty)>,
@@ -587,9 +586,10 @@ impl Groups {
         let mut batch = self.take_batch(touched, clock, due);
         let waiting = std::mem::take(&mut self.waiting);
         let Some(store) = &mut self.store else { return then(Ok(())) };
-        let prepare = move || {
-            batch.appends = chained(waiting);
-            batch.blocks = blocks.pack()?;
+        let prepare = move |kept: &dyn Derivations| {
+            let (blocks, derived) = more(kept)?;
+            (batch.appends, batch.blocks) = (chained(waiting), blocks);
+            batch.derived.extend(derived);
             Ok(batch)
         };
         store.commit_then(Box::new(prepare), then);

@@ -1,7 +1,7 @@
 //! Usage as it comes in: each identity counts once, however often and late it is said.
 
 use crate::conflicts::{CONFLICTS_MAX, Conflicts};
-use crate::identities::{ByIdentity, Identities, Leaving};
+use crate::identities::{ByIdentity, Identities, Leaving, Tidying};
 use crate::log::{PARTITION, Place};
 use crate::parcel::{Packed, Parcel, events, identity};
 use crate::quarantine::{Quarantine, Quarantined, key};
@@ -612,7 +612,7 @@ impl Inbox {
         }
     }
 
-    /// What is to be kept with a commit, after which the log has so many blocks.
+    /// What is to be kept with a commit, after which the log has so many blocks; see [`Inbox::hand_over`].
     ///
     /// # Errors
     /// When the store fails.
@@ -620,8 +620,13 @@ impl Inbox {
         let mut rows = std::mem::take(&mut self.changed);
         let Inbox { identities, horizon, noted_from, void, events, .. } = self;
         let mut leaving = || leaving(store, *horizon, *noted_from, void);
-        rows.extend(identities.keep(store, blocks, std::mem::take(events), &mut leaving)?);
+        rows.extend(identities.keep(blocks, std::mem::take(events), &mut leaving)?);
         Ok(rows)
+    }
+
+    /// What is to be done with this commit besides, by whoever keeps it.
+    pub(crate) fn hand_over(&mut self) -> Option<Tidying> {
+        self.identities.hand_over()
     }
 
     /// What was to be kept is in the store.

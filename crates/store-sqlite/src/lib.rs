@@ -5,17 +5,19 @@
 
 mod archive;
 mod copy;
+mod derived;
 mod redact;
 mod rows;
 mod schema;
 mod value;
 mod writer;
 
+use derived::Reading;
 use farebox_core::calendar::Instant;
 use farebox_core::engine::Duty;
 use farebox_store::{
-    AccessKey, AccountRow, Answer, Append, Archive, Batch, Block, CatalogueText, Erasure, GroupHead, Hash,
-    Head, Kept, Prepare, Redaction, Rows, Seen, Show, Store, StoreError, Told,
+    AccessKey, AccountRow, Answer, Append, Archive, Batch, Block, CatalogueText, Derivations, Erasure,
+    GroupHead, Hash, Head, Kept, Prepare, Redaction, Rows, Seen, Show, Store, StoreError, Told,
 };
 use rusqlite::config::DbConfig;
 use rusqlite::{
@@ -408,6 +410,20 @@ fn access_key(row: &Row<'_>) -> rusqlite::Result<AccessKey> {
     })
 }
 
+impl Derivations for Sqlite {
+    fn derived(&self, space: u8, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        Reading { connection: &self.connection, place: &self.place }.derived(space, key)
+    }
+
+    fn derived_from(&self, space: u8, from: &[u8], each: &mut Show<'_>) -> Result<(), StoreError> {
+        Reading { connection: &self.connection, place: &self.place }.derived_from(space, from, each)
+    }
+
+    fn together(&self, read: &mut dyn FnMut() -> Result<(), StoreError>) -> Result<(), StoreError> {
+        Reading { connection: &self.connection, place: &self.place }.together(read)
+    }
+}
+
 impl Store for Sqlite {
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
         commit(&mut self.connection, &self.place, batch)
@@ -471,45 +487,12 @@ impl Store for Sqlite {
         Ok(())
     }
 
-    fn together(&self, read: &mut dyn FnMut() -> Result<(), StoreError>) -> Result<(), StoreError> {
-        if !self.connection.is_autocommit() {
-            return read();
-        }
-        // Only reads: how it ends does not matter. It ends in any case.
-        let reading = self.connection.unchecked_transaction().map_err(|error| self.failed(error))?;
-        let done = read();
-        drop(reading);
-        done
-    }
-
     fn log_head(&self, partition: u16) -> Result<(u64, Hash), StoreError> {
         let sql = "SELECT number + 1, hash FROM usage_block WHERE partition = ? ORDER BY number DESC LIMIT 1";
         let row = |row: &Row<'_>| Ok((row.get(0)?, Hash(row.get(1)?)));
         let read = || self.connection.prepare_cached(sql)?.query_row([partition], row).optional();
         let found = read().map_err(|error| self.failed(error))?;
         Ok(found.unwrap_or_else(|| (0, Block::chain(partition))))
-    }
-
-    fn derived(&self, space: u8, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let sql = "SELECT value FROM derived WHERE space = ? AND key = ?";
-        let read = || {
-            self.connection.prepare_cached(sql)?.query_row(params![space, key], |row| row.get(0)).optional()
-        };
-        read().map_err(|error| self.failed(error))
-    }
-
-    fn derived_from(&self, space: u8, from: &[u8], each: &mut Show<'_>) -> Result<(), StoreError> {
-        let sql = "SELECT key, value FROM derived WHERE space = ? AND key >= ? ORDER BY key";
-        let failed = |error| self.failed(error);
-        let mut statement = self.connection.prepare_cached(sql).map_err(failed)?;
-        let mut found = statement.query(params![space, from]).map_err(failed)?;
-        while let Some(row) = found.next().map_err(failed)? {
-            let blob = |column: usize| -> rusqlite::Result<&[u8]> { Ok(row.get_ref(column)?.as_blob()?) };
-            if each(blob(0).map_err(failed)?, blob(1).map_err(failed)?)? == Seen::Enough {
-                break;
-            }
-        }
-        Ok(())
     }
 
     fn blocks(

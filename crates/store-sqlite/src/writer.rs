@@ -1,5 +1,6 @@
 //! The thread that commits while the one that decides goes on.
 
+use crate::derived::Reading;
 use crate::{commit, connect, failed, in_system};
 use farebox_store::{Prepare, StoreError, Told};
 use rusqlite::Connection;
@@ -35,7 +36,8 @@ impl Writer {
 
 fn write_all(mut connection: Connection, place: &str, waiting: &Receiver<(Prepare, Told)>) {
     while let Ok((batch, then)) = waiting.recv() {
-        then(batch().and_then(|batch| commit(&mut connection, place, &batch)));
+        let batch = batch(&Reading { connection: &connection, place });
+        then(batch.and_then(|batch| commit(&mut connection, place, &batch)));
     }
 }
 

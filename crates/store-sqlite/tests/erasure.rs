@@ -109,7 +109,7 @@ fn what_was_on_free_pages_is_overwritten() {
     let commit = |store: &mut Sqlite, derived: Vec<Derived>| {
         let (tell, told) = std::sync::mpsc::channel();
         let batch = Batch { derived, ..Batch::default() };
-        store.commit_then(Box::new(move || Ok(batch)), Box::new(move |kept| tell.send(kept).unwrap()));
+        store.commit_then(Box::new(move |_| Ok(batch)), Box::new(move |kept| tell.send(kept).unwrap()));
         told.recv().unwrap().unwrap();
     };
     commit(&mut store, (0..200).map(|number| value(number, long(number))).collect());

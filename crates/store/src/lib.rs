@@ -19,8 +19,8 @@ pub use entry::{Entry, FORMAT, Hash, Head, Position};
 pub use error::StoreError;
 pub use memory::Memory;
 pub use port::{
-    AccessKey, Answer, Append, Archive, Batch, Block, CatalogueText, Derived, Digest, Erasure, GroupHead,
-    Kept, Piece, Prepare, Redacted, Redaction, Seen, Show, Store, Told,
+    AccessKey, Answer, Append, Archive, Batch, Block, CatalogueText, Derivations, Derived, Digest, Erasure,
+    GroupHead, Kept, Piece, Prepare, Redacted, Redaction, Seen, Show, Store, Told,
 };
 pub use redact::{Public, Redactor};
 pub use rows::{AccountRow, Rows, rows_of};

@@ -3,8 +3,8 @@
 use crate::entry::{Hash, Head};
 use crate::error::StoreError;
 use crate::port::{
-    AccessKey, Answer, Append, Batch, Block, CatalogueText, Erasure, GroupHead, Kept, Piece, Redacted,
-    Redaction, Seen, Show, Store,
+    AccessKey, Answer, Append, Batch, Block, CatalogueText, Derivations, Erasure, GroupHead, Kept, Piece,
+    Prepare, Redacted, Redaction, Seen, Show, Store, Told,
 };
 use crate::rows::{AccountRow, Rows};
 use farebox_core::calendar::Instant;
@@ -145,6 +145,22 @@ impl Memory {
     }
 }
 
+impl Derivations for Memory {
+    fn derived(&self, space: u8, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.derived.get(&(space, key.to_vec())).cloned())
+    }
+
+    fn derived_from(&self, space: u8, from: &[u8], each: &mut Show<'_>) -> Result<(), StoreError> {
+        let all = self.derived.range((space, from.to_vec())..);
+        for ((_, key), value) in all.take_while(|((kind, _), _)| *kind == space) {
+            if each(key, value)? == Seen::Enough {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Store for Memory {
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
         self.check(batch)?;
@@ -176,6 +192,11 @@ impl Store for Memory {
             }
         }
         Ok(())
+    }
+
+    fn commit_then(&mut self, batch: Prepare, then: Told) {
+        let batch = batch(self);
+        then(batch.and_then(|batch| self.commit(&batch)));
     }
 
     fn groups(&self) -> Result<Vec<GroupHead>, StoreError> {
@@ -223,20 +244,6 @@ impl Store for Memory {
     fn log_head(&self, partition: u16) -> Result<(u64, Hash), StoreError> {
         let log = self.logs.get(&partition).map(Vec::as_slice).unwrap_or_default();
         Ok((log.len() as u64, log.last().map_or_else(|| Block::chain(partition), |block| block.hash)))
-    }
-
-    fn derived(&self, space: u8, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.derived.get(&(space, key.to_vec())).cloned())
-    }
-
-    fn derived_from(&self, space: u8, from: &[u8], each: &mut Show<'_>) -> Result<(), StoreError> {
-        let all = self.derived.range((space, from.to_vec())..);
-        for ((_, key), value) in all.take_while(|((kind, _), _)| *kind == space) {
-            if each(key, value)? == Seen::Enough {
-                break;
-            }
-        }
-        Ok(())
     }
 
     fn blocks(

@@ -369,13 +369,37 @@ impl Kept {
     }
 }
 
-/// Makes a batch: when it is kept, and perhaps on another thread.
-pub type Prepare = Box<dyn FnOnce() -> Result<Batch, StoreError> + Send>;
+/// Makes a batch: when it is kept, and perhaps on another thread. It may read what was derived before.
+pub type Prepare = Box<dyn FnOnce(&dyn Derivations) -> Result<Batch, StoreError> + Send>;
 /// Is told whether a batch is kept, perhaps on another thread.
 pub type Told = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
+/// What follows from entries and blocks, as it was kept last: see [`Derived`].
+pub trait Derivations {
+    /// What is derived, by its kind and name.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn derived(&self, space: u8, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Shows what is derived of a kind, with its name, in the order of names from one on, until `each` answers that it
+    /// has seen enough.
+    ///
+    /// # Errors
+    /// What `each` answers; others when the store fails.
+    fn derived_from(&self, space: u8, from: &[u8], each: &mut Show<'_>) -> Result<(), StoreError>;
+
+    /// Reads much, as of one moment: a store may have less to do for each part of it.
+    ///
+    /// # Errors
+    /// What `read` answers; others when the store fails.
+    fn together(&self, read: &mut dyn FnMut() -> Result<(), StoreError>) -> Result<(), StoreError> {
+        read()
+    }
+}
+
 /// What every store can do.
-pub trait Store: Send {
+pub trait Store: Derivations + Send {
     /// Keeps a batch, all of it or nothing; durable when it answers `Ok`.
     ///
     /// # Errors
@@ -385,9 +409,7 @@ pub trait Store: Send {
 
     /// Keeps a batch as [`Store::commit`] does, and tells when that is done or has failed. A store may do it on another
     /// thread: until it tells, each read answers as before the batch or as after it, and no other batch may be given.
-    fn commit_then(&mut self, batch: Prepare, then: Told) {
-        then(batch().and_then(|batch| self.commit(&batch)));
-    }
+    fn commit_then(&mut self, batch: Prepare, then: Told);
 
     /// All groups, in the order of their names.
     ///
@@ -424,32 +446,11 @@ pub trait Store: Send {
         each: &mut dyn FnMut(Kept) -> Result<Seen, StoreError>,
     ) -> Result<(), StoreError>;
 
-    /// Reads much, as of one moment: a store may have less to do for each part of it.
-    ///
-    /// # Errors
-    /// What `read` answers; others when the store fails.
-    fn together(&self, read: &mut dyn FnMut() -> Result<(), StoreError>) -> Result<(), StoreError> {
-        read()
-    }
-
     /// How many blocks a partition's log has, and the end of their chain.
     ///
     /// # Errors
     /// When the store fails.
     fn log_head(&self, partition: u16) -> Result<(u64, Hash), StoreError>;
-
-    /// What is derived, by its kind and name.
-    ///
-    /// # Errors
-    /// When the store fails.
-    fn derived(&self, space: u8, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
-
-    /// Shows what is derived of a kind, with its name, in the order of names from one on, until `each` answers that it
-    /// has seen enough.
-    ///
-    /// # Errors
-    /// What `each` answers; others when the store fails.
-    fn derived_from(&self, space: u8, from: &[u8], each: &mut Show<'_>) -> Result<(), StoreError>;
 
     /// Shows the blocks of a partition from a number on, in order, until `each` answers an error.
     ///

@@ -10,8 +10,8 @@ use farebox_scenario::prepare;
 use farebox_scenario::run::{Options, Run};
 use farebox_service::{Decided, Pace, Service};
 use farebox_store::{
-    AccessKey, AccountRow, Answer, Batch, Block, CatalogueText, Erasure, GroupHead, Hash, Kept, Memory,
-    Redaction, Rows, Seen, Show, Store, StoreError,
+    AccessKey, AccountRow, Answer, Batch, Block, CatalogueText, Derivations, Erasure, GroupHead, Hash, Kept,
+    Memory, Prepare, Redaction, Rows, Seen, Show, Store, StoreError, Told,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -49,12 +49,29 @@ pub fn full() -> StoreError {
     StoreError::Unwritable { place: "the disk".to_owned(), found: "it is full".to_owned() }
 }
 
+impl Derivations for Failing {
+    fn derived(&self, space: u8, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.reads()?;
+        self.memory.derived(space, key)
+    }
+
+    fn derived_from(&self, space: u8, from: &[u8], each: &mut Show<'_>) -> Result<(), StoreError> {
+        self.reads()?;
+        self.memory.derived_from(space, from, each)
+    }
+}
+
 impl Store for Failing {
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
         match self.batches.fetch_sub(1, Ordering::Relaxed) > 0 {
             true => self.memory.commit(batch),
             false => Err(full()),
         }
+    }
+
+    fn commit_then(&mut self, batch: Prepare, then: Told) {
+        let batch = batch(self);
+        then(batch.and_then(|batch| self.commit(&batch)));
     }
 
     fn groups(&self) -> Result<Vec<GroupHead>, StoreError> {
@@ -84,16 +101,6 @@ impl Store for Failing {
 
     fn log_head(&self, partition: u16) -> Result<(u64, Hash), StoreError> {
         self.memory.log_head(partition)
-    }
-
-    fn derived(&self, space: u8, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.reads()?;
-        self.memory.derived(space, key)
-    }
-
-    fn derived_from(&self, space: u8, from: &[u8], each: &mut Show<'_>) -> Result<(), StoreError> {
-        self.reads()?;
-        self.memory.derived_from(space, from, each)
     }
 
     fn blocks(

@@ -14,6 +14,7 @@ mod cover;
 mod filter;
 mod recent;
 mod run;
+mod tidy;
 
 use crate::log::{Place, UsageLog};
 use crate::parcel::identity;
@@ -23,9 +24,14 @@ use farebox_store::usage::{Record, added};
 use farebox_store::{Derived, Seen, Store, StoreError};
 use filter::{Filter, Probe};
 use recent::Recent;
-use run::{Builder, DIRECTORY, Entry, Extent, Head, State, key_of, rows_to_remove};
+use run::{DIRECTORY, Entry, Extent, Head, State, key_of};
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use tidy::{Flush, Merge, Tidied};
+
+pub use tidy::Tidying;
 
 /// How much of the log is in runs.
 const FLUSHED: u8 = 4;
@@ -35,8 +41,6 @@ const LEFT: u8 = 23;
 pub const RECENT_MAX: usize = 1 << 18;
 /// Runs of a level that are merged.
 const FAN: usize = 8;
-/// Rows of a run that is gone that are removed in one commit.
-const REMOVED_EACH: usize = 4_096;
 
 /// Identities are hashes already.
 #[derive(Clone, Copy, Debug, Default)]
@@ -92,37 +96,22 @@ impl Leaving {
     }
 }
 
-/// Runs that are being made one.
-struct Merge {
-    /// Their numbers.
-    inputs: Vec<u32>,
-    builder: Builder,
-    /// Leading bits of an identity that choose a step.
-    bits: u32,
-    /// The next step.
-    step: u64,
-    /// What is left out.
-    leaving: Leaving,
-    /// Of a merge of all runs: how many blocks will have left the index with it.
-    left: Option<u64>,
-}
-
 /// Where every identity was said.
 #[derive(Default)]
 pub struct Identities {
     recent: Recent,
     /// Those of the run that is on its way into the store; none, but memory for the next, where there is no such run.
-    on_the_way: Recent,
+    on_the_way: Arc<Recent>,
     /// By level, the highest first, and by number.
     runs: Vec<Run>,
     /// Places of those that no cover has.
     uncovered: Vec<usize>,
     covers: Covers,
-    /// Runs that can be read when they are in the store.
-    arriving: Vec<Run>,
-    /// Runs that others take the place of then.
-    leaving: Vec<u32>,
     merge: Option<Merge>,
+    /// What is to be done with the next commit.
+    to_do: Option<Tidying>,
+    /// Tells what was done, once it is.
+    done: Option<Receiver<Tidied>>,
     /// Runs whose rows are to be removed.
     gone: VecDeque<u32>,
     next_run: u32,
@@ -252,124 +241,81 @@ impl Identities {
         self.covers.len_bytes() + self.runs.iter().map(|run| run.filter.len_bytes()).sum::<usize>()
     }
 
-    /// Whether [`Identities::keep`] will read what is in the store.
-    pub(crate) fn is_tidying(&self) -> bool {
-        self.merge.is_some() || !self.gone.is_empty() || self.may_leave
-    }
-
     /// What is to be kept of the index with a commit, after which the log has so many blocks. `events`: how many came
     /// since the last; merging keeps pace with them. `leaving`: is asked what leaves the index with a merge that begins.
-    /// [`Identities::landed`] follows, before this is asked for again.
+    /// Most is left to whoever keeps the commit: [`Identities::hand_over`]. [`Identities::landed`] follows, before this is
+    /// asked for again.
     ///
     /// # Errors
     /// When the store fails.
     pub(crate) fn keep(
         &mut self,
-        store: &dyn Store,
         blocks: u64,
         events: u64,
         leaving: &mut dyn FnMut() -> Result<Leaving, StoreError>,
     ) -> Result<Vec<Derived>, StoreError> {
         let mut rows = Vec::new();
-        if self.recent.len() >= self.recent_max {
-            self.flush(blocks, &mut rows);
-        }
+        let flush = (self.recent.len() >= self.recent_max).then(|| self.flush(blocks));
         // Each identity is merged once a level: so much work keeps the levels below eight runs.
-        self.merge_some(store, events.saturating_mul(4) + 1_000, leaving, &mut rows)?;
-        if let Some(run) = self.gone.front().copied() {
-            let removed = rows_to_remove(store, run, REMOVED_EACH)?;
-            if removed.len() < REMOVED_EACH {
-                self.gone.pop_front();
-                rows.push(Derived { space: DIRECTORY, key: run.to_be_bytes().to_vec(), value: None });
-            }
-            rows.extend(removed);
+        let most = events.saturating_mul(4) + 1_000;
+        let merge = self.merge.take();
+        if merge.is_none() {
+            self.begin_merge(leaving, &mut rows)?;
         }
+        let gone = self.gone.front().copied();
+        self.to_do = Tidying::of(flush, merge.map(|merge| (merge, most)), gone);
         Ok(rows)
+    }
+
+    /// Hands over what is to be done with this commit, if anything: [`Tidying::run`] is to be asked for it.
+    pub fn hand_over(&mut self) -> Option<Tidying> {
+        let mut to_do = self.to_do.take()?;
+        self.done = Some(to_do.tells());
+        Some(to_do)
     }
 
     /// What was to be kept is in the store.
     pub fn landed(&mut self) {
-        self.on_the_way.clear();
-        if self.arriving.is_empty() {
+        if let Some(on_the_way) = Arc::get_mut(&mut self.on_the_way) {
+            on_the_way.clear();
+        }
+        let Some(done) = self.done.take().and_then(|done| done.try_recv().ok()) else { return };
+        if done.is_gone {
+            self.gone.pop_front();
+        }
+        self.left = done.left.unwrap_or(self.left);
+        // That of a merge that began meanwhile.
+        self.merge = self.merge.take().or(done.merge);
+        if done.arrived.is_empty() && done.covered.is_empty() {
             return;
         }
-        self.runs.retain(|run| !self.leaving.contains(&run.head.number));
-        self.covers.forget(&self.leaving);
-        self.gone.extend(self.leaving.drain(..));
-        self.runs.append(&mut self.arriving);
+        for (level, keys) in done.covered {
+            keys.into_iter().for_each(|key| self.covers.insert(level, key));
+        }
+        self.runs.retain(|run| !done.replaced.contains(&run.head.number));
+        self.covers.forget(&done.replaced);
+        self.gone.extend(done.replaced);
+        self.runs.extend(done.arrived);
         self.sort();
     }
 
-    /// Makes a run of what is in memory.
-    fn flush(&mut self, blocks: u64, rows: &mut Vec<Derived>) {
-        std::mem::swap(&mut self.on_the_way, &mut self.recent);
-        let mut entries: Vec<Entry> = self.on_the_way.entries().collect();
-        entries.sort_unstable();
-        let head = Head::new(self.next_run, 0, Extent::of(&entries, blocks));
+    /// Begins a run of what is in memory.
+    fn flush(&mut self, blocks: u64) -> Flush {
+        // Where somebody has it still, others take its place.
+        let spare = Arc::try_unwrap(std::mem::take(&mut self.on_the_way)).unwrap_or_default();
+        self.on_the_way = Arc::new(std::mem::replace(&mut self.recent, spare));
+        let (number, count) = (self.next_run, self.on_the_way.len() as u64);
         self.next_run += 1;
-        self.cover(&head);
-        let mut builder = Builder::new(head);
-        for entry in entries {
-            self.covers.insert(head.level, entry.0);
-            builder.push(entry, rows);
-        }
-        let (head, filter) = builder.finish(rows);
-        self.arriving.push(Run { head, filter });
+        self.cover(0, number, count);
         self.flushed = blocks;
-        rows.push(Derived { space: FLUSHED, key: Vec::new(), value: Some(blocks.to_bytes()) });
+        Flush { number, entries: self.on_the_way.clone(), blocks, is_covered: self.covers.has(number) }
     }
 
     /// Makes room in a cover for a run that is to be made, where runs of its level have one.
-    fn cover(&mut self, head: &Head) {
-        let several = (self.recent_max * FAN.pow(u32::from(head.level.min(8)) + 1)) as u64;
+    fn cover(&mut self, level: u8, run: u32, count: u64) {
+        let several = (self.recent_max * FAN.pow(u32::from(level.min(8)) + 1)) as u64;
         // A run has some more than make one: all that came until the commit.
-        self.covers.begin(head.level, head.number, head.count, several + several / 8);
-    }
-
-    fn merge_some(
-        &mut self,
-        store: &dyn Store,
-        most: u64,
-        leaving: &mut dyn FnMut() -> Result<Leaving, StoreError>,
-        rows: &mut Vec<Derived>,
-    ) -> Result<(), StoreError> {
-        let Some(mut merge) = self.merge.take() else {
-            return self.begin_merge(leaving, rows);
-        };
-        let inputs: Vec<Head> =
-            self.runs.iter().map(|run| run.head).filter(|head| merge.inputs.contains(&head.number)).collect();
-        let mut done = 0;
-        while merge.step < 1 << merge.bits && done < most {
-            let mut entries = Vec::new();
-            for head in &inputs {
-                let each = 1u64 << (head.bits - merge.bits);
-                entries.extend(head.read_pages(store, merge.step * each..(merge.step + 1) * each)?);
-            }
-            // Each run's part is in order already, which this kind of sorting makes use of.
-            entries.sort();
-            done += entries.len() as u64;
-            let staying = entries.into_iter().filter(|entry| !merge.leaving.leaves(entry));
-            for entry in staying {
-                self.covers.insert(merge.builder.head.level, entry.0);
-                merge.builder.push(entry, rows);
-            }
-            merge.step += 1;
-        }
-        if merge.step < 1 << merge.bits {
-            self.merge = Some(merge);
-            return Ok(());
-        }
-        if let Some(left) = merge.left {
-            self.left = left;
-            rows.push(Derived { space: LEFT, key: Vec::new(), value: Some(left.to_bytes()) });
-        }
-        let (head, filter) = merge.builder.finish(rows);
-        for input in inputs {
-            rows.push(Head { state: State::Partial, ..input }.row());
-            self.leaving.push(input.number);
-        }
-        self.arriving.push(Run { head, filter });
-        Ok(())
+        self.covers.begin(level, run, count, several + several / 8);
     }
 
     /// Begins to merge the eight oldest runs of a level, where there are so many; or all runs, when a third of what they
@@ -412,11 +358,9 @@ impl Identities {
         let head = Head::new(self.next_run, level, Extent::of_all(&inputs));
         self.next_run += 1;
         rows.push(Head { state: State::Partial, ..head }.row());
-        self.cover(&head);
-        let bits = inputs.iter().map(|head| head.bits).min().unwrap_or(0);
-        let inputs = inputs.iter().map(|head| head.number).collect();
-        let builder = Builder::new(head);
-        self.merge = Some(Merge { inputs, builder, bits, step: 0, leaving, left });
+        self.cover(level, head.number, head.count);
+        let is_covered = self.covers.has(head.number);
+        self.merge = Some(Merge::new(inputs, head, leaving, left, is_covered));
     }
 }
 
@@ -479,7 +423,9 @@ mod tests {
                 leaving.but_places.insert(Place { block: 3, index: 0 });
                 Ok(leaving)
             };
-            all.keep(store, log.blocks(), count, &mut leaving).unwrap()
+            let mut rows = all.keep(log.blocks(), count, &mut leaving).unwrap();
+            rows.extend(all.hand_over().map(|to_do| to_do.run(store).unwrap()).unwrap_or_default());
+            rows
         }
 
         fn say(&mut self, count: u64) {
@@ -534,7 +480,7 @@ mod tests {
         assert!(world.all.runs.len() < 3 * FAN, "{} runs", world.all.runs.len());
         (0..200).for_each(|_| world.say(0));
         let mut rows = 0;
-        use farebox_store::Store as _;
+        use farebox_store::Derivations as _;
         world
             .store
             .derived_from(run::PAGES, &[], &mut |_, value| {

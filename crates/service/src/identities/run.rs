@@ -3,7 +3,7 @@
 use super::filter::Filter;
 use crate::log::Place;
 use farebox_store::codec::{Reader, Stored, Writer};
-use farebox_store::{Derived, Seen, Store, StoreError};
+use farebox_store::{Derivations, Derived, Seen, StoreError};
 
 /// The runs there are.
 pub(super) const DIRECTORY: u8 = 1;
@@ -225,7 +225,7 @@ impl Head {
     /// The entries of some pages.
     pub fn read_pages(
         &self,
-        store: &dyn Store,
+        store: &dyn Derivations,
         pages: std::ops::Range<u64>,
     ) -> Result<Vec<Entry>, StoreError> {
         let mut found = Vec::new();
@@ -262,7 +262,7 @@ impl Head {
     }
 
     /// Where an identity was said, as far as this run knows: the latest last.
-    pub fn find(&self, store: &dyn Store, key: u64, into: &mut Vec<Place>) -> Result<(), StoreError> {
+    pub fn find(&self, store: &dyn Derivations, key: u64, into: &mut Vec<Place>) -> Result<(), StoreError> {
         let page = self.page_of(key);
         let Some(value) = store.derived(PAGES, &self.key(page))? else { return Ok(()) };
         let before = into.len();
@@ -285,7 +285,7 @@ impl Head {
     }
 
     /// The filter that is kept; made anew from the pages where it is not.
-    pub fn read_filter(&self, store: &dyn Store) -> Result<Filter, StoreError> {
+    pub fn read_filter(&self, store: &dyn Derivations) -> Result<Filter, StoreError> {
         let mut bytes = Vec::new();
         store.derived_from(FILTERS, &self.key(0), &mut |key, value| {
             if place_in(key).is_none_or(|(run, _)| run != self.number) {
@@ -323,7 +323,11 @@ fn damaged(run: u32, page: u32) -> StoreError {
 }
 
 /// Rows of a run that is not needed any more, at most so many: they are to be removed.
-pub(super) fn rows_to_remove(store: &dyn Store, run: u32, most: usize) -> Result<Vec<Derived>, StoreError> {
+pub(super) fn rows_to_remove(
+    store: &dyn Derivations,
+    run: u32,
+    most: usize,
+) -> Result<Vec<Derived>, StoreError> {
     let mut found = Vec::new();
     let filters = FILTERS_OF_OLD.into_iter().chain([FILTERS]);
     for space in filters.chain([PAGES]) {

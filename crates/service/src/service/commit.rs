@@ -3,7 +3,7 @@
 use super::{Service, prices, usage_of};
 use crate::schedule::Schedule;
 use farebox_core::account::Group;
-use farebox_store::{StoreError, Told};
+use farebox_store::{Derivations, StoreError, Told};
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
@@ -17,6 +17,10 @@ impl Service {
         let rows = self.ready_to_commit();
         let committed = rows.and_then(|()| {
             let blocks = self.counters.take_blocks(self.clock)?;
+            if let (Some(to_do), Some(store)) = (self.inbox.hand_over(), self.groups.store()) {
+                let rows = to_do.run(store)?;
+                self.groups.add_derived(rows);
+            }
             blocks.into_iter().for_each(|block| self.groups.add_block(block));
             if !self.groups.is_pending() {
                 return Ok(());
@@ -61,10 +65,14 @@ impl Service {
     /// The second half: this one is on its way.
     pub(super) fn go_on_to_commit(&mut self, then: Told) {
         self.tell();
-        let blocks = self.counters.hand_over(self.clock);
-        if blocks.is_empty() && !self.groups.is_pending() {
+        let (blocks, to_do) = (self.counters.hand_over(self.clock), self.inbox.hand_over());
+        if blocks.is_empty() && to_do.is_none() && !self.groups.is_pending() {
             return then(Ok(()));
         }
+        let more = move |kept: &dyn Derivations| {
+            let rows = to_do.map_or_else(|| Ok(Vec::new()), |to_do| to_do.run(kept))?;
+            Ok((blocks.pack()?, rows))
+        };
         self.published.handed_over();
         let (tell, told) = sync_channel(1);
         self.on_the_way = Some(told);
@@ -80,7 +88,7 @@ impl Service {
         let Service { groups, schedule, catalogues, clock, .. } = self;
         let touched = schedule.take_unsaved();
         let due = |payer: &str, group: &Group| schedule.due_of(payer, group, catalogues, *clock);
-        groups.commit_then(blocks, touched, *clock, due, Box::new(both));
+        groups.commit_then(more, touched, *clock, due, Box::new(both));
     }
 
     /// Sets who is told, perhaps on another thread, when a commit that was on its way is kept or has failed, whoever it
@@ -153,17 +161,7 @@ impl Service {
         landed?;
         self.counters.close_block(self.clock);
         let Some(store) = self.groups.store() else { return Ok(()) };
-        let (inbox, blocks, mut rows) = (&mut self.inbox, self.counters.log().blocks(), Vec::new());
-        let reads = inbox.identities().is_tidying();
-        let mut keep = || {
-            rows = inbox.keep(store, blocks)?;
-            Ok(())
-        };
-        if reads {
-            store.together(&mut keep)?
-        } else {
-            keep()?
-        }
+        let mut rows = self.inbox.keep(store, self.counters.log().blocks())?;
         rows.extend(self.counters.keep(|payer| self.schedule.late_of(payer)));
         rows.extend(self.counters.quarantine().keep(store, self.clock)?);
         rows.extend(self.runs.hand_over());
