@@ -329,8 +329,7 @@ impl Inbox {
             return Ok(Received::Quarantined(problem));
         }
         if !self.sessions.is_empty() {
-            let payer = counters.name_of(payer).to_owned();
-            self.take_back_session(counters, &payer, name);
+            self.take_back_session(counters, payer_of, name);
         }
         let (place, counted) = counters.count_added(payer, record, event);
         self.identities.insert(name, place, said_before);
@@ -466,7 +465,7 @@ impl Inbox {
         self.horizon = self.horizon.max(to);
     }
 
-    /// Payers whose usage was taken back since the last call because it turned out to be another's.
+    /// Payers whose usage was taken back since the last call because it, or what takes its place, may be another's.
     pub(crate) fn take_moved(&mut self) -> Vec<String> {
         std::mem::take(&mut self.moved)
     }
@@ -535,7 +534,7 @@ impl Inbox {
         &mut self,
         counters: &mut Counters,
         store: &dyn Store,
-        payer: &str,
+        payer_of: &dyn Fn(&str) -> String,
         whose: Option<Whose>,
         (source, id): (&str, &str),
     ) -> Result<(), StoreError> {
@@ -543,16 +542,18 @@ impl Inbox {
         if self.void.contains_key(&name) {
             return Ok(());
         }
-        let is_closed = self.closed_session(counters, store, &|_| payer.to_owned(), name)?.is_some();
+        let is_closed = self.closed_session(counters, store, payer_of, name)?.is_some();
         self.void.insert(name, ());
         self.changed.push(Derived { space: VOID, key: name.to_be_bytes().to_vec(), value: Some(Vec::new()) });
         counters.void(source, id);
-        let of_session = !is_closed && self.take_back_session(counters, payer, name);
+        let of_session = !is_closed && self.take_back_session(counters, payer_of, name);
         match whose {
             Some(Whose { usage, place: Some(place), is_too_old: true }) => {
-                counters.too_old_over(payer, usage, place);
+                counters.too_old_over(&payer_of(&usage.account), usage, place);
             }
-            Some(whose) if !of_session => take_back(counters, payer, whose.usage, whose.place),
+            Some(Whose { usage, place, .. }) if !of_session => {
+                take_back(counters, &payer_of(&usage.account), usage, place);
+            }
             _ => {}
         }
         Ok(())
@@ -566,7 +567,7 @@ impl Inbox {
         &mut self,
         counters: &mut Counters,
         store: &dyn Store,
-        payer: &str,
+        payer_of: &dyn Fn(&str) -> String,
         id: &str,
         usage: Vec<Usage>,
     ) -> Result<(), StoreError> {
@@ -577,10 +578,11 @@ impl Inbox {
             return Ok(());
         }
         // What an expired session said before, if it says more now.
-        self.take_back_session(counters, payer, name);
+        self.take_back_session(counters, payer_of, name);
+        let payer = payer_of(&first.account);
         for one in &usage {
             // What cannot be billed is in quarantine.
-            let _ = counters.count_session(payer, id, one.clone(), Change::Add);
+            let _ = counters.count_session(&payer, id, one.clone(), Change::Add);
         }
         let said = (id.to_owned(), usage);
         let (key, value) = (name.to_be_bytes().to_vec(), Some(said.to_bytes()));
@@ -589,12 +591,20 @@ impl Inbox {
         Ok(())
     }
 
-    /// Answers whether there was one.
-    fn take_back_session(&mut self, counters: &mut Counters, payer: &str, name: u128) -> bool {
+    /// Takes back what a session said, from the group whose session it was. Answers whether there was one.
+    fn take_back_session(
+        &mut self,
+        counters: &mut Counters,
+        payer_of: &dyn Fn(&str) -> String,
+        name: u128,
+    ) -> bool {
         let Some((id, usage)) = self.sessions.remove(&name) else { return false };
+        // What takes its place may be another group's.
+        let payer = usage.first().map(|one| payer_of(&one.account)).unwrap_or_default();
         for one in usage {
-            let _ = counters.count_session(payer, &id, one, Change::Remove);
+            let _ = counters.count_session(&payer, &id, one, Change::Remove);
         }
+        self.moved.push(payer);
         self.changed.push(Derived { space: SESSIONS, key: name.to_be_bytes().to_vec(), value: None });
         true
     }

@@ -405,9 +405,10 @@ impl Service {
             (1..=times).map(|number| Usage { id: format!("{}.{number}", hold.id), ..one.clone() }).collect()
         };
         let Some(store) = self.groups.store() else { return Ok(()) };
-        self.inbox.end_session(&mut self.counters, store, payer, &hold.id, usage)?;
+        let payer_of = |account: &str| self.groups.payer_of(account).to_owned();
+        self.inbox.end_session(&mut self.counters, store, &payer_of, &hold.id, usage)?;
         self.note_usage(payer);
-        Ok(())
+        self.note_moved()
     }
 
     /// Receives a piece of usage.
@@ -490,6 +491,11 @@ impl Service {
         } else {
             store.together(&mut receive)?
         }
+        self.note_moved()
+    }
+
+    /// Notes that usage was taken back from groups that nobody may have asked for.
+    fn note_moved(&mut self) -> Result<(), StoreError> {
         for payer in self.inbox.take_moved() {
             self.load(&payer)?;
             self.note_usage(&payer);
@@ -519,8 +525,9 @@ impl Service {
         }
         self.settle_conflicts(source, id)?;
         let Some(store) = self.groups.store() else { return Ok(false) };
+        let payer_of = |account: &str| self.groups.payer_of(account).to_owned();
         let Some(whose) = self.inbox.whose(&self.counters, store, source, id)? else {
-            self.inbox.void(&mut self.counters, store, "", None, (source, id))?;
+            self.inbox.void(&mut self.counters, store, &payer_of, None, (source, id))?;
             return Ok(false);
         };
         if self.counters.is_erased(&whose.usage.account) {
@@ -530,8 +537,10 @@ impl Service {
         let payer = self.groups.payer_of(&whose.usage.account).to_owned();
         self.load(&payer)?;
         let Some(store) = self.groups.store() else { return Ok(false) };
-        self.inbox.void(&mut self.counters, store, &payer, Some(whose), (source, id))?;
+        let payer_of = |account: &str| self.groups.payer_of(account).to_owned();
+        self.inbox.void(&mut self.counters, store, &payer_of, Some(whose), (source, id))?;
         self.note_usage(&payer);
+        self.note_moved()?;
         Ok(true)
     }
 

@@ -220,15 +220,15 @@ fn what_was_counted_before_the_horizon_is_neither_replaced_nor_taken_back() {
     });
 }
 
-/// A session of acme that uses one unit now and is over.
-fn session(service: &mut Service, id: &str) {
+/// A session of an account that uses one unit now and is over.
+pub(crate) fn session(service: &mut Service, account: &str, id: &str) {
     let (id, source, kind) = (id.to_owned(), "test".to_owned(), "use".to_owned());
     let until = service.clock() + jiff::SignedDuration::from_hours(1);
     let (name, attributes, units) = (id.clone(), Default::default(), Exact::ONE);
     let create = holds::Action::Create { id, source, kind, attributes, units, until };
-    execute(service, "acme", Action::Holds(create)).unwrap();
+    execute(service, account, Action::Holds(create)).unwrap();
     let release = holds::Action::Release { id: name, used: Exact::ONE };
-    execute(service, "acme", Action::Holds(release)).unwrap();
+    execute(service, account, Action::Holds(release)).unwrap();
 }
 
 #[test]
@@ -236,9 +236,9 @@ fn what_a_session_said_stays_when_it_is_closed_and_its_record_comes_too_late() {
     on_both(|mut service, again| {
         customer(&mut service, "acme");
         service.advance(at("2026-01-05T10:00:00Z")).unwrap();
-        ["one", "two", "three"].into_iter().for_each(|id| session(&mut service, id));
+        ["one", "two", "three"].into_iter().for_each(|id| session(&mut service, "acme", id));
         service.advance(at("2026-05-05T10:00:00Z")).unwrap();
-        session(&mut service, "four");
+        session(&mut service, "acme", "four");
         service.advance(at("2026-06-01T00:00:00Z")).unwrap();
         assert!(service.move_horizon(at(HORIZON)));
         let mut service = again(service);

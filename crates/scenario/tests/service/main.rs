@@ -11,6 +11,7 @@ mod horizon;
 mod memory;
 mod player;
 mod prices;
+mod sessions;
 mod threads;
 mod undone;
 
