@@ -65,7 +65,7 @@ fn of_account(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
     let (from, to) = (moment("from"), moment("to"));
     let is_billed = asked.query("billed").map(|billed| billed == "true");
     let why = |known: &Known<'_>, event: &Event<'_>, set_aside: Option<&Problem>| {
-        let unbilled = || why_unbilled(known.group, known.catalogues, known.metering, event);
+        let unbilled = || why_unbilled(known.group, known.catalogues, &known.metering, event);
         set_aside.cloned().or_else(unbilled)
     };
     let found = service.events_and_set_aside(
@@ -136,7 +136,7 @@ fn of_nobody(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
     for name in names.iter().take(asked.limit()) {
         let Some(known) = service.known(name)? else { continue };
         let until = known.at.checked_add(jiff::SignedDuration::from_nanos(1)).unwrap_or(known.at);
-        let found = unrouted(known.group, known.catalogues, known.metering, name, until);
+        let found = unrouted(known.group, known.catalogues, &known.metering, name, until);
         let mut found: Vec<Unbilled> = found.iter().filter(|one| one.events != 0).map(Unbilled::of).collect();
         let place = |one: &Unbilled| (one.catalogue.clone(), one.meter.clone(), one.period.start.clone());
         found.sort_by_cached_key(|one| {

@@ -6,7 +6,7 @@ use crate::keys::check_command;
 use crate::money::span_of;
 use crate::operation::{Body, Described, Operation, Parameter, ParameterForm, READERS};
 use crate::schedule::waits;
-use crate::standing::known;
+use crate::standing::{known, known_as_of_now};
 use farebox_api::{self as wire, NewQuote, Problem, read_body};
 use farebox_core::account::Group;
 use farebox_core::bill::Line;
@@ -79,14 +79,14 @@ fn at_month_end(known: &Known<'_>, group: &Group, payer: &str, month: Span) -> R
 }
 
 fn upcoming(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
-    let known = known(service, asked)?;
+    let known = known_as_of_now(service, asked)?;
     let name = asked.path("account");
     let account = known.group.get(name).ok_or_else(|| missing("account", name))?;
     let payer = known.group.get(account.head.payer()).unwrap_or(account);
     let (id, zone) = (&payer.head.id, &account.head.zone);
     let month = payer.head.zone.cycle(Cycle::Month, known.at);
     let wrong = |refusal: Refusal| refused(&refusal, name, zone);
-    let open = preview::draft(known.group, known.catalogues, known.metering, id, known.at, &known.late);
+    let open = preview::draft(known.group, known.catalogues, &known.metering, id, known.at, &known.late);
     let then = at_month_end(&known, known.group, id, month).map_err(wrong)?;
     let mut to_date = lines_of(known.group, id, month);
     to_date.extend(open.map_err(wrong)?);
@@ -99,7 +99,7 @@ fn upcoming(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
 fn on_a_copy(known: &Known<'_>, commands: &[Command]) -> Result<(Group, Vec<Fact>), Refusal> {
     let (mut group, mut all) = (known.group.clone(), Vec::new());
     for command in commands {
-        let facts = decide(&group, known.catalogues, known.metering, command, known.at)?;
+        let facts = decide(&group, known.catalogues, &known.metering, command, known.at)?;
         facts.iter().try_for_each(|fact| group.apply(fact)).map_err(|_| Refusal::OutOfRange)?;
         all.extend(facts);
     }
@@ -138,7 +138,7 @@ fn quote(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
         asked.account(service)?;
         return Err(waits(service, &undone, name));
     }
-    let known = known(service, asked)?;
+    let known = known_as_of_now(service, asked)?;
     let head = &known.group.get(name).ok_or_else(|| missing("account", name))?.head;
     let (then, facts) =
         on_a_copy(&known, &commands).map_err(|refusal| refused(&refusal, name, &head.zone))?;

@@ -27,6 +27,7 @@ use farebox_store::usage::PLACE;
 use farebox_text::book::{Word, question};
 use farebox_text::diagnostic::nearest;
 use farebox_text::import::Summary;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -133,7 +134,7 @@ struct View<'s> {
     /// The account that pays, and the caller may see it.
     payer: Option<String>,
     catalogues: &'s Catalogues,
-    metering: &'s Metering,
+    metering: Cow<'s, Metering>,
     late: Late,
     at: Instant,
     zone: Zone,
@@ -158,7 +159,7 @@ impl Source for View<'_> {
     }
 
     fn metering(&self, _: &str) -> &Metering {
-        self.gathered.metering.as_ref().unwrap_or(self.metering)
+        self.gathered.metering.as_ref().unwrap_or(&self.metering)
     }
 
     fn late_of(&self, _: &str) -> Late {
@@ -207,7 +208,7 @@ fn view<'s>(
         Subject::Everyone => {
             let (at, zone) = (service.clock(), zone.unwrap_or_else(Zone::utc));
             let (catalogues, late) = (service.catalogues(), Late::default());
-            let (group, payer, metering) = (None, None, &*NONE);
+            let (group, payer, metering) = (None, None, Cow::Borrowed(&*NONE));
             return Ok(View { asked, group, payer, catalogues, metering, late, at, zone, gathered });
         }
         Subject::Account(word) => ("account", word, Some(word.text.as_str())),
@@ -220,7 +221,11 @@ fn view<'s>(
     }
     let payer = service.payer_of(name).to_owned();
     let seen = asked.sees(service, &payer).then(|| payer.clone());
-    let Some(Known { group, catalogues, metering, late, at }) = service.known(name)? else {
+    let known = match words.first().is_some_and(|word| word.text == "upcoming") {
+        true => service.known_as_of_now(name)?,
+        false => service.known(name)?,
+    };
+    let Some(Known { group, catalogues, metering, late, at }) = known else {
         return Err(missing(kind, &word.text));
     };
     let zone = zone.or_else(|| group.get(&payer).map(|payer| payer.head.zone.clone()));
@@ -370,7 +375,7 @@ async fn cut(
         let payer = group.get(name).and_then(|account| group.get(account.head.payer()));
         let arrears = payer.and_then(|payer| payer.lifecycle.arrears.as_ref());
         let Some(since) = arrears.map(|arrears| arrears.since) else { return Ok(None) };
-        let mut metering = view.metering.clone();
+        let mut metering = view.metering.clone().into_owned();
         metering.cut(name, since);
         metering.cut(name, view.at);
         let names: Vec<String> = match metering.is_stale() {
@@ -545,7 +550,7 @@ async fn quarantine(engine: &Engine) -> Result<InQuarantine, Response> {
 fn lost_of(known: &Known<'_>, account: &str) -> Vec<Unrouted> {
     // Usage of this very moment has come; what was said of later times may yet be taken.
     let until = known.at.checked_add(jiff::SignedDuration::from_nanos(1)).unwrap_or(known.at);
-    unrouted(known.group, known.catalogues, known.metering, account, until)
+    unrouted(known.group, known.catalogues, &known.metering, account, until)
 }
 
 /// Adds the events of an account that meters have counted and nothing takes.

@@ -108,11 +108,18 @@ pub(crate) fn known<'s>(service: &'s mut Service, asked: &Asked) -> Result<Known
     known.ok_or_else(|| missing("account", name))
 }
 
+/// The same for what is worked out as if something ended now.
+pub(crate) fn known_as_of_now<'s>(service: &'s mut Service, asked: &Asked) -> Result<Known<'s>, Answer> {
+    let name = asked.path("account");
+    let known = service.known_as_of_now(name)?.filter(|known| known.group.get(name).is_some());
+    known.ok_or_else(|| missing("account", name))
+}
+
 fn lifecycle(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
-    let Known { group, catalogues, metering, at, .. } = known(service, asked)?;
+    let Known { group, catalogues, metering, at, .. } = known_as_of_now(service, asked)?;
     let name = asked.path("account");
     let account = group.get(name).ok_or_else(|| missing("account", name))?;
-    Ok(Reply::json(200, wire::Lifecycle::of(group, account, catalogues, metering, at)))
+    Ok(Reply::json(200, wire::Lifecycle::of(group, account, catalogues, &metering, at)))
 }
 
 fn notices(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
@@ -177,7 +184,7 @@ fn usage(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
         asked.query(wished).is_none_or(|wished| value.is_some_and(|value| value == wished))
     };
     let by = by.map(|by| (&payer.head.zone, by));
-    let all = wire::Metered::all(metering, name, within, by).into_iter().filter(|one| {
+    let all = wire::Metered::all(&metering, name, within, by).into_iter().filter(|one| {
         is_asked("meter", Some(&one.meter))
             && is_asked("project", one.project.as_deref())
             && is_asked("application", one.application.as_deref())
@@ -205,7 +212,7 @@ fn renewals(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
     let Known { group, catalogues, metering, at, .. } = known(service, asked)?;
     let name = asked.path("account");
     let account = group.get(name).ok_or_else(|| missing("account", name))?;
-    let all = terms::renewals(group, catalogues, metering, name, at);
+    let all = terms::renewals(group, catalogues, &metering, name, at);
     let key = |one: &terms::Renewal| format!("{} {}", one.end, one.subscription);
     let all = all.iter().map(|one| (key(one), one));
     asked.page(all, |one| wire::Renewal::of(&account.head, one))

@@ -29,6 +29,7 @@ use farebox_core::metering::{Event, Metering};
 use farebox_core::money::Exact;
 use farebox_store::usage::Usage;
 use farebox_store::{AccessKey, AccountRow, Answer, Archive, CatalogueText, Entry, Seen, Store, StoreError};
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use time::{Told, Watch, may_make_due};
@@ -48,7 +49,7 @@ pub struct Known<'s> {
     /// The price lists.
     pub catalogues: &'s Catalogues,
     /// What its accounts have used.
-    pub metering: &'s Metering,
+    pub metering: Cow<'s, Metering>,
     /// The earliest time of usage counted since the last settlement.
     pub late: Late,
     /// What time it is.
@@ -288,10 +289,19 @@ impl Service {
         Ok(Some(Known {
             group,
             catalogues: &self.catalogues,
-            metering: self.counters.of_group(&payer),
+            metering: Cow::Borrowed(self.counters.of_group(&payer)),
             late: self.schedule.late_of(&payer),
             at: self.clock,
         }))
+    }
+
+    /// The same for what is worked out as if something ended now: see [`Metering::as_of`].
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn known_as_of_now(&mut self, account: &str) -> Result<Option<Known<'_>>, StoreError> {
+        let known = self.known(account)?;
+        Ok(known.map(|known| Known { metering: Cow::Owned(known.metering.as_of(known.at)), ..known }))
     }
 
     /// The committed entries of an account's group after a version, at most so many, each with its version.

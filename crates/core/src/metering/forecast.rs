@@ -8,6 +8,15 @@ use crate::catalog::Aggregate;
 use std::collections::BTreeMap;
 
 impl Metering {
+    /// These counters, cut at a moment, so that something may be worked out as if it ended there. What was counted
+    /// already and lies between the moment and the end of what was counted together, such as the hour, is taken for
+    /// used before it: it is for showing only.
+    pub fn as_of(&self, at: Instant) -> Metering {
+        let mut metering = self.clone();
+        metering.lanes.iter_mut().for_each(|lane| lane.end_at(at));
+        metering
+    }
+
     /// These counters at a moment, with the usage of some accounts going on until the period's end as
     /// in the part of the period before the moment. Counts and sums go on in proportion to time;
     /// levels hold on; a greatest, latest or different value stays what it was. Usage that is counted
@@ -25,6 +34,13 @@ impl Metering {
 }
 
 impl Lane {
+    fn end_at(&mut self, at: Instant) {
+        // What was counted on both sides is not told apart: nothing is counted again for it.
+        if self.cut(at) {
+            self.end_segment_at(at);
+        }
+    }
+
     fn go_on(&mut self, period: Span, at: Instant) {
         self.forget_from(at);
         let valid = self.spec().valid;

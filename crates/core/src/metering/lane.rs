@@ -511,6 +511,14 @@ impl Lane {
         true
     }
 
+    /// Has the segment that holds a moment inside end there, with all that it has counted.
+    pub(super) fn end_segment_at(&mut self, at: Instant) {
+        let after = self.segments.partition_point(|segment| segment.span.start < at);
+        if let Some(segment) = after.checked_sub(1).and_then(|index| self.segments.get_mut(index)) {
+            segment.span.end = segment.span.end.min(at);
+        }
+    }
+
     /// The segments that overlap the span, with their counters in the order of scopes.
     pub fn segments(&self, within: Span) -> impl Iterator<Item = (Span, Vec<(&Scope, &Counter)>)> {
         self.segments_of(within, None, |_| true)

@@ -6,6 +6,7 @@ use farebox_core::metering::{Event, Problem};
 use farebox_store::StoreError;
 use farebox_store::codec::{Reader, Stored};
 use farebox_store::usage::{Record, Usage, added};
+use std::borrow::Cow;
 
 /// The most blocks that are read for one answer.
 const BLOCKS_MAX: usize = 32;
@@ -83,7 +84,7 @@ impl Service {
         let known = Known {
             group,
             catalogues: &self.catalogues,
-            metering: self.counters.of_group(&payer),
+            metering: Cow::Borrowed(self.counters.of_group(&payer)),
             late: self.schedule.late_of(&payer),
             at: self.clock,
         };
