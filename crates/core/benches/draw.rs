@@ -11,7 +11,7 @@ use farebox_core::engine::{
 };
 use farebox_core::metering::{Change, Event, Metering};
 use farebox_core::money::{Currency, Exact};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::sync::Arc;
 
@@ -144,7 +144,7 @@ struct World {
 impl World {
     fn new() -> World {
         let catalogues = catalogues();
-        let plans = BTreeSet::from([("bench".to_owned(), "calls".to_owned())]);
+        let plans = BTreeMap::from([(("bench".to_owned(), "calls".to_owned()), Instant::MIN)]);
         let metering = Metering::new([ACCOUNT.to_owned()], lanes(&catalogues, ACCOUNT, &plans, &[]));
         let done = Moment { at: start(), done: *Duty::ALL.last().unwrap() };
         let mut world = World { catalogues, metering, group: Group::default(), done };

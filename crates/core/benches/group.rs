@@ -9,7 +9,7 @@ use farebox_core::catalog::*;
 use farebox_core::engine::{Action, Catalogues, Command, Duty, Late, Moment, decide, lanes, next_due};
 use farebox_core::metering::{Change, Event, Metering, Value};
 use farebox_core::money::{Currency, Exact};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::sync::Arc;
 
@@ -161,8 +161,8 @@ struct World {
 impl World {
     fn new(accounts: &[String], plans: &[&str], tiers: bool) -> World {
         let catalogues = catalogues(tiers);
-        let plans: BTreeSet<(String, String)> =
-            plans.iter().map(|plan| ("bench".to_owned(), (*plan).to_owned())).collect();
+        let plans: BTreeMap<(String, String), Instant> =
+            plans.iter().map(|plan| (("bench".to_owned(), (*plan).to_owned()), Instant::MIN)).collect();
         let specs: Vec<_> =
             accounts.iter().flat_map(|account| lanes(&catalogues, account, &plans, &[])).collect();
         let metering = Metering::new(accounts.iter().cloned(), specs);

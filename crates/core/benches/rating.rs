@@ -9,7 +9,7 @@ use farebox_core::catalog::*;
 use farebox_core::engine::{Action, Catalogues, Command, Late, decide, lanes};
 use farebox_core::metering::{Change, Event, Metering, Value};
 use farebox_core::money::{Currency, Exact};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::sync::Arc;
 
@@ -91,7 +91,7 @@ fn catalogue(meter: Meter, deck: Option<Deck>, charges: Vec<Charge>) -> Catalogu
 }
 
 fn metering(catalogues: &Catalogues) -> Metering {
-    let plans = BTreeSet::from([("bench".to_owned(), "calls".to_owned())]);
+    let plans = BTreeMap::from([(("bench".to_owned(), "calls".to_owned()), Instant::MIN)]);
     Metering::new([ACCOUNT.to_owned()], lanes(catalogues, ACCOUNT, &plans, &[]))
 }
 

@@ -5,7 +5,7 @@ use crate::catalog::*;
 use crate::engine::{Catalogues, lanes};
 use crate::metering::{Event, Metering, Value};
 use crate::money::{Currency, Exact};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub(crate) fn at(text: &str) -> Instant {
@@ -101,7 +101,7 @@ pub(crate) fn catalogues() -> Catalogues {
 
 /// Counters for the account `acme`, which orders `calls`.
 pub(crate) fn metering(cuts: &[Instant]) -> Metering {
-    let plans = BTreeSet::from([("test".to_owned(), "calls".to_owned())]);
+    let plans = BTreeMap::from([(("test".to_owned(), "calls".to_owned()), Instant::MIN)]);
     let accounts = ["acme".to_owned(), "idle".to_owned()];
     Metering::new(accounts, lanes(&catalogues(), "acme", &plans, cuts))
 }

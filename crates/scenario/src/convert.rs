@@ -311,11 +311,24 @@ pub(crate) fn until(action: &Action) -> Option<Instant> {
     }
 }
 
-/// The plan that a command orders.
-pub(crate) fn ordered_plan(action: &Action) -> Option<&str> {
+/// Since when a plan is had that a command orders.
+pub(crate) enum Start {
+    /// The command's moment.
+    Now,
+    /// A moment that it names.
+    At(Instant),
+    /// The beginning of the subscription that changes to it.
+    Before,
+}
+
+/// The plan that a command orders, the subscription that has it then, and since when.
+pub(crate) fn ordered_plan(action: &Action) -> Option<(&str, &str, Start)> {
     match action {
-        Action::Subscribe { plan, .. } | Action::ChangePlan { plan, .. } => Some(plan),
-        Action::Terms(terms::Action::MigrateTerm(term)) => Some(&term.plan),
+        Action::Subscribe { plan, name, .. } => Some((plan, name.as_ref().unwrap_or(plan), Start::Now)),
+        Action::ChangePlan { plan, subscription } => Some((plan, subscription, Start::Before)),
+        Action::Terms(terms::Action::MigrateTerm(term)) => {
+            Some((&term.plan, term.name.as_ref().unwrap_or(&term.plan), Start::At(term.from)))
+        }
         _ => None,
     }
 }

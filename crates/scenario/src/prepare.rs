@@ -508,7 +508,8 @@ fn metering_of(
     steps: &[Step],
     names: &Names,
 ) -> (Metering, BTreeSet<String>) {
-    let mut plans: BTreeMap<&str, BTreeSet<(String, String)>> = BTreeMap::new();
+    let mut plans: BTreeMap<&str, BTreeMap<(String, String), Instant>> = BTreeMap::new();
+    let mut begun = BTreeMap::new();
     // What an account orders can be for the usage of its whole group: all share their cuts.
     let mut payers: BTreeMap<&str, &str> = BTreeMap::new();
     for step in steps {
@@ -529,10 +530,19 @@ fn metering_of(
         let cuts = cuts.entry(payer_of(&command.account)).or_default();
         cuts.extend([at, command.effective_at]);
         cuts.extend(convert::until(&command.action));
-        if let Some(plan) = convert::ordered_plan(&command.action)
+        let account = command.account.as_str();
+        if let Some((plan, name, start)) = convert::ordered_plan(&command.action)
             && let Ok((catalogue, plan)) = catalogues.find_plan(plan, command.effective_at)
         {
-            plans.entry(&command.account).or_default().insert((catalogue.id.clone(), plan));
+            // A plan that a subscription changes to is had since that began.
+            let since = match start {
+                convert::Start::Now => command.effective_at,
+                convert::Start::At(at) => at,
+                convert::Start::Before => begun.get(&(account, name.to_owned())).copied().unwrap_or(Instant::MIN),
+            };
+            begun.entry((account, name.to_owned())).or_insert(since);
+            let known = plans.entry(account).or_default().entry((catalogue.id.clone(), plan)).or_insert(since);
+            *known = since.min(*known);
         }
     }
     // A preview charges what is open at its moment.

@@ -10,7 +10,7 @@ use crate::quarantine::Quarantine;
 use crate::service::Pace;
 use farebox_core::account::Group;
 use farebox_core::calendar::Instant;
-use farebox_core::engine::counting::{Counts, cuts, plans_of};
+use farebox_core::engine::counting::{Counts, cuts, had_since, plans_of};
 use farebox_core::engine::{Catalogues, Fact, lanes};
 use farebox_core::metering::{Change, Counted, Event, Metering, MonthNumber, Problem};
 use farebox_store::codec::{Reader, Stored};
@@ -30,7 +30,8 @@ use records::{forget_touched, note_block};
 #[derive(Default)]
 struct Counting {
     /// The plans that its accounts have had, have, or are to have.
-    plans: BTreeSet<Counts>,
+    /// Each with the moment since which it is had.
+    plans: BTreeMap<Counts, Instant>,
     /// Moments that divide usage.
     cuts: BTreeSet<Instant>,
     /// Its accounts.
@@ -89,10 +90,10 @@ impl Payer {
 impl Counting {
     fn metering_of(&self, catalogues: &Catalogues) -> Metering {
         let cuts: Vec<Instant> = self.cuts.iter().copied().collect();
-        let mut by_account: BTreeMap<&str, BTreeSet<(String, String)>> = BTreeMap::new();
-        for one in &self.plans {
+        let mut by_account: BTreeMap<&str, BTreeMap<(String, String), Instant>> = BTreeMap::new();
+        for (one, since) in &self.plans {
             let plans = by_account.entry(&one.account).or_default();
-            plans.insert((one.catalogue.clone(), one.plan.clone()));
+            plans.insert((one.catalogue.clone(), one.plan.clone()), *since);
         }
         let specs = by_account.iter().flat_map(|(account, plans)| lanes(catalogues, account, plans, &cuts));
         Metering::new(self.accounts.iter().cloned(), specs)
@@ -125,12 +126,12 @@ impl Counting {
                 self.is_outdated = true;
             }
         }
-        let catalogue_of = |account: &str, name: &str| {
+        let known = |account: &str, name: &str| {
             let account = group?.get(account)?;
-            account.subscriptions.get(name).map(|subscription| subscription.catalogue.clone())
+            account.subscriptions.get(name).map(|one| (one.catalogue.clone(), one.start))
         };
-        for plan in plans_of(facts, catalogue_of) {
-            self.is_outdated |= self.plans.insert(plan);
+        for (plan, since) in plans_of(facts, known) {
+            self.is_outdated |= had_since(&mut self.plans, plan, since);
         }
         for at in cuts(facts, when.effective_at, when.recorded_at) {
             if self.cuts.insert(at) && !self.is_outdated {
@@ -496,7 +497,7 @@ impl Counters {
     /// Notes that a price list has another version: who counts by it counts anew.
     pub fn note_catalogue(&mut self, id: &str) {
         for counting in &mut self.countings {
-            counting.is_outdated |= counting.plans.iter().any(|plan| plan.catalogue == id);
+            counting.is_outdated |= counting.plans.keys().any(|plan| plan.catalogue == id);
         }
     }
 

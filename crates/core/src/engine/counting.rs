@@ -3,7 +3,7 @@
 use super::{Fact, packages, terms};
 use crate::calendar::Instant;
 use crate::subscription::Subscription;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A plan that an account has, or will have.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,28 +16,37 @@ pub struct Counts {
     pub plan: String,
 }
 
-/// The plans whose usage is to be counted from these facts on. A plan that it changes to is in the price list of
-/// the subscription, which the caller knows.
-pub fn plans_of(facts: &[Fact], catalogue_of: impl Fn(&str, &str) -> Option<String>) -> BTreeSet<Counts> {
-    let mut found = BTreeSet::new();
+/// The plans whose usage is to be counted from these facts on, each with the beginning of the subscription that it is
+/// for. A plan that one changes to is in the price list of the subscription, which the caller knows by its account and
+/// name, with its beginning.
+pub fn plans_of(
+    facts: &[Fact],
+    known: impl Fn(&str, &str) -> Option<(String, Instant)>,
+) -> BTreeMap<Counts, Instant> {
+    let mut found = BTreeMap::new();
     for fact in facts {
         match fact {
             Fact::Subscribed { account, subscription }
             | Fact::Terms(terms::Fact::Migrated { account, subscription, .. }) => {
-                found.extend(plans_had(account, subscription));
+                let since = subscription.start;
+                for one in plans_had(account, subscription) {
+                    had_since(&mut found, one, since);
+                }
             }
             Fact::Terms(terms::Fact::PlanPlanned { account, subscription, next }) => {
-                let Some(catalogue) = catalogue_of(account, subscription) else { continue };
+                let Some((catalogue, since)) = known(account, subscription) else { continue };
                 let one = |plan: &String| Counts {
                     account: account.clone(),
                     catalogue: catalogue.clone(),
                     plan: plan.clone(),
                 };
-                found.extend(next.iter().map(|next| one(&next.plan)));
+                for next in next {
+                    had_since(&mut found, one(&next.plan), since);
+                }
             }
             Fact::Terms(terms::Fact::PlanChanged { account, subscription, plan, .. }) => {
-                let Some(catalogue) = catalogue_of(account, subscription) else { continue };
-                found.insert(Counts { account: account.clone(), catalogue, plan: plan.clone() });
+                let Some((catalogue, since)) = known(account, subscription) else { continue };
+                had_since(&mut found, Counts { account: account.clone(), catalogue, plan: plan.clone() }, since);
             }
             _ => {}
         }
@@ -45,15 +54,27 @@ pub fn plans_of(facts: &[Fact], catalogue_of: impl Fn(&str, &str) -> Option<Stri
     found
 }
 
+/// Notes that a plan is had since a moment, or an earlier one. Answers whether that is new.
+pub fn had_since(plans: &mut BTreeMap<Counts, Instant>, plan: Counts, since: Instant) -> bool {
+    match plans.get_mut(&plan) {
+        Some(known) if *known <= since => false,
+        Some(known) => {
+            *known = since;
+            true
+        }
+        None => plans.insert(plan, since).is_none(),
+    }
+}
+
 /// The plans that a subscription has had, has, and is to have.
-pub fn plans_had(account: &str, subscription: &Subscription) -> BTreeSet<Counts> {
+pub fn plans_had(account: &str, subscription: &Subscription) -> impl Iterator<Item = Counts> {
     let next = subscription.term.iter().flat_map(|term| &term.next_plans).map(|next| next.plan.as_str());
     let one = |plan: &str| Counts {
         account: account.to_owned(),
         catalogue: subscription.catalogue.clone(),
         plan: plan.to_owned(),
     };
-    subscription.plans().chain(next).map(one).collect()
+    subscription.plans().chain(next).map(one)
 }
 
 /// The moments at which facts divide the usage of a group: what was counted before one of them may be another's, or

@@ -368,17 +368,18 @@ pub fn bill_month(account: &AccountHead, settled_at: Instant) -> Span {
     account.zone.cycle(Cycle::Month, before)
 }
 
-/// What an account's usage must be counted by: a lane for each meter of the plans named.
+/// What an account's usage must be counted by: a lane for each meter of the plans named, each by its price list and its
+/// name, with the moment since which the account has it.
 ///
 /// `cuts`: moments at which something about the account may change, besides catalogue versions.
 pub fn lanes(
     catalogues: &Catalogues,
     account: &str,
-    plans: &BTreeSet<(String, String)>,
+    plans: &BTreeMap<(String, String), Instant>,
     cuts: &[Instant],
 ) -> Vec<LaneSpec> {
     let mut lanes: Vec<LaneSpec> = Vec::new();
-    for (catalogue_id, plan_id) in plans {
+    for ((catalogue_id, plan_id), since) in plans {
         let versions: Vec<&Catalogue> = catalogues.versions(catalogue_id).collect();
         for (index, version) in versions.iter().enumerate() {
             let valid = Span {
@@ -411,6 +412,7 @@ pub fn lanes(
                 match lanes.iter_mut().find(|lane| lane.key == key && lane.valid == valid) {
                     Some(lane) => {
                         lane.cycle = lane.cycle.min(cycle);
+                        lane.since = lane.since.min(*since);
                         let all: BTreeSet<String> = lane.dimensions.drain(..).chain(dimensions).collect();
                         lane.dimensions = all.into_iter().collect();
                     }
@@ -419,6 +421,7 @@ pub fn lanes(
                         meter: meter.clone(),
                         deck: deck.cloned(),
                         valid,
+                        since: *since,
                         zone: version.zone.clone(),
                         cycle,
                         cuts: Vec::new(),
@@ -475,7 +478,7 @@ pub fn unrouted(
     found
 }
 
-/// Why a piece of usage is not billed: no meter can count it, or nothing takes what all that can have counted. `None`:
+/// Why a piece of usage is not billed: a meter that it is for cannot count it, or nothing takes what all that can have counted. `None`:
 /// it is billed, or free of charge by its price list's own conditions.
 pub fn why_unbilled(
     view: &dyn View,

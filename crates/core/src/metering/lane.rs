@@ -34,6 +34,8 @@ pub struct LaneSpec {
     pub deck: Option<Arc<Deck>>,
     /// The time in which this definition is in force.
     pub valid: Span,
+    /// Since when the account has what is measured by it.
+    pub since: Instant,
     /// The wall clock of the cycle.
     pub zone: Zone,
     /// The shortest cycle that settles what is counted here.

@@ -355,7 +355,7 @@ impl Metering {
         let (place, lanes) = self.lanes_for(event)?;
         self.latest = place;
         self.pending.clear();
-        let mut in_force = false;
+        let (mut in_force, mut passed_over) = (false, None);
         for index in lanes {
             let lane = &mut self.lanes[index];
             let at = lane.time_of(event);
@@ -366,9 +366,19 @@ impl Metering {
             if !lane.matches(event) {
                 continue;
             }
-            let mut share = lane.share(event, at)?;
-            let place = lane.place(event, at, &mut share)?;
-            self.pending.push((index, place, share));
+            let measured = lane.share(event, at).and_then(|mut share| {
+                let place = lane.place(event, at, &mut share)?;
+                Ok((index, place, share))
+            });
+            match measured {
+                Ok(measured) => self.pending.push(measured),
+                // What was ordered later takes nothing of it, and keeps nobody else from it.
+                Err(problem) if at < lane.spec().since => passed_over = passed_over.or(Some(problem)),
+                Err(problem) => return Err(problem),
+            }
+        }
+        if let (true, Some(problem)) = (self.pending.is_empty(), passed_over) {
+            return Err(problem);
         }
         if in_force { Ok(!self.pending.is_empty()) } else { Err(Problem::NoSubscription) }
     }
@@ -380,7 +390,7 @@ impl Metering {
     pub fn would_count<'m>(&'m self, event: &Event<'_>) -> Result<Vec<WouldCount<'m>>, Problem> {
         let (_, lanes) = self.lanes_for(event)?;
         let mut found = Vec::new();
-        let mut in_force = false;
+        let (mut in_force, mut passed_over) = (false, None);
         for lane in &self.lanes[lanes] {
             let at = lane.time_of(event);
             if !lane.is_valid(at) {
@@ -388,10 +398,19 @@ impl Metering {
             }
             in_force = true;
             if lane.matches(event) {
-                let mut share = lane.share(event, at)?;
-                let scope = lane.scope(event, &mut share)?;
-                found.push(WouldCount { lane: lane.spec(), at, scope, share });
+                let measured = lane.share(event, at).and_then(|mut share| {
+                    let scope = lane.scope(event, &mut share)?;
+                    Ok(WouldCount { lane: lane.spec(), at, scope, share })
+                });
+                match measured {
+                    Ok(measured) => found.push(measured),
+                    Err(problem) if at < lane.spec().since => passed_over = passed_over.or(Some(problem)),
+                    Err(problem) => return Err(problem),
+                }
             }
+        }
+        if let (true, Some(problem)) = (found.is_empty(), passed_over) {
+            return Err(problem);
         }
         if in_force { Ok(found) } else { Err(Problem::NoSubscription) }
     }

@@ -8,7 +8,7 @@ use crate::groups::CLOCK;
 use crate::log::{Place, UsageLog};
 use crate::names::ByName;
 use farebox_core::account::Group;
-use farebox_core::engine::counting::{cuts, plans_had};
+use farebox_core::engine::counting::{cuts, had_since, plans_had};
 use farebox_core::engine::{Catalogues, Duty};
 use farebox_core::metering::{Change, Event, Metering, Problem};
 use farebox_store::codec::{Reader, Stored};
@@ -374,8 +374,11 @@ fn counting_of(
     let counted = || group.iter().filter(|account| !erased.contains(&account.head.id));
     counting.accounts.extend(counted().map(|account| account.head.id.clone()));
     for account in counted() {
-        let had = account.subscriptions.values().map(|one| plans_had(&account.head.id, one));
-        counting.plans.extend(had.flatten());
+        for one in account.subscriptions.values() {
+            for plan in plans_had(&account.head.id, one) {
+                had_since(&mut counting.plans, plan, one.start);
+            }
+        }
     }
     store.entries(payer, 0, &mut |kept| {
         let entry = Entry::from_record(&kept.record).map_err(|error| StoreError::Corrupt {

@@ -53,7 +53,7 @@ impl World {
         }));
         let mut catalogues = Catalogues::default();
         catalogues.add(list).unwrap();
-        let plans = BTreeSet::from([("test".to_owned(), "calls".to_owned())]);
+        let plans = BTreeMap::from([(("test".to_owned(), "calls".to_owned()), Instant::MIN)]);
         let names = ["acme".to_owned(), "idle".to_owned()];
         let all: Vec<_> = names.iter().flat_map(|name| lanes(&catalogues, name, &plans, &[])).collect();
         let metering = Metering::new(names, all);
