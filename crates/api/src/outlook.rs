@@ -27,7 +27,7 @@ pub struct Upcoming {
     pub at: String,
     /// Each title of a charge.
     pub rows: Vec<UpcomingRow>,
-    /// What it comes to if every open cycle ended now.
+    /// What it comes to if every open cycle ended now, without what minimums add when their month ends.
     pub to_date: String,
     /// What it comes to at the month's end, if everything goes on as it has. It is no charge.
     pub forecast: String,

@@ -162,8 +162,8 @@ impl Unbilled {
 /// Where a piece of usage stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct UsageStanding {
-    /// `counted`: it is billed, or free of charge; `quarantined`: a meter that it is for cannot count it; `unbilled`: a meter counts it,
-    /// and nothing that the account had at its time takes it.
+    /// `counted`: it is billed, or free of charge; `quarantined`: a meter that it is for cannot count it; `unbilled`: a
+    /// meter counts it, and nothing that the account had at its time takes it.
     pub state: String,
     /// The stable code of the reason why it is not billed.
     pub code: Option<String>,

@@ -478,8 +478,8 @@ pub fn unrouted(
     found
 }
 
-/// Why a piece of usage is not billed: a meter that it is for cannot count it, or nothing takes what all that can have counted. `None`:
-/// it is billed, or free of charge by its price list's own conditions.
+/// Why a piece of usage is not billed: a meter that it is for cannot count it, or nothing takes what all that can have
+/// counted. `None`: it is billed, or free of charge by its price list's own conditions.
 pub fn why_unbilled(
     view: &dyn View,
     catalogues: &Catalogues,
