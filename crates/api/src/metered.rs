@@ -43,7 +43,14 @@ impl Metered {
     /// What was counted of an account in stretches that begin within a time: by price list and meter, then by time.
     /// `by`: stretches are added up by the cycles of a wall clock that they lie in; a longer one stays as it is. A
     /// quantity that cannot be added up, such as how many different values there were, is not known then.
-    pub fn all(metering: &Metering, account: &str, within: Span, by: Option<(&Zone, Cycle)>) -> Vec<Metered> {
+    ///
+    /// Each comes with a text that is its own as long as it is there, and by which they are in order.
+    pub fn all(
+        metering: &Metering,
+        account: &str,
+        within: Span,
+        by: Option<(&Zone, Cycle)>,
+    ) -> Vec<(String, Metered)> {
         let mut all: BTreeMap<(Place, Instant, Scope), Sum> = BTreeMap::new();
         for lane in metering.lanes_of(account) {
             let (key, meter) = (&lane.spec().key, &lane.spec().meter);
@@ -69,10 +76,11 @@ impl Metered {
                 }
             }
         }
-        let shown = |((place, _, scope), sum): ((Place, Instant, Scope), Sum)| {
+        let shown = |((place, start, scope), sum): ((Place, Instant, Scope), Sum)| {
+            let key = place.key(start, &scope);
             let mut group = scope.dimensions;
             group.extend(scope.prefix.map(|prefix| ("prefix".to_owned(), prefix)));
-            Metered {
+            let metered = Metered {
                 catalogue: place.catalogue,
                 meter: place.meter,
                 event: sum.event,
@@ -84,7 +92,8 @@ impl Metered {
                 application: scope.application,
                 tags: scope.tags,
                 group,
-            }
+            };
+            (key, metered)
         };
         all.into_iter().map(shown).collect()
     }
@@ -96,6 +105,24 @@ struct Place {
     catalogue: String,
     meter: String,
     deck: Option<String>,
+}
+
+impl Place {
+    /// What tells usage from all other: where and when it was counted, and whose it is. What is not told comes first.
+    fn key(&self, start: Instant, scope: &Scope) -> String {
+        let Place { catalogue, meter, deck } = self;
+        let Scope { application, project, dimensions, tags, prefix } = scope;
+        let text =
+            |value: &Option<String>| value.as_ref().map(|value| format!("{value:?}")).unwrap_or_default();
+        let values = |all: &BTreeMap<String, String>| match all.is_empty() {
+            true => String::new(),
+            false => format!("{all:?}"),
+        };
+        let deck = deck.as_deref().unwrap_or_default();
+        let (start, application, project) = (start.as_nanosecond(), text(application), text(project));
+        let (dimensions, tags, prefix) = (values(dimensions), values(tags), text(prefix));
+        format!("{catalogue} {meter} {deck} {start:020} {application} {project} {dimensions} {tags} {prefix}")
+    }
 }
 
 /// What was counted in a stretch of time.

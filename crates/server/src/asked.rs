@@ -8,6 +8,7 @@ use axum::body::Bytes;
 use farebox_api::{FieldMistake, Role, Wish};
 use farebox_core::account::{Account, Group};
 use farebox_core::bill::first_of;
+use farebox_core::calendar::Instant;
 use farebox_core::catalog::Catalogue;
 use farebox_service::{Decided, Service};
 use farebox_store::AccessKey;
@@ -213,6 +214,18 @@ impl Asked {
         Ok(Reply::json(200, Page { items: page, next }))
     }
 
+    /// A page of a list whose items are told apart by texts, and stand in their order. What comes and goes meanwhile
+    /// moves no other item to another place.
+    pub fn page_by_text<I, T: Serialize + Send + 'static>(
+        &self,
+        items: impl Iterator<Item = (String, I)>,
+        show: impl Fn(I) -> T,
+    ) -> Result<Reply, Answer> {
+        let mut items: Vec<(String, I)> = items.map(|(key, item)| (bounded(key), item)).collect();
+        items.sort_by(|(one, _), (other, _)| one.cmp(other));
+        self.page(items.into_iter(), show)
+    }
+
     /// A page of a list that was read from somewhere; `next`: where it goes on, where it does.
     pub fn part<T: Serialize + Send + 'static>(&self, items: Vec<T>, next: Option<String>) -> Reply {
         Reply::json(200, Page { items, next })
@@ -233,6 +246,21 @@ impl Asked {
         let found = self.query(name).map_or_else(|| "nothing".to_owned(), |text| format!("{text:?}"));
         Answer::mistaken(vec![FieldMistake::new(format!("?{name}"), found, expected)])
     }
+}
+
+/// The most characters of a key that a cursor repeats.
+const KEY_CHARS_MAX: usize = 300;
+
+/// A key that a cursor has room for: of a longer one its beginning, and a hash that tells it from others.
+fn bounded(key: String) -> String {
+    let Some((end, _)) = key.char_indices().nth(KEY_CHARS_MAX) else { return key };
+    let hash = blake3::hash(key.as_bytes()).to_hex();
+    format!("{}{hash}", &key[..end])
+}
+
+/// A moment as a part of a key: as text in the order of time.
+pub(crate) fn in_order(at: Instant) -> String {
+    format!("{:020}", at.as_nanosecond())
 }
 
 /// That something named in the address is not there.

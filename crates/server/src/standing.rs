@@ -1,7 +1,7 @@
 //! Where an account stands: its life, what it was told, budgets, packages, quotas, licences, renewals.
 
 use crate::answer::{Answer, Reply};
-use crate::asked::{Asked, missing};
+use crate::asked::{Asked, in_order, missing};
 use crate::money::month_of;
 use crate::operation::{Operation, Parameter, READERS};
 use farebox_api::{self as wire, Role};
@@ -52,7 +52,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         )
         .by(READERS)
         .takes(Parameter::one_of("state", &["live", "expired"], "Only those that are live, or have expired."))
-        .numbered::<wire::Package>()
+        .page::<wire::Package>()
         .asks(packages),
         Operation::get(
             "/v1/accounts/{account}/usage",
@@ -71,7 +71,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         .takes(Parameter::text::<wire::Name>("meter", "Only what this meter counted."))
         .takes(Parameter::text::<wire::Text>("project", "Only that of this project."))
         .takes(Parameter::text::<wire::Text>("application", "Only that of this application."))
-        .numbered::<wire::Metered>()
+        .page::<wire::Metered>()
         .asks(usage),
         Operation::get(
             "/v1/accounts/{account}/quotas",
@@ -88,7 +88,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         )
         .by(READERS)
         .takes(Parameter::text::<wire::Text>("application", "Only those of this application."))
-        .numbered::<wire::LicencePool>()
+        .page::<wire::LicencePool>()
         .asks(licences),
         Operation::get(
             "/v1/accounts/{account}/renewals",
@@ -152,11 +152,14 @@ fn packages(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
     let (group, account) = asked.account(service)?;
     let payer = group.get(account.head.payer()).unwrap_or(account);
     let live = asked.query("state").map(|state| state == "live");
-    let all = wire::Package::all(payer, &account.head, at).into_iter().enumerate();
-    let is_live =
-        |one: &wire::Package| payer.packages.bucket(&one.bucket).is_some_and(|one| one.expires > at);
-    let all = all.filter(|(_, one)| live.is_none_or(|live| is_live(one) == live));
-    asked.page(all, |one| one)
+    let all = wire::Package::all(payer, &account.head, at).into_iter();
+    // Of those that began at once, the names say the order: what is drawn first may change.
+    let all = all.filter_map(|one| {
+        let bucket = payer.packages.bucket(&one.bucket)?;
+        let is_asked = live.is_none_or(|live| (bucket.expires > at) == live);
+        is_asked.then(|| (format!("{} {}", in_order(bucket.span.start), one.bucket), one))
+    });
+    asked.page_by_text(all, |one| one)
 }
 
 fn usage(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
@@ -184,12 +187,12 @@ fn usage(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
         asked.query(wished).is_none_or(|wished| value.is_some_and(|value| value == wished))
     };
     let by = by.map(|by| (&payer.head.zone, by));
-    let all = wire::Metered::all(&metering, name, within, by).into_iter().filter(|one| {
+    let all = wire::Metered::all(&metering, name, within, by).into_iter().filter(|(_, one)| {
         is_asked("meter", Some(&one.meter))
             && is_asked("project", one.project.as_deref())
             && is_asked("application", one.application.as_deref())
     });
-    asked.page(all.enumerate(), |one| one)
+    asked.page_by_text(all, |one| one)
 }
 
 fn quotas(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
@@ -204,8 +207,9 @@ fn licences(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
     let account = group.get(name).ok_or_else(|| missing("account", name))?;
     let all = wire::LicencePool::all(group, catalogues, account, at).into_iter();
     let only = asked.query("application");
-    let all = all.filter(|one| only.is_none_or(|only| one.application == only)).enumerate();
-    asked.page(all, |one| one)
+    let all = all.filter(|one| only.is_none_or(|only| one.application == only));
+    let all = all.map(|one| (format!("{:?} {} {}", one.application, one.catalogue, one.licence), one));
+    asked.page_by_text(all, |one| one)
 }
 
 fn renewals(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
