@@ -163,8 +163,8 @@ fn event(asked: &Asked) -> Result<Usage, Answer> {
     let (mut events, mut wrong) = (Vec::new(), Vec::new());
     read_events(&asked.body, &mut |row| match row {
         EventRow::Event(event) => events.push(Usage::of(&event)),
-        EventRow::Wrong(row) => {
-            wrong.push(FieldMistake::new("", row.excerpt, row.reason.sentence.to_string()));
+        EventRow::Wrong { told, .. } => {
+            wrong.push(FieldMistake::new("", told.excerpt, told.reason.sentence.to_string()));
         }
     });
     let (rows, last) = (events.len() + wrong.len(), events.pop());

@@ -37,7 +37,7 @@ pub(crate) struct Summary {
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = UsageReason)]
 pub(crate) struct Reason {
-    /// Row of the body, from 1, where it cannot be read.
+    /// Which row of the body cannot be read, from 1: of an array the element, else the line.
     #[serde(skip_serializing_if = "Option::is_none")]
     row: Option<u64>,
     /// `SOURCE/ID`, or how the row begins.
@@ -53,13 +53,13 @@ fn read(body: &Bytes) -> (Parcel, Summary) {
     let (mut parcel, mut summary) = (Parcel::for_bytes(body.len()), Summary::default());
     read_events(body, &mut |row| match row {
         EventRow::Event(event) => parcel.push(&event),
-        EventRow::Wrong(row) => {
+        EventRow::Wrong { row, told } => {
             summary.rejected += 1;
             summary.give(|| Reason {
-                row: Some(row.line),
-                what: row.excerpt.clone(),
-                code: row.reason.code.to_owned(),
-                sentence: row.reason.sentence.to_string(),
+                row: Some(row),
+                what: told.excerpt,
+                code: told.reason.code.to_owned(),
+                sentence: told.reason.sentence.to_string(),
             });
         }
     });

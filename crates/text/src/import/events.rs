@@ -1,7 +1,7 @@
 //! CloudEvents in memory, such as the body of a request: read one by one, in order, without looking for repeats.
 
 use super::cloudevents::CLOUDEVENTS;
-use super::objects::Stream;
+use super::objects::{Stream, piece};
 use super::plain_event::{Attributes, plain_event};
 use super::record::{Out, Parser, RowAt, decode};
 use super::records::Plan;
@@ -17,7 +17,12 @@ pub enum EventRow<'a> {
     /// It is an event.
     Event(Event<'a>),
     /// It is none, and why.
-    Wrong(Quarantined),
+    Wrong {
+        /// Its number, from 1: of an array the element, else the line.
+        row: u64,
+        /// Its place, and why.
+        told: Quarantined,
+    },
 }
 
 /// Reads the events of a body: an object, an array of them, or one a line. Every row that is not blank is shown once,
@@ -25,15 +30,18 @@ pub enum EventRow<'a> {
 pub fn read_events(body: &[u8], each: &mut dyn FnMut(EventRow<'_>)) {
     let mark = if body.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
     let head = &body[mark..body.len().min(mark + ROW_BYTES_MAX)];
-    let mut rows = Rows { body, careful: None, attributes: Attributes::default(), each };
+    let mut rows =
+        Rows { body, number: 0, is_streamed: false, careful: None, attributes: Attributes::default(), each };
     match (CLOUDEVENTS.framing)(head) {
         Framing::Objects { within } => {
             let input = Input::bytes(body);
             let Ok(mut reader) = input.open() else { return };
             let mut stream = Stream::new(mark as u64, within);
+            rows.is_streamed = true;
             // What is in memory can be read.
             while let Ok(Some(cut)) = stream.cut(&mut reader, body.len() as u64, CUT_BYTES) {
                 for object in &cut.objects {
+                    rows.number += 1;
                     let bytes = &cut.bytes[object.at..object.at + object.len];
                     let row = RowAt { bytes, line: 0, offset: object.offset };
                     match object.wrong {
@@ -48,6 +56,7 @@ pub fn read_events(body: &[u8], each: &mut dyn FnMut(EventRow<'_>)) {
             let mut fields = Fields::default();
             while at < body.len() {
                 line += 1;
+                rows.number = line;
                 let offset = at as u64;
                 let (bytes, next) = match framing.next(body, at, true, &mut fields) {
                     Found::Row { len, next, .. } | Found::Bad { len, next, .. } => {
@@ -75,6 +84,10 @@ const CUT_BYTES: u64 = 1 << 20;
 
 struct Rows<'e> {
     body: &'e [u8],
+    /// Of the row that is looked at.
+    number: u64,
+    /// Whether rows are pieces of JSON, wherever lines end.
+    is_streamed: bool,
     /// Made when the first row needs it.
     careful: Option<Careful>,
     attributes: Attributes,
@@ -119,9 +132,12 @@ impl Rows<'_> {
 
     fn wrong(&mut self, line: u64, offset: u64, reason: Reason) {
         let begins = self.body.get(offset as usize..).unwrap_or_default();
-        let first = begins.split(|byte| *byte == b'\n').next().unwrap_or_default();
-        let excerpt = excerpt(first);
-        (self.each)(EventRow::Wrong(Quarantined { line, offset, rows: 1, reason, excerpt }));
+        let first = match self.is_streamed {
+            true => piece(begins),
+            false => begins.split(|byte| *byte == b'\n').next().unwrap_or_default(),
+        };
+        let told = Quarantined { line, offset, rows: 1, reason, excerpt: excerpt(first) };
+        (self.each)(EventRow::Wrong { row: self.number, told });
     }
 }
 
@@ -154,7 +170,9 @@ mod tests {
         let (mut events, mut wrong) = (Vec::new(), Vec::new());
         read_events(body.as_bytes(), &mut |row| match row {
             EventRow::Event(event) => events.push(shown(&event)),
-            EventRow::Wrong(row) => wrong.push((row.line, row.reason.code.to_owned(), row.excerpt)),
+            EventRow::Wrong { told, .. } => {
+                wrong.push((told.line, told.reason.code.to_owned(), told.excerpt));
+            }
         });
         let spec = ImportSpec::new(Preset::CloudEvents, "body");
         let mut sinks = [Gather::default()];
@@ -191,6 +209,121 @@ mod tests {
         agree(&format!("{a}\n{{\"specversion\":\"0.3\"}}\n{b}\nx"));
         let long = event(3, &format!(r#","data":{{"note":"{}"}}"#, "x".repeat(ROW_BYTES_MAX)));
         agree(&format!("{a}\n{long}\n{b}"));
+        agree(&format!("[{a},{{\"id\":1}},x, \"y\" ,[1,{{}}],{b}]]"));
+    }
+
+    #[test]
+    fn rows_of_an_array_have_numbers_and_end_with_themselves() {
+        let numbered = |body: &str| {
+            let mut wrong = Vec::new();
+            read_events(body.as_bytes(), &mut |row| {
+                if let EventRow::Wrong { row, told } = row {
+                    wrong.push((row, told.excerpt));
+                }
+            });
+            wrong
+        };
+        let (a, bad) = (event(1, ""), r#"{"id":"b","more":[{}]}"#);
+        let told = |row: u64, what: &str| (row, what.to_owned());
+        assert_eq!(
+            numbered(&format!("[{bad},{a},5,{bad} , \n{a}, {bad}]")),
+            [told(1, bad), told(3, "5"), told(4, bad), told(6, bad)]
+        );
+        assert_eq!(
+            numbered(&format!("{a}\n\n{bad}\n{bad} 5\n")),
+            [told(3, bad), told(4, &format!("{bad} 5"))]
+        );
+        assert_eq!(numbered("{\n\"id\":1}"), [told(1, "{")]);
+    }
+
+    #[test]
+    fn when_it_began_is_a_moment_or_the_event_is_wrong() {
+        let good = r#""2026-01-05T09:00:00.25Z""#;
+        for (wrong, found) in [
+            (r#""2026-01-05 22:00:00""#, r#""2026-01-05 22:00:00""#),
+            (r#""""#, r#""""#),
+            ("1767603600", "1767603600"),
+            ("true", "true"),
+            (r#""1969-12-31T23:00:00Z""#, r#""1969-12-31T23:00:00Z""#),
+            (r#""2200-01-01T00:00:00Z""#, r#""2200-01-01T00:00:00Z""#),
+        ] {
+            for (name, more) in [
+                ("start", format!(",\"start\":{wrong}")),
+                ("start", format!(",\"start\":{wrong},\"data\":{{\"start\":{good}}}")),
+                ("data.start", format!(",\"data\":{{\"start\":{wrong}}}")),
+                ("data.start", format!(",\"start\":null,\"data\":{{\"start\":{wrong}}}")),
+            ] {
+                let body = event(1, &more);
+                agree(&body);
+                let mut told = Vec::new();
+                read_events(body.as_bytes(), &mut |row| match row {
+                    EventRow::Event(event) => panic!("{more}: {event:?}"),
+                    EventRow::Wrong { told: row, .. } => {
+                        told.push((row.reason.code, row.reason.sentence.to_string()))
+                    }
+                });
+                let sentence = format!(
+                    "{name} {found} is no RFC 3339 time that can be billed, such as 2026-01-31T23:59:59Z"
+                );
+                assert_eq!(told, [("bad-time", sentence)], "{more}");
+            }
+        }
+        for more in [
+            format!(",\"start\":{good}"),
+            format!(",\"start\":null,\"data\":{{\"start\":{good}}}"),
+            ",\"data\":{\"start\":null}".to_owned(),
+        ] {
+            agree(&event(1, &more));
+            assert_eq!(both(&event(1, &more))[0].1, [], "{more}");
+        }
+    }
+
+    #[test]
+    fn data_may_be_bytes() {
+        // {"seconds":61,"to":"+49","start":"2026-01-05T09:00:00Z"}
+        let bytes = r#","data_base64":"eyJzZWNvbmRzIjo2MSwidG8iOiIrNDkiLCJzdGFydCI6IjIwMjYtMDEtMDVUMDk6MDA6MDBaIn0=""#;
+        let plain = r#","data":{"seconds":61,"to":"+49","start":"2026-01-05T09:00:00Z"}"#;
+        let [(expected, _), _] = both(&event(1, plain));
+        for media in [
+            "",
+            r#","datacontenttype":"Application/JSON; charset=utf-8""#,
+            r#","datacontenttype":"a/b+json""#,
+        ] {
+            let body = event(1, &format!("{media}{bytes}"));
+            agree(&body);
+            assert_eq!(both(&body)[0], (expected.clone(), Vec::new()), "{media}");
+        }
+        for (more, why) in [
+            (format!("{bytes}{plain}"), "it has both data and data_base64; an event has one of them"),
+            (
+                format!("{bytes},\"datacontenttype\":\"text/csv\""),
+                "data_base64 is of the type \"text/csv\"; only JSON can be read",
+            ),
+            (r#","data_base64":5"#.to_owned(), "data_base64 is no text"),
+            (
+                r#","data_base64":"e30""#.to_owned(),
+                "data_base64 is no Base64 of a UTF-8 text (RFC 4648, with padding)",
+            ),
+            (
+                r#","data_base64":"/w==""#.to_owned(),
+                "data_base64 is no Base64 of a UTF-8 text (RFC 4648, with padding)",
+            ),
+            (
+                r#","data_base64":"NQ==""#.to_owned(),
+                "what data_base64 holds is no JSON object: after 0 bytes of the JSON, { is expected",
+            ),
+        ] {
+            agree(&event(1, &more));
+            let mut told = Vec::new();
+            read_events(event(1, &more).as_bytes(), &mut |row| match row {
+                EventRow::Event(event) => panic!("{more}: {event:?}"),
+                EventRow::Wrong { told: row, .. } => {
+                    told.push((row.reason.code, row.reason.sentence.to_string()))
+                }
+            });
+            assert_eq!(told, [("bad-data", why.to_owned())], "{more}");
+        }
+        agree(&event(1, r#","data_base64":null,"data":{"seconds":5}"#));
     }
 
     #[test]
@@ -205,7 +338,7 @@ mod tests {
         fn plain_events_are_what_the_importer_makes_of_them(
             names in proptest::collection::vec("(data|start|revision|subject|seconds|to|id|a\\.b|é|tag:x)", 0..5),
             values in proptest::collection::vec(r#"("[a-z é+:]{0,4}"|"\\u00e9"|"2026-01-0[4-6]T09:00:00Z"|-?[0-9]{1,16}(\.[0-9]{1,3})?|1e3|01|true|false|null|\{\}|\[1\]|\{"x":2\}|)"#, 5),
-            outer in r#"(|,"project":"p"|,"revision":[0-9]{1,2}|,"data\.to":1|,"start":"2026-01-05T09:00:00Z"|,"datacontenttype":"x"|,"subject":"b"|,"type":5)"#,
+            outer in r#"(|,"project":"p"|,"revision":[0-9]{1,2}|,"data\.to":1|,"start":("2026-01-05T09:00:00Z"|"2026-01-05 09:00:00"|5|null)|,"data_base64":("eyJhIjoxfQ=="|"x"|null)|,"datacontenttype":"x"|,"subject":"b"|,"type":5)"#,
             spaces in "[ \t]{0,2}",
             cut in 0usize..400,
         ) {

@@ -2,9 +2,11 @@
 
 use super::arena::Interner;
 use super::format::FilePlan;
+use super::objects::piece;
 use super::partition::{Context, Kept, Outcome, Partition, encode_inline, identity};
 use super::pipeline;
 use super::record::{Out, Record};
+use super::scan::Framing;
 use super::spec::{ImportSpec, Input};
 use super::summary::{Quarantined, Summary, Tally, excerpt};
 use super::{Origin, Sink};
@@ -233,13 +235,17 @@ impl Importer {
         if summary.listed.is_empty() {
             return Ok(());
         }
+        let is_streamed = matches!(plan.parser().framing(), Framing::Objects { .. });
         let mut reader = plan.input.open()?;
         let mut bytes = Vec::new();
         for row in summary.listed.iter_mut().filter(|row| row.line > 0) {
             bytes.clear();
             reader.read(row.offset, row.offset + 512, &mut bytes)?;
-            let line = bytes.split(|&b| b == b'\n').next().unwrap_or_default();
-            row.excerpt = excerpt(line);
+            let begins = match is_streamed {
+                true => piece(&bytes),
+                false => bytes.split(|&b| b == b'\n').next().unwrap_or_default(),
+            };
+            row.excerpt = excerpt(begins);
         }
         Ok(())
     }

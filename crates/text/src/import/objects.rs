@@ -46,6 +46,22 @@ pub(super) fn value_end(data: &[u8]) -> Option<usize> {
     Nesting::default().end(&data[..data.len().min(ROW_BYTES_MAX)])
 }
 
+/// How a piece of a stream begins, on one line, without what follows the piece.
+pub(super) fn piece(begins: &[u8]) -> &[u8] {
+    let line = begins.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let end = match line.first() {
+        Some(b'{' | b'[') => value_end(line),
+        Some(b']') => Some(1),
+        _ => line.iter().position(ends_word),
+    };
+    &line[..end.unwrap_or(line.len())]
+}
+
+/// Whether a byte ends what is neither an object nor an array.
+fn ends_word(byte: &u8) -> bool {
+    matches!(byte, b'{' | b',' | b']' | b'\n')
+}
+
 /// One object of a stream, or what stands in its place.
 pub(super) struct Object {
     pub(super) at: usize,
@@ -280,8 +296,7 @@ impl Stream {
                     continue;
                 }
                 _ => {
-                    let stop = |b: &u8| matches!(b, b'{' | b',' | b']' | b'\n');
-                    let end = bytes[at..].iter().position(stop).unwrap_or(bytes.len() - at);
+                    let end = bytes[at..].iter().position(ends_word).unwrap_or(bytes.len() - at);
                     object.wrong = Some(("bad-json", "this is no object"));
                     objects.push(object);
                     at += end;

@@ -149,7 +149,11 @@ pub(super) fn plain_event<'a>(row: &'a [u8], room: &mut Attributes) -> Option<Ev
     }
     let moment = |text: &str| rfc3339(text.as_bytes()).map(|(seconds, nanos)| instant(seconds, nanos));
     let time = moment(time?)?;
-    let start = begun.or(start).and_then(moment);
+    let start = match begun.or(start) {
+        None => None,
+        // What is no moment is for the careful reader to tell.
+        Some(text) => Some(moment(text)?),
+    };
     if start.is_some_and(|start| start > time) {
         return None;
     }
@@ -196,6 +200,8 @@ fn data<'a>(
                 }
                 attributes.push((name, Value::Text(text)));
             }
+            // When it began is a text.
+            Plain::Number(_) | Plain::Bool(_) if name == "start" => return None,
             Plain::Number(digits) => {
                 let value = exact(digits).map_or(Value::Text(digits), Value::Number);
                 attributes.push((name, value));
