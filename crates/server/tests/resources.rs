@@ -101,7 +101,7 @@ fn furnished() -> Server {
         json!({"command": "discount", "percent": "10", "plan": "minutes-add-on"}),
         json!({"command": "subscribe", "plan": "call-package", "name": "package", "mode": "prepaid", "months": 12,
                "auto_renew": true, "attributes": of_shop}),
-        json!({"command": "subscribe", "plan": "minutes-add-on", "name": "more", "quantity": 5000, "mode": "prepaid", "months": 12}),
+        json!({"command": "subscribe", "plan": "minutes-add-on", "name": "more", "quantity": 5000, "months": 12}),
         json!({"command": "subscribe", "plan": "standard-package", "name": "desk", "mode": "prepaid", "months": 1,
                "attributes": of_shop}),
         json!({"command": "charge", "amount": "12.50", "title": "A cable"}),

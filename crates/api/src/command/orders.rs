@@ -63,7 +63,7 @@ pub struct Subscribe {
     /// Units; 1 when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantity: Option<Quantity>,
-    /// How it is paid; the plan's only mode, or pay-per-use, when left out.
+    /// How it is paid; when left out, prepaid with `months`, else the plan's only mode, or pay-per-use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<PaymentMode>,
     /// Months of a prepaid term. What ends with its package, and a trial, have none.
@@ -83,8 +83,9 @@ pub struct Subscribe {
 impl Body for Subscribe {
     fn action(self, _: &str, _: Instant, wrong: &mut Vec<FieldMistake>) -> Action {
         let auto = renewals(self.auto_renew.unwrap_or(false), self.limit, "auto_renew", wrong);
-        if let Some(months) = self.months.filter(|_| self.mode != Some(PaymentMode::Prepaid)) {
-            let expected = "months only with \"mode\": \"prepaid\"";
+        // Where no mode is said, the plan tells whether it is one for months.
+        if let Some(months) = self.months.filter(|_| self.mode == Some(PaymentMode::PayPerUse)) {
+            let expected = "no months with \"mode\": \"pay-per-use\"";
             wrong.push(FieldMistake::new("/months", months.0.to_string(), expected));
         }
         Action::Subscribe {

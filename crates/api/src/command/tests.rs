@@ -193,9 +193,9 @@ fn mistakes_that_concern_several_fields() {
     let cases = [
         (r#"{"command": "auto-renew", "subscription": "s", "on": false, "limit": 2}"#.to_owned(),
          "/limit: 2 where nothing renews itself; a limit only with \"on\": true\n"),
-        (r#"{"command": "subscribe", "plan": "p", "months": 2, "limit": 0}"#.to_owned(),
+        (r#"{"command": "subscribe", "plan": "p", "mode": "pay-per-use", "months": 2, "limit": 0}"#.to_owned(),
          "/limit: 0 where nothing renews itself; a limit only with \"auto_renew\": true\n\
-          /months: 2; months only with \"mode\": \"prepaid\"\n"),
+          /months: 2; no months with \"mode\": \"pay-per-use\"\n"),
         (r#"{"command": "discount", "percent": "10", "charge": "c"}"#.to_owned(),
          "/charge: the charge c of no plan; a charge only with its plan\n"),
         (format!("{month_or_line}}}"), ": neither a month nor a line; either a month or a line\n"),
