@@ -5,7 +5,7 @@ use super::deck::{self, Prefixes};
 use super::{Event, FixedState, Problem, Value};
 use crate::calendar::{Cycle, Instant, Span, YEARS, Zone};
 use crate::catalog::{Aggregate, Deck, Filter, Meter, Rounding, Test};
-use crate::money::{Exact, OutOfRange};
+use crate::money::{DecimalError, Exact, OutOfRange};
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, DefaultHasher, Hasher};
 use std::sync::Arc;
@@ -638,6 +638,10 @@ fn holds(filter: &Filter, event: &Event<'_>) -> bool {
 fn measured(name: &str, value: Value<'_>) -> Result<i128, Problem> {
     let number = value.number().ok_or_else(|| {
         let text = text_of(value);
+        if Exact::parse(&text, 9) == Err(DecimalError::TooLarge) {
+            let name = name.to_owned();
+            return if text.starts_with('-') { Problem::Negative(name) } else { Problem::TooLarge(name) };
+        }
         Problem::NotANumber(name.to_owned(), text.chars().take(40).collect())
     })?;
     if number.is_negative() {

@@ -21,6 +21,8 @@ fn an_event_is_counted_or_it_is_said_why_not() {
     assert_eq!(count(&call("1", time, "", &[])), "not-a-number");
     assert_eq!(count(&call("1", time, "-1", &[])), "negative-quantity");
     assert_eq!(count(&call("1", time, "0.0000000001", &[])), "not-a-number");
+    assert_eq!(count(&call("1", time, "1000000000000000000", &[])), "too-large");
+    assert_eq!(count(&call("1", time, "-1000000000000000000", &[])), "negative-quantity");
     assert_eq!(count(&call("1", at("1969-12-31T00:00"), "1", &[])), "time-out-of-range");
     let mut without = call("1", time, "61", &[]);
     without.attributes.retain(|(name, _)| *name != "lines");
