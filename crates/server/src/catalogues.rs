@@ -6,8 +6,8 @@ use crate::asked::Asked;
 use crate::operation::{BOOKKEEPERS, Body, Described, Form, OPERATOR, Operation, Parameter, READERS};
 use farebox_api::{FieldMistake, Moment, PriceList, PriceListChange, PriceListDiff, PriceListText};
 use farebox_core::catalog::Catalogue;
-use farebox_core::engine::{CatalogueConflict, Catalogues};
-use farebox_service::Service;
+use farebox_core::engine::Catalogues;
+use farebox_service::{Service, Unpublished};
 use farebox_store::{CatalogueText, Store, StoreError};
 use farebox_text::catalog;
 use serde_json::json;
@@ -63,7 +63,12 @@ pub(crate) fn operations() -> Vec<Operation> {
             .by(OPERATOR)
             .once()
             .body(FILE)
-            .refuses(&[(409, "catalogue-exists"), (409, "catalogue-differs")])
+            .refuses(&[
+                (409, "catalogue-exists"),
+                (409, "catalogue-date-taken"),
+                (409, "catalogue-differs"),
+                (409, "catalogue-backdated"),
+            ])
             .answers(201, Form::One(Described::of::<PriceList>()))
             .asks(publish),
         ),
@@ -140,13 +145,22 @@ fn publish(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
             asked.note_deed(service, &said)?;
             Ok(Reply::json(201, shown))
         }
-        Err(CatalogueConflict::SameDate) => conflict(
+        Err(Unpublished::Exists) => conflict(
             "catalogue-exists",
-            "a version with this effective date is published already; give it a later one",
+            "this price list is published already, with this text; there is nothing to do",
         ),
-        Err(CatalogueConflict::ZoneOrCurrency) => conflict(
+        Err(Unpublished::DateTaken) => conflict(
+            "catalogue-date-taken",
+            "another text is published with this effective date; give this version a later one",
+        ),
+        Err(Unpublished::ZoneOrCurrency) => conflict(
             "catalogue-differs",
             "the versions of a price list have one zone and one currency; publish it under another id",
+        ),
+        Err(Unpublished::Backdated) => conflict(
+            "catalogue-backdated",
+            "a version is in force already, and what was used so far keeps its price; \
+             give this one an effective date from now on",
         ),
     }
 }

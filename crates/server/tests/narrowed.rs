@@ -191,6 +191,31 @@ fn what_changes_something_is_done_once_for_a_key() {
     assert_eq!(server.ask("POST", "/v1/catalogues", &headers, other).status, 201);
 }
 
+/// R-CHG-2: what was used keeps the price of then.
+#[test]
+fn a_version_of_a_price_list_holds_from_now_on() {
+    let server = Server::start(100_000);
+    let publish = |text: &str| server.send("POST", "/v1/catalogues", &[], text.to_owned());
+    let of = |effective: &str| {
+        list().replacen("version = ", &format!("effective = \"{effective}\"\nversion = "), 1)
+    };
+    // The test clock stands at the beginning of 2026 in UTC, and has been there since ever.
+    assert_eq!(publish(&of("2025-06-01")).status, 201, "the first may be in force already");
+    assert_eq!(publish(&of("2025-12-01")).problem(), (409, "catalogue-backdated"));
+    assert_eq!(publish(&of("2025-01-01")).problem(), (409, "catalogue-backdated"));
+    assert_eq!(publish(&list()).problem(), (409, "catalogue-backdated"), "since ever");
+    assert_eq!(publish(&of("2026-02-01")).status, 201);
+    assert_eq!(items(&server, "/v1/catalogues").len(), 2, "nothing of what was refused is there");
+    // Tried again, whatever the time is, it is what it was; under its date there is nothing else.
+    server.advance("2026-03-01T00:00:00Z");
+    for date in ["2025-06-01", "2026-02-01"] {
+        assert_eq!(publish(&of(date)).problem(), (409, "catalogue-exists"));
+        let other = of(date).replacen("title = ", "# Another text.\ntitle = ", 1);
+        assert_eq!(publish(&other).problem(), (409, "catalogue-date-taken"));
+    }
+    assert_eq!(publish(&of("2026-02-15")).problem(), (409, "catalogue-backdated"));
+}
+
 #[test]
 fn a_price_list_with_a_large_rate_deck_is_checked_compared_and_published() {
     let server = Server::start(100_000);

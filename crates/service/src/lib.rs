@@ -29,6 +29,6 @@ pub use parcel::Parcel;
 pub use quarantine::Quarantined;
 pub use runs::{Hour, RUNS_MAX, Ran, Runs, Sum};
 pub use schedule::{Due, Foreseen, Schedule, Undone};
-pub use service::{Events, Figures, Kept, Known, NotErased, Pace, Service, Standing};
+pub use service::{Events, Figures, Kept, Known, NotErased, Pace, Service, Standing, Unpublished};
 pub use usage::{Counters, When};
 pub use verify::{Finding, Verified, verify};

@@ -22,8 +22,7 @@ use crate::verify::{Finding, Verified, verify};
 use ahead::Ahead;
 use farebox_core::account::Group;
 use farebox_core::calendar::Instant;
-use farebox_core::catalog::Catalogue;
-use farebox_core::engine::{Action, CatalogueConflict, Catalogues, Command, Duty, Fact, Late, holds};
+use farebox_core::engine::{Action, Catalogues, Command, Duty, Fact, Late, holds};
 use farebox_core::hold::Hold;
 use farebox_core::metering::{Event, Metering};
 use farebox_core::money::Exact;
@@ -40,6 +39,7 @@ mod quarantine;
 pub use erasure::NotErased;
 pub(crate) use erasure::{began as erasure_began, ended as erasure_ended};
 pub use events::{Events, Kept};
+pub use prices::Unpublished;
 pub use quarantine::Standing;
 
 /// A group, and what decisions about it know.
@@ -170,30 +170,6 @@ impl Service {
     /// The price lists.
     pub fn catalogues(&self) -> &Catalogues {
         &self.catalogues
-    }
-
-    /// Publishes a price list, or a version of one, with the next commit. What is due then for those who ordered something
-    /// of it is worked out anew with the next [`Service::advance`].
-    ///
-    /// # Errors
-    /// [`CatalogueConflict`]; nothing is published then.
-    pub fn publish(&mut self, list: Catalogue, text: CatalogueText) -> Result<(), CatalogueConflict> {
-        let id = list.id.clone();
-        let may_change_due = prices::may_change_due(&self.catalogues, &list);
-        let before = self.catalogues.clone();
-        Arc::make_mut(&mut self.catalogues).add(list)?;
-        self.published.publishing(&before);
-        if may_change_due {
-            self.note_worked_out(Some(String::new()));
-        }
-        self.counters.note_catalogue(&id);
-        self.schedule.again_all();
-        self.groups.add_catalogue(text);
-        for payer in self.counters.outdated() {
-            let looked = self.look_at_quarantine(&payer, &[]);
-            self.note_failure(&looked);
-        }
-        Ok(())
     }
 
     /// The answer that was given under a key.

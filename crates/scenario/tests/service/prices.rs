@@ -7,7 +7,7 @@ use farebox_core::calendar::Zone;
 use farebox_core::catalog::Catalogue;
 use farebox_core::engine::{Action, Catalogues};
 use farebox_core::money::Currency;
-use farebox_service::{Pace, Service};
+use farebox_service::{Pace, Service, Unpublished};
 use farebox_store::{CatalogueText, Memory, Store};
 use farebox_store_sqlite::Sqlite;
 use farebox_text::catalog;
@@ -86,10 +86,14 @@ fn customers(service: &mut Service, number: usize) {
 }
 
 fn publish(service: &mut Service, text: &str) {
+    try_to_publish(service, text).unwrap();
+}
+
+fn try_to_publish(service: &mut Service, text: &str) -> Result<(), Unpublished> {
     let (list, published) = (list(text), service.clock());
     let (id, effective) = (list.id.clone(), list.effective);
     let kept = CatalogueText { id, effective, published, text: text.to_owned(), parts: Vec::new() };
-    service.publish(list, kept).unwrap();
+    service.publish(list, kept)
 }
 
 /// When what was decided for a customer since the list was published, and all lines that it has.
@@ -222,4 +226,29 @@ fn what_was_published_with_a_commit_that_failed_is_forgotten() {
         assert_eq!(service.catalogues().versions("seats").count(), 2, "{is_on_its_way}");
         assert!(done(&mut service, SOON, 1) == expected(1, SOON), "{is_on_its_way}");
     }
+}
+
+/// R-CHG-2: a version that would be in force since before now would rate anew what is on issued bills.
+#[test]
+fn no_version_is_published_for_a_time_that_is_over() {
+    let mut service = open(Box::new(Memory::new()), &[FIRST]);
+    customers(&mut service, 1);
+    let from = |date: &str| second().replace("2026-02-01", date).replace("31.00", "62.00");
+    service.advance(at("2026-02-15T10:00:00Z")).unwrap();
+    for past in ["1970-01-01", "2026-01-16", "2026-02-15", "2026-02-15 09:59:59"] {
+        assert_eq!(try_to_publish(&mut service, &from(past)), Err(Unpublished::Backdated), "{past}");
+    }
+    assert_eq!(service.catalogues().versions("seats").count(), 1);
+    publish(&mut service, &from("2026-02-15 10:00:00"));
+    service.commit().unwrap();
+    service.advance(at("2026-04-01T00:00:00Z")).unwrap();
+    assert_eq!(try_to_publish(&mut service, FIRST), Err(Unpublished::Exists));
+    assert_eq!(try_to_publish(&mut service, &from("2026-02-15 10:00:00")), Err(Unpublished::Exists));
+    let other = from("2026-02-15 10:00:00").replace("62.00", "93.00");
+    assert_eq!(try_to_publish(&mut service, &other), Err(Unpublished::DateTaken));
+    let elsewhere = from("2026-05-01").replace("EUR", "USD");
+    assert_eq!(try_to_publish(&mut service, &elsewhere), Err(Unpublished::ZoneOrCurrency));
+    let mut wrong = Vec::new();
+    service.verify(&mut |finding| wrong.push(finding)).unwrap();
+    assert!(wrong.is_empty(), "{wrong:?}");
 }

@@ -4,15 +4,43 @@
 use super::Service;
 use super::time::COMMIT_EACH;
 use crate::groups::{DESK, Groups};
+use farebox_core::calendar::Instant;
 use farebox_core::catalog::Catalogue;
-use farebox_core::engine::{Catalogues, is_due_alike};
+use farebox_core::engine::{CatalogueConflict, Catalogues, is_due_alike};
 use farebox_store::codec::Stored;
-use farebox_store::{Derived, Store, StoreError};
+use farebox_store::{CatalogueText, Derived, Store, StoreError};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Until what is due is worked out anew for every group: the last one that it was worked out for.
 const DUE_ANEW: u8 = 25;
+
+/// Why a price list is not published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unpublished {
+    /// This very text is published already, under its date.
+    Exists,
+    /// Another text is published under its date.
+    DateTaken,
+    /// Versions of one price list share zone and currency.
+    ZoneOrCurrency,
+    /// Another version is in force already, and this one would be from a moment that is over.
+    Backdated,
+}
+
+/// Whether a price list may be published now. What was used so far was used at the prices of then (R-CHG-2): a version that
+/// says otherwise would rate it again at the next late event, against bills that are issued. The first version of a price
+/// list may be in force since ever, as there is nothing that was rated without it.
+fn may_publish(known: &Catalogues, new: &Catalogue, clock: Instant) -> Result<(), Unpublished> {
+    if let Some(same) = known.versions(&new.id).find(|version| version.effective == new.effective) {
+        return Err(if same.hash == new.hash { Unpublished::Exists } else { Unpublished::DateTaken });
+    }
+    let is_before = new.effective.is_none_or(|from| from < clock);
+    match known.in_force(&new.id, clock) {
+        Some(_) if is_before => Err(Unpublished::Backdated),
+        _ => Ok(()),
+    }
+}
 
 /// Whether a version that is to be published can change what is due for anyone: no other says the same until then, and
 /// what nobody could order nobody has.
@@ -69,6 +97,34 @@ impl Before {
 }
 
 impl Service {
+    /// Publishes a price list, or a version of one, with the next commit. What is due then for those who ordered something
+    /// of it is worked out anew with the next [`Service::advance`].
+    ///
+    /// # Errors
+    /// [`Unpublished`]; nothing is published then.
+    pub fn publish(&mut self, list: Catalogue, text: CatalogueText) -> Result<(), Unpublished> {
+        may_publish(&self.catalogues, &list, self.clock)?;
+        let id = list.id.clone();
+        let may_change_due = may_change_due(&self.catalogues, &list);
+        let before = self.catalogues.clone();
+        Arc::make_mut(&mut self.catalogues).add(list).map_err(|conflict| match conflict {
+            CatalogueConflict::SameDate => Unpublished::DateTaken,
+            CatalogueConflict::ZoneOrCurrency => Unpublished::ZoneOrCurrency,
+        })?;
+        self.published.publishing(&before);
+        if may_change_due {
+            self.note_worked_out(Some(String::new()));
+        }
+        self.counters.note_catalogue(&id);
+        self.schedule.again_all();
+        self.groups.add_catalogue(text);
+        for payer in self.counters.outdated() {
+            let looked = self.look_at_quarantine(&payer, &[]);
+            self.note_failure(&looked);
+        }
+        Ok(())
+    }
+
     /// Notes, with the next commit, up to which group what is due is worked out anew.
     pub(super) fn note_worked_out(&mut self, to: Option<String>) {
         let value = to.as_ref().map(Stored::to_bytes);
