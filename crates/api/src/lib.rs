@@ -10,6 +10,7 @@ mod account;
 mod audit;
 mod bill;
 mod body;
+mod canonical;
 pub mod command;
 mod erasure;
 pub mod focus;
@@ -33,6 +34,7 @@ pub use bill::{
     bill_head, line,
 };
 pub use body::read_body;
+pub use canonical::canonical;
 pub use command::{WireCommand, Wish};
 pub use erasure::Erasure;
 pub use metered::Metered;

@@ -5,7 +5,7 @@ use crate::answer::{Answer, Reply};
 use crate::operation::PAGE;
 use crate::{App, Clock};
 use axum::body::Bytes;
-use farebox_api::{FieldMistake, Role, Wish};
+use farebox_api::{FieldMistake, Role, Wish, canonical};
 use farebox_core::account::{Account, Group};
 use farebox_core::bill::first_of;
 use farebox_core::calendar::Instant;
@@ -18,6 +18,7 @@ use serde_json::Value;
 use std::fmt::Display;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex};
+use xxhash_rust::xxh3::xxh3_64;
 
 /// A request that may be done.
 pub(crate) struct Asked {
@@ -58,6 +59,28 @@ fn account_in<'v>(name: &str, value: &'v str) -> Option<Option<&'v str>> {
         "bill" => Some(account_of_bill(value)),
         "line" => Some(account_of_line(value)),
         _ => None,
+    }
+}
+
+/// A wish, by which a later one is known for the same.
+#[derive(Clone, Copy)]
+pub(crate) struct Wished {
+    /// Of what a body of JSON says, however it is written. It is what is kept.
+    pub said: u64,
+    /// Of its bytes, as earlier versions kept it.
+    written: u64,
+}
+
+impl Wished {
+    fn of(about: &[u8], body: &[u8]) -> Wished {
+        let hash = |body: &[u8]| xxh3_64(&[about, body].concat());
+        let written = hash(body);
+        Wished { said: canonical(body).map_or(written, |said| hash(said.as_bytes())), written }
+    }
+
+    /// Whether it is the one that an answer was kept with.
+    pub fn is(&self, kept: u64) -> bool {
+        kept == self.said || kept == self.written
     }
 }
 
@@ -119,6 +142,11 @@ impl Asked {
         let command = command.to_string();
         let decided = Decided { actor: self.actor(), command: &command, at: service.clock() };
         Ok(service.note_deed(decided)?)
+    }
+
+    /// What is wished, as an answer is kept with it: `about`, and what the body says.
+    pub fn wished(&self, about: &[&[u8]]) -> Wished {
+        Wished::of(&about.concat(), &self.body)
     }
 
     /// A part of the address; empty where the route has none of this name.
@@ -293,4 +321,24 @@ pub(crate) fn account_of_line(line: &str) -> Option<&str> {
 pub(crate) fn bill_of_line(line: &str) -> Option<&str> {
     let (bill, number) = line.rsplit_once('-')?;
     number.parse::<u32>().ok().map(|_| bill)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wish_is_known_by_what_it_says_and_as_earlier_versions_kept_it() {
+        let (one, other) = (br#"{"a": 1, "b": [2]}"#, br#"{"b":[2],"a":1}"#);
+        let wished = |body: &[u8]| Wished::of(b"acme\n", body);
+        assert!(wished(one).is(wished(other).said));
+        assert!(!wished(one).is(wished(br#"{"a":1,"b":[3]}"#).said));
+        assert!(!wished(one).is(Wished::of(b"zeta\n", one).said));
+        // Earlier versions kept a hash of the bytes.
+        let kept = xxh3_64(&[b"acme\n".as_slice(), one].concat());
+        assert!(wished(one).is(kept) && !wished(other).is(kept));
+        // What is no JSON is compared as it is written.
+        assert!(wished(b"[catalogue]\n").is(wished(b"[catalogue]\n").said));
+        assert!(!wished(b"[catalogue]\n").is(wished(b"[catalogue]").said));
+    }
 }

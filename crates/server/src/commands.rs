@@ -15,7 +15,6 @@ use farebox_store as store;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
-use xxhash_rust::xxh3::xxh3_64;
 
 pub(crate) fn operations() -> Vec<Operation> {
     let says = "Decides a command; `open` makes the account. Which roles may send which: docs/access.md.";
@@ -49,10 +48,10 @@ fn execute(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
     asked.check_dated(&wish)?;
     // Keys of different accounts are different ones, whoever chose them.
     let key = asked.idempotency_key.as_ref().map(|key| format!("{account}/{key}"));
-    let hash = xxh3_64(&[account.as_bytes(), b"\n", &asked.body].concat());
+    let wished = asked.wished(&[account.as_bytes(), b"\n"]);
     if let Some(known) = key.as_ref().map(|key| service.answer(key)).transpose()?.flatten() {
         return match Answer::from_bytes(&known.bytes) {
-            Some(answer) if known.wish == hash => {
+            Some(answer) if wished.is(known.wish) => {
                 lock(&asked.told).is_repeated = true;
                 Ok(Reply::kept(answer))
             }
@@ -67,7 +66,7 @@ fn execute(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
     // What failed may be tried again under the same key, as may what was not decided.
     if let Some(key) = key.filter(|_| answer.status < 500) {
         let (at, bytes) = (service.clock(), answer.to_bytes());
-        service.keep_answer(store::Answer { key, wish: hash, at, bytes });
+        service.keep_answer(store::Answer { key, wish: wished.said, at, bytes });
     }
     Ok(Reply::kept(answer))
 }

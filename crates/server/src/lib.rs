@@ -59,7 +59,6 @@ use farebox_service::{DESK, Service};
 use hyper_util::service::TowerToHyperService;
 use operation::{Does, Form, Operation};
 use std::sync::{Arc, LazyLock};
-use xxhash_rust::xxh3::xxh3_64;
 
 /// The most bytes of a body, except of usage.
 const BODY_BYTES_MAX: usize = 1 << 20;
@@ -197,10 +196,10 @@ fn once(
     let key = format!("{DESK}/{}/{key}", asked.actor());
     // What the address names, and the body says.
     let names: String = asked.path.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
-    let wish = xxh3_64(&[operation.id.as_bytes(), b"\n", names.as_bytes(), &asked.body].concat());
+    let wished = asked.wished(&[operation.id.as_bytes(), b"\n", names.as_bytes()]);
     if let Some(known) = service.answer(&key)? {
         return match Answer::from_bytes(&known.bytes) {
-            Some(answer) if known.wish == wish => Ok(Reply::kept(answer)),
+            Some(answer) if wished.is(known.wish) => Ok(Reply::kept(answer)),
             Some(_) => {
                 let detail = "this Idempotency-Key was used for something else; take a new one";
                 Err(Answer::problem("idempotency-key-reused", 422, detail))
@@ -211,7 +210,7 @@ fn once(
     let answer = work(service, asked)?.into_answer();
     let kept = operation.kept.map_or_else(|| answer.to_bytes(), |kept| kept(&answer).to_bytes());
     let (at, bytes) = (service.clock(), kept);
-    service.keep_answer(farebox_store::Answer { key, wish, at, bytes });
+    service.keep_answer(farebox_store::Answer { key, wish: wished.said, at, bytes });
     Ok(Reply::kept(answer))
 }
 
