@@ -184,12 +184,15 @@ impl Problem {
         Problem { account: Some(account.to_owned()), ..problem }
     }
 
-    /// A body with mistakes: 400 where it is no JSON, else 422.
+    /// A body, or parameters, with mistakes: 400 where it is no JSON, else 422.
     pub fn mistaken(mistakes: Vec<FieldMistake>) -> Problem {
         let unreadable = matches!(mistakes.as_slice(), [only] if only.expected == crate::body::EXPECTED);
         let detail = match mistakes.as_slice() {
             [only] if only.field.is_empty() => format!("{}; expected {}", only.found, only.expected),
             [only] => format!("{}: {}; expected {}", only.field, only.found, only.expected),
+            all if all.iter().all(|one| one.field.starts_with('?')) => {
+                format!("the parameters have {} mistakes", all.len())
+            }
             all => format!("the body has {} mistakes", all.len()),
         };
         let status = if unreadable { 400 } else { 422 };

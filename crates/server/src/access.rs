@@ -7,6 +7,7 @@ use farebox_api::Role;
 use farebox_service::Service;
 use farebox_store::{AccessKey, Hash, StoreError};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -82,7 +83,8 @@ pub(crate) struct Holder {
     role: Role,
     /// What follows stays when the key changes.
     bucket: Arc<Mutex<Bucket>>,
-    noted: Arc<Mutex<Option<Instant>>>,
+    /// When its use was kept, and how often the clock had been moved then.
+    noted: Arc<Mutex<Option<(Instant, u64)>>>,
 }
 
 /// How many requests are left.
@@ -97,8 +99,10 @@ pub(crate) struct Left {
     /// Requests in a minute.
     pub limit: u32,
     pub remaining: u32,
-    /// Whole seconds until all are there again; of a request too many, until the next one may be.
-    pub seconds: u64,
+    /// Whole seconds until all are there again.
+    pub until_full_s: u64,
+    /// Whole seconds until the next one may be.
+    pub until_next_s: u64,
     pub is_allowed: bool,
 }
 
@@ -130,12 +134,13 @@ impl Holder {
         &self.key
     }
 
-    /// Whether its use is to be kept: not more often than once an hour.
-    pub fn is_to_be_noted(&self, now: Instant) -> bool {
+    /// Whether its use is to be kept: not more often than once an hour, unless the clock was moved.
+    fn is_to_be_noted(&self, now: Instant, moves: u64) -> bool {
         let mut noted = lock(&self.noted);
-        let is_due = noted.is_none_or(|noted| now.duration_since(noted) >= NOTE_EACH);
+        let is_due =
+            noted.is_none_or(|(noted, before)| moves != before || now.duration_since(noted) >= NOTE_EACH);
         if is_due {
-            *noted = Some(now);
+            *noted = Some((now, moves));
         }
         is_due
     }
@@ -151,9 +156,9 @@ impl Holder {
         if is_allowed {
             bucket.left -= 1.0;
         }
-        let missing = if is_allowed { most - bucket.left } else { 1.0 - bucket.left };
-        let seconds = (missing / per_second).ceil().max(1.0) as u64;
-        Left { limit, remaining: bucket.left as u32, seconds, is_allowed }
+        let until = |wished: f64| ((wished - bucket.left) / per_second).ceil().max(1.0) as u64;
+        let (until_full_s, until_next_s) = (until(most), until(1.0));
+        Left { limit, remaining: bucket.left as u32, until_full_s, until_next_s, is_allowed }
     }
 }
 
@@ -165,6 +170,8 @@ struct Keys {
     by_id: RwLock<HashMap<String, Arc<Holder>>>,
     /// Requests in a minute, of those who have a limit.
     limit: u32,
+    /// How often a test clock was moved.
+    moves: AtomicU64,
 }
 
 /// A key that was just made.
@@ -187,7 +194,7 @@ impl Access {
         per_minute: u32,
         another: bool,
     ) -> Result<(Access, Option<String>), StoreError> {
-        let keys = Keys { by_id: RwLock::default(), limit: per_minute.max(1) };
+        let keys = Keys { by_id: RwLock::default(), limit: per_minute.max(1), moves: AtomicU64::new(0) };
         let access = Access(Arc::new(keys));
         let mut has_operator = false;
         for key in service.keys()? {
@@ -264,6 +271,16 @@ impl Access {
         // The hashes are compared in a time that does not depend on them.
         let is_it = blake3::Hash::from_bytes(holder.key.hash.0) == blake3::hash(secret.as_bytes());
         (is_it && holder.key.revoked.is_none()).then_some(holder)
+    }
+
+    /// Whether the use of a key is to be kept.
+    pub(crate) fn is_to_be_noted(&self, holder: &Holder, now: Instant) -> bool {
+        holder.is_to_be_noted(now, self.0.moves.load(Ordering::Relaxed))
+    }
+
+    /// A test clock was moved: what was an hour by it may have gone by.
+    pub(crate) fn clock_moved(&self) {
+        self.0.moves.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts a request. `None`: the role has no limit.
@@ -347,13 +364,15 @@ mod tests {
             assert_eq!((counted.remaining, counted.is_allowed), (left, true));
         }
         let refused = access.count(&holder, start).unwrap();
-        assert_eq!((refused.is_allowed, refused.seconds), (false, 1));
+        assert_eq!((refused.is_allowed, refused.until_next_s, refused.until_full_s), (false, 1, 60));
         assert!(access.count(&holder, start + Duration::from_secs(1)).unwrap().is_allowed);
         assert!(!access.count(&holder, start + Duration::from_secs(1)).unwrap().is_allowed);
         let full = access.count(&holder, start + Duration::from_secs(3_600)).unwrap();
-        assert_eq!((full.remaining, full.seconds), (59, 1));
-        assert!(holder.is_to_be_noted(start));
-        assert!(!holder.is_to_be_noted(start + Duration::from_secs(60)), "not with each request");
-        assert!(holder.is_to_be_noted(start + Duration::from_secs(3_600)));
+        assert_eq!((full.remaining, full.until_full_s), (59, 1));
+        let is_noted = |seconds| access.is_to_be_noted(&holder, start + Duration::from_secs(seconds));
+        assert!(is_noted(0) && !is_noted(60), "not with each request");
+        assert!(is_noted(3_600));
+        access.clock_moved();
+        assert!(is_noted(3_601) && !is_noted(3_602), "once more by a clock that was moved");
     }
 }

@@ -41,6 +41,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         required: true,
         value: ParameterForm::Pattern {
             pattern: "^[^\\x00-\\x20\\x7f]([^\\x00-\\x1f\\x7f]{0,198}[^\\x00-\\x20\\x7f])?$",
+            expected: "1 to 200 characters, without control characters and without a blank at either end",
             check: |text| {
                 (1..=200).contains(&text.chars().count())
                     && !text.contains(|letter: char| letter.is_ascii_control())

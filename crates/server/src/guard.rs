@@ -24,6 +24,10 @@ use tracing::{Level, debug, enabled, info, trace, warn};
 const KEY_CHARS_MAX: usize = 200;
 /// The operation that decides commands.
 const COMMAND: &str = "send-command";
+/// The operation that moves a test clock.
+const ADVANCE: &str = "advance-clock";
+/// The most digits of a version.
+const VERSION_DIGITS_MAX: usize = 19;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What the log and the metrics say of a request.
@@ -83,18 +87,12 @@ pub(crate) fn admit(
             (Some(holder), left)
         }
     };
-    let prepare = || {
+    let prepare = || -> Result<_, Answer> {
         let path = named(path)?;
         let query = query(operation, parts.uri.query().unwrap_or_default())?;
-        let idempotency_key = match header_of(&parts.headers, "idempotency-key") {
-            None => None,
-            Some(Some(key)) if !key.is_empty() && key.len() <= KEY_CHARS_MAX => Some(key.to_owned()),
-            Some(_) => {
-                let expected = format!("an Idempotency-Key of 1 to {KEY_CHARS_MAX} plain characters");
-                return Err(Answer::problem("bad-idempotency-key", 400, &expected));
-            }
-        };
-        let if_match = header_of(&parts.headers, "if-match").map(|tag| tag.unwrap_or_default().to_owned());
+        let idempotency_key = idempotency_key(&parts.headers)?;
+        let is_conditional = operation.headers.contains(&"If-Match");
+        let if_match = if is_conditional { if_match(&parts.headers)? } else { None };
         let encoding = operation.body.as_ref().map(|form| body::said(form, &parts.headers)).transpose()?;
         let is_for_people = prefers_text(&parts.headers);
         let caller = caller.take();
@@ -124,7 +122,55 @@ where
     if operation.id == COMMAND {
         seen.asked = Some(asked.clone());
     }
-    limited(done(&app.engine, operation, asked, known).await, left)
+    let response = done(&app.engine, operation, asked, known).await;
+    if operation.id == ADVANCE {
+        app.access.clock_moved();
+    }
+    limited(response, left)
+}
+
+/// The key under which a request is done once, if it has one: it has one then.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Answer> {
+    let mut all = headers.get_all("idempotency-key").iter();
+    let is_plain = |key: &&str| {
+        let is_short = (1..=KEY_CHARS_MAX).contains(&key.len());
+        is_short && key.trim() == *key && !key.contains('\t')
+    };
+    match (all.next(), all.next()) {
+        (None, _) => Ok(None),
+        (Some(key), None) if key.to_str().is_ok_and(|key| is_plain(&key)) => {
+            Ok(key.to_str().ok().map(str::to_owned))
+        }
+        _ => {
+            let expected =
+                format!("one Idempotency-Key of 1 to {KEY_CHARS_MAX} plain characters is expected");
+            Err(Answer::problem("bad-idempotency-key", 400, &expected))
+        }
+    }
+}
+
+/// The versions of which one is to be there, as `If-Match` says them.
+fn if_match(headers: &HeaderMap) -> Result<Option<String>, Answer> {
+    let all: Vec<&str> =
+        headers.get_all(header::IF_MATCH).iter().map(|one| one.to_str().unwrap_or_default()).collect();
+    if all.is_empty() {
+        return Ok(None);
+    }
+    let tags = all.join(",");
+    let is_tag = |tag: &str| {
+        let digits = tag.trim().strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        digits.is_some_and(|digits| {
+            (1..=VERSION_DIGITS_MAX).contains(&digits.len())
+                && digits.bytes().all(|byte| byte.is_ascii_digit())
+        })
+    };
+    if tags.trim() == "*" || tags.split(',').all(is_tag) {
+        return Ok(Some(tags));
+    }
+    let detail = format!(
+        "If-Match is {tags:?}; expected the version of the group in quotes, as its ETag says it, such as \"17\", or *"
+    );
+    Err(Answer::problem("bad-if-match", 400, &detail))
 }
 
 /// The parts of an address that have names, without percent-encoding.
@@ -196,9 +242,10 @@ pub(crate) fn not_allowed(holder: &Holder, what: &str) -> Answer {
 }
 
 fn too_many(left: Left) -> Response {
-    let detail = format!("more than {} requests in a minute; try again in {} s", left.limit, left.seconds);
+    let detail =
+        format!("more than {} requests in a minute; try again in {} s", left.limit, left.until_next_s);
     let mut response = Answer::problem("too-many-requests", 429, &detail).into_response();
-    response.headers_mut().insert(header::RETRY_AFTER, left.seconds.into());
+    response.headers_mut().insert(header::RETRY_AFTER, left.until_next_s.into());
     response
 }
 
@@ -209,14 +256,14 @@ fn limited(mut response: Response, left: Option<Left>) -> Response {
         let headers = response.headers_mut();
         headers.insert(HeaderName::from_static("ratelimit-limit"), left.limit.into());
         headers.insert(HeaderName::from_static("ratelimit-remaining"), left.remaining.into());
-        headers.insert(HeaderName::from_static("ratelimit-reset"), left.seconds.into());
+        headers.insert(HeaderName::from_static("ratelimit-reset"), left.until_full_s.into());
     }
     response
 }
 
 /// Keeps that a key was used. Nobody waits for it, and when it fails nothing is lost.
 fn note_use(app: &App, holder: &Arc<Holder>) {
-    if !holder.is_to_be_noted(Instant::now()) {
+    if !app.access.is_to_be_noted(holder, Instant::now()) {
         return;
     }
     let (engine, access, id) = (app.engine.clone(), app.access.clone(), holder.id().to_owned());
@@ -272,7 +319,8 @@ fn query(operation: &Operation, text: &str) -> Result<Vec<(String, String)>, Ans
         let is_there = found.iter().any(|(name, _)| name == known.name);
         let is_wrong = wrong.iter().any(|one| one.field.strip_prefix('?') == Some(known.name));
         if !is_there && !is_wrong {
-            wrong.push(FieldMistake::new(format!("?{}", known.name), "nothing", known.says));
+            let expected = known.check("").err().unwrap_or_else(|| "a value".to_owned());
+            wrong.push(FieldMistake::new(format!("?{}", known.name), "nothing", expected));
         }
     }
     if wrong.is_empty() { Ok(found) } else { Err(Answer::mistaken(wrong)) }

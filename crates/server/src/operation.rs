@@ -113,8 +113,8 @@ pub(crate) enum ParameterForm {
     Whole { least: usize, most: usize },
     /// A place in a list: a number, or any text.
     Cursor { is_number: bool },
-    /// A text of a pattern.
-    Pattern { pattern: &'static str, check: fn(&str) -> bool },
+    /// A text of a pattern; `expected` says in words which.
+    Pattern { pattern: &'static str, expected: &'static str, check: fn(&str) -> bool },
 }
 
 /// The most of a list on one page, and how much it is unless said otherwise.
@@ -155,7 +155,7 @@ impl Parameter {
                 whole.map(drop).ok_or_else(|| format!("a whole number from {least} to {most}"))
             }
             ParameterForm::Pattern { check, .. } if check(text) => Ok(()),
-            ParameterForm::Pattern { .. } => Err(self.says.to_owned()),
+            ParameterForm::Pattern { expected, .. } => Err((*expected).to_owned()),
             ParameterForm::Cursor { is_number } => {
                 let digits =
                     text.len() <= CURSOR_DIGITS_MAX && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -389,10 +389,11 @@ impl Operation {
         if self.body.is_some() {
             all.extend([(400, "mistakes"), (400, "bad-body"), (413, "too-large")]);
             all.extend([(415, "unsupported-media-type"), (422, "mistakes")]);
+            all.push((408, "too-slow"));
         }
         for header in self.headers {
             match *header {
-                "If-Match" => all.push((412, "version-changed")),
+                "If-Match" => all.extend([(400, "bad-if-match"), (412, "version-changed")]),
                 "Idempotency-Key" => {
                     all.extend([(400, "bad-idempotency-key"), (422, "idempotency-key-reused")]);
                 }

@@ -26,6 +26,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         required: true,
         value: ParameterForm::Pattern {
             pattern: "^(project|application|member|group|plan|tag:[A-Za-z0-9._:-]{1,60})$",
+            expected: "project, application, member, group, plan or tag:NAME",
             check: |text| By::parse(text).is_some(),
         },
     };

@@ -50,6 +50,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         required: true,
         value: ParameterForm::Pattern {
             pattern: "^[^\\x00-\\x08\\x0a-\\x1f\\x7f]{1,1000}$",
+            expected: "a question in 1 to 1000 characters, such as bill acme 2026-01 --explain",
             check: |text| {
                 (1..=CHARS_MAX).contains(&text.chars().count())
                     && !text.contains(|letter: char| letter.is_ascii_control() && letter != '\t')

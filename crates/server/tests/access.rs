@@ -240,6 +240,15 @@ fn keys_are_made_listed_and_revoked() {
         one(&server.get("/v1/keys"))["used_at"] != Value::Null
     });
     assert!(noted);
+    // An hour by the clock that is kept, however little time that takes.
+    let before = one(&server.get("/v1/keys"))["used_at"].clone();
+    server.advance("2026-02-10T03:00:00+08:00");
+    assert_eq!(server.ask_as(&token, "GET", "/v1/me", "").status, 200);
+    let noted = (0..100).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        one(&server.get("/v1/keys"))["used_at"] == json!("2026-02-09T19:00:00Z")
+    });
+    assert!(noted && before == json!("2026-02-09T16:00:00Z"), "{before}");
     let path = format!("/v1/keys/{id}");
     let revoked = server.send("DELETE", &path, &[], "");
     assert_eq!((revoked.status, revoked.body["revoked_at"].is_string()), (200, true), "{}", revoked.text);
@@ -285,6 +294,9 @@ fn a_key_has_its_own_idempotency_keys_and_its_own_limit() {
     assert_eq!(refused.problem(), (429, "too-many-requests"));
     let seconds: u64 = refused.header("retry-after").parse().unwrap();
     assert!((1..=12).contains(&seconds), "{seconds}");
+    // Until it is full again; until the next one may be is another matter.
+    let reset: u64 = refused.header("ratelimit-reset").parse().unwrap();
+    assert!((55..=60).contains(&reset), "{reset}");
     assert_eq!(server.ask_as(&zeta, "GET", "/v1/me", "").status, 200, "others go on");
     (0..20).for_each(|_| assert_eq!(server.get("/v1/me").header("ratelimit-limit"), ""));
 }
