@@ -151,11 +151,12 @@ fn parameters(operation: &Operation, named: &mut Named) -> Vec<Value> {
         let (says, pattern) = match *name {
             "Idempotency-Key" => (
                 "With a key that the client chose, the first answer is given again.",
-                "^[A-Za-z0-9._-]{1,200}$",
+                "^[!-~]([ -~]{0,198}[!-~])?$",
             ),
-            "If-Match" => {
-                ("Do it only while the account's group has this version.", "^(\\*|\"[0-9]{1,19}\")$")
-            }
+            "If-Match" => (
+                "Do it only while the account's group has this version.",
+                "^(\\*|\"[0-9]{1,19}\"( *, *\"[0-9]{1,19}\")*)$",
+            ),
             _ => ("The version that the client has.", "^"),
         };
         json!({
@@ -199,18 +200,25 @@ fn request_body(body: &Body, named: &mut Named) -> Value {
 
 /// A CloudEvent of usage.
 fn event() -> Value {
-    let text = json!({"type": "string", "minLength": 1, "maxLength": 200});
+    // There is no limit but that of the event as a whole.
+    let text = |says: &str| json!({"type": "string", "minLength": 1, "description": says});
+    let revision = "Which revision of what was said it is; 0 when left out.";
+    let bytes = "`data` as JSON in Base64 (RFC 4648, with padding), in the place of `data`.";
     json!({
         "type": "object",
         "required": ["specversion", "source", "id", "type", "subject", "time"],
         "properties": {
             "specversion": {"const": "1.0"},
-            "source": text,
-            "id": text,
-            "type": {"type": "string", "minLength": 1, "maxLength": 200, "description": "What was used: `call`."},
-            "subject": {"type": "string", "minLength": 1, "maxLength": 64, "description": "The account."},
+            "source": text("Who says it; `source` and `id` tell it from every other."),
+            "id": text("Its name there."),
+            "type": text("What was used: `call`."),
+            "subject": text("The account."),
             "time": {"type": "string", "format": "date-time", "description": "When; of a call, when it ended."},
+            "start": {"type": "string", "format": "date-time", "description": "When it began. It may stand in `data`, too."},
+            "revision": {"type": "integer", "minimum": 0, "maximum": u64::MAX, "description": revision},
+            "datacontenttype": {"type": "string", "description": "The media type of `data_base64`: JSON when left out."},
             "data": {"type": "object", "description": "What meters look at: seconds, number and the like."},
+            "data_base64": {"type": "string", "contentEncoding": "base64", "description": bytes},
         },
     })
 }

@@ -67,6 +67,12 @@ fn a_version_tells_whether_something_changed() {
     let open = json!({"command": "open", "currency": "CNY", "zone": "UTC"}).to_string();
     let got = server.send("POST", "/v1/accounts/new/commands", &[("if-match", "*")], open);
     assert_eq!(got.problem(), (412, "version-changed"), "there is none to match");
+    for unreadable in ["4", "\"a\"", "", "\"\"", "W/\"4\"", "\"4\", 5", "*, \"4\"", "\"4"] {
+        let got = send(unreadable);
+        assert_eq!(got.problem(), (400, "bad-if-match"), "{unreadable}: {}", got.text);
+        assert!(got.text.contains("in quotes"), "{}", got.text);
+    }
+    assert_eq!(send("\"123456789\"").problem(), (412, "version-changed"));
     let changed = server.send("GET", "/v1/bills/acme-2026-01", &[("if-none-match", &tag)], "");
     assert_eq!(changed.status, 200);
 }
@@ -128,9 +134,17 @@ fn what_is_wrong_with_parameters_is_said_of_each() {
             .map(|one| one["field"].as_str().unwrap())
             .collect();
         assert_eq!(named, fields, "{query}");
+        let detail = got.body["detail"].as_str().unwrap();
+        let many = format!("the parameters have {} mistakes", fields.len());
+        assert_eq!(detail == many, fields.len() > 1, "{detail}");
     }
     assert_eq!(server.get("/v1/me?x=1").problem(), (422, "mistakes"));
-    assert_eq!(server.get("/v1/accounts/acme/cost").problem(), (422, "mistakes"), "it must be said by what");
+    for (query, found) in [("", "nothing"), ("?by=colour", "\"colour\"")] {
+        let got = server.get(&format!("/v1/accounts/acme/cost{query}"));
+        assert_eq!(got.problem(), (422, "mistakes"), "it must be said by what");
+        let by = "project, application, member, group, plan or tag:NAME";
+        assert_eq!(got.body["detail"], json!(format!("?by: {found}; expected {by}")));
+    }
     assert_eq!(server.get("/v1/accounts/acme/cost?by=plan&from=2026-02&to=2026-01").status, 422);
     assert_eq!(
         server.get("/v1/accounts/acme/cost?by=plan&from=1990-01&to=2026-01").status,
@@ -233,6 +247,8 @@ fn json_that_means_harm_is_refused() {
         (deep.clone(), 400),
         (format!("{{\"command\": {deep}"), 400),
         (format!("{{\"command\": \"use\", \"feature\": {}1{}}}", "[".repeat(120), "]".repeat(120)), 422),
+        (format!("{{\"command\": \"use\", \"feature\": {}{}}}", "[".repeat(126), "]".repeat(126)), 422),
+        (format!("{{\"command\": \"use\", \"feature\": {}{}}}", "[".repeat(127), "]".repeat(127)), 400),
         ("{\"command\": \"topup\", \"amount\": \"1\", \"amount\": \"2\"}".to_owned(), 400),
         ("{\"command\": \"topup\", \"command\": \"payout\", \"amount\": \"2\"}".to_owned(), 400),
         ("{\"command\": \"topup\", \"amount\": \"1\"} {}".to_owned(), 400),
@@ -250,9 +266,89 @@ fn json_that_means_harm_is_refused() {
         let got = server.send("POST", path, &[], deep.clone());
         assert!((400..500).contains(&got.status), "{path}: {}", got.text);
     }
+    for (depth, counts) in [(62, ["quarantined", "rejected"]), (63, ["rejected", "quarantined"])] {
+        let event = format!(
+            "{{\"specversion\":\"1.0\",\"source\":\"s\",\"id\":\"e{depth}\",\"type\":\"call\",\"subject\":\"acme\",\
+             \"time\":\"2026-02-01T00:00:00Z\",\"data\":{{\"deep\":{}1{}}}}}",
+            "[".repeat(depth),
+            "]".repeat(depth)
+        );
+        let got = server.send("POST", "/v1/usage", &[], event);
+        assert_eq!(counts.map(|name| got.body[name].clone()), [json!(1), json!(0)], "{depth}: {}", got.text);
+    }
     let got = server.send("POST", "/v1/usage", &[], deep);
     assert!(got.status == 200 && got.body["accepted"] == 0 || got.status == 422, "{}", got.text);
     assert_eq!(server.get("/v1/accounts/acme/balance").body["balance"], "0.00", "nothing was paid in");
+}
+
+#[test]
+fn the_same_command_written_otherwise_is_the_same() {
+    let server = Server::with_accounts(100);
+    let send =
+        |key: &str, body: &str| server.send("POST", COMMANDS, &[("idempotency-key", key)], body.to_owned());
+    let first = send("a b;c", r#"{"command": "topup", "amount": "5"}"#);
+    assert_eq!(first.status, 200, "{}", first.text);
+    let again = send("a b;c", "{\n  \"amount\" : \"\\u0035\",\n  \"command\" : \"topup\"\n}");
+    assert_eq!((again.status, &again.body), (200, &first.body));
+    let other = send("a b;c", r#"{"command": "topup", "amount": "5.0"}"#);
+    assert_eq!(other.problem(), (422, "idempotency-key-reused"), "{}", other.text);
+    assert_eq!(server.get("/v1/accounts/acme").body["version"], first.body["version"], "decided once");
+    for keys in [vec!["one", "two"], vec!["one", "one"], vec![""], vec!["a\tb"], vec![" a"]] {
+        let headers: Vec<(&str, &str)> = keys.iter().map(|key| ("idempotency-key", *key)).collect();
+        let got = server.send("POST", COMMANDS, &headers, r#"{"command": "topup", "amount": "1"}"#);
+        assert_eq!(got.problem(), (400, "bad-idempotency-key"), "{keys:?}: {}", got.text);
+    }
+}
+
+#[test]
+fn rows_that_cannot_be_read_are_told_apart() {
+    let server = Server::with_accounts(100);
+    let good = r#"{"specversion":"1.0","source":"pbx","id":"g","type":"call","subject":"acme","time":"2026-02-01T00:00:00Z"}"#;
+    let bad = r#"{"id":"b1"}"#;
+    let told = |body: String| {
+        let got = server.send("POST", "/v1/usage", &[], body);
+        let reasons = got.body["reasons"].as_array().unwrap().clone();
+        let rejected = reasons.into_iter().filter(|one| one["row"].is_u64());
+        rejected.map(|one| (one["row"].as_u64().unwrap(), one["what"].clone())).collect::<Vec<_>>()
+    };
+    let expected = |rows: [u64; 2]| rows.map(|row| (row, json!(bad)));
+    assert_eq!(told(format!("[{bad},{good},{bad}]")), expected([1, 3]));
+    assert_eq!(told(format!("{good}\n\n{bad}\n{bad}")), expected([3, 4]));
+    // A text in Base64 is read as what it says.
+    let bytes = good
+        .replace('}', r#","id":"bytes","data_base64":"eyJzZWNvbmRzIjo1fQ=="}"#)
+        .replace("\"id\":\"g\",", "");
+    let got = server.send("POST", "/v1/usage", &[], bytes);
+    assert_eq!(got.body["quarantined"], 1, "{}", got.text);
+    let shown = server.get("/v1/accounts/acme/events?limit=1000").body;
+    let event = shown["items"].as_array().unwrap().iter().find(|one| one["event"]["id"] == "bytes").unwrap();
+    assert_eq!(event["event"]["data"], json!({"seconds": 5}));
+}
+
+#[test]
+fn usage_and_keys_are_described_as_they_are_read() {
+    let document = document();
+    let body = &document["paths"]["/v1/usage"]["post"]["requestBody"]["content"];
+    let event = &body["application/cloudevents+json"]["schema"]["properties"];
+    for name in ["start", "revision", "data", "data_base64", "datacontenttype"] {
+        assert!(event[name].is_object(), "{name}");
+    }
+    assert!(event.as_object().unwrap().values().all(|one| one["maxLength"].is_null()));
+    // As long as that.
+    let server = Server::with_accounts(100);
+    let long = json!({"specversion": "1.0", "source": "s".repeat(300), "id": "i".repeat(300), "type": "call",
+                      "subject": "acme", "time": "2026-02-01T00:00:00Z", "revision": 2, "start": "2026-01-31T23:59:00Z"});
+    let got = server.send("POST", "/v1/usage", &[], long.to_string());
+    assert_eq!((got.status, &got.body["quarantined"]), (200, &json!(1)), "{}", got.text);
+    for route in routes() {
+        let described = &document["paths"][route.path][route.method.to_lowercase()];
+        let has_body = !described["requestBody"].is_null();
+        assert_eq!(described["responses"]["408"].is_object(), has_body, "{}", route.id);
+    }
+    let parameters =
+        document["paths"]["/v1/accounts/{account}/commands"]["post"]["parameters"].as_array().unwrap();
+    let key = parameters.iter().find(|one| one["name"] == "Idempotency-Key").unwrap();
+    assert_eq!(key["schema"]["pattern"], "^[!-~]([ -~]{0,198}[!-~])?$");
 }
 
 #[test]

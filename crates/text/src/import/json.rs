@@ -13,7 +13,7 @@ pub(super) enum Scalar<'a> {
     Null,
 }
 
-/// Nesting that is read.
+/// Objects and arrays within one another that are read.
 const DEPTH_MAX: usize = 64;
 
 /// Reads one object into names and scalars: nested names are joined with dots, items of an array
@@ -75,10 +75,10 @@ impl<'a> Json<'a> {
 
     /// A value under a name; only the outermost object has none.
     fn value(&mut self, name: Option<Cow<'a, str>>, depth: usize) -> Result<(), String> {
-        if depth > DEPTH_MAX {
+        self.space();
+        if depth >= DEPTH_MAX && matches!(self.peek(), Some(b'{' | b'[')) {
             return Err(self.wrong("less nesting"));
         }
-        self.space();
         let scalar = match self.peek() {
             Some(b'{') => {
                 self.at += 1;
@@ -322,6 +322,13 @@ mod tests {
         check(r#"{"a":"\ud83d"}"#, "after 12 bytes of the JSON, the second half of a pair is expected");
         check("{} x", "after 3 bytes of the JSON, nothing more is expected");
         assert!(flatten(&"{\"a\":".repeat(100_000)).is_err());
+        let nested = |depth: usize, inner: &str| {
+            flatten(&format!("{}{inner}{}", "{\"a\":".repeat(depth), "}".repeat(depth)))
+                .map(|found| found.len())
+        };
+        assert_eq!((nested(DEPTH_MAX, "1"), nested(DEPTH_MAX - 1, "[]")), (Ok(1), Ok(0)));
+        assert!(nested(DEPTH_MAX + 1, "1").unwrap_err().ends_with("less nesting is expected"));
+        assert!(nested(DEPTH_MAX, "[]").is_err());
     }
 
     #[test]
