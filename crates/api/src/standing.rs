@@ -204,11 +204,13 @@ pub struct Renewal {
     pub quantity: i64,
     /// Its end.
     pub end: String,
+    /// Until when it can still be renewed, of what has ended and is in grace or retention; `null`: it has not ended.
+    pub renewable_until: Option<String>,
     /// `ends`, `with` (another subscription) or `renewal`.
     pub way: String,
     /// The subscription that it is renewed with.
     pub with: Option<String>,
-    /// Months of a renewal.
+    /// Months of a renewal, as it would be renewed by itself.
     pub months: Option<u16>,
     /// What a renewal costs now; `null` where it is refused.
     pub price: Option<String>,
@@ -413,6 +415,7 @@ impl Renewal {
             plan: one.plan.clone(),
             quantity: one.quantity,
             end: text(one.end),
+            renewable_until: one.until.map(text),
             way: "ends".to_owned(),
             with: None,
             months: None,

@@ -158,14 +158,14 @@ pub(crate) fn word(
     if !line.free.is_zero() {
         text.push_str(&format!("{} free. ", count_of(line.free, unit)));
     }
-    match line.unit_price {
+    match list_price(stretch) {
         _ if line.quantity.is_zero() && line.free.is_zero() && !line.drawn.is_empty() => {
             text.push_str("Nothing is left to charge")
         }
         Some(price) => text.push_str(&format!(
             "{} at {} per {}",
             count_of(line.quantity, unit),
-            money(show_price(list_price(stretch).unwrap_or(price), currency), currency),
+            money(show_price(price, currency), currency),
             line.basis.per
         )),
         None => {
@@ -190,7 +190,12 @@ pub(crate) fn word(
         text.push_str(" Cut to the maximum of the period.");
     }
     if let Some(discount) = wording.discount.as_ref().filter(|_| !line.discount.is_zero()) {
-        text.push_str(&discounted(line, discount, currency));
+        // A price that was agreed on stands in place of the list's, by which the arithmetic above is.
+        let agreed = line.unit_price.filter(|price| list_price(stretch) != Some(*price));
+        let per =
+            |price| format!(", {} per {}", money(show_price(price, currency), currency), line.basis.per);
+        let reason = [discount.as_str(), &agreed.map(per).unwrap_or_default()].concat();
+        text.push_str(&discounted(line, &reason, currency));
     }
     line.explanation = text;
 }

@@ -44,7 +44,11 @@ pub fn renewals(renewals: &[Renewal], account: &AccountHead, zone: &Zone) -> Vec
             }
         };
         let what = format!("{} {}", one.quantity, one.plan);
-        vec![format!("  {}", one.subscription), what, format!("ends {}", shown(one.end)), price, how]
+        let end = match one.until {
+            Some(until) => format!("ended {}, renewable until {}", shown(one.end), shown(until)),
+            None => format!("ends {}", shown(one.end)),
+        };
+        vec![format!("  {}", one.subscription), what, end, price, how]
     };
     let rows: Vec<Vec<String>> = renewals.iter().map(row).collect();
     table::lines(&rows, &[Align::Left; 5])

@@ -51,9 +51,8 @@ impl Desk<'_> {
             return Err(OrderRefusal::NoTerm(name.to_owned()).into());
         };
         let (catalogue, plan) = self.sold(subscription, next_plan(subscription, term))?;
-        let offered = renewal_months(catalogue, plan);
-        if !offered.contains(&months) {
-            return Err(Refusal::RenewalTermNotOffered { plan: plan.id.clone(), months, offered }.into());
+        if !renewal_months(catalogue, plan).contains(&months) {
+            return Err(not_offered(catalogue, plan, months).into());
         }
         self.required(catalogue, plan, subscription.mode, &subscription.attributes)?;
         let new_end = match catalogue.policy.renewal {
@@ -148,15 +147,15 @@ impl Desk<'_> {
             return Ok(facts);
         }
         let Some(auto) = term.auto else { return Ok(Vec::new()) };
-        let (catalogue, plan) = match self.sold(subscription, next_plan(subscription, term)) {
-            Ok(sold) => sold,
-            // The plan is no longer sold: nothing more is tried.
-            Err(_) => return Ok(vec![self.auto_fact(name, None)]),
+        // The times at which it is tried are in the price list, where its plan is no longer sold, too.
+        let Some(catalogue) = self.catalogues.in_force(&subscription.catalogue, self.at) else {
+            return Ok(vec![self.auto_fact(name, None)]);
         };
-        let tried = match auto_months(catalogue, plan, term) {
+        let tried = self.sold(subscription, next_plan(subscription, term)).map_err(EngineRefusal::from);
+        let tried = tried.and_then(|(_, plan)| match auto_months(catalogue, plan, term) {
             Some(months) => self.renew(name, months),
-            None => Err(OrderRefusal::UnknownPlan(plan.id.clone()).into()),
-        };
+            None => Err(not_offered(catalogue, plan, term.first_months).into()),
+        });
         let charged = tried.as_ref().map_or(Ok(Amount::ZERO), |facts| self.charged_by(facts))?;
         let (available, there) = credit::cover(self.view, self.payer)?;
         let currency = self.account.currency;
@@ -218,6 +217,11 @@ fn is_over(subscription: &Subscription) -> bool {
 /// The plan that a term has from its end on.
 fn next_plan<'s>(subscription: &'s Subscription, term: &'s Term) -> &'s str {
     term.next_plans.last().map_or(&subscription.plan, |next| &next.plan)
+}
+
+fn not_offered(catalogue: &Catalogue, plan: &Plan, months: u16) -> Refusal {
+    let offered = renewal_months(catalogue, plan);
+    Refusal::RenewalTermNotOffered { plan: plan.id.clone(), months, offered }
 }
 
 /// Months that a renewal may have: of those that the plan is sold for, those that the price list
