@@ -105,7 +105,8 @@ pub struct QuarantinedUsage {
 pub struct AccountEvent {
     /// As it was kept.
     pub event: UsageEvent,
-    /// The stable code of the reason why it is not billed; `null`: it is billed, or free of charge.
+    /// The stable code of the reason why it is not billed; `null`: it is billed, or free of charge; `account-erased`: which
+    /// of the two it is cannot be told any more.
     pub code: Option<String>,
     /// That reason for people.
     pub sentence: Option<String>,

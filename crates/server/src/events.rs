@@ -8,7 +8,11 @@ use farebox_api::{self as wire, AccountEvent, Unbilled, UsageEvent};
 use farebox_core::bill::Line;
 use farebox_core::engine::{is_behind, unrouted, why_unbilled};
 use farebox_core::metering::{Event, Metering, Problem};
-use farebox_service::{Events, Known, Place, Service};
+use farebox_service::{Events, Known, NotErased, Place, Service};
+
+/// What is told of each event of an account that is erased.
+const ERASED: &str =
+    "its account is erased: whether it was billed cannot be told any more; the lines of its bills stay";
 
 pub(crate) fn operations() -> Vec<Operation> {
     vec![
@@ -21,13 +25,13 @@ pub(crate) fn operations() -> Vec<Operation> {
         .takes(Parameter::text::<wire::Moment>("from", "Only what was used at this moment or later."))
         .takes(Parameter::text::<wire::Moment>("to", "Only what was used before this moment."))
         .takes(Parameter::text::<wire::Text>("type", "Only events of this type."))
-        .takes(Parameter::one_of("billed", &["true", "false"], "Only what is billed or free of charge, or what is not."))
+        .takes(Parameter::one_of("billed", &["true", "false"], "Only what is billed or free of charge, or what is not; neither is known of an erased account."))
         .page::<AccountEvent>()
         .asks(of_account),
         Operation::get(
             "/v1/lines/{line}/events",
             "list-line-events",
-            "The events that a line charges for, as they came. A page may be short and have a next one.",
+            "The events that count now for what a line charges for, as they came: also those that came, or were revised or voided, after it was posted. A page may be short and have a next one.",
         )
         .by(READERS)
         .page::<UsageEvent>()
@@ -64,6 +68,8 @@ fn of_account(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
     let moment = |name: &str| asked.parameter::<wire::Moment>(name).map(|moment| moment.0);
     let (from, to) = (moment("from"), moment("to"));
     let is_billed = asked.query("billed").map(|billed| billed == "true");
+    // What its events were counted as went with their attributes.
+    let is_erased = service.erasure(name).is_some();
     let why = |known: &Known<'_>, event: &Event<'_>, set_aside: Option<&Problem>| {
         let unbilled = || why_unbilled(known.group, known.catalogues, &known.metering, event);
         set_aside.cloned().or_else(unbilled)
@@ -76,19 +82,22 @@ fn of_account(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
             from.is_none_or(|from| event.time >= from)
                 && to.is_none_or(|to| event.time < to)
                 && asked.query("type").is_none_or(|kind| event.kind == kind)
-                && is_billed.is_none_or(|billed| why(known, event, set_aside).is_none() == billed)
+                && is_billed
+                    .is_none_or(|billed| !is_erased && why(known, event, set_aside).is_none() == billed)
         },
     )?;
     let next = next(&found);
     let Some(known) = service.known(name)? else { return Err(missing("account", name)) };
     let items = found.events.iter().map(|one| {
         let event = one.usage.event();
-        let problem = why(&known, &event, one.set_aside.as_ref());
-        AccountEvent {
-            event: UsageEvent::of(&event),
-            code: problem.as_ref().map(|problem| problem.code().to_owned()),
-            sentence: problem.as_ref().map(|problem| problem.sentence()),
-        }
+        let reason = if is_erased {
+            Some((NotErased::ERASED.to_owned(), ERASED.to_owned()))
+        } else {
+            why(&known, &event, one.set_aside.as_ref())
+                .map(|problem| (problem.code().to_owned(), problem.sentence()))
+        };
+        let (code, sentence) = reason.unzip();
+        AccountEvent { event: UsageEvent::of(&event), code, sentence }
     });
     Ok(asked.part(items.collect(), next))
 }

@@ -477,6 +477,12 @@ fn an_account_must_be_finished() {
     send(&server, "solo", json!({"command": "payout", "amount": "99.00"}));
     let (_, bill) = server.get("/v1/bills/solo-2026-01");
     assert_eq!(bill["total"], json!("1.00"));
+    let events = |server: &Server, which: &str| -> Vec<Value> {
+        let (status, page) = server.get(&format!("/v1/accounts/solo/events{which}"));
+        assert_eq!(status, 200, "{page}");
+        page["items"].as_array().unwrap().clone()
+    };
+    assert_eq!(events(&server, "?billed=true")[0]["code"], Value::Null);
     server.stop();
 
     let erased = farebox(&["erase", "solo", "--json", "--data", data.to_str().unwrap()]);
@@ -497,6 +503,10 @@ fn an_account_must_be_finished() {
         (&bill["total"], &bill["lines"][0]["amount"])
     );
     assert_eq!(after["lines"][0]["formula"], bill["lines"][0]["formula"]);
+    // It was billed, as the line says; nothing says that it was not.
+    let all = events(&server, "");
+    assert_eq!((all.len(), &all[0]["code"]), (1, &json!("account-erased")), "{all:?}");
+    assert_eq!((events(&server, "?billed=true"), events(&server, "?billed=false")), (vec![], vec![]));
     let again = json!({"command": "open", "title": "Again", "currency": "CNY", "zone": "+08:00"});
     for (account, command) in [
         ("solo", again.clone()),
