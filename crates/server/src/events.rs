@@ -31,7 +31,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         Operation::get(
             "/v1/lines/{line}/events",
             "list-line-events",
-            "The events that count now for what a line charges for, as they came: also those that came, or were revised or voided, after it was posted. A page may be short and have a next one.",
+            "The events that count now for what a line charges for, as they came: with what came or was revised after it was posted, and without what was voided since. A page may be short and have a next one.",
         )
         .by(READERS)
         .page::<UsageEvent>()
