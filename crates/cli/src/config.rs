@@ -272,7 +272,22 @@ impl Config {
             };
             all.push(Set { setting, value, source });
         }
-        if mistakes.is_empty() { Ok(Config { all }) } else { Err(Failure::Mistakes(mistakes)) }
+        let config = Config { all };
+        mistakes.extend(config.same_address());
+        if mistakes.is_empty() { Ok(config) } else { Err(Failure::Mistakes(mistakes)) }
+    }
+
+    /// That watchers are to be answered where all others are. Port 0 is another one each time.
+    fn same_address(&self) -> Option<Diagnostic> {
+        let at: SocketAddr = self.get("metrics_listen")?;
+        if at.port() == 0 || Some(at) != self.get("listen") {
+            return None;
+        }
+        let set = self.all.iter().find(|set| set.setting.name == "metrics_listen")?;
+        let (Source::Flag(place) | Source::Environment(place) | Source::File(place)) = &set.source else {
+            return None;
+        };
+        Some(mistake(place, format!("\"{at}\""), "another address than that of listen"))
     }
 
     fn text(&self, name: &str) -> Option<&str> {
@@ -473,6 +488,18 @@ mod tests {
         // The variable names the file where no flag does.
         let named = [("FAREBOX_CONFIG", path.to_str().unwrap())];
         assert_eq!(read(Flags::default(), &named).unwrap().text("data"), Some("of-file"));
+    }
+
+    #[test]
+    fn watchers_have_another_address() {
+        let both = |listen: &str, metrics: &str| {
+            let flags = Flags { listen: Some(listen.to_owned()), ..Flags::default() };
+            read(flags, &[("FAREBOX_METRICS_LISTEN", metrics)]).err()
+        };
+        let said = "FAREBOX_METRICS_LISTEN: \"127.0.0.1:9464\"; expected another address than that of listen";
+        assert_eq!(both("127.0.0.1:9464", "127.0.0.1:9464"), Some(vec![said.to_owned()]));
+        assert_eq!(both("127.0.0.1:9464", "127.0.0.1:9465"), None);
+        assert_eq!(both("127.0.0.1:0", "127.0.0.1:0"), None);
     }
 
     #[test]

@@ -63,10 +63,15 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         usage_months: None,
         otlp_endpoint: None,
     };
-    serve::serve(&settings, move |address, key| {
-        let key = key.ok_or_else(|| Failure::Other("no key was made".to_owned()))?;
-        fill(&book, &address.to_string(), &key)
-    })
+    // It is told with what can be tried.
+    serve::serve(
+        &settings,
+        |_| Ok(()),
+        move |address, key| {
+            let key = key.ok_or_else(|| Failure::Other("no key was made".to_owned()))?;
+            fill(&book, &address.to_string(), &key)
+        },
+    )
 }
 
 /// Sends the book, and says what to try.

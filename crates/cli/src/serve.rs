@@ -7,12 +7,15 @@ use crate::output::Failure;
 use farebox_server::engine::Engine;
 use farebox_server::{Access, Bounds, Clock, Endpoint, Site, Traces, parse_all, watched};
 use farebox_service::{Pace, Service};
+use farebox_store::Store;
 use farebox_store_sqlite::Sqlite;
 use jiff::Timestamp;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
+use tokio::net::{TcpListener, TcpSocket};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -75,31 +78,120 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         otlp_endpoint: config.get("otlp_endpoint"),
     };
     log::start(config.need("log_level")?, config.need("log_form")?);
-    serve(&settings, |_, key| {
-        if let Some(token) = key {
-            println!("operator key (shown this once): {token}");
-        }
-        Ok(())
-    })
+    serve(&settings, show_key, |_, _| Ok(()))
 }
 
-/// Serves until the process is asked to stop. `listening`: what to do once it listens, on a thread of its own; it is
-/// told the address, and the key if one was made.
+/// Prints a key. Where nobody would see it, that fails: it is shown this once.
+fn show_key(token: &str) -> io::Result<()> {
+    if is_discarded()? {
+        return Err(io::Error::other(
+            "standard output is closed, or /dev/null; expected where it can be read",
+        ));
+    }
+    let mut out = io::stdout().lock();
+    writeln!(out, "operator key (shown this once): {token}")?;
+    out.flush()
+}
+
+/// Whether what is printed is lost. A process that is started with its standard output closed has `/dev/null` there.
+#[cfg(unix)]
+fn is_discarded() -> io::Result<bool> {
+    use std::os::fd::AsFd;
+    use std::os::unix::fs::{FileTypeExt, MetadataExt};
+    let out = std::fs::File::from(io::stdout().as_fd().try_clone_to_owned()?).metadata()?;
+    let null = std::fs::metadata("/dev/null").map(|null| null.rdev()).ok();
+    Ok(out.file_type().is_char_device() && Some(out.rdev()) == null)
+}
+
+#[cfg(not(unix))]
+fn is_discarded() -> io::Result<bool> {
+    Ok(false)
+}
+
+/// Prints a line that the log has, too: whoever does not read it misses nothing.
+fn say(line: &str) {
+    let _ = writeln!(io::stdout().lock(), "{line}");
+}
+
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 1_024;
+
+/// The address of a setting, which is taken before anything is done, and listened at when all else is ready.
+struct Taken {
+    setting: &'static str,
+    at: SocketAddr,
+    socket: TcpSocket,
+}
+
+impl Taken {
+    fn new(setting: &'static str, at: SocketAddr) -> Result<Taken, Failure> {
+        let socket = if at.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+        let taken = socket.and_then(|socket| {
+            // Where a server that was here before has just ended.
+            #[cfg(unix)]
+            socket.set_reuseaddr(true)?;
+            socket.bind(at)?;
+            Ok(socket)
+        });
+        let socket = taken.map_err(|error| cannot_listen(setting, at, &error))?;
+        Ok(Taken { setting, at, socket })
+    }
+
+    fn listen(self) -> Result<TcpListener, Failure> {
+        self.socket.listen(BACKLOG).map_err(|error| cannot_listen(self.setting, self.at, &error))
+    }
+}
+
+fn cannot_listen(setting: &str, at: SocketAddr, error: &io::Error) -> Failure {
+    let expected = "expected an address of this machine with a port that nobody else has";
+    Failure::Other(format!("{setting} = \"{at}\": {error}; {expected}"))
+}
+
+/// Says where a test clock does not stand where the store's did.
+fn tell_test_clock(kept: Option<Timestamp>, asked: Timestamp) {
+    match kept {
+        Some(store) if asked < store => {
+            tracing::warn!(%store, test_clock = %asked, "the test clock stands where the store's is, which is later: time never goes back");
+        }
+        Some(store) if asked > store => {
+            tracing::warn!(%store, test_clock = %asked, "the test clock moves the store's: what is due until then is done and billed now, for good");
+        }
+        _ => {}
+    }
+}
+
+/// Serves until the process is asked to stop. `show`: shows the key, if one is made, before it is kept. `listening`: what
+/// to do once it listens, on a thread of its own; it is told the address, and the key.
 pub fn serve(
     settings: &Settings,
+    show: impl FnOnce(&str) -> io::Result<()>,
     listening: impl FnOnce(SocketAddr, Option<String>) -> Result<(), Failure> + Send + 'static,
 ) -> Result<ExitCode, Failure> {
-    let store = Sqlite::open(&settings.data).map_err(|error| Failure::Other(error.to_string()))?;
-    let catalogues = parse_all(&store).map_err(|error| Failure::Other(error.to_string()))?;
-    let service = Service::open(Box::new(store), catalogues, settings.now);
-    let mut service = service.map_err(|error| Failure::Other(error.to_string()))?;
+    // The engine and what it keeps have about one core.
+    let workers =
+        std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
+    let within = runtime.enter();
+    // Nothing is changed, and no key made, by a server that cannot listen.
+    let address = Taken::new("listen", settings.listen)?;
+    let metrics_address = settings.metrics_listen.map(|at| Taken::new("metrics_listen", at)).transpose()?;
+    let store = Sqlite::open(&settings.data)?;
+    let catalogues = parse_all(&store)?;
+    let kept = store.clock()?;
+    let mut service = Service::open(Box::new(store), catalogues, settings.now)?;
     service.set_pace(Pace { groups: settings.groups, ..Pace::default() });
-    if settings.clock == Clock::System && settings.now < service.clock() {
-        let (store, system) = (service.clock(), settings.now);
-        tracing::warn!(%store, %system, "the system's clock is behind the store's; time stands until it is there again");
+    match settings.clock {
+        Clock::System if settings.now < service.clock() => {
+            let (store, system) = (service.clock(), settings.now);
+            tracing::warn!(%store, %system, "the system's clock is behind the store's; time stands until it is there again");
+        }
+        Clock::System => {}
+        Clock::Test => tell_test_clock(kept, settings.now),
     }
-    let access = Access::open(&mut service, settings.requests_per_minute, settings.new_operator_key);
-    let (access, made) = access.map_err(|error| Failure::Other(error.to_string()))?;
+    let (listener, metrics_listener) = (address.listen()?, metrics_address.map(Taken::listen).transpose()?);
+    drop(within);
+    let (access, made) =
+        Access::open(&mut service, settings.requests_per_minute, settings.new_operator_key, show)?;
     let (traces, sender) = match settings.otlp_endpoint.clone() {
         Some(endpoint) => {
             tracing::info!(%endpoint, "traces");
@@ -109,24 +201,18 @@ pub fn serve(
         None => (None, None),
     };
     let (engine, thread) = Engine::start_within(service, settings.clock, settings.bounds, traces)?;
-    // The engine and what it keeps have about one core.
-    let workers =
-        std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1));
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
     runtime.block_on(async {
-        let listener = tokio::net::TcpListener::bind(settings.listen).await?;
         // Whoever is told that it listens may ask it to stop at once.
         let stopped = asked_to_stop()?;
         // Whoever starts it with port 0 learns the port here.
         let address = listener.local_addr()?;
-        println!("listening on http://{address}");
+        say(&format!("listening on http://{address}"));
         let clock = if settings.clock == Clock::Test { "test" } else { "system" };
         let data = settings.data.display();
         tracing::info!(version = env!("CARGO_PKG_VERSION"), %data, listen = %address, clock, "started");
-        if let Some(at) = settings.metrics_listen {
-            let listener = tokio::net::TcpListener::bind(at).await?;
+        if let Some(listener) = metrics_listener {
             let address = listener.local_addr()?;
-            println!("metrics on http://{address}");
+            say(&format!("metrics on http://{address}"));
             tracing::info!(listen = %address, "metrics");
             let watched = watched(engine.clone());
             let bounds = Bounds { connections: WATCHERS_MAX, ..Bounds::default() };

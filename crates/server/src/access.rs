@@ -182,17 +182,19 @@ pub(crate) struct Made {
 
 impl Access {
     /// The keys of a store. Where it has none of an operator, or `another` is wished, one is made: its token is
-    /// answered, and is nowhere else.
+    /// answered, and is nowhere else. It is shown first: where that fails, the key is not kept, and the next start makes
+    /// another.
     ///
     /// `per_minute`: how many requests of a customer, of finance and of support are done in a minute; of machines and
     /// of the operator all are.
     ///
     /// # Errors
-    /// When the store fails, or the system has no randomness.
+    /// When the store fails, the system has no randomness, or the token cannot be shown.
     pub fn open(
         service: &mut Service,
         per_minute: u32,
         another: bool,
+        show: impl FnOnce(&str) -> std::io::Result<()>,
     ) -> Result<(Access, Option<String>), StoreError> {
         let keys = Keys { by_id: RwLock::default(), limit: per_minute.max(1), moves: AtomicU64::new(0) };
         let access = Access(Arc::new(keys));
@@ -205,6 +207,13 @@ impl Access {
             return Ok((access, None));
         }
         let made = access.make(service, "first operator", Role::Operator, None, SERVER)?;
+        if let Err(error) = show(&made.token) {
+            service.forget()?;
+            return Err(StoreError::System {
+                place: "the operator's key cannot be shown, and was not kept".to_owned(),
+                found: error.to_string(),
+            });
+        }
         service.commit()?;
         access.put(made.key)?;
         Ok((access, Some(made.token)))
@@ -332,7 +341,7 @@ mod tests {
     #[test]
     fn a_token_is_good_until_its_key_is_revoked() {
         let mut service = service();
-        let (access, first) = Access::open(&mut service, 60, false).unwrap();
+        let (access, first) = Access::open(&mut service, 60, false, |_| Ok(())).unwrap();
         let token = first.unwrap();
         let holder = access.of_token(&token).unwrap();
         assert_eq!((holder.role(), holder.key().created_by.as_str()), (Role::Operator, "serve"));
@@ -342,9 +351,9 @@ mod tests {
             assert!(access.of_token(wrong).is_none(), "{wrong}");
         }
         // A second start makes no other, unless it is told to.
-        let (_, none) = Access::open(&mut service, 60, false).unwrap();
+        let (_, none) = Access::open(&mut service, 60, false, |_| Ok(())).unwrap();
         assert_eq!(none, None);
-        let (again, another) = Access::open(&mut service, 60, true).unwrap();
+        let (again, another) = Access::open(&mut service, 60, true, |_| Ok(())).unwrap();
         assert!(again.of_token(&another.unwrap()).is_some() && again.of_token(&token).is_some());
         let revoked = AccessKey { revoked: Some(service.clock()), ..holder.key().clone() };
         access.put(revoked).unwrap();
@@ -352,9 +361,21 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_cannot_be_shown_is_not_kept() {
+        let mut service = service();
+        let gone = |_: &str| Err(std::io::Error::other("nobody listens"));
+        let Err(error) = Access::open(&mut service, 60, false, gone) else { panic!("a key that nobody has") };
+        assert!(error.to_string().contains("cannot be shown, and was not kept: nobody listens"), "{error}");
+        service.commit().unwrap();
+        assert_eq!(service.keys(), Ok(Vec::new()));
+        let (_, first) = Access::open(&mut service, 60, false, |_| Ok(())).unwrap();
+        assert!(first.is_some(), "the next start makes another");
+    }
+
+    #[test]
     fn a_limit_fills_again_with_time() {
         let mut service = service();
-        let (access, _) = Access::open(&mut service, 60, false).unwrap();
+        let (access, _) = Access::open(&mut service, 60, false, |_| Ok(())).unwrap();
         let made = access.make(&mut service, "a", Role::Customer, Some("acme".to_owned()), "b").unwrap();
         access.put(made.key).unwrap();
         let holder = access.of_token(&made.token).unwrap();

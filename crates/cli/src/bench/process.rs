@@ -43,7 +43,10 @@ pub fn wrong(what: impl Into<String>) -> io::Error {
 /// A process of this same program that listens; it is killed when this goes.
 pub struct Peer {
     child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
+    /// It goes on to have somebody who listens.
+    _lines: Lines<BufReader<ChildStdout>>,
+    /// What it said before it listened.
+    said: Vec<String>,
     address: String,
 }
 
@@ -58,12 +61,16 @@ impl Peer {
             .spawn()?;
         let out = child.stdout.take().ok_or_else(|| wrong("the server says nothing"))?;
         let mut lines = BufReader::new(out).lines();
-        let listening = lines.by_ref().find_map(|line| {
-            let line = line.ok()?;
-            line.strip_prefix("listening on http://").map(str::to_owned)
-        });
-        let address = listening.ok_or_else(|| wrong("the server does not listen"))?;
-        Ok(Peer { child, lines, address })
+        let mut said = Vec::new();
+        for line in lines.by_ref() {
+            let line = line?;
+            if let Some(address) = line.strip_prefix("listening on http://") {
+                let address = address.to_owned();
+                return Ok(Peer { child, _lines: lines, said, address });
+            }
+            said.push(line);
+        }
+        Err(wrong("the server does not listen"))
     }
 
     /// A connection to it.
@@ -78,13 +85,13 @@ impl Server {
         let begun = Instant::now();
         let data = folder.to_str().ok_or_else(|| wrong("the name of the folder is no text"))?;
         let words = ["serve", "--listen", "127.0.0.1:0", "--test-clock", BEGIN, "--data", data];
-        let mut peer = Peer::start(&words)?;
+        let peer = Peer::start(&words)?;
         // The first start of a store prints a key; later ones take it from beside the store.
         let kept = folder.join("key");
         let token = match std::fs::read_to_string(&kept) {
             Ok(token) => token,
             Err(_) => {
-                let line = peer.lines.next().transpose()?.unwrap_or_default();
+                let line = peer.said.last().map(String::as_str).unwrap_or_default();
                 let token = line.rsplit(' ').next().unwrap_or_default().to_owned();
                 std::fs::write(&kept, &token)?;
                 token

@@ -1,11 +1,12 @@
 //! The server: a real process on a test clock, asked over HTTP, comes to what the book comes to.
 
 use crate::common::{farebox, root, text};
-use crate::server::Server;
+use crate::server::{Server, TEST_CLOCK, serve};
 use serde_json::{Value, json};
+use std::fs::File;
 use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::process::Command;
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Stdio};
 
 const BOOK: &str = "\
 catalog \"{CATALOGS}/huawei-ykf.toml\"
@@ -206,4 +207,72 @@ fn what_is_wrong_is_said_where() {
         .unwrap();
     assert!(!second.status.success(), "one server at a time");
     assert!(String::from_utf8_lossy(&second.stderr).contains("is in use"), "{second:?}");
+}
+
+#[test]
+fn a_server_that_cannot_listen_makes_no_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let refused = |more: &[&str]| {
+        let words = [&["serve", "--data", data.to_str().unwrap()], TEST_CLOCK, more].concat();
+        let output = farebox(&words);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{said}");
+        said
+    };
+    let both = || {
+        let said = refused(&["--listen", &address]);
+        assert!(said.contains(&format!("listen = \"{address}\": Address already in use")), "{said}");
+        let said = refused(&["--listen", "127.0.0.1:0", "--metrics-listen", &address, "--new-operator-key"]);
+        assert!(said.contains(&format!("metrics_listen = \"{address}\": Address already in use")), "{said}");
+    };
+    both();
+    // The first that can listen makes it, and another one only when it is told to and can.
+    std::fs::create_dir_all(&data).unwrap();
+    let server = Server::start(&data);
+    assert_eq!(server.get("/v1/keys").1["items"].as_array().unwrap().len(), 1);
+    server.stop();
+    both();
+    let server = Server::start(&data);
+    assert_eq!(server.get("/v1/keys").1["items"].as_array().unwrap().len(), 1);
+    server.stop();
+}
+
+#[test]
+fn a_key_that_nobody_would_see_is_not_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let to = |file: &str| Stdio::from(File::options().write(true).open(file).unwrap());
+    for (out, why) in
+        [("/dev/full", "No space left on device"), ("/dev/null", "standard output is closed, or /dev/null")]
+    {
+        let mut command = serve(&[], folder.path(), TEST_CLOCK);
+        let output = command.stdout(to(out)).stderr(Stdio::piped()).spawn().unwrap().wait_with_output();
+        let output = output.unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(
+            said.contains("the operator's key cannot be shown, and was not kept") && said.contains(why),
+            "{said}"
+        );
+    }
+    let server = Server::start(folder.path());
+    assert_eq!(server.get("/v1/keys").1["items"].as_array().unwrap().len(), 1);
+    server.stop();
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_about_people_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let mode = |name: &str| std::fs::metadata(path(name)).unwrap().permissions().mode() & 0o777;
+    let log = folder.path();
+    let server = Server::run(serve(&[], &log.join("new/data"), TEST_CLOCK), log);
+    server.stop();
+    assert!(farebox(&["backup", "--data", &path("new/data"), &path("copy.farebox")]).status.success());
+    assert!(farebox(&["restore", &path("copy.farebox"), "--data", &path("back")]).status.success());
+    assert_eq!([mode("new/data"), mode("copy.farebox"), mode("back")], [0o700, 0o600, 0o700]);
 }

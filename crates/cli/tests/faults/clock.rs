@@ -57,3 +57,25 @@ fn a_clock_that_was_set_back_stands_until_it_is_there_again() {
     let verified = farebox(&["verify", "--data", folder.path().to_str().unwrap()]);
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
 }
+
+#[test]
+fn a_test_clock_that_is_not_the_store_s_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let started = |clock: &str| {
+        let before = std::fs::read_to_string(folder.path().join("log")).unwrap_or_default();
+        let server = Server::start_at(folder.path(), clock);
+        let at = server.get("/v1/clock").1["at"].as_str().unwrap().to_owned();
+        let log = server.stop();
+        (at, log.strip_prefix(&before).unwrap().to_owned())
+    };
+    let (at, said) = started("2026-01-01T00:00:00Z");
+    assert!(at == "2026-01-01T00:00:00Z" && !said.contains("test clock"), "{said}");
+    let server = Server::start_at(folder.path(), "2026-01-01T00:00:00Z");
+    server.advance("2026-02-01T00:00:00Z");
+    server.stop();
+    let (at, said) = started("2026-01-15T00:00:00Z");
+    assert!(at == "2026-02-01T00:00:00Z" && said.contains("time never goes back"), "{said}");
+    assert!(said.contains("store=2026-02-01T00:00:00Z test_clock=2026-01-15T00:00:00Z"), "{said}");
+    let (at, said) = started("2026-03-01T00:00:00Z");
+    assert!(at == "2026-03-01T00:00:00Z" && said.contains("the test clock moves the store's"), "{said}");
+}

@@ -52,7 +52,7 @@ impl Server {
     pub fn start_traced(per_minute: u32, traces: Option<Traces>) -> Server {
         let clock = "2026-01-01T00:00:00+08:00".parse().unwrap();
         let mut service = Service::open(Box::new(Memory::new()), Catalogues::default(), clock).unwrap();
-        let (access, token) = Access::open(&mut service, per_minute, false).unwrap();
+        let (access, token) = Access::open(&mut service, per_minute, false, |_| Ok(())).unwrap();
         let (engine, _) = Engine::start_within(service, Clock::Test, Bounds::default(), traces).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         Server { runtime, site: Site::new(engine.clone(), access), engine, token: token.unwrap() }
