@@ -80,7 +80,7 @@ pub struct RunHour {
     pub last_done_at: Option<String>,
 }
 
-/// Something due that was refused. What is due later for its group, and every command to it, waits.
+/// Something due that could not be done. What is due later for its group, and every command to it, waits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FailedRun {
     /// For which group: the account that pays.
@@ -89,15 +89,15 @@ pub struct FailedRun {
     pub duty: &'static str,
     /// When it was due.
     pub due_at: String,
-    /// The stable code of the refusal: docs/errors.md.
+    /// The stable code of the refusal: docs/errors.md. `store-corrupt`: the group cannot be read.
     pub code: String,
     /// Why, in a sentence for people. It may change.
     pub detail: String,
-    /// When it was refused first, by the system's clock and since the server started.
+    /// When it could not be done first, by the system's clock and since the server started.
     pub since: String,
-    /// When it was refused last.
+    /// When it was tried last.
     pub tried_at: String,
-    /// How often it was refused since the server started.
+    /// How often it was tried since the server started.
     pub tries: u64,
 }
 

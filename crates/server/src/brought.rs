@@ -55,19 +55,34 @@ impl Counted {
     }
 }
 
-/// Counts what was brought, in order. Where the service fails, or failed before, nothing of it is kept.
+fn count_together(loads: &mut [Box<Load>], service: &mut Service) -> Result<(), StoreError> {
+    let (parcels, mut summaries): (Vec<&Parcel>, Vec<&mut Summary>) =
+        loads.iter_mut().map(|load| (&load.parcel, &mut load.summary)).unzip();
+    service.receive_together(&parcels, &mut |number, event, received| {
+        if let Some(summary) = summaries.get_mut(number) {
+            summary.note(event, received);
+        }
+    })
+}
+
+/// Counts what was brought, in order. Where the service fails, or failed before, nothing of it is kept. Whose group
+/// cannot be read hears of it, and nobody else.
 pub(crate) fn count(some: Vec<Brought>, service: Result<&mut Service, StoreError>) -> Vec<Counted> {
     let (mut loads, tells): (Vec<Box<Load>>, Vec<_>) =
         some.into_iter().map(|one| (one.load, one.tell)).unzip();
-    let counted = service.and_then(|service| {
-        let (parcels, mut summaries): (Vec<&Parcel>, Vec<&mut Summary>) =
-            loads.iter_mut().map(|load| (&load.parcel, &mut load.summary)).unzip();
-        service.receive_together(&parcels, &mut |number, event, received| {
-            if let Some(summary) = summaries.get_mut(number) {
-                summary.note(event, received);
+    let counted = match service {
+        Err(error) => Err(error),
+        Ok(service) => match count_together(&mut loads, service) {
+            Err(StoreError::Corrupt { .. }) if loads.len() > 1 => {
+                let alone = |(mut load, tell)| {
+                    let counted = count_together(std::slice::from_mut(&mut load), service);
+                    Counted { done: counted.map(|()| load), tell }
+                };
+                return loads.into_iter().zip(tells).map(alone).collect();
             }
-        })
-    });
+            counted => counted,
+        },
+    };
     let done = loads.into_iter().map(|mut load| {
         if load.parcel.len() > BACK_EVENTS_MAX {
             load.parcel = Parcel::default();

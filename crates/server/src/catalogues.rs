@@ -81,6 +81,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             .by(BOOKKEEPERS)
             .body(FILE)
             .one::<PriceList>()
+            .changes_nothing()
             .asks(|_, asked| Ok(Reply::json(200, PriceList::of(&read(asked)?)))),
         ),
         large(
@@ -88,6 +89,7 @@ pub(crate) fn operations() -> Vec<Operation> {
                 .by(BOOKKEEPERS)
                 .body(FILE)
                 .one::<PriceListDiff>()
+                .changes_nothing()
                 .asks(compare),
         ),
         Operation::get("/v1/catalogues/{catalogue}", "show-catalogue", "A price list, and its text.")

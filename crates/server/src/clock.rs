@@ -97,7 +97,6 @@ fn advance(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
         let detail = format!("the clock stands at {}", service.clock());
         return Err(Answer::problem("clock-not-advanced", 409, &detail));
     }
-    advance_to(service, at)?;
-    service.keep_clock();
+    service.move_to(at)?;
     Ok(shown(service, asked))
 }

@@ -33,6 +33,9 @@ const MORE: Duration = Duration::from_micros(300);
 const MORE_MAX: Duration = Duration::from_micros(3_000);
 /// How often the schedule is looked at where nobody asks for anything.
 const LOOK_EACH: Duration = Duration::from_secs(1);
+/// Where what is due cannot be done, it is not tried again for so long at least, nor for as long as that took: what is
+/// asked meanwhile is answered from what is kept.
+const AGAIN_AFTER: Duration = Duration::from_millis(500);
 
 /// Tells who asked, once what was done for him is durable, or why it is not.
 enum Tell {
@@ -51,15 +54,25 @@ impl Tell {
     }
 }
 
-/// Does something with the service, unless that failed before. `None`: who asked has been told.
-type Work = Box<dyn FnOnce(Result<&mut Service, StoreError>) -> Option<Tell> + Send>;
+/// Does something with the service. `None`: who asked has been told.
+type Work = Box<dyn FnOnce(Found<'_>) -> Option<Tell> + Send>;
+
+/// How a job finds the service.
+enum Found<'s> {
+    /// All that was due is done.
+    Ready(&'s mut Service),
+    /// What is due cannot be done, and all that it knows is kept: it may be asked, and nothing more.
+    Kept(&'s mut Service),
+    /// It failed.
+    Failed(StoreError),
+}
 
 /// What someone wants done.
 enum Job {
     /// To have usage counted.
     Brings(Brought),
-    /// Something else.
-    Does(Work),
+    /// Something else. `asks`: it changes nothing.
+    Does { work: Work, asks: bool },
 }
 
 /// Why nothing was done.
@@ -194,7 +207,19 @@ impl Engine {
         &self,
         work: impl FnOnce(&mut Service) -> T + Send + 'static,
     ) -> Result<T, Unavailable> {
-        self.hand(|_| false, work).await
+        self.hand(false, |_| false, work).await
+    }
+
+    /// Asks the service for something, and changes nothing. Where what is due cannot be done, the answer is of what is
+    /// kept.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub(crate) async fn question<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Service) -> T + Send + 'static,
+    ) -> Result<T, Unavailable> {
+        self.hand(true, |_| false, work).await
     }
 
     /// Looks at the group of an account, and at nothing else. Where all that was decided on it is durable, the answer
@@ -207,7 +232,7 @@ impl Engine {
         account: String,
         work: impl FnOnce(&mut Service) -> T + Send + 'static,
     ) -> Result<T, Unavailable> {
-        self.hand(move |service| service.is_kept(&account), work).await
+        self.hand(true, move |service| service.is_kept(&account), work).await
     }
 
     /// Has usage counted. What became of it is noted there, and known when it is durable.
@@ -225,24 +250,29 @@ impl Engine {
 
     async fn hand<T: Send + 'static>(
         &self,
+        asks: bool,
         is_durable: impl FnOnce(&Service) -> bool + Send + 'static,
         work: impl FnOnce(&mut Service) -> T + Send + 'static,
     ) -> Result<T, Unavailable> {
         let (tell, told) = oneshot::channel();
         // Whoever does not wait any more needs no answer.
-        let job = Job::Does(Box::new(move |service| match service {
-            Ok(service) => {
-                let done = work(service);
-                if is_durable(service) {
-                    drop(tell.send(Ok(done)));
-                    return None;
+        let work = Box::new(move |found: Found<'_>| {
+            let done = match found {
+                Found::Ready(service) => {
+                    let done = work(service);
+                    if !is_durable(service) {
+                        let tell = move |committed: Result<(), _>| drop(tell.send(committed.map(|()| done)));
+                        return Some(Tell::Other(Box::new(tell)));
+                    }
+                    Ok(done)
                 }
-                let tell = move |committed: Result<(), _>| drop(tell.send(committed.map(|()| done)));
-                Some(Tell::Other(Box::new(tell)))
-            }
-            Err(error) => Some(Tell::Other(Box::new(move |_| drop(tell.send(Err(error)))))),
-        }));
-        self.put(Kind::Other, job)?;
+                Found::Kept(service) => Ok(work(service)),
+                Found::Failed(error) => Err(error),
+            };
+            drop(tell.send(done));
+            None
+        });
+        self.put(Kind::Other, Job::Does { work, asks })?;
         match told.await {
             Ok(done) => done.map_err(Unavailable::Store),
             Err(_) => Err(Unavailable::Stopping),
@@ -306,7 +336,7 @@ fn together(
     let (mut events, mut some, mut requests) = (first.events(), vec![first], Vec::from_iter(request));
     let fits = |events: usize, (job, _): &Wish| match job {
         Job::Brings(next) => events + next.events() <= TOGETHER,
-        Job::Does(_) => false,
+        Job::Does { .. } => false,
     };
     while let Some((Job::Brings(next), request)) = waiting.next_usage(|wish| fits(events, wish)) {
         events += next.events();
@@ -314,6 +344,24 @@ fn together(
         requests.extend(request);
     }
     (some, requests)
+}
+
+/// What is due cannot be done.
+struct Standstill {
+    error: StoreError,
+    /// When it is tried again.
+    until: Instant,
+    /// Whether what was done on the way is forgotten: what the service knows is kept.
+    is_kept: bool,
+}
+
+impl Standstill {
+    /// After so long a try.
+    fn of(error: StoreError, service: &mut Service, took: Duration) -> Standstill {
+        let begun = Instant::now();
+        let is_kept = service.forget().is_ok();
+        Standstill { error, is_kept, until: Instant::now() + (took + begun.elapsed()).max(AGAIN_AFTER) }
+    }
 }
 
 fn work(
@@ -328,29 +376,43 @@ fn work(
     let mut told = traces::Told::default();
     // Jobs that share a commit these days.
     let mut usual = 0;
+    let mut standstill: Option<Standstill> = None;
     let mut not_erased = None;
     while let Some(message) = next_message(&mut service, &mut waiting, &mut not_erased) {
         // Who was told that a commit has failed may ask for what is kept.
         service.recover();
         let start = Instant::now();
         let mut round = Round::new(traces);
-        let due = clock.catch_up(&mut service);
-        metrics.caught_up(due.as_ref().ok().map(|()| service.clock()), start.elapsed());
-        tell_failure("the schedule", &due, &mut not_due);
-        watch.caught_up(&service, start.elapsed());
+        if standstill.as_ref().is_none_or(|one| one.until <= start) {
+            let due = clock.catch_up(&mut service);
+            metrics.caught_up(due.as_ref().ok().map(|()| service.clock()), start.elapsed());
+            tell_failure("the schedule", &due, &mut not_due);
+            watch.caught_up(&service, start.elapsed());
+            standstill = due.err().map(|error| Standstill::of(error, &mut service, start.elapsed()));
+        }
         let mut tell = Vec::new();
         let mut next = Some(message);
         while let Some(message) = next {
             match message {
                 Heard::Landed => {}
-                Heard::Job((Job::Does(job), request)) => {
-                    let job = || job(due.clone().map(|()| &mut service));
-                    tell.extend(round.does(request.as_slice(), job));
+                Heard::Job((Job::Does { work, asks }, request)) => {
+                    let found = match &standstill {
+                        None => Found::Ready(&mut service),
+                        Some(one) if asks && one.is_kept => Found::Kept(&mut service),
+                        Some(one) => Found::Failed(one.error.clone()),
+                    };
+                    tell.extend(round.does(request.as_slice(), || work(found)));
                 }
                 Heard::Job((Job::Brings(brought), request)) => {
                     let (some, requests) = together(brought, request, &mut waiting);
-                    let count = || brought::count(some, due.clone().map(|()| &mut service));
-                    tell.extend(round.does(&requests, count).into_iter().map(Tell::Brought));
+                    let failed = standstill.as_ref().map(|one| one.error.clone());
+                    let found = failed.map_or(Ok(&mut service), Err);
+                    let counted = round.does(&requests, || brought::count(some, found));
+                    if standstill.is_some() {
+                        counted.into_iter().for_each(|one| one.tell(Ok(())));
+                    } else {
+                        tell.extend(counted.into_iter().map(Tell::Brought));
+                    }
                 }
             }
             next = loop {

@@ -175,7 +175,7 @@ async fn export(engine: Engine, asked: Arc<Asked>) -> Response {
 
 async fn ask(engine: &Engine, wish: &Arc<Wish>, after: String) -> Result<Page, Response> {
     let own = wish.clone();
-    match engine.ask(move |service| page(service, &own, &after)).await {
+    match engine.question(move |service| page(service, &own, &after)).await {
         Ok(page) => page.map_err(Answer::into_response),
         Err(unavailable) => Err(unavailable.into_response()),
     }

@@ -174,6 +174,7 @@ async fn done(
     let is_of_group = operation.is_of_group && !asked.is_for_people;
     let reply = match asked.whose_group().filter(|_| is_of_group) {
         Some(account) => engine.look(account.to_owned(), work).await,
+        None if operation.asks => engine.question(work).await,
         None => engine.ask(work).await,
     };
     asked.is_durable(reply.is_ok());

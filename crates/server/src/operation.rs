@@ -221,6 +221,8 @@ pub(crate) struct Operation {
     pub once: bool,
     /// Whether it looks at nothing but the group of the account in its address.
     pub is_of_group: bool,
+    /// Whether it changes nothing: it is answered from what is kept where nothing else can be done.
+    pub asks: bool,
     /// What is kept of the first answer to be given again, where that is not the answer itself.
     pub kept: Option<fn(&Answer) -> Answer>,
     /// Done before the engine is asked, on a thread that may take its time.
@@ -233,6 +235,7 @@ pub(crate) struct Operation {
 impl Operation {
     fn new(method: Method, path: &'static str, id: &'static str, summary: &'static str) -> Operation {
         Operation {
+            asks: method == Method::GET,
             method,
             path,
             id,
@@ -339,6 +342,11 @@ impl Operation {
 
     pub fn asks(self, work: fn(&mut Service, &Asked) -> Result<Reply, Answer>) -> Operation {
         Operation { does: Does::Asks(work), ..self }
+    }
+
+    /// It changes nothing, though it is no GET.
+    pub fn changes_nothing(self) -> Operation {
+        Operation { asks: true, ..self }
     }
 
     /// It looks at the group of the account in its address, and at nothing else.

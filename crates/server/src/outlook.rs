@@ -50,6 +50,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         .decides()
         .refuses(&[(409, Undone::CODE), (409, NotErased::ERASED)])
         .one::<wire::Quote>()
+        .changes_nothing()
         .asks(quote),
         Operation::get("/v1/accounts/{account}/cost", "show-cost", "What months have cost, added up.")
             .by(READERS)

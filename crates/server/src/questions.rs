@@ -110,7 +110,7 @@ async fn part<T: Send + 'static>(
     engine: &Engine,
     work: impl FnOnce(&mut Service) -> Result<T, Answer> + Send + 'static,
 ) -> Result<T, Response> {
-    match engine.ask(work).await {
+    match engine.question(work).await {
         Ok(done) => done.map_err(Answer::into_response),
         Err(unavailable) => Err(unavailable.into_response()),
     }

@@ -76,10 +76,10 @@ pub(crate) fn operations() -> Vec<Operation> {
 pub(crate) fn waits(service: &mut Service, undone: &Undone, account: &str) -> Answer {
     let zone = zone_of(service, account);
     let (duty, at) = (undone.due.duty.name(), show_local(&zone, undone.due.at));
-    let why = undone.refusal.sentence(&zone);
+    let why = undone.why.sentence(&zone);
     let detail = format!(
         "what was due on {at} ({duty}) could not be done: {} ({why}); nothing can be decided before it is",
-        undone.refusal.code(),
+        undone.why.code(),
     );
     let problem = Problem::new(Undone::CODE, 409, detail);
     Answer::of(&Problem { account: Some(account.to_owned()), ..problem })
@@ -214,13 +214,13 @@ fn failed(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
     }
     let all: Vec<(String, wire::FailedRun)> = all
         .into_iter()
-        .map(|Undone { due, refusal, since, tried, tries }| {
-            let detail = refusal.sentence(&zone_of(service, &due.payer));
+        .map(|Undone { due, why, since, tried, tries }| {
+            let detail = why.sentence(&zone_of(service, &due.payer));
             let failed = wire::FailedRun {
                 account: due.payer.clone(),
                 duty: due.duty.name(),
                 due_at: due.at.to_string(),
-                code: refusal.code().to_owned(),
+                code: why.code().to_owned(),
                 detail,
                 since: since.to_string(),
                 tried_at: tried.to_string(),

@@ -56,7 +56,7 @@ impl Watch {
             } else if is_news {
                 named += 1;
                 let (account, duty, due) = (one.due.payer.as_str(), one.due.duty.name(), one.due.at);
-                let (code, error) = (one.refusal.code(), &one.refusal);
+                let (code, error) = (one.why.code(), &one.why);
                 warn!(account, duty, %due, code, %error, "a settlement has failed");
             }
         }

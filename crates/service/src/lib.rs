@@ -28,7 +28,7 @@ pub use log::{Place, UsageLog};
 pub use parcel::Parcel;
 pub use quarantine::Quarantined;
 pub use runs::{Hour, RUNS_MAX, Ran, Runs, Sum};
-pub use schedule::{Due, Foreseen, Schedule, Undone};
+pub use schedule::{Due, Foreseen, Hindrance, Schedule, Undone};
 pub use service::{Events, Figures, Kept, Known, NotErased, Pace, Service, Standing, Unpublished};
 pub use usage::{Counters, When};
 pub use verify::{Finding, Verified, verify};

@@ -2,8 +2,9 @@
 
 use crate::Groups;
 use farebox_core::account::Group;
-use farebox_core::calendar::Instant;
+use farebox_core::calendar::{Instant, Zone};
 use farebox_core::engine::{Action, Catalogues, Command, Duty, Late, Moment, Refusal, next_due};
+use farebox_store::StoreError;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::ops::Bound;
@@ -27,18 +28,60 @@ impl Due {
     }
 }
 
-/// Something due that was refused. What is due later for its group waits for it.
+/// Why something due could not be done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Hindrance {
+    /// It was refused.
+    Refused(Refusal),
+    /// Its group, or the group's usage, cannot be read.
+    Unreadable(StoreError),
+}
+
+impl Hindrance {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Hindrance::Refused(refusal) => refusal.code(),
+            Hindrance::Unreadable(error) => error.code(),
+        }
+    }
+
+    /// In words, with moments by the wall clock of a zone.
+    pub fn sentence(&self, zone: &Zone) -> String {
+        match self {
+            Hindrance::Refused(refusal) => refusal.sentence(zone),
+            Hindrance::Unreadable(error) => error.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Hindrance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Hindrance::Refused(refusal) => refusal.fmt(f),
+            Hindrance::Unreadable(error) => error.fmt(f),
+        }
+    }
+}
+
+impl From<Refusal> for Hindrance {
+    fn from(refusal: Refusal) -> Hindrance {
+        Hindrance::Refused(refusal)
+    }
+}
+
+/// Something due that could not be done. What is due later for its group waits for it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Undone {
     /// What.
     pub due: Due,
     /// Why.
-    pub refusal: Refusal,
-    /// The time at which it was refused first, since the store was opened.
+    pub why: Hindrance,
+    /// The time at which it could not be done first, since the store was opened.
     pub since: Instant,
-    /// The time at which it was refused last.
+    /// The time at which it was tried last.
     pub tried: Instant,
-    /// How often it was refused, since the store was opened.
+    /// How often it was tried, since the store was opened.
     pub tries: u64,
 }
 
@@ -49,8 +92,8 @@ impl Undone {
 
 impl fmt::Display for Undone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Undone { due: Due { at, duty, payer }, refusal, .. } = self;
-        write!(f, "what was due for \"{payer}\" at {at} ({}) cannot be done: {refusal}", duty.name())
+        let Undone { due: Due { at, duty, payer }, why, .. } = self;
+        write!(f, "what was due for \"{payer}\" at {at} ({}) cannot be done: {why}", duty.name())
     }
 }
 
@@ -295,14 +338,19 @@ impl Schedule {
 
     /// Notes that it could not be done, by a command that [`Schedule::command`] gave. It is not tried again until
     /// [`Schedule::again`] says so.
-    pub fn refused(&mut self, due: Due, command: Command, refusal: Refusal, now: Instant) -> &Undone {
+    pub fn refused(&mut self, due: Due, command: Command, why: Hindrance, now: Instant) -> &Undone {
         self.not_done(command);
+        self.set_aside(due, why, now)
+    }
+
+    /// The same of something for which no command was asked for yet.
+    pub fn set_aside(&mut self, due: Due, why: Hindrance, now: Instant) -> &Undone {
         self.touched.remove(&due.payer);
         self.remove(&due.payer);
         let before = self.undone.remove(&due.payer).filter(|before| before.due == due);
         self.changes += u64::from(before.is_none());
         let (since, tries) = before.map_or((now, 0), |before| (before.since, before.tries));
-        let undone = Undone { refusal, since, tried: now, tries: tries + 1, due };
+        let undone = Undone { why, since, tried: now, tries: tries + 1, due };
         self.undone.entry(undone.due.payer.clone()).or_insert(undone)
     }
 

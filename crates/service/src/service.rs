@@ -6,6 +6,7 @@
 mod ahead;
 mod commit;
 mod erasure;
+mod loading;
 mod prices;
 mod time;
 
@@ -17,7 +18,7 @@ use crate::inbox::{Inbox, Received};
 use crate::parcel::Parcel;
 use crate::runs::Runs;
 use crate::schedule::Schedule;
-use crate::usage::{BLOCKS_WORTH, Counters, RECORDS_MIN, When};
+use crate::usage::{BLOCKS_WORTH, Counters, Payer, RECORDS_MIN, When};
 use crate::verify::{Finding, Verified, verify};
 use ahead::Ahead;
 use farebox_core::account::Group;
@@ -106,6 +107,8 @@ pub struct Service {
     /// The erasure that goes on.
     erasing: Option<erasure::Erasing>,
     clock: Instant,
+    /// Up to here everything due was done, and kept.
+    reached: Instant,
     ahead: Ahead,
 }
 
@@ -145,6 +148,7 @@ impl Service {
             due_anew,
             erasing: None,
             clock,
+            reached: clock,
             ahead: Ahead::default(),
         })
     }
@@ -423,22 +427,24 @@ impl Service {
     /// events comes from memory while others are looked at: parcels of one event each are best received together.
     ///
     /// # Errors
-    /// When the store fails. Nothing since the last commit is kept then.
+    /// When the store fails. Nothing since the last commit is kept then, but where a group of the parcels cannot be read:
+    /// nothing of these parcels is received then, and what was asked for before stands.
     pub fn receive_together(
         &mut self,
         parcels: &[&Parcel],
         told: &mut dyn FnMut(usize, &Event<'_>, &Received),
     ) -> Result<(), StoreError> {
-        let received = self.receive_some(parcels, told);
+        let payers = match self.payers_of(parcels) {
+            Err(error @ StoreError::Corrupt { .. }) => return Err(error),
+            payers => payers,
+        };
+        let received = payers.and_then(|payers| self.receive_some(parcels, &payers, told));
         self.note_failure(&received);
         received
     }
 
-    fn receive_some(
-        &mut self,
-        parcels: &[&Parcel],
-        told: &mut dyn FnMut(usize, &Event<'_>, &Received),
-    ) -> Result<(), StoreError> {
+    /// Who pays for the accounts of parcels, one after another; their groups are loaded.
+    fn payers_of(&mut self, parcels: &[&Parcel]) -> Result<Vec<Payer>, StoreError> {
         let accounts = || parcels.iter().flat_map(|parcel| parcel.accounts());
         let mut payers = Vec::with_capacity(accounts().count());
         let mut others = Vec::new();
@@ -467,10 +473,19 @@ impl Service {
                 payers[*place] = self.counters.payer(payer);
             }
         }
+        Ok(payers)
+    }
+
+    fn receive_some(
+        &mut self,
+        parcels: &[&Parcel],
+        payers: &[Payer],
+        told: &mut dyn FnMut(usize, &Event<'_>, &Received),
+    ) -> Result<(), StoreError> {
         let Some(store) = self.groups.store() else { return Ok(()) };
         let payer_of = |account: &str| self.groups.payer_of(account).to_owned();
         let (inbox, counters) = (&mut self.inbox, &mut self.counters);
-        let mut receive = || inbox.receive(counters, store, parcels, &payers, &payer_of, told);
+        let mut receive = || inbox.receive(counters, store, parcels, payers, &payer_of, told);
         // Of many, some are looked up in the store.
         if parcels.iter().map(|parcel| parcel.len()).sum::<usize>() < MANY {
             receive()?
@@ -571,56 +586,6 @@ impl Service {
             Some(store) => verify(store, &self.catalogues, each),
             None => Ok(Verified::default()),
         }
-    }
-
-    fn load(&mut self, payer: &str) -> Result<(), StoreError> {
-        self.load_all(&[payer])
-    }
-
-    /// Loads those groups that are not in memory; where much of the log is to be read for them, others that it would
-    /// have to be read for are loaded with them.
-    fn load_all(&mut self, payers: &[&str]) -> Result<(), StoreError> {
-        let mut new = Vec::new();
-        for payer in payers.iter().copied() {
-            // Nothing of it is on its way: it would be in memory. Its usage may be.
-            if !self.groups.has(payer) && self.groups.load(payer)?.is_some() {
-                new.push(payer.to_owned());
-            }
-        }
-        if new.is_empty() {
-            return Ok(());
-        }
-        self.land()?;
-        for other in new.first().map(|payer| self.counters.company(payer)).unwrap_or_default() {
-            if self.groups.get(&other).is_none() && self.groups.load(&other)?.is_some() {
-                new.push(other);
-            }
-        }
-        if let Some(store) = self.groups.store() {
-            let loaded = new.iter().filter_map(|payer| Some((payer.as_str(), self.groups.get(payer)?)));
-            let groups: Vec<_> = loaded.collect();
-            self.counters.load(store, &self.catalogues, &groups)?;
-        }
-        // Where no counters are kept that fit, all is counted anew.
-        let names: Vec<&str> = new.iter().map(String::as_str).collect();
-        self.refresh_all(&names)?;
-        names.iter().for_each(|payer| self.note_usage(payer));
-        Ok(())
-    }
-
-    fn refresh(&mut self, payer: &str) -> Result<(), StoreError> {
-        self.refresh_all(&[payer])
-    }
-
-    fn refresh_all(&mut self, payers: &[&str]) -> Result<(), StoreError> {
-        if payers.iter().any(|payer| self.counters.is_stale(payer)) {
-            self.land()?;
-            let Some(store) = self.groups.store() else { return Ok(()) };
-            for payer in self.counters.refresh(store, &self.catalogues, payers)? {
-                self.note_usage(&payer);
-            }
-        }
-        Ok(())
     }
 
     /// Looks again at what is in quarantine of a group, where what was decided may let it be counted.

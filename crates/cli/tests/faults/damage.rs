@@ -146,3 +146,83 @@ fn a_second_server_on_one_folder_is_refused_and_the_first_goes_on() {
     assert_eq!(counted(&server), 2);
     server.stop();
 }
+
+#[test]
+fn a_group_that_cannot_be_read_holds_up_nobody_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    furnish(&server);
+    let open = json!({"command": "open", "title": "C", "currency": "CNY", "zone": "+08:00"});
+    let order = json!({"command": "subscribe", "plan": "basic-seat", "quantity": 1});
+    for account in ["b2", "c3", "d4"] {
+        assert_eq!(server.command(account, &open).0, 200);
+        assert_eq!(server.command(account, &order).0, 200);
+    }
+    server.stop();
+    let change_a_bit = || {
+        let file = Connection::open(folder.path().join(FILE)).unwrap();
+        let whose = "FROM entry JOIN billing_group ON billing_group.number = entry.group_number \
+                     WHERE billing_group.name = 'c3' AND entry.version = 2";
+        let sql = format!("SELECT entry.number, record {whose}");
+        let (number, mut record): (i64, Vec<u8>) =
+            file.query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        let middle = record.len() / 2;
+        record[middle] ^= 1;
+        file.execute("UPDATE entry SET record = ? WHERE number = ?", (record, number)).unwrap();
+    };
+    let issued = |server: &Server, account: &str| {
+        let bills = server.get(&format!("/v1/accounts/{account}/bills")).1;
+        let bills = bills["items"].as_array().unwrap().clone();
+        bills.iter().filter(|bill| !bill["issued_at"].is_null()).count()
+    };
+    change_a_bit();
+    let server = Server::start_at(folder.path(), "2026-02-05T00:00:00+08:00");
+    assert_eq!(server.get("/readyz").0, 200);
+    assert_eq!(["b2", "d4"].map(|account| issued(&server, account)), [1, 1]);
+    assert_eq!(server.command("b2", &json!({"command": "topup", "amount": "5.00"})).0, 200);
+    // It is with what could not be done, and says why.
+    let (status, failed) = server.get("/v1/schedule/failed");
+    let items = failed["items"].as_array().unwrap();
+    assert_eq!((status, items.len(), &items[0]["account"]), (200, 1, &json!("c3")), "{failed}");
+    assert_eq!(items[0]["code"], json!("store-corrupt"), "{failed}");
+    let detail = "entry 2 of group \"c3\" is damaged: its hash does not follow";
+    assert!(items[0]["detail"].as_str().unwrap().starts_with(detail), "{failed}");
+    for (status, answer) in
+        [server.get("/v1/accounts/c3"), server.command("c3", &json!({"command": "topup", "amount": "5.00"}))]
+    {
+        assert_eq!((status, &answer["code"]), (503, &json!("store-corrupt")), "{answer}");
+    }
+    // Usage of others is counted, also where some of its own comes at the same time.
+    let of = &|account: &str| {
+        let mut event = call(account, 1);
+        (event["subject"], event["time"]) = (json!(account), json!("2026-02-05T00:00:00+08:00"));
+        server.post("/v1/usage", &[], event.to_string()).0
+    };
+    let answers = std::thread::scope(|scope| {
+        let asked: Vec<_> =
+            ["c3", "b2", "c3", "d4"].map(|account| scope.spawn(move || (account, of(account)))).into();
+        asked.into_iter().map(|one| one.join().unwrap()).collect::<Vec<_>>()
+    });
+    assert_eq!(answers, [("c3", 503), ("b2", 200), ("c3", 503), ("d4", 200)]);
+    // Trying again mends nothing, and time goes on for the others.
+    let (status, tried) = server.post("/v1/schedule/retry", &[], "{}");
+    assert_eq!((status, &tried["failing"]), (200, &json!(1)), "{tried}");
+    server.advance("2026-03-05T00:00:00+08:00");
+    assert_eq!(["b2", "d4"].map(|account| issued(&server, account)), [2, 2]);
+    let log = server.stop();
+    assert_eq!(log.matches("a settlement has failed").count(), 1, "{log}");
+    // It can be read again: what waited is done as of its own moments, once.
+    change_a_bit();
+    let server = Server::start_at(folder.path(), "2026-03-05T00:00:00+08:00");
+    assert_eq!(server.get("/v1/schedule/failed").1["items"], json!([]));
+    let bill = |account: &str, month: &str| {
+        let bill = server.get(&format!("/v1/bills/{account}-{month}")).1;
+        (bill["total"].clone(), bill["issued_at"].clone())
+    };
+    for month in ["2026-01", "2026-02"] {
+        assert_eq!(bill("c3", month), bill("d4", month));
+        assert!(!bill("c3", month).1.is_null());
+    }
+    server.stop();
+    assert!(farebox(&["verify", "--data", text(folder.path())]).status.success());
+}

@@ -83,6 +83,74 @@ fn a_file_that_may_not_grow_refuses_what_is_new_and_keeps_what_was_answered() {
     server.stop();
 }
 
+/// Lets no file of a server grow beyond so many bytes.
+fn limit(server: &Server, bytes: &str) {
+    let (id, limit) = (server.id().to_string(), format!("--fsize={bytes}:"));
+    assert!(Command::new("prlimit").args(["--pid", &id, &limit]).status().unwrap().success());
+}
+
+#[test]
+fn what_is_kept_can_be_read_though_what_is_due_cannot_be_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start_at(folder.path(), "2020-01-01T00:00:00+08:00");
+    furnish(&server);
+    assert_eq!(pay(&server, "first").0, 200);
+    server.stop();
+    // By the system's clock years are due, of which nothing can be kept.
+    let wrapped = ["sh", "-c", "trap '' XFSZ; exec \"$@\"", "sh", "prlimit", "--fsize=40000:"];
+    let server = Server::run(serve(&wrapped, folder.path(), &[]), folder.path());
+    for _ in 0..3 {
+        for path in ["/v1/accounts/acme", "/v1/accounts/acme/bills", "/v1/schedule", "/v1/schedule/failed"] {
+            let (status, answer) = server.get(path);
+            assert_eq!(status, 200, "{path}: {answer}");
+        }
+        assert_eq!(balance(&server), json!("1.00"));
+        assert_eq!(server.get("/v1/clock").1["at"], json!("2019-12-31T16:00:00Z"));
+        let usage = server.post("/v1/usage", &[], call("pbx", 1).to_string());
+        for (status, answer) in [pay(&server, "second"), usage] {
+            assert_eq!((status, &answer["code"]), (503, &json!("store-unwritable")), "{answer}");
+        }
+        assert_eq!(server.get("/readyz").0, 503);
+    }
+    assert!(server.logged().contains("the schedule has failed"), "{}", server.logged());
+    // There is room: it goes on by itself.
+    limit(&server, "unlimited");
+    let start = Instant::now();
+    while server.get("/readyz").0 != 200 {
+        assert!(start.elapsed() < Duration::from_secs(20), "{}", server.logged());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!((pay(&server, "second").0, balance(&server)), (200, json!("2.00")));
+    server.stop();
+    is_whole(folder.path());
+}
+
+#[test]
+fn a_clock_that_was_not_moved_stands() {
+    let folder = tempfile::tempdir().unwrap();
+    let wrapped = ["sh", "-c", "trap '' XFSZ; exec \"$@\"", "sh"];
+    let server = Server::run(serve(&wrapped, folder.path(), TEST_CLOCK), folder.path());
+    furnish(&server);
+    let longest = std::fs::metadata(folder.path().join("farebox.db-wal")).unwrap().len();
+    limit(&server, &longest.to_string());
+    // Where something is due on the way, and where nothing is.
+    for until in ["2026-02-05T00:00:00+08:00", "2026-01-01T00:00:01+08:00"] {
+        let until = json!({ "until": until }).to_string();
+        let (status, answer) = server.post("/v1/clock/advance", &[], until);
+        assert_eq!((status, &answer["code"]), (503, &json!("store-unwritable")), "{answer}");
+    }
+    limit(&server, "unlimited");
+    for _ in 0..3 {
+        assert_eq!(server.get("/v1/clock").1["at"], json!("2025-12-31T16:00:00Z"));
+        assert_eq!(server.get("/v1/accounts/acme/bills").1["items"], json!([]));
+    }
+    assert_eq!(pay(&server, "first").0, 200);
+    server.advance("2026-02-05T00:00:00+08:00");
+    assert_eq!(server.get("/v1/accounts/acme/bills").1["items"].as_array().unwrap().len(), 1);
+    server.stop();
+    is_whole(folder.path());
+}
+
 /// A small disk of its own. `None`: this process may not mount one.
 struct Disk(tempfile::TempDir);
 

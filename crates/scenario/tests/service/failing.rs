@@ -281,6 +281,11 @@ fn where_the_store_fails_among_what_was_decided_together_it_is_all_done_once() {
             service.recover();
         }
         assert!(all(&service) == before, "{kept}, {read}: nothing of it is kept");
+        assert_eq!(
+            service.clock(),
+            moment("2026-01-10T11:00:00Z"),
+            "{kept}, {read}: it stands where it stood"
+        );
         service.advance(until).unwrap();
         assert!(all(&service) == expected, "{kept}, {read}");
         is_whole(&mut service).unwrap();

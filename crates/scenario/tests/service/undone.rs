@@ -111,7 +111,7 @@ fn a_group_that_cannot_be_settled_stops_no_other() {
     let [only] = failed.as_slice() else { panic!("{failed:?}") };
     assert_eq!((only.due.payer.as_str(), only.due.duty), ("bad", Duty::Charges));
     assert_eq!((only.due.at, only.tries), (at("2026-01-02T00:00:00Z"), 1));
-    assert_eq!(only.refusal.code(), "out-of-range");
+    assert_eq!(only.why.code(), "out-of-range");
     assert_eq!((issued(&mut service, "good"), issued(&mut service, "bad")), (1, 0));
     assert_eq!(lines(&mut service, "bad"), [], "what is due later waits");
 

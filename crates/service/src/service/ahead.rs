@@ -169,7 +169,7 @@ impl Service {
         let made = match made {
             Ok(made) => made,
             Err(refusal) => {
-                self.refused(due, command, refusal);
+                self.refused(due, command, refusal.into());
                 return Ok(());
             }
         };

@@ -198,6 +198,8 @@ impl Service {
         self.runs.committed(false);
         let Some(store) = self.groups.store() else { return Ok(()) };
         let heads = store.groups()?;
+        // What was done on the way to a later moment is not.
+        self.clock = store.clock()?.map_or(self.reached, |kept| kept.max(self.reached));
         self.due_anew = prices::worked_out_to(&self.groups)?;
         (self.counters, self.inbox) = usage_of(&self.groups)?;
         self.set_pace(self.pace);

@@ -147,7 +147,7 @@ impl Service {
         let names: Vec<&str> =
             names.iter().map(String::as_str).filter(|name| *name > done.as_str() && *name != DESK).collect();
         for some in names.chunks(COMMIT_EACH) {
-            self.load_all(some)?;
+            self.load_readable(some)?;
             some.iter().for_each(|payer| self.schedule.touch(payer));
             let last = some.last().map(|name| (*name).to_owned());
             self.note_worked_out(last);

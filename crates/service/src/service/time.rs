@@ -4,7 +4,7 @@ use super::Service;
 use super::ahead::Ready;
 use crate::groups::{CLOCK, Decided, Failed};
 use crate::runs::{Runs, Sum};
-use crate::schedule::{Due, Schedule, Undone};
+use crate::schedule::{Due, Hindrance, Schedule, Undone};
 use farebox_core::calendar::Instant;
 use farebox_core::engine::{Action, Command, Duty, Refusal};
 use farebox_store::StoreError;
@@ -102,53 +102,76 @@ impl Service {
     }
 
     /// Moves the clock forward, and does whatever falls due on the way, in the order of time and, at one moment, of
-    /// duties and of account names. Commits as it goes. What is refused, because a number is too large, is noted
-    /// ([`Undone`]); what is due later for its group waits until it can be done, all others go on.
+    /// duties and of account names. Commits as it goes. What is refused, because a number is too large, and what is due
+    /// for a group that cannot be read is noted ([`Undone`]); what is due later for its group waits until it can be done,
+    /// all others go on.
     ///
     /// # Errors
-    /// When the store fails.
+    /// When the store fails. All since the last commit is to be forgotten then, and the clock stands at what is kept.
     pub fn advance(&mut self, until: Instant) -> Result<(), StoreError> {
-        let worked_out = self.work_out_due_anew();
+        let done = self.do_due(until);
         // What was decided before in the same commit is lost, too.
-        self.note_failure(&worked_out);
-        let (mut since_commit, mut did_something) = (0, worked_out?);
+        self.note_failure(&done);
+        if done.is_ok() {
+            self.reached = self.clock;
+        }
+        done
+    }
+
+    /// The same of a clock that stands until it is moved, and keeps how far it has moved, also where nothing was due:
+    /// someone is told of it.
+    ///
+    /// # Errors
+    /// When the store fails. The clock stands at what is kept then, and nothing of the rest happens by itself.
+    pub fn move_to(&mut self, until: Instant) -> Result<(), StoreError> {
+        let stood = self.reached;
+        let moved = self.advance(until).and_then(|()| {
+            self.keep_clock();
+            self.commit()
+        });
+        if moved.is_err() {
+            self.reached = stood;
+            let forgotten = self.forget();
+            self.note_failure(&forgotten.and(moved.clone()));
+        }
+        moved
+    }
+
+    fn do_due(&mut self, until: Instant) -> Result<(), StoreError> {
+        let (mut since_commit, mut did_something) = (0, self.work_out_due_anew()?);
         self.tell_schedule();
         self.schedule.look_again(&self.groups, &self.catalogues, self.clock);
         let mut ready = VecDeque::new();
+        let (mut seen, mut alone_until) = (0, 0);
         while let Some(due) = self.schedule.next(until) {
             if ready.is_empty() {
-                self.load_ahead(&due, until)?;
+                if seen >= alone_until {
+                    match self.load_ahead(&due, until) {
+                        // Whose it is shows when it is each group's turn.
+                        Err(StoreError::Corrupt { .. }) => alone_until = seen + COMMIT_EACH,
+                        loaded => loaded?,
+                    }
+                }
                 ready = self.decide_ahead(&due, COMMIT_EACH.saturating_sub(since_commit));
             }
+            seen += 1;
             let is_ready = ready.front().is_some_and(|first: &Ready| *first.due() == due);
             let done = match if is_ready { ready.pop_front() } else { None } {
                 Some(first) => self.take_turn(first),
                 None => self.run(due),
             };
-            if !ready.is_empty() {
-                // What was decided ahead is not kept, and the groups are as if it were.
-                self.note_failure(&done);
-            }
             done?;
             since_commit += 1;
             did_something = true;
             if since_commit >= COMMIT_EACH && ready.is_empty() {
                 // What comes next is settled while this is being kept.
-                let begun = self.begin_commit();
-                // What was decided before in the same commit is lost, too.
-                self.note_failure(&begun);
-                begun?;
+                self.begin_commit()?;
                 self.go_on_to_commit(Box::new(|_| ()));
                 since_commit = 0;
             }
         }
         self.clock = self.clock.max(until);
-        if did_something {
-            let kept = self.commit();
-            self.note_failure(&kept);
-            kept?;
-        }
-        Ok(())
+        if did_something { self.commit() } else { Ok(()) }
     }
 
     /// Loads the groups that are next, and counts for them anew, where the first of them needs it: together it is done
@@ -167,7 +190,7 @@ impl Service {
         self.refresh_all(&names)
     }
 
-    /// Keeps how far the clock has moved with the next commit, also where nothing was due: someone is told of it.
+    /// Keeps how far the clock has moved with the next commit, also where nothing was due.
     pub fn keep_clock(&mut self) {
         self.groups.add_clock(self.clock);
     }
@@ -187,9 +210,12 @@ impl Service {
     /// Does something due, or notes that it was refused.
     fn run(&mut self, due: Due) -> Result<(), StoreError> {
         let began = self.now();
-        self.load(&due.payer)?;
-        if due.duty == Duty::Charges {
-            self.refresh(&due.payer)?;
+        match self.load(&due.payer).and_then(|()| self.refresh(&due.payer)) {
+            Err(error @ StoreError::Corrupt { .. }) => {
+                self.set_aside(due, error);
+                return Ok(());
+            }
+            read => read?,
         }
         let command = self.schedule.command(&due);
         self.clock = self.clock.max(due.at);
@@ -203,20 +229,29 @@ impl Service {
                 self.schedule.not_done(command);
                 return Err(error);
             }
-            Err(Failed::Refused(refusal)) => self.refused(due, command, refusal),
-            Err(Failed::Undone(undone)) => self.refused(due, command, undone.refusal),
+            Err(Failed::Refused(refusal)) => self.refused(due, command, refusal.into()),
+            Err(Failed::Undone(undone)) => self.refused(due, command, undone.why),
             // What time does is for the group.
             Err(Failed::Erased(account)) => {
-                self.refused(due, command, Refusal::UnknownAccount(account));
+                self.refused(due, command, Refusal::UnknownAccount(account).into());
             }
         }
         Ok(())
     }
 
-    pub(super) fn refused(&mut self, due: Due, command: Command, refusal: Refusal) {
+    pub(super) fn refused(&mut self, due: Due, command: Command, why: Hindrance) {
         self.runs.refused(&due);
         let now = self.now();
-        self.schedule.refused(due, command, refusal, now);
+        self.schedule.refused(due, command, why, now);
+    }
+
+    /// Notes that a group for which something is due cannot be read. It holds up nobody else, and nothing is done for it
+    /// before it can be read again.
+    fn set_aside(&mut self, due: Due, error: StoreError) {
+        self.clock = self.clock.max(due.at);
+        self.runs.refused(&due);
+        let now = self.now();
+        self.schedule.set_aside(due, Hindrance::Unreadable(error), now);
     }
 
     pub(super) fn now(&self) -> Instant {
@@ -241,6 +276,7 @@ impl Service {
         self.catch_up(payer)?;
         match self.schedule.undone_of(payer) {
             None => Ok(()),
+            Some(Undone { why: Hindrance::Unreadable(error), .. }) => Err(Failed::Store(error.clone())),
             Some(undone) => Err(Failed::Undone(Box::new(undone.clone()))),
         }
     }
