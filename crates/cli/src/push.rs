@@ -4,7 +4,8 @@ use crate::ask::{self, Said};
 use crate::client::{Connection, escaped};
 use crate::output::{self, Failure};
 use farebox_api::{Moment, WireCommand, Wish};
-use farebox_core::calendar::Instant;
+use farebox_core::calendar::{Instant, show_local};
+use farebox_core::engine::Command;
 use farebox_core::metering::{Event, Value};
 use farebox_scenario::golden;
 use farebox_scenario::prepare::{self, Prepared, Step, StepAction, UsageLine};
@@ -138,6 +139,7 @@ pub fn push(path: &Path, prepared: &Prepared, to: &To<'_>) -> Result<Pushed, Fai
     let pushed = Pushed { checked: to.check.then(Checked::default), ..Pushed::default() };
     let mut desk = Desk { connection, pushed, book: name, clock: None };
     desk.clock = desk.test_clock()?;
+    desk.check_clock(prepared, to.until)?;
     for item in &prepared.book.items {
         if let ItemKind::Catalog(word) = &item.kind {
             desk.publish(item.line, &std::fs::read(folder.join(&word.text))?)?;
@@ -151,10 +153,8 @@ pub fn push(path: &Path, prepared: &Prepared, to: &To<'_>) -> Result<Pushed, Fai
         }
         match &step.action {
             StepAction::Command(command) => {
-                let Some(wire) = WireCommand::of(&command.action) else { continue };
-                let is_dated = step.at.is_some_and(|at| at != command.effective_at);
-                let effective = is_dated.then_some(Moment(command.effective_at));
-                desk.command(step.line, &command.account, &Wish { command: wire, effective })?;
+                let Some(wish) = wish(step, command) else { continue };
+                desk.command(step.line, &command.account, &wish)?;
             }
             StepAction::Usage(line) => {
                 desk.usage(step.line, &events(line, (&prepared.book.file, step.line as u64)))?;
@@ -182,6 +182,13 @@ pub fn push(path: &Path, prepared: &Prepared, to: &To<'_>) -> Result<Pushed, Fai
         desk.advance(until)?;
     }
     Ok(desk.pushed)
+}
+
+/// A line's command as the server takes it.
+fn wish(step: &Step, command: &Command) -> Option<Wish> {
+    let wire = WireCommand::of(&command.action)?;
+    let is_dated = step.at.is_some_and(|at| at != command.effective_at);
+    Some(Wish { command: wire, effective: is_dated.then_some(Moment(command.effective_at)) })
 }
 
 /// Reads a usage file, with the same check for repeats over all files of the book.
@@ -248,6 +255,66 @@ impl Desk {
         Ok(if clock.kind == "test" { Some(clock.moment()?) } else { None })
     }
 
+    /// Refuses what a test clock that is later would record at another time than the book says. What an earlier push of
+    /// the same book has sent is not concerned.
+    fn check_clock(&mut self, prepared: &Prepared, until: Option<Timestamp>) -> Result<(), Failure> {
+        let Some(clock) = self.clock else { return Ok(()) };
+        let shown = |at: Timestamp| show_local(&prepared.zone, at);
+        if let Some(until) = until.filter(|until| *until < clock) {
+            return Err(Failure::Other(format!(
+                "--until {}: the server's test clock stands at {}; expected that moment or a later one; nothing was sent",
+                shown(until),
+                shown(clock)
+            )));
+        }
+        let Some(first) = prepared.steps.iter().find_map(|step| step.at).filter(|first| *first < clock)
+        else {
+            return Ok(());
+        };
+        // Commands are sent in order: where the last one that is too late by now was sent, all before it were.
+        let mut at = None;
+        let dated = prepared.steps.iter().map(|step| {
+            at = step.at.or(at);
+            (at, step)
+        });
+        let before = dated.take_while(|(at, _)| at.is_none_or(|at| at < clock));
+        let last = before.filter_map(|(_, step)| match &step.action {
+            StepAction::Command(command) => Some((step.line, command, wish(step, command)?)),
+            _ => None,
+        });
+        let Some((line, command, wish)) = last.last() else { return Ok(()) };
+        if self.is_decided(line, &command.account, &wish)? {
+            return Ok(());
+        }
+        Err(Failure::Other(format!(
+            "the server's test clock stands at {}, and {} begins on {}: its lines would be recorded later than they say; \
+             nothing was sent; expected a server whose clock is not later, such as a new one with --test-clock {first}",
+            shown(clock),
+            prepared.book.file,
+            shown(first),
+        )))
+    }
+
+    /// Whether a line's command was decided by an earlier push. No group has the version that is asked for, so that
+    /// nothing is decided now.
+    fn is_decided(&mut self, line: usize, account: &str, wish: &Wish) -> Result<bool, Failure> {
+        let (path, key, body) = self.command_of(line, account, wish)?;
+        let headers =
+            [("Content-Type", "application/json"), ("Idempotency-Key", &key), ("If-Match", "\"none\"")];
+        for _ in 0..TRIES {
+            let (status, answer) = self.connection.post_with(&path, &headers, &body)?;
+            match status {
+                429 | 503 => self.wait(),
+                401 => return Err(unknown_key()),
+                _ => {
+                    let Problem { code, .. } = serde_json::from_slice(answer).unwrap_or_default();
+                    return Ok(code != "version-changed");
+                }
+            }
+        }
+        Err(self.too_busy(line))
+    }
+
     fn advance(&mut self, until: Timestamp) -> Result<(), Failure> {
         if self.clock.is_none_or(|at| at >= until) {
             return Ok(());
@@ -270,14 +337,25 @@ impl Desk {
     }
 
     fn command(&mut self, line: usize, account: &str, wish: &Wish) -> Result<(), Failure> {
-        let body = serde_json::to_vec(wish).map_err(|error| Failure::Other(error.to_string()))?;
-        let path = format!("/v1/accounts/{}/commands", escaped(account));
-        // Pushed again, the same line of the same book is the same command.
-        let key = format!("push-{:016x}-{line}", self.book);
+        let (path, key, body) = self.command_of(line, account, wish)?;
         if self.ask(line, &path, "application/json", Some(&key), &body)?.is_some() {
             self.pushed.commands += 1;
         }
         Ok(())
+    }
+
+    /// Where a line's command is sent, its `Idempotency-Key` and its body.
+    fn command_of(
+        &self,
+        line: usize,
+        account: &str,
+        wish: &Wish,
+    ) -> Result<(String, String, Vec<u8>), Failure> {
+        let body = serde_json::to_vec(wish).map_err(|error| Failure::Other(error.to_string()))?;
+        let path = format!("/v1/accounts/{}/commands", escaped(account));
+        // Pushed again, the same line of the same book is the same command.
+        let key = format!("push-{:016x}-{line}", self.book);
+        Ok((path, key, body))
     }
 
     /// The lines of a question's answer, or of why there is none.
@@ -362,7 +440,7 @@ impl Desk {
             match status {
                 200..=299 => return Ok(Some(answer.to_vec())),
                 429 | 503 => self.wait(),
-                401 => return Err(Failure::Other("the server does not know the key".to_owned())),
+                401 => return Err(unknown_key()),
                 _ => {
                     let Problem { code, detail } = serde_json::from_slice(answer).unwrap_or_default();
                     self.pushed.refused.push(Refused { line, code, detail });
@@ -370,8 +448,16 @@ impl Desk {
                 }
             }
         }
-        Err(Failure::Other(format!("the server was too busy for line {line}; push the book again")))
+        Err(self.too_busy(line))
     }
+
+    fn too_busy(&self, line: usize) -> Failure {
+        Failure::Other(format!("the server was too busy for line {line}; push the book again"))
+    }
+}
+
+fn unknown_key() -> Failure {
+    Failure::Other("the server does not know the key".to_owned())
 }
 
 fn read<'a, T: Deserialize<'a>>(status: u16, answer: &'a [u8]) -> Result<T, Failure> {

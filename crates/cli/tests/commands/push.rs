@@ -208,3 +208,39 @@ fn a_server_is_asked_what_a_book_asks_and_differences_are_told() {
     assert!(code == 0 && said.contains("\"lines\""), "{said}");
     server.stop();
 }
+
+#[test]
+fn a_book_of_before_the_test_clock_is_refused_and_nothing_is_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start_at(folder.path(), "2024-01-01T00:00:00.001+08:00");
+    let send = |server: &Server, more: &[&str]| {
+        let words = ["push", "examples/demo/january.book", "--url", &server.address, "--key", &server.token];
+        let output = crate::common::farebox(&[&words, more].concat());
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, said) = send(&server, &[]);
+    assert_eq!(code, Some(2), "{said}");
+    for expected in [
+        "the server's test clock stands at 2024-01-01 00:00:00.001, and examples/demo/january.book begins on 2024-01-01",
+        "nothing was sent; expected a server whose clock is not later, such as a new one with --test-clock 2023-12-31T16:00:00Z",
+    ] {
+        assert!(said.contains(expected), "{said}");
+    }
+    let (code, said) = send(&server, &["--until", "2023-12-01T00:00:00+08:00"]);
+    assert!(
+        code == Some(2) && said.contains("--until 2023-12-01: the server's test clock stands at"),
+        "{said}"
+    );
+    for list in ["/v1/accounts", "/v1/catalogues", "/v1/quarantine"] {
+        assert_eq!(server.get(list).1["items"], json!([]), "{list}");
+    }
+    server.stop();
+    // Where it was sent before, it may be sent again at any time.
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start_at(folder.path(), "2024-01-01T00:00:00+08:00");
+    assert_eq!(send(&server, &[]).0, Some(0));
+    server.advance("2024-03-10T00:00:00+08:00");
+    let (code, said) = send(&server, &[]);
+    assert_eq!(code, Some(0), "{said}");
+    server.stop();
+}
