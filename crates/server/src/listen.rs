@@ -11,9 +11,10 @@ use hyper_util::server::graceful::GracefulShutdown;
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 /// How connections are bounded.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +47,31 @@ impl Default for Bounds {
 /// memory for it, whatever their clients send.
 const BUFFER_BYTES_MAX: usize = 64 << 10;
 
+/// A service that notes whether it was asked for anything.
+struct Noting<S> {
+    service: S,
+    is_asked: Arc<AtomicBool>,
+}
+
+impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for Noting<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn call(&self, request: Request<Incoming>) -> S::Future {
+        self.is_asked.store(true, Ordering::Relaxed);
+        self.service.call(request)
+    }
+}
+
+/// Resolves when the server stops and nothing was ever asked on a connection: the head that its client may have begun is
+/// not waited for.
+async fn is_not_waited_for(mut stopping: watch::Receiver<bool>, is_asked: Arc<AtomicBool>) {
+    if stopping.wait_for(|stops| *stops).await.is_err() || is_asked.load(Ordering::Relaxed) {
+        std::future::pending().await
+    }
+}
+
 /// Serves until `stop` resolves; what has begun is finished.
 pub async fn serve<S>(listener: TcpListener, service: S, bounds: Bounds, stop: impl Future<Output = ()>)
 where
@@ -55,6 +81,7 @@ where
     let graceful = GracefulShutdown::new();
     let free = Arc::new(Semaphore::new(bounds.connections));
     let mut stop = pin!(stop);
+    let (stops, stopping) = watch::channel(false);
     loop {
         let next = async {
             let place = free.clone().acquire_owned().await;
@@ -77,15 +104,23 @@ where
         // that nobody has to listen meanwhile whether the client goes.
         http.half_close(true);
         let (stream, lender) = Lent::new(stream);
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service.clone()));
+        let is_asked = Arc::new(AtomicBool::new(false));
+        let noting = Noting { service: service.clone(), is_asked: is_asked.clone() };
+        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), noting));
+        let stopping = stopping.clone();
         tokio::spawn(async move {
-            // What goes wrong with a connection is its client's matter.
-            let _ = connection.await;
+            tokio::select! {
+                biased;
+                // What goes wrong with a connection is its client's matter.
+                _ = connection => {}
+                () = is_not_waited_for(stopping, is_asked) => {}
+            }
             lender.linger(bounds.body).await;
             drop(place);
         });
     }
     drop(listener);
+    stops.send_replace(true);
     let _ = tokio::time::timeout(bounds.stop, graceful.shutdown()).await;
 }
 
@@ -153,6 +188,18 @@ mod tests {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         assert!(answer.ends_with("here"), "{answer}");
+    }
+
+    #[test]
+    fn a_head_that_does_not_end_holds_no_stop_back() {
+        let (address, stop, thread) = start(Bounds::default());
+        let mut silent = TcpStream::connect(address).unwrap();
+        silent.write_all(b"GET /he").unwrap();
+        assert!(ask(&mut TcpStream::connect(address).unwrap(), "/").ends_with("here"));
+        let begun = std::time::Instant::now();
+        drop(stop);
+        thread.join().unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     }
 
     #[test]
