@@ -6,7 +6,7 @@ use farebox_core::engine::Catalogues;
 use farebox_server::parse_all;
 use farebox_service::{Finding, verify};
 use farebox_store::{Entry, GroupHead, Seen, Store, StoreError};
-use farebox_store_sqlite::{Sqlite, restore};
+use farebox_store_sqlite::{Sqlite, make_folder, restore};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -103,12 +103,21 @@ pub fn verify_store(args: &Verify, as_json: bool) -> Result<ExitCode, Failure> {
 
 pub fn back_up(args: &Backup) -> Result<ExitCode, Failure> {
     Sqlite::open_to_read(&args.data)?.back_up(&args.file)?;
+    keep_to_owner(&args.file)?;
     Ok(ExitCode::SUCCESS)
 }
 
 pub fn put_back(args: &Restore) -> Result<ExitCode, Failure> {
+    make_folder(&args.data)?;
     restore(&args.file, &args.data)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A copy is about people, as the store is: nobody but its owner reads it.
+fn keep_to_owner(file: &Path) -> Result<(), Failure> {
+    #[cfg(unix)]
+    std::fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    Ok(())
 }
 
 /// Shows the groups of a store with its price lists, in the order of their names, one at a time in memory.

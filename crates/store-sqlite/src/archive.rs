@@ -7,7 +7,7 @@
 use crate::copy::finish;
 use crate::redact::{self, Files};
 use crate::value::At;
-use crate::{Sqlite, Stopped, failed, in_system};
+use crate::{Sqlite, Stopped, failed, in_system, make_folder};
 use farebox_core::calendar::Instant;
 use farebox_store::codec::Reader as Bytes;
 use farebox_store::usage::{Attribute, Record, Unpacked, added};
@@ -170,7 +170,7 @@ impl Sqlite {
         let day = first.recorded_at.strftime("%Y-%m-%d");
         let file = format!("{BEGINNING}{day}-{}-{:09}.parquet", first.partition, first.number);
         let inside = folder.join(FOLDER);
-        fs::create_dir_all(&inside).map_err(|error| in_system(&inside, &error))?;
+        make_folder(&inside).map_err(|error| in_system(&inside, &error))?;
         let (path, unfinished) = (inside.join(&file), inside.join(format!("{file}.unfinished")));
         let written = write(&unfinished, blocks.iter().map(|block| Ok(block.clone())))
             .and_then(|places| finish(&unfinished, &path).map(|()| places));
@@ -465,7 +465,7 @@ pub(crate) fn copy(from: &Path, to: &Path, known: (u64, Hash)) -> Result<(), Sto
         return Err(StoreError::Corrupt { place: place(), found: "it is not as it was written".to_owned() });
     }
     if let Some(folder) = to.parent() {
-        fs::create_dir_all(folder).map_err(|error| in_system(folder, &error))?;
+        make_folder(folder).map_err(|error| in_system(folder, &error))?;
     }
     let mut unfinished = to.as_os_str().to_owned();
     unfinished.push(".unfinished");

@@ -55,6 +55,14 @@ pub struct Sqlite {
     _lock: Option<File>,
 }
 
+/// Makes a folder where it is not there, for nobody but whoever runs this: what is in a store is about people.
+pub fn make_folder(folder: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(folder)
+}
+
 impl Sqlite {
     /// Opens the store of a folder; makes both where they are not there yet, and brings a file of an earlier
     /// version up to this one's.
@@ -65,7 +73,7 @@ impl Sqlite {
     pub fn open(folder: &Path) -> Result<Sqlite, StoreError> {
         let file = folder.join(FILE);
         let place = file.display().to_string();
-        std::fs::create_dir_all(folder).map_err(|error| in_system(folder, &error))?;
+        make_folder(folder).map_err(|error| in_system(folder, &error))?;
         let lock = lock(&folder.join(LOCK), &place)?;
         let connection = connect(&file).map_err(|error| failed(&place, error))?;
         let mut store =
