@@ -293,3 +293,19 @@ fn a_server_archives_by_itself() {
     server.stop();
     assert!(verify(data).0);
 }
+
+#[test]
+fn a_server_that_misses_a_file_that_it_has_to_read_says_which() {
+    let (folder, said) = furnished();
+    let data = folder.path();
+    archive(data, "1");
+    let elsewhere = data.join("elsewhere");
+    std::fs::rename(data.join(ARCHIVE), &elsewhere).unwrap();
+    let refused = Server::try_run(serve(&[], data, &["--test-clock", FROM]), data);
+    let Err(why) = refused else { panic!("it counts without what it misses") };
+    assert!(why.contains("status: 2") && why.contains("/archive/usage-2024-0"), "{why}");
+    std::fs::rename(&elsewhere, data.join(ARCHIVE)).unwrap();
+    let server = Server::start_at(data, FROM);
+    assert!(says(&server) == said);
+    server.stop();
+}
