@@ -126,7 +126,8 @@ impl Service {
         let heads = store.groups()?;
         let due = heads.iter().filter_map(|head| Some((head.group.as_str(), head.due?)));
         let schedule = Schedule::of(due);
-        let clock = store.clock()?.map_or(clock, |known| known.max(clock));
+        let kept = store.clock()?;
+        let clock = kept.map_or(clock, |known| known.max(clock));
         let groups = Groups::of(store)?;
         let (counters, inbox) = usage_of(&groups)?;
         let runs = groups.store().map_or(Ok(Runs::default()), Runs::of)?;
@@ -148,7 +149,7 @@ impl Service {
             due_anew,
             erasing: None,
             clock,
-            reached: clock,
+            reached: kept.unwrap_or(clock),
             ahead: Ahead::default(),
         })
     }
