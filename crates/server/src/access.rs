@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 /// Whose first key it is.
-const SERVER: &str = "serve";
+pub(crate) const SERVER: &str = "serve";
 /// The last use of a key is kept this often at most.
 const NOTE_EACH: Duration = Duration::from_secs(3_600);
 

@@ -17,16 +17,33 @@ use serde_json::json;
 /// # Errors
 /// [`StoreError::Corrupt`] when one of them is none any more; others when the store fails.
 pub fn parse_all(store: &dyn Store) -> Result<Catalogues, StoreError> {
+    let mut wrong = None;
+    let all = parse_intact(store, &mut |error| {
+        wrong.get_or_insert(error);
+    })?;
+    wrong.map_or(Ok(all), Err)
+}
+
+/// The same without those that cannot be read, each of which is told.
+///
+/// # Errors
+/// When the store fails.
+pub fn parse_intact(store: &dyn Store, each: &mut dyn FnMut(StoreError)) -> Result<Catalogues, StoreError> {
     let mut all = Catalogues::default();
-    for kept in store.catalogues()? {
-        let damaged =
-            |found: String| StoreError::Corrupt { place: format!("price list \"{}\"", kept.id), found };
-        let list = catalog::parse(&kept.id, kept.text.as_bytes()).map_err(|wrong| {
-            let first = wrong.first().map(ToString::to_string);
-            damaged(first.unwrap_or_default())
-        })?;
-        all.add(list).map_err(|conflict| damaged(format!("{conflict:?}")))?;
-    }
+    store.each_catalogue(&mut |kept| {
+        let added = kept.and_then(|kept| {
+            let damaged =
+                |found: String| StoreError::Corrupt { place: format!("price list \"{}\"", kept.id), found };
+            let list = catalog::parse(&kept.id, kept.text.as_bytes()).map_err(|wrong| {
+                let first = wrong.first().map(ToString::to_string);
+                damaged(first.unwrap_or_default())
+            })?;
+            all.add(list).map_err(|conflict| damaged(format!("{conflict:?}")))
+        });
+        if let Err(error) = added {
+            each(error);
+        }
+    })?;
     Ok(all)
 }
 

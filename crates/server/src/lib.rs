@@ -14,6 +14,7 @@ mod brought;
 mod catalogues;
 mod clock;
 mod commands;
+mod deeds;
 pub mod engine;
 mod erasure;
 mod events;
@@ -40,8 +41,9 @@ mod usage;
 mod watch;
 
 pub use access::{Access, random};
-pub use catalogues::parse_all;
+pub use catalogues::{parse_all, parse_intact};
 pub use clock::Clock;
+pub use deeds::verify_deeds;
 pub use listen::{Bounds, serve};
 pub use openapi::{Route, document, routes};
 pub use site::Site;

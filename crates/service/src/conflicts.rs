@@ -9,7 +9,7 @@ use farebox_store::codec::Stored;
 use farebox_store::{Derived, Seen, Store, StoreError};
 
 /// Where what contradicts an identity is in the log, and whose usage it says that it is.
-const CONFLICTS: u8 = 27;
+pub(crate) const CONFLICTS: u8 = 27;
 
 /// What contradicts one identity and is kept: to compare with more would take long, and to look at more nobody would.
 pub const CONFLICTS_MAX: usize = 100;

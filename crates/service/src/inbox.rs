@@ -60,9 +60,9 @@ impl fmt::Display for Closed {
 }
 
 /// Identities that are void.
-const VOID: u8 = 5;
+pub(crate) const VOID: u8 = 5;
 /// What sessions said that they used.
-const SESSIONS: u8 = 6;
+pub(crate) const SESSIONS: u8 = 6;
 /// Identities whose usage was replaced: they stay in the index. Under no name, the block from which on they are noted.
 const REPLACED: u8 = 22;
 /// Events whose identities are looked up together.

@@ -41,6 +41,7 @@ pub use erasure::NotErased;
 pub(crate) use erasure::{began as erasure_began, ended as erasure_ended};
 pub use events::{Events, Kept};
 pub use prices::Unpublished;
+pub(crate) use prices::worked_out_to;
 pub use quarantine::Standing;
 
 /// A group, and what decisions about it know.
@@ -131,7 +132,7 @@ impl Service {
         let groups = Groups::of(store)?;
         let (counters, inbox) = usage_of(&groups)?;
         let runs = groups.store().map_or(Ok(Runs::default()), Runs::of)?;
-        let due_anew = prices::worked_out_to(&groups)?;
+        let due_anew = groups.store().map_or(Ok(None), prices::worked_out_to)?;
         Ok(Service {
             pace: Pace::default(),
             failed: None,

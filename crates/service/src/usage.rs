@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 mod behind;
 pub(crate) mod kept;
-mod records;
+pub(crate) mod records;
 mod recount;
 
 use records::{forget_touched, note_block};

@@ -2,6 +2,8 @@
 
 mod charges;
 mod erasures;
+mod rest;
+mod said;
 
 use crate::identities::{Identities, identity_of};
 use crate::log::{PARTITION, UsageLog};
@@ -9,12 +11,19 @@ use crate::quarantine::Quarantine;
 use crate::usage::Counters;
 use erasures::Erasures;
 use farebox_core::account::Group;
-use farebox_core::engine::Catalogues;
+use farebox_core::calendar::Instant;
+use farebox_core::engine::{Catalogues, Late};
 use farebox_store::usage::Unpacked;
 use farebox_store::{
-    Append, Batch, Block, Entry, Head, Memory, Piece, Position, Seen, Store, StoreError, rows_of,
+    Append, Batch, Block, Entry, GroupHead, Hash, Head, Memory, Piece, Position, Seen, Store, StoreError,
+    rows_of,
 };
-use std::collections::BTreeMap;
+use rest::Told;
+use said::Said;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How many blocks that cannot be read are passed by.
+const PASSED_BY_MAX: u32 = 100;
 
 /// How much was looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,33 +67,59 @@ pub fn verify(
 ) -> Result<Verified, StoreError> {
     let mut done = Verified::default();
     let mut groups = BTreeMap::new();
+    let mut told = Told::default();
     let mut erasures = Erasures::read(store, each)?;
-    for known in store.groups()? {
+    for known in heads(store, each)? {
         done.groups += 1;
-        match group(store, &known.group, known.head, (&mut done, &mut erasures), each)? {
-            Some(state) => drop(groups.insert(known.group, state)),
-            None => continue,
+        match group(store, &known, (&mut done, &mut erasures, &mut told), each)? {
+            Some(state) => drop(groups.insert(known.group.clone(), (known, state))),
+            None => drop(told.broken.insert(known.group)),
         }
     }
-    let is_whole = log(store, &mut done, &mut erasures, each)?;
+    told.owners(store, each)?;
+    let clock = told.clock(store, each)?;
+    let (blocks, is_whole) = log(store, &mut done, &mut erasures, each)?;
     (done.erased, done.redacted) = erasures.judge(each);
+    told.log(store, blocks, each)?;
     if is_whole {
-        index(store, each)?;
-        counters(store, catalogues, &groups, each)?;
+        let said = index(store, &told.accounts, each)?;
+        if done.erased == 0 {
+            said.compare(store, each)?;
+        }
+        if done.erased == 0 && told.broken.is_empty() {
+            said.strangers(store, each)?;
+        }
+        rest::horizon(store, said.horizon, each)?;
+        counters(store, catalogues, (&groups, &told, clock), each)?;
         quarantine(store, each)?;
     }
+    found(store.answers("", &mut |_| Ok(())), each)?;
     Ok(done)
+}
+
+/// The groups that can be read.
+fn heads(store: &dyn Store, each: &mut dyn FnMut(Finding)) -> Result<Vec<GroupHead>, StoreError> {
+    let (mut heads, mut wrong) = (Vec::new(), Vec::new());
+    let read = store.each_group(&mut |head| match head {
+        Ok(head) => heads.push(head),
+        Err(error) => wrong.push(error),
+    });
+    for error in wrong {
+        found::<()>(Err(error), each)?;
+    }
+    found(read, each)?;
+    Ok(heads)
 }
 
 fn finding(place: impl Into<String>, found: impl Into<String>) -> Finding {
     Finding { place: place.into(), found: found.into() }
 }
 
-/// What a damaged store says is a finding; other failures stay failures.
+/// What a damaged store says is a finding, as is what the system cannot read of it; other failures stay failures.
 fn found<T>(result: Result<T, StoreError>, each: &mut dyn FnMut(Finding)) -> Result<Option<T>, StoreError> {
     match result {
         Ok(value) => Ok(Some(value)),
-        Err(StoreError::Corrupt { place, found }) => {
+        Err(StoreError::Corrupt { place, found } | StoreError::System { place, found }) => {
             each(finding(place, found));
             Ok(None)
         }
@@ -95,11 +130,11 @@ fn found<T>(result: Result<T, StoreError>, each: &mut dyn FnMut(Finding)) -> Res
 /// Replays a group, and compares the rows of its accounts. `None`: its entries cannot be applied.
 fn group(
     store: &dyn Store,
-    name: &str,
-    known: Head,
-    (done, erasures): (&mut Verified, &mut Erasures),
+    known: &GroupHead,
+    (done, erasures, told): (&mut Verified, &mut Erasures, &mut Told),
     each: &mut dyn FnMut(Finding),
 ) -> Result<Option<Group>, StoreError> {
+    let (name, known) = (known.group.as_str(), known.head);
     let (mut head, mut state, mut twin) = (Head::of_new(name), Group::default(), Memory::new());
     // Of what was redacted it has another chain.
     let mut in_twin = head;
@@ -120,6 +155,7 @@ fn group(
         let entry = Entry::from_record(&kept.record);
         let entry = entry.map_err(|error| damaged(kept.version, error.to_string()))?;
         erasures.note(name, &entry);
+        told.note(name, kept.version, &entry);
         for fact in &entry.facts {
             state.apply(fact).map_err(|error| damaged(kept.version, error.0))?;
         }
@@ -146,7 +182,9 @@ fn group(
     for account in state.iter() {
         done.accounts += 1;
         let id = &account.head.id;
-        let (should, is) = (twin.rows(id)?, store.rows(id)?);
+        told.accounts.insert(id.clone());
+        let should = twin.rows(id)?;
+        let Some(is) = found(store.rows(id), each)? else { continue };
         let mut differ = |what: &str, same: bool| {
             if !same {
                 each(finding(
@@ -167,15 +205,20 @@ fn group(
     Ok(Some(state))
 }
 
-/// Reads the usage log along its chain; answers whether all of it can be read.
+/// Reads the usage log along its chain; answers how many blocks it has, and whether all of it can be read. What cannot be
+/// read is passed by.
 fn log(
     store: &dyn Store,
     done: &mut Verified,
     erasures: &mut Erasures,
     each: &mut dyn FnMut(Finding),
-) -> Result<bool, StoreError> {
-    let (mut hash, mut next, mut is_whole) = (Block::chain(PARTITION), 0, true);
-    let read = store.blocks(PARTITION, 0, &mut |block| {
+) -> Result<(u64, bool), StoreError> {
+    let mut is_whole = true;
+    // The number that comes next, and the hash before it where that is known.
+    let (mut next, mut hash) = (0, Some(Block::chain(PARTITION)));
+    let (end, _) = found(store.log_head(PARTITION), each)?.unwrap_or((0, Block::chain(PARTITION)));
+    let mut passed_by = 0;
+    let mut show = |block: Block, (next, hash): (u64, Option<Hash>), each: &mut dyn FnMut(Finding)| {
         let place = format!("block {} of partition {PARTITION}", block.number);
         done.blocks += 1;
         let mut wrong = |what: String| {
@@ -185,10 +228,10 @@ fn log(
         if block.number != next {
             wrong(format!("block {next} should come first"));
         }
-        if !block.follows(hash) {
+        // What follows a block that cannot be read cannot be told.
+        if hash.is_some_and(|hash| !block.follows(hash)) {
             wrong("its hash does not follow from the one before".to_owned());
         }
-        hash = block.hash;
         let piece = Piece::Block { partition: PARTITION, number: block.number };
         if let Some(what) = erasures.wrong_about(&piece, block.hash, block.redacted) {
             wrong(what);
@@ -200,21 +243,46 @@ fn log(
             }
             Err(error) => wrong(error.to_string()),
         }
-        next = block.number + 1;
-        Ok(())
-    });
-    Ok(found(read, each)?.is_some() && is_whole)
+    };
+    loop {
+        let read = store.blocks(PARTITION, next, &mut |block| {
+            let after = (block.number + 1, Some(block.hash));
+            show(block, (next, hash), each);
+            (next, hash) = after;
+            Ok(())
+        });
+        if found(read, each)?.is_some() {
+            break;
+        }
+        passed_by += 1;
+        // It is the next one that is there.
+        while next < end && matches!(store.block(PARTITION, next), Ok(None)) {
+            next += 1;
+        }
+        (next, hash) = (next + 1, None);
+        if next >= end || passed_by == PASSED_BY_MAX {
+            break;
+        }
+    }
+    Ok((next.max(end), is_whole && passed_by == 0))
 }
 
-/// Looks every event of the log up.
-fn index(store: &dyn Store, each: &mut dyn FnMut(Finding)) -> Result<(), StoreError> {
-    let log = UsageLog::of(store)?;
-    let Some(identities) = found(Identities::of(store, &log), each)? else { return Ok(()) };
+/// Looks every event of the log up; answers what else the log says.
+fn index<'a>(
+    store: &dyn Store,
+    accounts: &'a BTreeSet<String>,
+    each: &mut dyn FnMut(Finding),
+) -> Result<Said<'a>, StoreError> {
+    let (log, mut said) = (UsageLog::of(store)?, Said::about(accounts));
+    let identities = found(Identities::of(store, &log), each)?;
     let (mut candidates, mut failed, mut missing) = (Vec::new(), None, 0u64);
-    let horizon = store.horizon()?;
+    let horizon = found(store.horizon(), &mut |_| ())?.flatten();
     // These may have left it.
-    let closed = horizon.map_or(Ok(Vec::new()), |horizon| store.archived_before(PARTITION, horizon))?;
-    log.replay(store, 0, &mut |place, record| {
+    let closed = horizon.map_or(Ok(Vec::new()), |horizon| store.archived_before(PARTITION, horizon));
+    let closed = found(closed, each)?.unwrap_or_default();
+    let read = log.replay(store, 0, &mut |place, record| {
+        said.note(place, record);
+        let Some(identities) = &identities else { return };
         let Some(name) = identity_of(record) else { return };
         if failed.is_none()
             && let Err(error) = identities.find(store, name, &mut candidates)
@@ -224,12 +292,12 @@ fn index(store: &dyn Store, each: &mut dyn FnMut(Finding)) -> Result<(), StoreEr
         // What was replaced is found where it was said last.
         let is_found = candidates.iter().any(|candidate| *candidate >= place);
         missing += u64::from(!is_found && closed.binary_search(&place.block).is_err());
-    })?;
-    failed.map_or(Ok(()), |error| found::<()>(Err(error), each).map(drop))?;
+    });
+    found(read.and(failed.map_or(Ok(()), Err)), each)?;
     if missing > 0 {
         each(finding("the index of identities", format!("{missing} events are not found by it")));
     }
-    Ok(())
+    Ok(said)
 }
 
 /// Compares each piece of usage in quarantine with its record in the log.
@@ -237,7 +305,7 @@ fn quarantine(store: &dyn Store, each: &mut dyn FnMut(Finding)) -> Result<(), St
     let log = UsageLog::of(store)?;
     let (mut failed, mut wrong) = (None, 0u64);
     let looked = Quarantine::places(store, &mut |place, record| match log.at(store, place) {
-        Ok(kept) => wrong += u64::from(kept.is_some_and(|kept| kept != record)),
+        Ok(kept) => wrong += u64::from(kept.is_none_or(|kept| kept != record)),
         Err(error) => failed = Some(error),
     });
     found(looked.and(failed.map_or(Ok(()), Err)), each)?;
@@ -251,27 +319,36 @@ fn quarantine(store: &dyn Store, each: &mut dyn FnMut(Finding)) -> Result<(), St
 fn counters(
     store: &dyn Store,
     catalogues: &Catalogues,
-    groups: &BTreeMap<String, Group>,
+    (groups, told, clock): (&BTreeMap<String, (GroupHead, Group)>, &Told, Option<Instant>),
     each: &mut dyn FnMut(Finding),
 ) -> Result<(), StoreError> {
     let payers: BTreeMap<&str, &str> = groups
         .iter()
-        .flat_map(|(payer, group)| group.iter().map(|account| (account.head.id.as_str(), payer.as_str())))
+        .flat_map(|(payer, (_, group))| {
+            group.iter().map(|account| (account.head.id.as_str(), payer.as_str()))
+        })
         .collect();
     let payer_of = |account: &str| payers.get(account).map_or(account, |payer| *payer).to_owned();
     let Some(mut kept) = found(Counters::of(store, payer_of), each)? else { return Ok(()) };
     let Some(mut anew) = found(Counters::from_the_log(store, payer_of), each)? else { return Ok(()) };
-    let clock = store.clock()?;
-    let erased = store.erasures()?.into_iter().map(|one| one.account).collect();
-    for (payer, group) in groups {
-        let mut is_in_step = false;
+    let erased = found(store.erasures(), &mut |_| ())?.unwrap_or_default();
+    let erased = erased.into_iter().map(|one| one.account).collect();
+    let published = rest::published(store)?;
+    let dues_are_kept = rest::dues_are_worked_out(store, each)?;
+    let mut missing = Missing::default();
+    for (payer, (head, group)) in groups {
+        if missing.note(catalogues, (payer, group)) {
+            continue;
+        }
+        let (mut is_in_step, mut is_counted) = (told.is_later((payer, group), &published), true);
         for counters in [&mut kept, &mut anew] {
             let loaded = counters.load(store, catalogues, &[(payer, group)]);
             is_in_step |= loaded.is_ok() && !counters.is_stale(payer);
             let loaded = loaded.and_then(|()| counters.refresh(store, catalogues, &[payer]).map(drop));
-            if found(loaded, each)?.is_none() {
-                return Ok(());
-            }
+            is_counted &= found(loaded, each)?.is_some();
+        }
+        if !is_counted {
+            continue;
         }
         // Where the kept counters fit what was ordered, so does the list of what they could not count.
         if anew.quarantine().take_differs() && is_in_step {
@@ -283,13 +360,51 @@ fn counters(
             let place = format!("the counters of group \"{payer}\"");
             each(finding(place, "they are not what counting the usage log anew gives"));
         }
-        let late = anew.take_touched(payer).into_iter().collect();
+        let late: Late = anew.take_touched(payer).into_iter().collect();
         if let Some(clock) = clock {
+            if dues_are_kept {
+                let as_kept: Late = kept.take_touched(payer).into_iter().collect();
+                let lates = [&late, &as_kept, &Late::new()];
+                rest::due(catalogues, (head, group), (&lates, clock), each);
+            }
             let known = (catalogues, anew.of_group(payer));
             charges::are_what_they_should_be(known, (payer, group), (&late, clock), &erased, each);
         }
         kept.let_go(payer);
         anew.let_go(payer);
     }
+    missing.tell(each);
     Ok(())
+}
+
+/// Price lists that groups ordered by and that are not there: nothing of these groups can be worked out anew.
+#[derive(Default)]
+struct Missing {
+    /// By list: a group, and how many there are.
+    lists: BTreeMap<String, (String, u64)>,
+}
+
+impl Missing {
+    /// Looks at what a group has ordered; answers whether a list is missing.
+    fn note(&mut self, catalogues: &Catalogues, (payer, group): (&str, &Group)) -> bool {
+        let ordered = group.iter().flat_map(|account| account.subscriptions.values());
+        let lists: BTreeSet<&str> = ordered.map(|one| one.catalogue.as_str()).collect();
+        let missing = lists.into_iter().filter(|id| catalogues.versions(id).next().is_none());
+        let mut is_any = false;
+        for id in missing {
+            is_any = true;
+            self.lists.entry(id.to_owned()).or_insert_with(|| (payer.to_owned(), 0)).1 += 1;
+        }
+        is_any
+    }
+
+    fn tell(self, each: &mut dyn FnMut(Finding)) {
+        for (id, (payer, count)) in self.lists {
+            let what = format!(
+                "it is not there, or cannot be read, and {count} groups have ordered by it, \"{payer}\" for one: what they \
+                 were charged cannot be worked out anew"
+            );
+            each(finding(format!("price list \"{id}\""), what));
+        }
+    }
 }

@@ -260,7 +260,7 @@ impl Sqlite {
     ///
     /// # Errors
     /// When the store fails.
-    pub(crate) fn archive_damage(&self) -> Result<Vec<String>, StoreError> {
+    pub(crate) fn archive_damage(&self) -> Result<Vec<(String, String)>, StoreError> {
         let folder = self.archive_folder();
         let mut found = Vec::new();
         for (file, size, hash) in self.archives()? {
@@ -271,7 +271,10 @@ impl Sqlite {
                 Err(StoreError::System { found, .. } | StoreError::Unwritable { found, .. }) => found,
                 Err(other) => other.to_string(),
             };
-            found.push(format!("{}: {what}", path.display()));
+            // An erasure may have written it anew, under another name, since the store is read.
+            if self.still_names(&file) {
+                found.push((path.display().to_string(), what));
+            }
         }
         Ok(found)
     }

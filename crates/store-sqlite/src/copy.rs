@@ -12,7 +12,8 @@ use std::time::Duration;
 const PAGES_EACH: i32 = 1 << 20;
 
 impl Sqlite {
-    /// Opens the store of a folder to read it, also while a server has it. Nothing can be committed to it.
+    /// Opens the store of a folder to read it, also while a server has it: all that is read is as of this moment. Nothing
+    /// can be committed to it.
     ///
     /// # Errors
     /// As [`Sqlite::open`], but that it may be in use; and for a store of an earlier version, which a server has to
@@ -25,28 +26,10 @@ impl Sqlite {
             return Err(StoreError::System { place, found });
         }
         let connection = open_file(&file)?;
+        // What comes later is not seen: one reading begins with the next line, and lasts as long as the connection.
+        connection.execute_batch("BEGIN").map_err(|error| failed(&place, error))?;
         schema::check(&connection, &place)?;
         Ok(Sqlite { connection, writer: None, place, archive: RefCell::default(), _lock: None })
-    }
-
-    /// What SQLite finds wrong with the file, and what is wrong with those of the archive: nothing, mostly.
-    ///
-    /// # Errors
-    /// When the file cannot be read at all.
-    pub fn damage(&self) -> Result<Vec<String>, StoreError> {
-        let mut found = self.file_damage()?;
-        found.extend(self.archive_damage()?);
-        Ok(found)
-    }
-
-    fn file_damage(&self) -> Result<Vec<String>, StoreError> {
-        let read = || -> rusqlite::Result<Vec<String>> {
-            let mut check = self.connection.prepare("PRAGMA integrity_check")?;
-            check.query_map([], |row| row.get(0))?.collect()
-        };
-        let mut found = read().map_err(|error| self.failed(error))?;
-        found.retain(|line| line != "ok");
-        Ok(found)
     }
 
     /// Writes a copy of the store, as it is at one moment, to a new file. A server may go on meanwhile. A copy that was
@@ -56,6 +39,7 @@ impl Sqlite {
     /// When the file is there already, or cannot be written, or a file of the archive is damaged.
     pub fn back_up(&self, file: &Path) -> Result<(), StoreError> {
         let unfinished = unfinished(file)?;
+        self.check_archive_names()?;
         let copied = self.copy_to(&unfinished);
         let copied = copied.and_then(|()| self.copy_archive(file)).and_then(|()| finish(&unfinished, file));
         if copied.is_err() {
@@ -101,9 +85,10 @@ pub fn restore(copy: &Path, folder: &Path) -> Result<(), StoreError> {
     schema::check(&connection, &place)?;
     let store =
         Sqlite { connection, writer: None, place: place.clone(), archive: RefCell::default(), _lock: None };
-    if let Some(found) = store.file_damage()?.into_iter().next() {
+    if let Some((_, found)) = store.file_damage()?.into_iter().next() {
         return Err(StoreError::Corrupt { place, found });
     }
+    store.check_archive_names()?;
     // Before the store is there: it never is without its archive.
     let (from, to) = (archive_of(copy), folder.join(archive::FOLDER));
     for (name, size, hash) in store.archives()? {
@@ -125,7 +110,7 @@ fn archive_of(copy: &Path) -> std::path::PathBuf {
     copy.with_file_name(name)
 }
 
-fn open_file(file: &Path) -> Result<Connection, StoreError> {
+pub(crate) fn open_file(file: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let place = file.display().to_string();
     let connection = Connection::open_with_flags(file, flags).map_err(|error| failed(&place, error))?;

@@ -5,6 +5,7 @@
 
 mod archive;
 mod copy;
+mod damage;
 mod derived;
 mod redact;
 mod rows;
@@ -24,7 +25,7 @@ use rusqlite::{
     Connection, ErrorCode, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior, params,
 };
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -488,7 +489,11 @@ impl Store for Sqlite {
                 let redacted = row.get::<_, Option<[u8; 32]>>(3)?.map(Hash);
                 Ok(Kept { version: row.get(0)?, hash: Hash(row.get(1)?), record: row.get(2)?, redacted })
             };
-            if each(kept(row).map_err(failed)?)? == Seen::Enough {
+            let kept = kept(row).map_err(|error| {
+                let version: u64 = row.get(0).unwrap_or_default();
+                self.unread(&format!("entry {version} of group \"{group}\""), error)
+            });
+            if each(kept?)? == Seen::Enough {
                 break;
             }
         }
@@ -525,7 +530,10 @@ impl Store for Sqlite {
             Ok(())
         };
         while let Some(row) = found.next().map_err(failed)? {
-            let block = block(partition, row).map_err(failed)?;
+            let block = block(partition, row).map_err(|error| {
+                let number: u64 = row.get(0).unwrap_or_default();
+                self.unread(&format!("block {number} of partition {partition}"), error)
+            })?;
             show_archived(block.number, each)?;
             each(block)?;
         }
@@ -563,11 +571,11 @@ impl Store for Sqlite {
         &self,
         each: &mut dyn FnMut(Redaction) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        redact::each(&self.connection, |error| self.failed(error), each)
+        redact::each(&self.connection, |error| self.unread("the table redaction", error), each)
     }
 
     fn erasures(&self) -> Result<Vec<Erasure>, StoreError> {
-        redact::erasures(&self.connection).map_err(|error| self.failed(error))
+        redact::erasures(&self.connection).map_err(|error| self.unread("the table erasure", error))
     }
 
     fn answers(
@@ -584,7 +592,7 @@ impl Store for Sqlite {
                 let (wish, At(at)) = (row.get::<_, i64>(1)? as u64, row.get(2)?);
                 Ok(Answer { key: row.get(0)?, wish, at, bytes: row.get(3)? })
             };
-            let answer = answer(row).map_err(failed)?;
+            let answer = answer(row).map_err(|error| self.unread("the table answer", error))?;
             if !answer.key.starts_with(beginning) {
                 break;
             }
@@ -611,11 +619,11 @@ impl Store for Sqlite {
     fn clock(&self) -> Result<Option<Instant>, StoreError> {
         let row = |row: &Row<'_>| row.get::<_, At>(0);
         let read = || self.connection.prepare_cached("SELECT at FROM clock")?.query_row([], row).optional();
-        Ok(read().map_err(|error| self.failed(error))?.map(|At(at)| at))
+        Ok(read().map_err(|error| self.unread("the clock", error))?.map(|At(at)| at))
     }
 
     fn horizon(&self) -> Result<Option<Instant>, StoreError> {
-        horizon(&self.connection).map_err(|error| self.failed(error))
+        horizon(&self.connection).map_err(|error| self.unread("the retention horizon", error))
     }
 
     fn answer(&self, key: &str) -> Result<Option<Answer>, StoreError> {
@@ -634,15 +642,38 @@ impl Store for Sqlite {
         let read = || -> rusqlite::Result<Vec<AccessKey>> {
             self.connection.prepare_cached(sql)?.query_map([], access_key)?.collect()
         };
-        read().map_err(|error| self.failed(error))
+        read().map_err(|error| self.unread("the table access_key", error))
     }
 
     fn catalogues(&self) -> Result<Vec<CatalogueText>, StoreError> {
-        self.read_catalogues().map_err(|error| self.failed(error))
+        let (mut all, mut wrong) = (Vec::new(), None);
+        self.each_catalogue(&mut |list| match list {
+            Ok(list) => all.push(list),
+            Err(error) => {
+                wrong.get_or_insert(error);
+            }
+        })?;
+        wrong.map_or(Ok(all), Err)
+    }
+
+    fn each_catalogue(
+        &self,
+        each: &mut dyn FnMut(Result<CatalogueText, StoreError>),
+    ) -> Result<(), StoreError> {
+        self.each_list(each).map_err(|error| self.failed(error))
+    }
+
+    fn each_group(&self, each: &mut dyn FnMut(Result<GroupHead, StoreError>)) -> Result<(), StoreError> {
+        self.each_head(each).map_err(|error| self.failed(error))
+    }
+
+    fn owners(&self) -> Result<BTreeSet<(&'static str, String)>, StoreError> {
+        self.owned()
     }
 
     fn rows(&self, account: &str) -> Result<Rows, StoreError> {
-        rows::read(&self.connection, account).map_err(|error| self.failed(error))
+        let place = || format!("what people read of account \"{account}\"");
+        rows::read(&self.connection, account).map_err(|error| self.unread(&place(), error))
     }
 }
 
@@ -650,29 +681,4 @@ fn horizon(connection: &Connection) -> rusqlite::Result<Option<Instant>> {
     let row = |row: &Row<'_>| row.get::<_, At>(0);
     let found = connection.prepare_cached("SELECT at FROM horizon")?.query_row([], row).optional()?;
     Ok(found.map(|At(at)| at))
-}
-
-impl Sqlite {
-    fn read_catalogues(&self) -> rusqlite::Result<Vec<CatalogueText>> {
-        let sql = "SELECT number, id, effective, published, text FROM catalogue ORDER BY number";
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let mut found = statement.query([])?;
-        let mut lists = Vec::new();
-        while let Some(row) = found.next()? {
-            let effective: String = row.get(2)?;
-            let effective = if effective.is_empty() { None } else { Some(row.get::<_, At>(2)?.0) };
-            let parts = "SELECT name, text FROM catalogue_part WHERE catalogue = ? ORDER BY name";
-            let pair = |part: &Row<'_>| Ok((part.get(0)?, part.get(1)?));
-            let parts: rusqlite::Result<Vec<(String, String)>> =
-                self.connection.prepare_cached(parts)?.query_map([row.get::<_, i64>(0)?], pair)?.collect();
-            lists.push(CatalogueText {
-                id: row.get(1)?,
-                effective,
-                published: row.get::<_, At>(3)?.0,
-                text: row.get(4)?,
-                parts: parts?,
-            });
-        }
-        Ok(lists)
-    }
 }

@@ -9,7 +9,7 @@ use crate::port::{
 use crate::rows::{AccountRow, Rows};
 use farebox_core::calendar::Instant;
 use farebox_core::engine::Duty;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A store in memory.
 #[derive(Debug, Default)]
@@ -300,6 +300,19 @@ impl Store for Memory {
 
     fn catalogues(&self) -> Result<Vec<CatalogueText>, StoreError> {
         Ok(self.catalogues.clone())
+    }
+
+    fn owners(&self) -> Result<BTreeSet<(&'static str, String)>, StoreError> {
+        let Rows { accounts, subscriptions, bills, lines, postings, balances, packages } = &self.rows;
+        let mut all = BTreeSet::new();
+        all.extend(accounts.iter().map(|row| ("account", row.account.clone())));
+        all.extend(subscriptions.iter().map(|row| ("subscription", row.account.clone())));
+        all.extend(bills.iter().map(|row| ("bill", row.account.clone())));
+        all.extend(lines.iter().map(|row| ("line", row.payer.clone())));
+        all.extend(postings.iter().map(|row| ("posting", row.account.clone())));
+        all.extend(balances.iter().map(|row| ("balance", row.account.clone())));
+        all.extend(packages.iter().map(|row| ("package", row.payer.clone())));
+        Ok(all)
     }
 
     fn rows(&self, account: &str) -> Result<Rows, StoreError> {

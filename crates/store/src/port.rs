@@ -9,6 +9,7 @@ use crate::error::StoreError;
 use crate::rows::{AccountRow, Rows};
 use farebox_core::calendar::Instant;
 use farebox_core::engine::Duty;
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// Everything that one commit keeps.
@@ -417,6 +418,15 @@ pub trait Store: Derivations + Send {
     /// When the store fails.
     fn groups(&self) -> Result<Vec<GroupHead>, StoreError>;
 
+    /// Shows all groups, in the order of their names, and goes on after one that cannot be read.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn each_group(&self, each: &mut dyn FnMut(Result<GroupHead, StoreError>)) -> Result<(), StoreError> {
+        self.groups()?.into_iter().for_each(|group| each(Ok(group)));
+        Ok(())
+    }
+
     /// One group; `None` when it has no entries.
     ///
     /// # Errors
@@ -558,6 +568,24 @@ pub trait Store: Derivations + Send {
     /// # Errors
     /// When the store fails.
     fn catalogues(&self) -> Result<Vec<CatalogueText>, StoreError>;
+
+    /// Shows all price lists, in the order of their publication, and goes on after one that cannot be read.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn each_catalogue(
+        &self,
+        each: &mut dyn FnMut(Result<CatalogueText, StoreError>),
+    ) -> Result<(), StoreError> {
+        self.catalogues()?.into_iter().for_each(|list| each(Ok(list)));
+        Ok(())
+    }
+
+    /// Under whose names there is something to read for people, by table.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn owners(&self) -> Result<BTreeSet<(&'static str, String)>, StoreError>;
 
     /// What people read of an account, in the order of its keys.
     ///

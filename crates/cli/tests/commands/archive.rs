@@ -309,3 +309,36 @@ fn a_server_that_misses_a_file_that_it_has_to_read_says_which() {
     assert!(says(&server) == said);
     server.stop();
 }
+
+#[test]
+fn what_is_said_of_the_archive_is_looked_at() {
+    let (folder, _) = furnished();
+    let data = folder.path();
+    assert_ne!(archive(data, "1"), json!([]));
+    let change = |sql: &str| {
+        let file = Connection::open(data.join(FILE)).unwrap();
+        file.execute_batch(&format!("PRAGMA foreign_keys = off; {sql}")).unwrap();
+    };
+    let finds = |what: &str| {
+        let (is_whole, report) = verify(data);
+        assert!(!is_whole && report["findings"].to_string().contains(what), "{what}: {report:#}");
+    };
+    change("CREATE TABLE was AS SELECT * FROM horizon; DELETE FROM horizon");
+    finds("it is not there, and ");
+    change("INSERT INTO horizon VALUES (1, '2024-01-02T00:00:00Z')");
+    finds("it is at 2024-01-02T00:00:00Z, and ");
+    change("DELETE FROM horizon; INSERT INTO horizon SELECT * FROM was; DROP TABLE was");
+    change(
+        "INSERT INTO archived_block SELECT 9, number, events, recorded_at, hash, file, place, redacted FROM archived_block LIMIT 1",
+    );
+    finds("1 blocks of partition 9");
+    change("DELETE FROM archived_block WHERE partition = 9");
+    let (is_whole, report) = verify(data);
+    assert!(is_whole, "{report:#}");
+    change("DELETE FROM usage_archive");
+    finds("refer to rows of the table usage_archive that are not there");
+    let copy = data.join("copy.farebox");
+    let output = farebox(&["backup", "--data", data.to_str().unwrap(), copy.to_str().unwrap()]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("is not in it") && !copy.exists(), "{said}");
+}

@@ -12,6 +12,7 @@ use farebox_store_sqlite::FILE;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const UNTIL: &str = "2024-02-01T00:00:00+08:00";
 
@@ -85,6 +86,7 @@ fn what_somebody_changed_is_found() {
         ("UPDATE usage_block SET bytes = zeroblob(length(bytes)) WHERE number = 3", "block 3 of partition 0"),
         ("DELETE FROM usage_block WHERE number = 2", "block 2 should come first"),
         ("UPDATE billing_group SET hash = zeroblob(32) WHERE name = 'elbrus'", "group \"elbrus\""),
+        ("DELETE FROM usage_block WHERE number = (SELECT max(number) FROM usage_block)", "the usage log"),
         // The end of the log, which no later hash holds; and a price list, which has none.
         (
             "DELETE FROM usage_block WHERE number = (SELECT max(number) FROM usage_block)",
@@ -107,6 +109,197 @@ fn what_somebody_changed_is_found() {
             "{sql}: {report:#}"
         );
     }
+}
+
+/// What `verify` says of a copy of a store that statements were done to.
+fn changed(folder: &Path, sql: &str) -> (Option<i32>, String) {
+    let copy = tempfile::tempdir().unwrap();
+    std::fs::copy(folder.join(FILE), copy.path().join(FILE)).unwrap();
+    let file = Connection::open(copy.path().join(FILE)).unwrap();
+    file.execute_batch("PRAGMA foreign_keys = off; PRAGMA ignore_check_constraints = on").unwrap();
+    assert!(file.execute(sql, []).unwrap() > 0, "{sql}");
+    drop(file);
+    let output = farebox(&["verify", "--data", copy.path().to_str().unwrap()]);
+    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    (output.status.code(), said.concat())
+}
+
+#[test]
+fn what_is_missing_or_was_put_in_is_found() {
+    let (folder, server) = furnished();
+    let made = server.post("/v1/keys", &[], json!({"label": "shop", "role": "integrator"}).to_string());
+    assert_eq!(made.0, 201, "{made:?}");
+    let stranger = json!({"specversion": "1.0", "source": "tests", "id": "1", "type": "call", "subject": "nobody",
+                          "time": "2024-01-31T10:00:00Z", "data": {"direction": "outbound", "seconds": 60}});
+    assert_eq!(server.post("/v1/usage", &[], stranger.to_string()).0, 200);
+    // Nothing counts it: it waits, and so does what is of nobody.
+    let fax = json!({"specversion": "1.0", "source": "tests", "id": "fax", "type": "fax", "subject": "acme",
+                     "time": "2024-01-31T10:00:00Z", "data": {"pages": 2}});
+    let (_, got) = server.post("/v1/usage", &[], fax.to_string());
+    assert_eq!(got["quarantined"], json!(1), "{got}");
+    server.post("/v1/usage/void", &[], json!({"source": "tests", "id": "2"}).to_string());
+    server.stop();
+    let (is_whole, report) = verify(folder.path());
+    assert!(is_whole, "{report:#}");
+    let cases = [
+        ("DELETE FROM billing_group WHERE name = 'acme'", "account \"acme\": no entry opens it"),
+        ("DELETE FROM billing_group WHERE name = 'acme'", "the table entry: "),
+        ("DELETE FROM billing_group WHERE name = '*'", "the table entry: "),
+        (
+            "INSERT INTO balance VALUES ('zebra', 'receivable', 'USD', 100, NULL)",
+            "account \"zebra\": no entry opens it, and it has rows in: balance",
+        ),
+        (
+            "INSERT INTO bill SELECT 'zebra', month, month_end, 'zebra-1', lines, total_e8, paid_e8, coupons_e8, \
+             credited_e8, written_off_e8, due_e8, issued FROM bill LIMIT 1",
+            "account \"zebra\": no entry opens it, and it has rows in: bill",
+        ),
+        (
+            "INSERT INTO usage_block SELECT 7, number, events, recorded_at, hash, bytes, redacted FROM usage_block \
+             LIMIT 1",
+            "the table usage_block: 1 blocks of partition 7",
+        ),
+        (
+            "DELETE FROM catalogue WHERE id = (SELECT id FROM catalogue LIMIT 1)",
+            "it was published, and is not there",
+        ),
+        (
+            "DELETE FROM catalogue WHERE id = (SELECT catalogue FROM subscription WHERE account = 'acme' LIMIT 1)",
+            "cannot be worked out anew",
+        ),
+        (
+            "UPDATE catalogue SET text = text || '# more' WHERE number = 1",
+            "it is not the text that was published",
+        ),
+        (
+            "INSERT INTO catalogue (id, effective, published, text) SELECT id, '2099-01-01T00:00:00Z', published, \
+             text FROM catalogue LIMIT 1",
+            "no entry says that it was published",
+        ),
+        ("DELETE FROM clock", "the clock: it is not there"),
+        ("UPDATE clock SET at = '2024-01-02T00:00:00Z'", "the clock: it is at 2024-01-02T00:00:00Z"),
+        (
+            "UPDATE billing_group SET due_at = NULL, due_duty = NULL WHERE name = 'acme'",
+            "what is due next for group \"acme\": it should be",
+        ),
+        (
+            "UPDATE billing_group SET due_at = '2034-01-01T00:00:00Z' WHERE name = 'acme'",
+            "what is due next for group \"acme\": it should be",
+        ),
+        (
+            "UPDATE billing_group SET due_at = '2024-01-11T11:11:11Z' WHERE name = 'acme'",
+            "what is due next for group \"acme\": it should be",
+        ),
+        (
+            "UPDATE access_key SET role = 'operator' WHERE label = 'shop'",
+            "its role is not what the entries say",
+        ),
+        (
+            "UPDATE access_key SET account = 'acme' WHERE label = 'shop'",
+            "its account is not what the entries say",
+        ),
+        (
+            "UPDATE access_key SET revoked = created, revoked_by = 'serve' WHERE label = 'shop'",
+            "whether it is revoked, by whom or when, is not what the entries say",
+        ),
+        (
+            "INSERT INTO access_key SELECT 'cafe', hash, label, role, account, created, created_by, NULL, NULL, NULL \
+             FROM access_key WHERE label = 'shop'",
+            "access key cafe: no entry says that it was made",
+        ),
+        ("DELETE FROM access_key WHERE label = 'shop'", "it is not there"),
+        (
+            "DELETE FROM derived WHERE space = 21",
+            "the quarantine: 1 pieces of accounts that nobody has opened",
+        ),
+        ("DELETE FROM derived WHERE space = 21", "the quarantine of group \"acme\""),
+        (
+            "INSERT INTO derived SELECT space, CAST(x'62636d65' || substr(key, 5) AS BLOB), value FROM derived \
+             WHERE space = 21 AND CAST(substr(key, 1, 4) AS TEXT) = 'acme'",
+            "quarantine",
+        ),
+        ("DELETE FROM derived WHERE space = 5", "the list of void identities: 1 of 1"),
+        (
+            "INSERT INTO derived VALUES (5, randomblob(16), x'')",
+            "the list of void identities: 0 of 1 that the usage log makes are not in it, and 1 others are",
+        ),
+    ];
+    for (sql, what) in cases {
+        let (status, said) = changed(folder.path(), sql);
+        assert!(status == Some(1) && said.contains(what), "{sql}: {status:?} {said}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_told_and_the_rest_is_looked_at() {
+    let (folder, server) = furnished();
+    server.stop();
+    let cases = [
+        (
+            "UPDATE bill SET month_end = 'soon' WHERE account = 'acme'",
+            "what people read of account \"acme\": it cannot",
+        ),
+        (
+            "UPDATE bill SET due_e8 = 'much' WHERE account = 'acme'",
+            "what people read of account \"acme\": it cannot",
+        ),
+        (
+            "UPDATE account SET title = CAST(x'ff' AS TEXT) WHERE account = 'acme'",
+            "of account \"acme\": it cannot",
+        ),
+        ("UPDATE billing_group SET due_at = 'soon' WHERE name = 'acme'", "group \"acme\": it cannot be read"),
+        ("UPDATE billing_group SET hash = x'00' WHERE name = 'acme'", "group \"acme\": it cannot be read"),
+        (
+            "UPDATE entry SET hash = x'00' WHERE version = 3 AND group_number = \
+             (SELECT number FROM billing_group WHERE name = 'acme')",
+            "entry 3 of group \"acme\": it cannot be read",
+        ),
+        (
+            "UPDATE usage_block SET recorded_at = 'soon' WHERE number = 2",
+            "block 2 of partition 0: it cannot be read",
+        ),
+        ("UPDATE catalogue SET text = 'plan = ' WHERE number = 1", "price list "),
+        ("UPDATE catalogue SET published = 'soon' WHERE number = 1", "price list "),
+        ("UPDATE clock SET at = 'soon'", "the clock: it cannot be read"),
+        ("INSERT INTO horizon VALUES (1, 'soon')", "the retention horizon: it cannot be read"),
+        ("UPDATE access_key SET created = 'soon'", "the table access_key: it cannot be read"),
+        ("UPDATE answer SET at = 'soon'", "the table answer: it cannot be read"),
+    ];
+    for (sql, what) in cases {
+        let (status, said) = changed(folder.path(), sql);
+        assert!(status == Some(1) && said.contains(what), "{sql}: {status:?} {said}");
+        assert!(said.contains("wrong; looked at") && !said.contains("farebox verify"), "{sql}: {said}");
+    }
+}
+
+#[test]
+fn a_store_is_looked_at_as_of_one_moment_while_a_server_writes_it() {
+    let (folder, server) = furnished();
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 0.. {
+                if is_over.load(Ordering::Relaxed) {
+                    break;
+                }
+                let event = json!({"specversion": "1.0", "source": "live", "id": number.to_string(), "type": "call",
+                                   "subject": "acme", "time": "2024-01-31T10:00:00Z",
+                                   "data": {"direction": "outbound", "seconds": 60}});
+                assert_eq!(server.post("/v1/usage", &[], event.to_string()).0, 200);
+                let command = json!({"command": "topup", "amount": "1.00"});
+                assert_eq!(server.command("acme", &command).0, 200);
+                assert_eq!(server.command("dorado", &command).0, 200);
+            }
+        });
+        let looked: Vec<_> = (0..12).map(|_| verify(folder.path())).collect();
+        is_over.store(true, Ordering::Relaxed);
+        for (is_whole, report) in &looked {
+            assert!(is_whole, "{report:#}");
+        }
+        let entries = |report: &Value| report["entries"].as_u64().unwrap();
+        assert!(entries(&looked[0].1) < entries(&looked[11].1), "nothing was written meanwhile");
+    });
+    server.stop();
 }
 
 /// Changes the facts of the first entry of a group that charges usage, and makes the chain of its hashes anew.

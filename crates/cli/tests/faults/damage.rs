@@ -62,6 +62,16 @@ fn bytes_that_have_changed_are_found_and_never_believed() {
         std::fs::write(&file, &bytes).unwrap();
         let verified = farebox(&["verify", "--data", text(damaged.path())]);
         let is_found = !verified.status.success();
+        // What is wrong is told, unless there is nothing that can be looked at.
+        let said = [&verified.stdout, &verified.stderr]
+            .map(|said| String::from_utf8_lossy(said).into_owned())
+            .concat();
+        let is_told = match verified.status.code() {
+            Some(0) => said.contains("nothing is wrong"),
+            Some(1) => said.contains("wrong; looked at"),
+            _ => said.contains("cannot be opened"),
+        };
+        assert!(is_told, "byte {at}: {said}");
         found += u64::from(is_found);
         match Server::try_run(serve(&[], damaged.path(), TEST_CLOCK), damaged.path()) {
             Err(said) => {

@@ -1,16 +1,20 @@
 //! Usage that says otherwise what was said before: it waits, and what was said first counts, until someone says which is
 //! right.
 
-use crate::horizon::{decided, on_both, said, waiting};
+use crate::horizon::{on_both, said, waiting};
 use crate::is_whole;
 use crate::undone::{at, customer, execute, receive, using};
 use farebox_core::calendar::Zone;
 use farebox_core::engine::Action;
 use farebox_core::metering::Problem;
 use farebox_core::money::Currency;
-use farebox_service::{CONFLICTS_MAX, Received, Service, Standing};
+use farebox_service::{CONFLICTS_MAX, Decided, Received, Service, Standing};
 
 const NOON: &str = "2026-01-05T12:00:00Z";
+
+fn decided() -> Decided<'static> {
+    Decided { actor: "test", command: "{}", at: at("2026-01-01T00:00:00Z") }
+}
 
 fn piece(id: &str) -> (String, u64, String) {
     (id.to_owned(), 0, "conflict".to_owned())

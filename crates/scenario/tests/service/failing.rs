@@ -13,6 +13,7 @@ use farebox_store::{
     AccessKey, AccountRow, Answer, Batch, Block, CatalogueText, Derivations, Erasure, GroupHead, Hash, Kept,
     Memory, Prepare, Redaction, Rows, Seen, Show, Store, StoreError, Told,
 };
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::channel;
@@ -155,6 +156,10 @@ impl Store for Failing {
 
     fn catalogues(&self) -> Result<Vec<CatalogueText>, StoreError> {
         self.memory.catalogues()
+    }
+
+    fn owners(&self) -> Result<BTreeSet<(&'static str, String)>, StoreError> {
+        self.memory.owners()
     }
 
     fn rows(&self, account: &str) -> Result<Rows, StoreError> {

@@ -63,7 +63,7 @@ pub(crate) fn waiting(service: &mut Service, account: Option<&str>) -> Vec<(Stri
     all
 }
 
-pub(crate) fn decided() -> Decided<'static> {
+fn decided() -> Decided<'static> {
     Decided { actor: "test", command: "{}", at: at("2026-06-01T00:00:00Z") }
 }
 

@@ -34,7 +34,7 @@ use tidy::{Flush, Merge, Tidied};
 pub use tidy::Tidying;
 
 /// How much of the log is in runs.
-const FLUSHED: u8 = 4;
+pub(crate) const FLUSHED: u8 = 4;
 /// How many blocks had left the index when all runs were merged last.
 const LEFT: u8 = 23;
 /// Identities that make a run.

@@ -200,7 +200,7 @@ impl Service {
         let heads = store.groups()?;
         // What was done on the way to a later moment is not.
         self.clock = store.clock()?.map_or(self.reached, |kept| kept.max(self.reached));
-        self.due_anew = prices::worked_out_to(&self.groups)?;
+        self.due_anew = prices::worked_out_to(store)?;
         (self.counters, self.inbox) = usage_of(&self.groups)?;
         self.set_pace(self.pace);
         let due = heads.iter().filter_map(|head| Some((head.group.as_str(), head.due?)));

@@ -3,7 +3,7 @@
 
 use super::Service;
 use super::time::COMMIT_EACH;
-use crate::groups::{DESK, Groups};
+use crate::groups::DESK;
 use farebox_core::calendar::Instant;
 use farebox_core::catalog::Catalogue;
 use farebox_core::engine::{CatalogueConflict, Catalogues, is_due_alike};
@@ -54,11 +54,9 @@ pub(super) fn may_change_due(known: &Catalogues, new: &Catalogue) -> bool {
 }
 
 /// Up to which group what is due is worked out anew, as the store has it; `None`: for all.
-pub(super) fn worked_out_to(groups: &Groups) -> Result<Option<String>, StoreError> {
-    let kept = groups.store().map_or(Ok(None), |store| store.derived(DUE_ANEW, &[]))?;
-    kept.map(|bytes| String::from_bytes(&bytes)).transpose().map_err(|error| StoreError::Corrupt {
-        place: "how far dues are worked out".to_owned(),
-        found: error.to_string(),
+pub(crate) fn worked_out_to(store: &dyn Store) -> Result<Option<String>, StoreError> {
+    store.derived(DUE_ANEW, &[])?.map(|bytes| String::from_bytes(&bytes)).transpose().map_err(|error| {
+        StoreError::Corrupt { place: "how far dues are worked out".to_owned(), found: error.to_string() }
     })
 }
 

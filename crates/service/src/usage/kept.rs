@@ -95,7 +95,7 @@ pub(super) fn month_row(payer: &str, month: MonthNumber, metering: &Metering) ->
 }
 
 /// How much of the log the kept counters and block lists know.
-pub(super) fn position(store: &dyn Store) -> Result<u64, StoreError> {
+pub(crate) fn position(store: &dyn Store) -> Result<u64, StoreError> {
     let bytes = store.derived(POSITION, &[])?;
     Ok(bytes.and_then(|bytes| u64::from_bytes(&bytes).ok()).unwrap_or(0))
 }

@@ -17,11 +17,11 @@ pub(super) fn note_block(of: &mut BTreeMap<String, Vec<u64>>, name: &str, block:
 
 /// What tells a record that counts, or waits in quarantine, from others. Usage of the same identity and revision with
 /// another time is another one; what never counts has a key of its own.
-pub(super) type Key = (String, String, u64, Instant, Fate);
+pub(crate) type Key = (String, String, u64, Instant, Fate);
 
 /// What was to become of a record when it came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Fate {
+pub(crate) enum Fate {
     /// To be counted.
     Counts,
     /// To wait: it was too old.
@@ -31,7 +31,7 @@ pub(super) enum Fate {
 }
 
 /// Whose record counts or waits no more after this one, and which it is.
-pub(super) fn taken_back(record: &[u8]) -> Option<(String, Key)> {
+pub(crate) fn taken_back(record: &[u8]) -> Option<(String, Key)> {
     // What was added is told by its first byte, and is nearly all there is.
     match record.first() {
         Some(0) | None => None,
@@ -59,10 +59,10 @@ pub(super) fn forget_touched(metering: &mut Metering, accounts: &BTreeSet<String
     }
 }
 
-pub(super) fn key(event: &Event<'_>) -> Key {
+pub(crate) fn key(event: &Event<'_>) -> Key {
     (event.source.to_owned(), event.id.to_owned(), event.revision, event.time, Fate::Counts)
 }
 
-pub(super) fn key_of(usage: &Usage, fate: Fate) -> Key {
+pub(crate) fn key_of(usage: &Usage, fate: Fate) -> Key {
     (usage.source.clone(), usage.id.clone(), usage.revision, usage.time, fate)
 }

@@ -5,7 +5,7 @@ use super::{Finding, finding};
 use farebox_core::account::{Account, Group};
 use farebox_core::bill::{Bill, Line, LineKind};
 use farebox_core::calendar::{Cycle, Instant, Zone};
-use farebox_core::engine::{Action, Catalogues, Command, Fact, Late, decide};
+use farebox_core::engine::{Action, Catalogues, Command, Fact, Late, Refusal, decide};
 use farebox_core::ledger::{Posting, Unit};
 use farebox_core::metering::Metering;
 use farebox_core::money::{Amount, Currency, Exact};
@@ -65,6 +65,7 @@ pub(super) fn are_what_they_should_be(
     let rated = group.iter().filter(|account| !erased.contains(&account.head.id));
     let ever: Late = rated.map(|account| (account.head.id.clone(), earliest(account))).collect();
     let mut differing: BTreeMap<String, Line> = BTreeMap::new();
+    let mut refused = None;
     for at in moments(group, catalogues, clock).into_iter().filter(|at| *at > opened) {
         let settle = |state: &Group, late: &Late| {
             let action = Action::settle(late.clone());
@@ -78,7 +79,14 @@ pub(super) fn are_what_they_should_be(
             let is_applied = facts.iter().all(|fact| state.apply(fact).is_ok());
             if is_applied { settle(&state, &ever) } else { Ok(Vec::new()) }
         });
-        for fact in settled.unwrap_or_default() {
+        let settled = settled.unwrap_or_else(|refusal| {
+            // A number that is too large stops a settlement too: what is due waits, and is told of by the server.
+            if refusal != Refusal::OutOfRange {
+                refused.get_or_insert(refusal);
+            }
+            Vec::new()
+        });
+        for fact in settled {
             let Fact::Charged { lines, .. } = fact else { continue };
             for line in lines
                 .into_iter()
@@ -87,6 +95,10 @@ pub(super) fn are_what_they_should_be(
                 differing.entry(place_of(&line)).or_insert(line);
             }
         }
+    }
+    if let Some(refusal) = refused {
+        let found = format!("what it was charged cannot be worked out anew: {refusal}");
+        each(finding(format!("group \"{payer}\""), found));
     }
     for (place, line) in differing.iter().take(NAMED) {
         let quantity = line.quantity;
