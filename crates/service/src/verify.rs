@@ -54,12 +54,12 @@ pub struct Finding {
 }
 
 /// Looks at everything: that the chains of entries and of usage are whole, that the rows for people are what the
-/// entries make, that lines sum to their bills and postings balance, that each event is found by its identity, that the
-/// counters that are kept are those that counting anew gives, and that what was charged is what rating all of it again
-/// comes to. Nothing is changed.
+/// entries make and no others, that lines sum to their bills and postings balance, that each event is found by its
+/// identity, that what is kept of the usage log is what it says, that the clock, the horizon and what is due next fit all
+/// that, and that what was charged is what rating all of it again comes to. Nothing is changed.
 ///
 /// # Errors
-/// When the store fails. What is damaged is no error, but a finding.
+/// When the store is in use or cannot be reached. What is damaged or cannot be read is no error, but a finding.
 pub fn verify(
     store: &dyn Store,
     catalogues: &Catalogues,
@@ -69,7 +69,7 @@ pub fn verify(
     let mut groups = BTreeMap::new();
     let mut told = Told::default();
     let mut erasures = Erasures::read(store, each)?;
-    for known in heads(store, each)? {
+    for known in heads(store, &mut told, each)? {
         done.groups += 1;
         match group(store, &known, (&mut done, &mut erasures, &mut told), each)? {
             Some(state) => drop(groups.insert(known.group.clone(), (known, state))),
@@ -86,7 +86,7 @@ pub fn verify(
         if done.erased == 0 {
             said.compare(store, each)?;
         }
-        if done.erased == 0 && told.broken.is_empty() {
+        if done.erased == 0 && told.is_all() {
             said.strangers(store, each)?;
         }
         rest::horizon(store, said.horizon, each)?;
@@ -98,12 +98,17 @@ pub fn verify(
 }
 
 /// The groups that can be read.
-fn heads(store: &dyn Store, each: &mut dyn FnMut(Finding)) -> Result<Vec<GroupHead>, StoreError> {
+fn heads(
+    store: &dyn Store,
+    told: &mut Told,
+    each: &mut dyn FnMut(Finding),
+) -> Result<Vec<GroupHead>, StoreError> {
     let (mut heads, mut wrong) = (Vec::new(), Vec::new());
     let read = store.each_group(&mut |head| match head {
         Ok(head) => heads.push(head),
         Err(error) => wrong.push(error),
     });
+    told.lacks_groups = !wrong.is_empty() || read.is_err();
     for error in wrong {
         found::<()>(Err(error), each)?;
     }

@@ -263,11 +263,22 @@ fn what_cannot_be_read_is_told_and_the_rest_is_looked_at() {
         ("UPDATE clock SET at = 'soon'", "the clock: it cannot be read"),
         ("INSERT INTO horizon VALUES (1, 'soon')", "the retention horizon: it cannot be read"),
         ("UPDATE access_key SET created = 'soon'", "the table access_key: it cannot be read"),
+        (
+            "INSERT INTO erasure VALUES ('zebra', 'zebra', 'me', 'soon', NULL, NULL, 0, 0, 0, 0, 0, NULL)",
+            "the table erasure: it cannot be read",
+        ),
+        (
+            "INSERT INTO redaction VALUES (1, 'zebra', 'moon', 1, x'00', x'00', x'00')",
+            "the table redaction: it cannot be read",
+        ),
         ("UPDATE answer SET at = 'soon'", "the table answer: it cannot be read"),
     ];
     for (sql, what) in cases {
         let (status, said) = changed(folder.path(), sql);
         assert!(status == Some(1) && said.contains(what), "{sql}: {status:?} {said}");
+        // That there are five accounts, or four where one of their groups cannot be read, shows that it went on.
+        let went_on = said.contains(", 5 accounts") || said.contains(", 4 accounts");
+        assert!(went_on && !said.contains("no entry opens it"), "{sql}: {said}");
         assert!(said.contains("wrong; looked at") && !said.contains("farebox verify"), "{sql}: {said}");
     }
 }

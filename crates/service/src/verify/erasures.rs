@@ -3,7 +3,7 @@
 //! A redacted entry or block has another content than its chain says. What stands for it is the entry that ended its
 //! erasure: it is in a chain itself, and has the digest over all that was redacted, before and after.
 
-use super::{Finding, finding};
+use super::{Finding, finding, found};
 use crate::service::{erasure_began, erasure_ended};
 use farebox_store::{Digest, Entry, Erasure, Hash, Piece, Redaction, Store, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,19 +29,23 @@ pub(super) struct Erasures {
 impl Erasures {
     /// Reads what was redacted: each time a piece was, it must have been what the time before has left.
     pub fn read(store: &dyn Store, each: &mut dyn FnMut(Finding)) -> Result<Erasures, StoreError> {
-        let known = store.erasures()?.into_iter().map(|one| (one.account.clone(), one)).collect();
+        let known = found(store.erasures(), each)?.unwrap_or_default();
+        let known = known.into_iter().map(|one| (one.account.clone(), one)).collect();
+        let mut wrong = Vec::new();
         let (mut left, mut digests) = (BTreeMap::<Piece, Redaction>::new(), BTreeMap::new());
-        store.redactions(&mut |one| {
+        let read = store.redactions(&mut |one| {
             let digest = digests.entry(one.erasure.clone()).or_insert_with(|| Digest::of(&one.erasure));
             digest.add(&one);
             let (chain, number) = one.piece.place();
             let before = left.insert(one.piece.clone(), one.clone());
             if before.is_some_and(|before| (before.after, before.original) != (one.before, one.original)) {
                 let found = "what was redacted is not what the redaction before it had left";
-                each(finding(format!("number {number} of the chain {chain}"), found));
+                wrong.push(finding(format!("number {number} of the chain {chain}"), found));
             }
             Ok(())
-        })?;
+        });
+        found(read, each)?;
+        wrong.into_iter().for_each(each);
         let count = left.len() as u64;
         Ok(Erasures { known, left, count, digests, began: BTreeSet::new(), ended: BTreeSet::new() })
     }

@@ -20,6 +20,8 @@ pub(super) struct Told {
     pub accounts: BTreeSet<String>,
     /// Groups whose entries cannot be read or applied.
     pub broken: BTreeSet<String>,
+    /// Whether there are groups of which not even the name can be read.
+    pub lacks_groups: bool,
     /// The latest moment that one was recorded at, and which one.
     recorded: Option<(Instant, String)>,
     /// When the last entry of each group was recorded.
@@ -44,6 +46,11 @@ impl Told {
         }
     }
 
+    /// Whether all entries were read.
+    pub fn is_all(&self) -> bool {
+        self.broken.is_empty() && !self.lacks_groups
+    }
+
     /// Whether a group was decided on after the price lists that it has ordered by were published: what could not be counted
     /// was looked at with them then.
     pub fn is_later(&self, (payer, group): (&str, &Group), published: &BTreeMap<String, Instant>) -> bool {
@@ -54,6 +61,9 @@ impl Told {
 
     /// Compares whose rows there are for people with the accounts that the entries open.
     pub fn owners(&self, store: &dyn Store, each: &mut dyn FnMut(Finding)) -> Result<(), StoreError> {
+        if self.lacks_groups {
+            return Ok(());
+        }
         let Some(owners) = found(store.owners(), each)? else { return Ok(()) };
         // Of these nobody knows which accounts they had.
         let broken = found(store.members(), each)?.unwrap_or_default();
