@@ -37,11 +37,10 @@ impl Sqlite {
     /// What is wrong with the file, as SQLite knows it, with what its rows refer to, and with the files of the archive:
     /// each with its place. Nothing, mostly.
     pub fn damage(&self) -> Vec<(String, String)> {
+        let all = [self.file_damage(), self.dangling(), self.other_partitions(), self.archive_damage()];
         let mut found = Vec::new();
-        let whole: [fn(&Sqlite) -> Result<Vec<(String, String)>, StoreError>; 4] =
-            [Sqlite::file_damage, Sqlite::dangling, Sqlite::other_partitions, Sqlite::archive_damage];
-        for look in whole {
-            match look(self) {
+        for looked in all {
+            match looked {
                 Ok(more) => found.extend(more),
                 Err(
                     StoreError::Corrupt { place, found: what } | StoreError::System { place, found: what },

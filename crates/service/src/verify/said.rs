@@ -109,9 +109,11 @@ impl<'a> Said<'a> {
     /// Compares it with what is kept, of a store in which nothing is erased: an erasure lets go of some of it, and its
     /// records say other identities.
     pub fn compare(&self, store: &dyn Store, each: &mut dyn FnMut(Finding)) -> Result<(), StoreError> {
-        let sessions = self.sessions.iter().map(|(name, said)| (*name, said.to_bytes())).collect();
-        let conflicts = self.conflicts.iter().map(|(name, all)| (*name, all.to_bytes())).collect();
-        let kinds: [(u8, &str, &BTreeMap<u128, Vec<u8>>); 3] = [
+        let sessions: BTreeMap<u128, Vec<u8>> =
+            self.sessions.iter().map(|(name, said)| (*name, said.to_bytes())).collect();
+        let conflicts: BTreeMap<u128, Vec<u8>> =
+            self.conflicts.iter().map(|(name, all)| (*name, all.to_bytes())).collect();
+        let kinds = [
             (VOID, "the list of void identities", &self.void),
             (SESSIONS, "the list of what sessions used", &sessions),
             (CONFLICTS, "the list of conflicts", &conflicts),
