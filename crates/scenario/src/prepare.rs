@@ -538,10 +538,13 @@ fn metering_of(
             let since = match start {
                 convert::Start::Now => command.effective_at,
                 convert::Start::At(at) => at,
-                convert::Start::Before => begun.get(&(account, name.to_owned())).copied().unwrap_or(Instant::MIN),
+                convert::Start::Before => {
+                    begun.get(&(account, name.to_owned())).copied().unwrap_or(Instant::MIN)
+                }
             };
             begun.entry((account, name.to_owned())).or_insert(since);
-            let known = plans.entry(account).or_default().entry((catalogue.id.clone(), plan)).or_insert(since);
+            let known =
+                plans.entry(account).or_default().entry((catalogue.id.clone(), plan)).or_insert(since);
             *known = since.min(*known);
         }
     }

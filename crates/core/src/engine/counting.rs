@@ -46,7 +46,11 @@ pub fn plans_of(
             }
             Fact::Terms(terms::Fact::PlanChanged { account, subscription, plan, .. }) => {
                 let Some((catalogue, since)) = known(account, subscription) else { continue };
-                had_since(&mut found, Counts { account: account.clone(), catalogue, plan: plan.clone() }, since);
+                had_since(
+                    &mut found,
+                    Counts { account: account.clone(), catalogue, plan: plan.clone() },
+                    since,
+                );
             }
             _ => {}
         }
