@@ -34,11 +34,21 @@ impl Metering {
 }
 
 impl Lane {
+    /// Cuts it at a moment. What was counted on both sides is not told apart: nothing is counted again for it.
     fn end_at(&mut self, at: Instant) {
-        // What was counted on both sides is not told apart: nothing is counted again for it.
         if self.cut(at) {
-            self.end_segment_at(at);
+            let after = self.segments.partition_point(|segment| segment.span.start < at);
+            if let Some(segment) = after.checked_sub(1).and_then(|index| self.segments.get_mut(index)) {
+                segment.span.end = segment.span.end.min(at);
+            }
         }
+    }
+
+    /// Leaves out what was counted from a moment on.
+    fn forget_from(&mut self, at: Instant) {
+        self.segments.truncate(self.segments.partition_point(|segment| segment.span.start < at));
+        self.note_starts();
+        self.latest = 0;
     }
 
     fn go_on(&mut self, period: Span, at: Instant) {

@@ -513,14 +513,6 @@ impl Lane {
         true
     }
 
-    /// Has the segment that holds a moment inside end there, with all that it has counted.
-    pub(super) fn end_segment_at(&mut self, at: Instant) {
-        let after = self.segments.partition_point(|segment| segment.span.start < at);
-        if let Some(segment) = after.checked_sub(1).and_then(|index| self.segments.get_mut(index)) {
-            segment.span.end = segment.span.end.min(at);
-        }
-    }
-
     /// The segments that overlap the span, with their counters in the order of scopes.
     pub fn segments(&self, within: Span) -> impl Iterator<Item = (Span, Vec<(&Scope, &Counter)>)> {
         self.segments_of(within, None, |_| true)
@@ -570,13 +562,6 @@ impl Lane {
         let inside = self.segments[from..].iter().take_while(move |segment| segment.span.start < within.end);
         let counters = inside.flat_map(|segment| segment.counters.iter());
         counters.filter(|(_, counter)| counter.events > 0)
-    }
-
-    /// Leaves out what was counted from a moment on.
-    pub(super) fn forget_from(&mut self, at: Instant) {
-        self.segments.truncate(self.segments.partition_point(|segment| segment.span.start < at));
-        self.note_starts();
-        self.latest = 0;
     }
 
     /// The start of the latest segment.
