@@ -88,13 +88,16 @@ impl Packages {
         self.takers.get(key).map_or_else(zero, Taker::drawn_units)
     }
 
-    /// What was drawn for an accumulation, by bucket, under the keys of its charges.
+    /// What was drawn for an accumulation by its last settlement, by bucket, under the keys of its charges.
     pub(crate) fn drawn_by(&self, period: &Period<'_>) -> BTreeMap<Key, BTreeMap<String, Number>> {
         let mut all: BTreeMap<Key, BTreeMap<String, Number>> = BTreeMap::new();
         let of =
             (period.account.name.as_str(), period.one.name.as_str(), period.charge.id.as_str(), period.began);
         for (key, taker) in &self.takers {
-            if (key.account.as_str(), key.subscription.as_str(), key.charge.as_str(), key.began) != of {
+            // A session that ends at the very settlement draws for what is settled next.
+            if (key.account.as_str(), key.subscription.as_str(), key.charge.as_str(), key.began) != of
+                || key.start >= period.settled
+            {
                 continue;
             }
             let under = Key {

@@ -14,13 +14,14 @@ use std::rc::Rc;
 pub(crate) type Measured = (String, String, String);
 
 /// All usage that counts: of each identity the highest revision, once, unless it was taken back,
-/// before or after it arrived. What a session says of its own usage gives way to any record of it.
+/// before or after it arrived. What sessions say of their own usage, one of each account under an identity, gives way to
+/// any record of it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Usage {
     events: BTreeMap<String, Rc<Event>>,
     voided: BTreeSet<String>,
-    /// Identities that only a session has told of.
-    said: BTreeSet<String>,
+    /// What sessions have told, by identity and account.
+    said: BTreeMap<(String, String), Rc<Event>>,
     /// What each meter counts, in the order of time.
     counted: BTreeMap<Measured, Vec<Counted>>,
 }
@@ -33,26 +34,36 @@ impl Usage {
         id: &str,
         event: Event,
     ) -> Vec<(Measured, Timestamp)> {
-        let known = self.events.get(id).filter(|_| !self.said.contains(id));
+        let known = self.events.get(id);
         if self.voided.contains(id) || known.is_some_and(|known| known.revision >= event.revision) {
             return Vec::new();
         }
-        self.said.remove(id);
-        self.put(lists, id, event)
+        let mut changed = self.take_back(lists, id);
+        let event = self.put(lists, event, &mut changed);
+        self.events.insert(id.to_owned(), event);
+        changed
     }
 
     /// A session tells what it used, unless a record of it is there.
     pub(crate) fn say(&mut self, lists: &[Catalogue], id: &str, event: Event) -> Vec<(Measured, Timestamp)> {
-        let recorded = self.events.contains_key(id) && !self.said.contains(id);
-        if self.voided.contains(id) || recorded {
+        if self.voided.contains(id) || self.events.contains_key(id) {
             return Vec::new();
         }
-        self.said.insert(id.to_owned());
-        self.put(lists, id, event)
+        let (name, mut changed) = ((id.to_owned(), event.account.clone()), Vec::new());
+        if let Some(before) = self.said.remove(&name) {
+            self.remove(lists, &before, &mut changed);
+        }
+        let event = self.put(lists, event, &mut changed);
+        self.said.insert(name, event);
+        changed
     }
 
-    fn put(&mut self, lists: &[Catalogue], id: &str, event: Event) -> Vec<(Measured, Timestamp)> {
-        let mut changed = self.take_back(lists, id);
+    fn put(
+        &mut self,
+        lists: &[Catalogue],
+        event: Event,
+        changed: &mut Vec<(Measured, Timestamp)>,
+    ) -> Rc<Event> {
         let event = Rc::new(event);
         for (measured, meter) in meters(lists, &event.account) {
             if let Some(value) = counts(meter, &event).then(|| value(meter, &event)).flatten() {
@@ -63,8 +74,7 @@ impl Usage {
                 changed.push((measured, at));
             }
         }
-        self.events.insert(id.to_owned(), event);
-        changed
+        event
     }
 
     /// Usage is taken back for good.
@@ -74,15 +84,21 @@ impl Usage {
     }
 
     fn take_back(&mut self, lists: &[Catalogue], id: &str) -> Vec<(Measured, Timestamp)> {
-        let Some(event) = self.events.remove(id) else { return Vec::new() };
+        let said: Vec<_> = self.said.keys().filter(|(of, _)| of == id).cloned().collect();
+        let said = said.iter().filter_map(|name| self.said.remove(name));
+        let events: Vec<Rc<Event>> = said.chain(self.events.remove(id)).collect();
         let mut changed = Vec::new();
+        events.iter().for_each(|event| self.remove(lists, event, &mut changed));
+        changed
+    }
+
+    fn remove(&mut self, lists: &[Catalogue], event: &Rc<Event>, changed: &mut Vec<(Measured, Timestamp)>) {
         for (measured, _) in meters(lists, &event.account) {
             let Some(all) = self.counted.get_mut(&measured) else { continue };
-            if let Some(index) = all.iter().position(|one| Rc::ptr_eq(&one.event, &event)) {
+            if let Some(index) = all.iter().position(|one| Rc::ptr_eq(&one.event, event)) {
                 changed.push((measured, all.remove(index).at));
             }
         }
-        changed
     }
 
     /// What a meter counts.
@@ -124,7 +140,14 @@ pub(crate) fn frozen(
         let event = Rc::as_ptr(event);
         frozen.contains(&event) && !taken.contains(&event)
     };
-    usage.events.iter().filter(|(_, event)| only_frozen(event)).map(|(id, _)| id.clone()).collect()
+    let said = usage.said.iter().map(|((id, _), event)| (id, event));
+    usage
+        .events
+        .iter()
+        .chain(said)
+        .filter(|(_, event)| only_frozen(event))
+        .map(|(id, _)| id.clone())
+        .collect()
 }
 
 /// The meters of all price lists, for an account. Versions of a list have the same meters.

@@ -191,15 +191,14 @@ impl<'a> Run<'a> {
             StepAction::Usage(line) => {
                 self.usage.insert(line, step.line, &mut self.metering);
                 self.note_late(&line.account);
+                self.note_moved();
                 self.recount()?;
                 Ok(Outcome::Accepted)
             }
             StepAction::Void { source, id } => {
-                let account = self.usage.void(source, id, &mut self.metering);
-                if let Some(account) = account {
-                    self.note_late(&account);
-                    self.recount()?;
-                }
+                self.usage.void(source, id, &mut self.metering);
+                self.note_moved();
+                self.recount()?;
                 Ok(Outcome::Accepted)
             }
             StepAction::Import(spec, path) => {
@@ -320,6 +319,12 @@ impl<'a> Run<'a> {
         let line = self.prepared.sessions.get(&(hold.account.clone(), hold.id.clone()));
         self.usage.end_session(usage, line.copied().unwrap_or_default(), &mut self.metering);
         self.note_late(&hold.account);
+        self.note_moved();
+    }
+
+    /// The same of accounts whose usage was taken back, which nobody may have named.
+    fn note_moved(&mut self) {
+        self.usage.take_moved().iter().for_each(|account| self.note_late(account));
     }
 
     /// Remembers the earliest time of usage counted since the account's last settlement.

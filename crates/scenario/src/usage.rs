@@ -30,24 +30,64 @@ pub(crate) struct UsageLog {
     book: String,
     deliveries: Vec<Delivery>,
     importer: Importer,
-    watched: Identities,
     /// Voided before or after they arrived.
     voided: Arc<Identities>,
-    /// Events that later ones have replaced.
-    replaced: Arc<Mutex<Replaced>>,
+    noted: Noted,
     /// Lines of the book that could not be billed.
     refused: Vec<Quarantine>,
     /// The same of sessions.
-    refused_sessions: Vec<Quarantine>,
+    refused_sessions: Vec<(Session, Quarantine)>,
     /// What sessions said that they used, each until its record comes, and its line.
-    sessions: BTreeMap<(String, String), (UsageLine, usize)>,
+    sessions: BTreeMap<Session, (UsageLine, usize)>,
+}
+
+/// What is noted of events when they are counted.
+#[derive(Clone)]
+struct Noted {
+    /// Events that later ones have replaced.
+    replaced: Arc<Mutex<Replaced>>,
+    /// Accounts whose usage was taken back since somebody asked.
+    moved: Arc<Mutex<BTreeSet<String>>>,
+    /// Identities that the book speaks of besides.
+    watched: Arc<Identities>,
+    /// Those of them under which something came, be it in quarantine.
+    come: Arc<Mutex<Identities>>,
     /// For a service, where one counts.
     heard: Option<Heard>,
+}
+
+impl Noted {
+    fn note(&self, event: &Event<'_>, change: Change) {
+        hear(&self.heard, event, change);
+        match change {
+            Change::Remove => {
+                if let Ok(mut moved) = self.moved.lock() {
+                    moved.insert(event.account.to_owned());
+                }
+            }
+            Change::Add if self.watched.is_empty() => {}
+            Change::Add => {
+                let identity = (event.source.to_owned(), event.id.to_owned());
+                if self.watched.contains(&identity)
+                    && let Ok(mut come) = self.come.lock()
+                {
+                    come.insert(identity);
+                }
+            }
+        }
+    }
+
+    fn has_come(&self, identity: &(String, String)) -> bool {
+        self.come.lock().is_ok_and(|come| come.contains(identity))
+    }
 }
 
 /// How often events were replaced, by source, id and revision. A call that a late leg completes
 /// replaces itself.
 type Replaced = BTreeMap<(String, String, u64), u32>;
+
+/// The source and id that a session's record will bear, and its account: one of another account is another session.
+type Session = (String, String, String);
 
 /// Usage that a service is to count: what was added, and what was taken back, in order.
 type Heard = Arc<Mutex<Vec<(Usage, Change)>>>;
@@ -62,7 +102,7 @@ fn hear(heard: &Option<Heard>, event: &Event<'_>, change: Change) {
 #[derive(Clone)]
 enum Replacing {
     /// They are taken back, and noted.
-    Note(Arc<Mutex<Replaced>>, Option<Heard>),
+    Note(Noted),
     /// They are known, and not counted in the first place: no counter has to take any back.
     Skip(Arc<Mutex<Replaced>>),
 }
@@ -70,13 +110,13 @@ enum Replacing {
 impl Replacing {
     /// Counts an event that is not void.
     fn count(&self, metering: &mut Metering, event: &Event<'_>, change: Change) -> Verdict {
-        if let Replacing::Note(_, heard) = self {
-            hear(heard, event, change);
+        if let Replacing::Note(noted) = self {
+            noted.note(event, change);
         }
         if matches!((self, change), (Replacing::Note(..), Change::Add)) {
             return verdict(metering.count(event, change));
         }
-        let (Replacing::Note(replaced, _) | Replacing::Skip(replaced)) = self;
+        let (Replacing::Note(Noted { replaced, .. }) | Replacing::Skip(replaced)) = self;
         let skips = matches!(self, Replacing::Skip(_));
         let Ok(mut replaced) = replaced.lock() else {
             return Verdict::Quarantine(Reason::new("not-counted", "counting it failed"));
@@ -177,13 +217,17 @@ impl UsageLog {
             book: prepared.book.file.clone(),
             deliveries: Vec::new(),
             importer: Importer::new(threads),
-            watched: prepared.watched.clone(),
             voided: Arc::default(),
-            replaced: Arc::default(),
+            noted: Noted {
+                replaced: Arc::default(),
+                moved: Arc::default(),
+                watched: Arc::new(prepared.watched.clone()),
+                come: Arc::default(),
+                heard: is_heard.then(Heard::default),
+            },
             refused: Vec::new(),
             refused_sessions: Vec::new(),
             sessions: BTreeMap::new(),
-            heard: is_heard.then(Heard::default),
         };
         log.watch();
         log
@@ -191,19 +235,19 @@ impl UsageLog {
 
     /// What was added and taken back since the last call, in order.
     pub(crate) fn take_heard(&mut self) -> Vec<(Usage, Change)> {
-        let heard = self.heard.as_ref().and_then(|heard| heard.lock().ok());
+        let heard = self.noted.heard.as_ref().and_then(|heard| heard.lock().ok());
         heard.map(|mut heard| std::mem::take(&mut *heard)).unwrap_or_default()
     }
 
     fn watch(&mut self) {
-        for (source, id) in &self.watched {
+        for (source, id) in self.noted.watched.iter() {
             self.importer.watch(source, id);
         }
     }
 
     /// Counts a line of usage, as many times as it says.
     pub(crate) fn insert(&mut self, usage: &UsageLine, line: usize, metering: &mut Metering) {
-        let replacing = Replacing::Note(self.replaced.clone(), self.heard.clone());
+        let replacing = Replacing::Note(self.noted.clone());
         let refused = deliver(&mut self.importer, usage, line, metering, &self.voided, &replacing);
         let refused = refused.into_iter().map(|(what, reason)| Quarantine {
             file: self.book.clone(),
@@ -220,47 +264,52 @@ impl UsageLog {
     /// Counts what a session says that it used, unless its record is there or it is void.
     pub(crate) fn end_session(&mut self, usage: UsageLine, line: usize, metering: &mut Metering) {
         let identity = (usage.source.clone(), usage.id.clone());
-        let is_known = self.importer.watched(&identity.0, &identity.1).is_some();
+        let is_known = self.noted.has_come(&identity);
         if is_known || self.voided.contains(&identity) {
             return;
         }
         // What an expired session said before, if it says more now.
-        self.take_back(&identity, metering);
+        let session = (identity.0, identity.1, usage.account.clone());
+        self.take_back(&session, metering);
         each(&usage, |event| {
-            hear(&self.heard, event, Change::Add);
+            hear(&self.noted.heard, event, Change::Add);
             if let Err(problem) = metering.count(event, Change::Add) {
-                self.refused_sessions.push(Quarantine {
+                let quarantine = Quarantine {
                     file: self.book.clone(),
                     line: line as u64,
                     code: problem.code().to_owned(),
                     sentence: problem.sentence(),
                     what: format!("{}/{}", event.source, event.id),
-                });
+                };
+                self.refused_sessions.push((session.clone(), quarantine));
             }
         });
-        self.sessions.insert(identity, (usage, line));
+        self.sessions.insert(session, (usage, line));
     }
 
     /// Takes back what sessions said whose record has come: a session is billed once, by its record.
     fn supersede(&mut self, metering: &mut Metering) {
-        let has_come = |(source, id): &&(String, String)| self.importer.watched(source, id).is_some();
+        let has_come = |(source, id, _): &&Session| self.noted.has_come(&(source.clone(), id.clone()));
         let come: Vec<_> = self.sessions.keys().filter(has_come).cloned().collect();
-        for identity in come {
-            self.take_back(&identity, metering);
+        for session in come {
+            self.take_back(&session, metering);
         }
     }
 
-    /// Takes back what a session said; answers whose it was.
-    fn take_back(&mut self, identity: &(String, String), metering: &mut Metering) -> Option<String> {
-        let (usage, _) = self.sessions.remove(identity)?;
+    /// Takes back what a session said.
+    fn take_back(&mut self, session: &Session, metering: &mut Metering) {
+        let Some((usage, _)) = self.sessions.remove(session) else { return };
         each(&usage, |event| {
-            hear(&self.heard, event, Change::Remove);
+            self.noted.note(event, Change::Remove);
             // What was not counted cannot be taken back, and is in quarantine no longer.
             let _ = metering.count(event, Change::Remove);
         });
-        let what = format!("{}/{}", identity.0, identity.1);
-        self.refused_sessions.retain(|one| one.what != what);
-        Some(usage.account)
+        self.refused_sessions.retain(|(of, _)| of != session);
+    }
+
+    /// Accounts whose usage was taken back since the last call: it may be another's now, or nobody's.
+    pub(crate) fn take_moved(&mut self) -> BTreeSet<String> {
+        self.noted.moved.lock().map(|mut moved| std::mem::take(&mut *moved)).unwrap_or_default()
     }
 
     /// Counts a file.
@@ -271,7 +320,7 @@ impl UsageLog {
         metering: &mut Metering,
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<Summary, Diagnostic> {
-        let replacing = Replacing::Note(self.replaced.clone(), self.heard.clone());
+        let replacing = Replacing::Note(self.noted.clone());
         let summary = read(&mut self.importer, spec, path, metering, &self.voided, &replacing, progress)?;
         let delivery = Delivery::File {
             spec: Box::new(spec.clone()),
@@ -283,19 +332,17 @@ impl UsageLog {
         Ok(summary)
     }
 
-    /// Takes usage back, and answers whose it was. What arrives later under a voided identity is
-    /// void too.
-    pub(crate) fn void(&mut self, source: &str, id: &str, metering: &mut Metering) -> Option<String> {
+    /// Takes usage back. What arrives later under a voided identity is void too.
+    pub(crate) fn void(&mut self, source: &str, id: &str, metering: &mut Metering) {
         let known = (source.to_owned(), id.to_owned());
         let event = self.importer.watched(source, id).cloned().filter(|_| !self.voided.contains(&known));
         Arc::make_mut(&mut self.voided).insert(known.clone());
-        if let Some(account) = self.take_back(&known, metering) {
-            return Some(account);
-        }
-        let event: OwnedEvent = event?;
-        hear(&self.heard, &event.event(), Change::Remove);
+        let is_own = |(of, named, _): &&Session| (of, named) == (&known.0, &known.1);
+        let said: Vec<Session> = self.sessions.keys().filter(is_own).cloned().collect();
+        said.iter().for_each(|session| self.take_back(session, metering));
+        let Some(event): Option<OwnedEvent> = event.filter(|_| said.is_empty()) else { return };
+        self.noted.note(&event.event(), Change::Remove);
         let _ = metering.count(&event.event(), Change::Remove);
-        Some(event.account)
     }
 
     /// Counts every delivery again, without what is void or replaced now.
@@ -303,7 +350,7 @@ impl UsageLog {
         let threads = self.importer.threads();
         self.importer = Importer::new(threads);
         self.watch();
-        let replaced = self.replaced.lock().map(|replaced| replaced.clone()).unwrap_or_default();
+        let replaced = self.noted.replaced.lock().map(|replaced| replaced.clone()).unwrap_or_default();
         let replacing = Replacing::Skip(Arc::new(Mutex::new(replaced)));
         for delivery in &self.deliveries {
             match delivery {
@@ -328,7 +375,7 @@ impl UsageLog {
     /// nor void ones.
     fn look(&self, look: &mut (dyn FnMut(&Event<'_>, &str, u64, bool) + Send)) -> Result<(), Diagnostic> {
         let mut importer = Importer::new(1);
-        let mut replaced = self.replaced.lock().map(|replaced| replaced.clone()).unwrap_or_default();
+        let mut replaced = self.noted.replaced.lock().map(|replaced| replaced.clone()).unwrap_or_default();
         for delivery in &self.deliveries {
             match delivery {
                 Delivery::Line { usage, line } => {
@@ -378,7 +425,7 @@ impl UsageLog {
                 }
             }
         }
-        self.refused_sessions.iter().for_each(|one| found.add(one.clone()));
+        self.refused_sessions.iter().for_each(|(_, one)| found.add(one.clone()));
         let mut lost: BTreeMap<(LaneKey, Span, Scope), Problem> = BTreeMap::new();
         // Usage of the clock's very moment has arrived; what files bring for later may yet be taken.
         let until = run.clock.checked_add(jiff::SignedDuration::from_nanos(1)).unwrap_or(run.clock);

@@ -149,7 +149,8 @@ pub struct Inbox {
     noted_from: u64,
     identities: Identities,
     void: ByIdentity<()>,
-    /// What sessions said that they used, each until its record comes.
+    /// What sessions said that they used, until a record comes under their identity. Sessions of several accounts may
+    /// have one.
     sessions: ByIdentity<(String, Vec<Usage>)>,
     conflicts: Conflicts,
     /// What changed of the three, and is not in the store yet.
@@ -329,7 +330,7 @@ impl Inbox {
             return Ok(Received::Quarantined(problem));
         }
         if !self.sessions.is_empty() {
-            self.take_back_session(counters, payer_of, name);
+            self.take_back_sessions(counters, payer_of, name, |_| true);
         }
         let (place, counted) = counters.count_added(payer, record, event);
         self.identities.insert(name, place, said_before);
@@ -443,11 +444,14 @@ impl Inbox {
         payer_of: &dyn Fn(&str) -> String,
         name: u128,
     ) -> Result<Option<Closed>, StoreError> {
-        let said = self.sessions.get(&name).and_then(|(id, usage)| Some((id, usage.first()?)));
-        let Some((id, usage)) = said.filter(|(_, usage)| usage.time < self.horizon) else { return Ok(None) };
-        let record = Record::Session { id: id.clone(), usage: usage.clone() }.to_bytes();
-        let waits = counters.quarantine().has(store, &payer_of(&usage.account), &record)?;
-        Ok((!waits).then_some(Closed { time: usage.time, horizon: self.horizon }))
+        let Some((id, said)) = self.sessions.get(&name) else { return Ok(None) };
+        for usage in said.iter().filter(|usage| usage.time < self.horizon) {
+            let record = Record::Session { id: id.clone(), usage: usage.clone() }.to_bytes();
+            if !counters.quarantine().has(store, &payer_of(&usage.account), &record)? {
+                return Ok(Some(Closed { time: usage.time, horizon: self.horizon }));
+            }
+        }
+        Ok(None)
     }
 
     /// What is timed before this is not counted any more.
@@ -546,7 +550,7 @@ impl Inbox {
         self.void.insert(name, ());
         self.changed.push(Derived { space: VOID, key: name.to_be_bytes().to_vec(), value: Some(Vec::new()) });
         counters.void(source, id);
-        let of_session = !is_closed && self.take_back_session(counters, payer_of, name);
+        let of_session = !is_closed && self.take_back_sessions(counters, payer_of, name, |_| true);
         match whose {
             Some(Whose { usage, place: Some(place), is_too_old: true }) => {
                 counters.too_old_over(&payer_of(&usage.account), usage, place);
@@ -578,35 +582,48 @@ impl Inbox {
             return Ok(());
         }
         // What an expired session said before, if it says more now.
-        self.take_back_session(counters, payer_of, name);
+        self.take_back_sessions(counters, payer_of, name, |account| account == first.account);
         let payer = payer_of(&first.account);
         for one in &usage {
             // What cannot be billed is in quarantine.
             let _ = counters.count_session(&payer, id, one.clone(), Change::Add);
         }
-        let said = (id.to_owned(), usage);
-        let (key, value) = (name.to_be_bytes().to_vec(), Some(said.to_bytes()));
-        self.changed.push(Derived { space: SESSIONS, key, value });
-        self.sessions.insert(name, said);
+        self.sessions.entry(name).or_insert_with(|| (id.to_owned(), Vec::new())).1.extend(usage);
+        self.keep_sessions(name);
         Ok(())
     }
 
-    /// Takes back what a session said, from the group whose session it was. Answers whether there was one.
-    fn take_back_session(
+    /// Takes back what sessions of some accounts said, from the groups whose sessions they were. Answers whether there
+    /// was any.
+    fn take_back_sessions(
         &mut self,
         counters: &mut Counters,
         payer_of: &dyn Fn(&str) -> String,
         name: u128,
+        of: impl Fn(&str) -> bool,
     ) -> bool {
-        let Some((id, usage)) = self.sessions.remove(&name) else { return false };
-        // What takes its place may be another group's.
-        let payer = usage.first().map(|one| payer_of(&one.account)).unwrap_or_default();
-        for one in usage {
-            let _ = counters.count_session(&payer, &id, one, Change::Remove);
+        let Some((id, said)) = self.sessions.get_mut(&name) else { return false };
+        let mut any = false;
+        for usage in said.extract_if(.., |usage| of(&usage.account)) {
+            // What takes its place may be another group's.
+            let payer = payer_of(&usage.account);
+            let _ = counters.count_session(&payer, id, usage, Change::Remove);
+            if self.moved.last() != Some(&payer) {
+                self.moved.push(payer);
+            }
+            any = true;
         }
-        self.moved.push(payer);
-        self.changed.push(Derived { space: SESSIONS, key: name.to_be_bytes().to_vec(), value: None });
-        true
+        self.keep_sessions(name);
+        any
+    }
+
+    /// Notes what sessions with an identity said by now.
+    fn keep_sessions(&mut self, name: u128) {
+        let value = self.sessions.get(&name).filter(|(_, said)| !said.is_empty()).map(Stored::to_bytes);
+        if value.is_none() {
+            self.sessions.remove(&name);
+        }
+        self.changed.push(Derived { space: SESSIONS, key: name.to_be_bytes().to_vec(), value });
     }
 
     /// Forgets what sessions of an account said, whose records are not taken any more, and what contradicts other usage.
@@ -616,9 +633,10 @@ impl Inbox {
         let own: Vec<u128> = own.map(|(name, _)| *name).collect();
         self.changed.extend(self.conflicts.forget(account));
         for name in own {
-            self.sessions.remove(&name);
-            let key = name.to_be_bytes().to_vec();
-            self.changed.push(Derived { space: SESSIONS, key, value: None });
+            if let Some((_, said)) = self.sessions.get_mut(&name) {
+                said.retain(|usage| usage.account != account);
+            }
+            self.keep_sessions(name);
         }
     }
 

@@ -78,7 +78,10 @@ fn begin(writer: &mut Writer<'_>, dice: &mut Dice, at: Timestamp, account: &str)
     }
     // What is measured is said by the session itself.
     let attributes: Vec<_> = attributes.into_iter().filter(|(name, _)| !measured.contains(name)).collect();
-    let id = format!("c{}", writer.sessions.len());
+    // Sessions of several accounts may have one name.
+    let has = |id: &str| writer.sessions.iter().any(|own| own.account == account && own.id == id);
+    let namesake = writer.sessions.iter().rev().find(|one| !has(&one.id)).filter(|_| dice.once_in(8));
+    let id = namesake.map_or_else(|| format!("c{}", writer.sessions.len()), |one| one.id.clone());
     let (units, until) = (units(writer.world, dice, &measured, &kind), deadline(writer, dice, at));
     // More than there ever is; the session that is remembered asks for less.
     let asked = if dice.once_in(150) { 2_000_000_000_000 } else { units };

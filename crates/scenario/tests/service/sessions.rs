@@ -67,23 +67,34 @@ fn a_record_that_names_nobody_waits_and_its_session_is_not_billed() {
 }
 
 #[test]
-fn of_sessions_with_one_identity_the_last_counts() {
+fn sessions_of_several_accounts_may_have_one_name() {
     on_both(|mut service, again| {
         two(&mut service);
         session(&mut service, "acme", "one");
         session(&mut service, "other", "one");
+        session(&mut service, "acme", "two");
+        session(&mut service, "other", "two");
+        is_whole(&mut service).unwrap();
+        let mut service = again(service);
+        service.advance(at("2026-01-06T00:00:00Z")).unwrap();
+        assert_eq!((billed(&mut service, "acme"), billed(&mut service, "other")), (units("2"), units("2")));
+        // One call has one record, whose identity only one of them can bear.
+        receive(&mut service, &using("other", "two", 0, "2026-01-06T10:00:00Z", "7"));
         is_whole(&mut service).unwrap();
         let mut service = again(service);
         service.advance(at("2026-01-07T00:00:00Z")).unwrap();
-        assert_eq!(
-            (billed(&mut service, "acme"), billed(&mut service, "other")),
-            (vec![], vec!["1".to_owned()])
-        );
+        assert_eq!(billed(&mut service, "acme"), ["2", "-1"]);
+        assert_eq!(billed(&mut service, "other"), ["2", "-1", "7"]);
         assert!(service.void("test", "one").unwrap());
         is_whole(&mut service).unwrap();
         let mut service = again(service);
         service.advance(at("2026-01-08T00:00:00Z")).unwrap();
-        assert_eq!(billed(&mut service, "other"), ["1", "-1"]);
+        assert_eq!(billed(&mut service, "acme"), ["2", "-1", "-1"]);
+        assert_eq!(billed(&mut service, "other"), ["2", "-1", "7", "-1"]);
         is_whole(&mut service).unwrap();
     });
+}
+
+fn units(text: &str) -> Vec<String> {
+    vec![text.to_owned()]
 }

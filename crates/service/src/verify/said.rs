@@ -70,7 +70,13 @@ impl<'a> Said<'a> {
                 said.1.push(usage);
             }
             Ok(Record::SessionOver { id, usage }) => {
-                self.sessions.remove(&identity(&usage.source, &id));
+                let name = identity(&usage.source, &id);
+                if let Some((_, said)) = self.sessions.get_mut(&name) {
+                    said.iter().position(|one| *one == usage).map(|index| said.remove(index));
+                    if said.is_empty() {
+                        self.sessions.remove(&name);
+                    }
+                }
             }
             Ok(Record::Conflict(usage)) => {
                 let all = self.conflicts.entry(identity(&usage.source, &usage.id)).or_default();
