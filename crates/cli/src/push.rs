@@ -299,8 +299,9 @@ impl Desk {
     /// nothing is decided now.
     fn is_decided(&mut self, line: usize, account: &str, wish: &Wish) -> Result<bool, Failure> {
         let (path, key, body) = self.command_of(line, account, wish)?;
-        let headers =
-            [("Content-Type", "application/json"), ("Idempotency-Key", &key), ("If-Match", "\"none\"")];
+        // No group has come to this version.
+        let never = format!("\"{}\"", i64::MAX);
+        let headers = [("Content-Type", "application/json"), ("Idempotency-Key", &key), ("If-Match", &never)];
         for _ in 0..TRIES {
             let (status, answer) = self.connection.post_with(&path, &headers, &body)?;
             match status {
