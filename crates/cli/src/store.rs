@@ -149,7 +149,6 @@ fn look(store: &Sqlite) -> Result<(Verified, Vec<Shown>), Failure> {
 
 pub fn back_up(args: &Backup) -> Result<ExitCode, Failure> {
     Sqlite::open_to_read(&args.data)?.back_up(&args.file)?;
-    keep_to_owner(&args.file)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -157,13 +156,6 @@ pub fn put_back(args: &Restore) -> Result<ExitCode, Failure> {
     make_folder(&args.data)?;
     restore(&args.file, &args.data)?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// A copy is about people, as the store is: nobody but its owner reads it.
-fn keep_to_owner(file: &Path) -> Result<(), Failure> {
-    #[cfg(unix)]
-    std::fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
-    Ok(())
 }
 
 /// Shows the groups of a store with its price lists, in the order of their names, one at a time in memory.

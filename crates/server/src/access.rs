@@ -4,8 +4,9 @@
 //! with each request is in memory; the store has it for the next start.
 
 use farebox_api::Role;
-use farebox_service::Service;
+use farebox_service::{Decided, Service};
 use farebox_store::{AccessKey, Hash, StoreError};
+use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -13,6 +14,11 @@ use std::time::{Duration, Instant};
 
 /// Whose first key it is.
 pub(crate) const SERVER: &str = "serve";
+/// What the entry says that a key is made by.
+pub(crate) fn made_entry(key: &AccessKey) -> Value {
+    json!({"command": "make-key", "key": key.id, "role": key.role, "account": key.account})
+}
+
 /// The last use of a key is kept this often at most.
 const NOTE_EACH: Duration = Duration::from_secs(3_600);
 
@@ -207,6 +213,8 @@ impl Access {
             return Ok((access, None));
         }
         let made = access.make(service, "first operator", Role::Operator, None, SERVER)?;
+        let command = made_entry(&made.key).to_string();
+        service.note_deed(Decided { actor: SERVER, command: &command, at: made.key.created })?;
         if let Err(error) = show(&made.token) {
             service.forget()?;
             return Err(StoreError::System {

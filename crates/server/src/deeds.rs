@@ -27,6 +27,8 @@ struct Deeds {
     /// The hash of its text, by name and date.
     lists: BTreeMap<(String, Option<String>), String>,
     keys: BTreeMap<String, KeyTold>,
+    /// Whether they tell of a key that the server made itself.
+    tells_first: bool,
 }
 
 impl Deeds {
@@ -53,12 +55,13 @@ impl Deeds {
             }
             Some("make-key") => {
                 let (role, account) = (text("role").unwrap_or_default(), text("account"));
+                self.tells_first |= entry.actor == SERVER;
                 let told = KeyTold { role, account, made: who(), revoked: None };
                 self.keys.insert(text("key").unwrap_or_default(), told);
             }
             Some("revoke-key") => {
                 let key = text("key").unwrap_or_default();
-                // The first keys were made by the server, which writes nothing down of that.
+                // Of the first keys earlier versions wrote nothing down.
                 let told = self.keys.entry(key).or_insert_with(|| KeyTold {
                     role: Role::Operator.name().to_owned(),
                     account: None,
@@ -93,8 +96,8 @@ impl KeyTold {
 }
 
 /// Compares the price lists and the access keys of a store with what the entries about no account say of them, and the
-/// retention horizon with what is archived. The keys
-/// that the server made itself, for the first operator, are told nowhere.
+/// retention horizon with what is archived. Stores of earlier versions do not tell of the keys that the server made
+/// itself, for the first operator.
 ///
 /// # Errors
 /// When the store fails. What is damaged is no error, but a finding.
@@ -123,7 +126,7 @@ pub fn verify_deeds(store: &dyn Store, each: &mut dyn FnMut(Finding)) -> Result<
     for key in store.keys()? {
         let place = format!("access key {}", key.id);
         match deeds.keys.remove(&key.id) {
-            None if key.created_by != SERVER || key.role != Role::Operator.name() => {
+            None if deeds.tells_first || key.created_by != SERVER || key.role != Role::Operator.name() => {
                 note(place, "no entry says that it was made");
             }
             None if key.revoked.is_some() => note(place, "it is revoked, and no entry says so"),

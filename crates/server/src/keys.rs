@@ -1,6 +1,6 @@
 //! Access keys: made, listed, revoked.
 
-use crate::access::{Access, may};
+use crate::access::{Access, made_entry, may};
 use crate::answer::{Answer, Reply};
 use crate::asked::Asked;
 use crate::guard::not_allowed;
@@ -95,8 +95,7 @@ fn make(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
     }
     let made = asked.access.make(service, &wish.label.0, wish.role, account, asked.actor())?;
     let (key, role) = (made.key.clone(), wish.role);
-    let said = json!({"command": "make-key", "key": key.id, "role": role.name(), "account": key.account});
-    asked.note_deed(service, &said)?;
+    asked.note_deed(service, &made_entry(&key))?;
     asked.makes(made.key);
     Ok(Reply::json(201, wire::MadeKey { key: shown(&key, role), token: made.token }))
 }

@@ -95,7 +95,12 @@ pub fn restore(copy: &Path, folder: &Path) -> Result<(), StoreError> {
         archive::copy(&from.join(&name), &to.join(&name), (size, hash))?;
     }
     drop(store);
-    let copied = fs::copy(copy, &unfinished).map(drop).map_err(|error| in_system(&unfinished, &error));
+    // The file keeps who may read it, whoever may read the copy.
+    let copied = File::open(copy).and_then(|mut from| {
+        let mut to = File::options().write(true).open(&unfinished)?;
+        std::io::copy(&mut from, &mut to)
+    });
+    let copied = copied.map(drop).map_err(|error| in_system(&unfinished, &error));
     let copied = copied.and_then(|()| finish(&unfinished, &file));
     if copied.is_err() {
         let _ = fs::remove_file(&unfinished);
@@ -118,7 +123,7 @@ pub(crate) fn open_file(file: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// Where a file is written until it is whole.
+/// A new file that is written until it is whole. It is about people, as the store is: nobody but its owner reads it.
 fn unfinished(file: &Path) -> Result<std::path::PathBuf, StoreError> {
     if file.exists() {
         let (place, found) = (file.display().to_string(), "it is there already".to_owned());
@@ -127,10 +132,17 @@ fn unfinished(file: &Path) -> Result<std::path::PathBuf, StoreError> {
     let mut name = file.file_name().unwrap_or_default().to_owned();
     name.push(".unfinished");
     let path = file.with_file_name(name);
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(in_system(&path, &error)),
-        _ => Ok(path),
+    if let Err(error) = fs::remove_file(&path)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        return Err(in_system(&path, &error));
     }
+    let mut new = File::options();
+    new.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut new, 0o600);
+    new.open(&path).map_err(|error| in_system(&path, &error))?;
+    Ok(path)
 }
 
 /// Makes a file durable, and gives it its name.

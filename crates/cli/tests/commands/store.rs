@@ -207,6 +207,11 @@ fn what_is_missing_or_was_put_in_is_found() {
              FROM access_key WHERE label = 'shop'",
             "access key cafe: no entry says that it was made",
         ),
+        (
+            "INSERT INTO access_key SELECT 'cafe', hash, label, role, account, created, created_by, NULL, NULL, NULL \
+             FROM access_key WHERE created_by = 'serve'",
+            "no entry says that it was made",
+        ),
         ("DELETE FROM access_key WHERE label = 'shop'", "it is not there"),
         (
             "DELETE FROM derived WHERE space = 21",
