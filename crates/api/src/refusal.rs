@@ -74,6 +74,7 @@ const CONFLICTS: &[&str] = &[
     "more-than-due",
     "more-than-billed",
     "not-adjustable",
+    "given-back",
     "more-than-line",
 ];
 
@@ -102,6 +103,7 @@ const WRONG: &[&str] = &[
     "term-of-package",
     "renewal-term-not-offered",
     "trial-order",
+    "other-cycles",
     "other-product",
     "term-not-running",
     "used-not-granted",

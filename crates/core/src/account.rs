@@ -3,7 +3,7 @@
 //! [`View`] loads by key, so that a store need not hold an account in memory to decide about it.
 //! [`Group`] is the view in memory: what tests, books and the in-memory twin of every store use.
 
-use crate::bill::{Bill, BillHold, ChargeKey, Charged, Line};
+use crate::bill::{Bill, BillHold, ChargeKey, Charged, CreditNote, Line};
 use crate::budget::{Budget, Spending};
 use crate::calendar::{Instant, Span, Zone};
 use crate::engine::credit::Headroom;
@@ -167,6 +167,9 @@ pub trait View {
     fn line(&self, account: &str, month: Instant, number: usize) -> Option<&Line>;
     /// What adjustments have added to a line, and credit notes about it have taken off.
     fn line_changes(&self, account: &str, line: &Line, month: Instant) -> Amount;
+    /// What all lines for the same as this one, or about one of them, come to, less credit notes about them. `None`: it is
+    /// for nothing that could be corrected.
+    fn comes_to(&self, account: &str, line: &Line) -> Option<Amount>;
     /// What is due first about the terms of an account's subscriptions: when, and which.
     fn term_due(&self, account: &str) -> Option<(Instant, String)>;
     /// What was paid for an account's terms and is not all earned yet.
@@ -491,6 +494,23 @@ impl View for Group {
         let about = notes.iter().filter(|note| note.line.as_deref() == Some(&line.id));
         let credited: i128 = about.map(|note| note.amount.units()).sum();
         Amount::from_units(account.wallet.adjusted(&line.id).units() - credited)
+    }
+
+    fn comes_to(&self, account: &str, line: &Line) -> Option<Amount> {
+        let (head, key) = (self.accounts.get(account)?, line.key.as_ref()?);
+        let bills = head.bills.values();
+        let alike = bills.clone().flat_map(|bill| &bill.lines);
+        let alike = alike.filter(|other| other.account == line.account && other.key.as_ref() == Some(key));
+        let (mut sum, mut ids) = (0, BTreeSet::new());
+        for one in alike {
+            sum += one.amount.units();
+            ids.insert(one.id.as_str());
+        }
+        let is_about = |note: &&CreditNote| note.line.as_deref().is_some_and(|about| ids.contains(about));
+        let notes = bills.flat_map(|bill| &bill.credits).filter(is_about);
+        let credited: i128 = notes.map(|note| note.amount.units()).sum();
+        let whole = Amount::from_units(sum).round_to_minor(head.head.currency);
+        Some(Amount::from_units(whole.units() - credited))
     }
 
     fn term_due(&self, account: &str) -> Option<(Instant, String)> {

@@ -308,6 +308,8 @@ pub struct Printed {
     pub amount: Number,
     /// Whether it is neither a rounding nor an adjustment.
     pub adjustable: bool,
+    /// What it is for: lines for the same correct one another.
+    pub what: String,
 }
 
 /// A piece of usage.

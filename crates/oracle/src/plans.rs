@@ -12,7 +12,7 @@ use crate::orders;
 use crate::play::{Play, Reasons};
 use crate::settle::{Period, version};
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Subscription {
     /// The plan that it has at a moment.
@@ -112,6 +112,9 @@ pub(crate) fn change(play: &mut Play<'_>, line: &Line, order: &str, wished: &str
         reasons.push("add-ons-need-plan");
     }
     let end = one.terms.last().map(|last| last.until).filter(|_| !at_once);
+    if has_other_cycles(play, one, wished, end) {
+        reasons.push("other-cycles");
+    }
     if let Some(end) = end {
         return at_end(play, line, index, (wished, end), reasons);
     }
@@ -154,6 +157,22 @@ fn at_end(
     orders::refuse(reasons)?;
     one.turn(end, wished);
     Ok(())
+}
+
+/// Whether a charge of a plan is charged, or adds up, in other cycles than the one of its name in a plan that the
+/// subscription has, had or will have by then.
+fn has_other_cycles(play: &Play<'_>, one: &Subscription, wished: &str, end: Option<Timestamp>) -> bool {
+    let later = one.later_plans.iter().filter(|(from, _)| end.is_none_or(|end| *from < end));
+    let had: BTreeSet<&String> = std::iter::once(&one.plan).chain(later.map(|(_, plan)| plan)).collect();
+    let lists = || play.lists.iter().filter(|list| list.id == one.catalogue);
+    let charges = |name: &str| -> Vec<&Charge> {
+        lists().filter_map(|list| list.plans.get(name)).flat_map(|plan| &plan.charges).collect()
+    };
+    let new = charges(wished);
+    had.into_iter().flat_map(|name| charges(name)).any(|old| {
+        let alike = new.iter().filter(|new| new.id == old.id && new.settle.is_some() && old.settle.is_some());
+        alike.into_iter().any(|new| (new.settle, new.accumulate) != (old.settle, old.accumulate))
+    })
 }
 
 /// At once: what was paid for the days from a moment on comes back, and they are charged at the price

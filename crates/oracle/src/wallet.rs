@@ -104,6 +104,9 @@ pub(crate) fn decide(play: &mut Play<'_>, line: &Line) -> Result<(), Reasons> {
             if changes_sign(play, &payer, &printed, &change) {
                 reasons.push("more-than-line");
             }
+            if gives_back_twice(play, &payer, &printed, &change, at) {
+                reasons.push("given-back");
+            }
             refuse(reasons)?;
             let account = play.accounts.get_mut(&payer).expect("open");
             *account.line_changes.entry(id.clone()).or_insert_with(zero) += &change;
@@ -168,6 +171,28 @@ fn changes_sign(play: &Play<'_>, payer: &str, line: &Printed, change: &Number) -
     amount.is_positive() && after.is_negative() || amount.is_negative() && after.is_positive()
 }
 
+/// Whether all lines for the same would come to another sign together.
+fn gives_back_twice(play: &Play<'_>, payer: &str, line: &Printed, change: &Number, at: Timestamp) -> bool {
+    let all = play
+        .printed
+        .values()
+        .filter(|one| one.payer == payer && one.what == line.what && one.adjustable && one.posted <= at);
+    let (mut sum, mut changed) = (zero(), zero());
+    for one in all {
+        sum += &one.amount;
+        changed += play.accounts[payer].line_changes.get(&one.id).cloned().unwrap_or_default();
+    }
+    if round(&line.amount, 2).is_zero() {
+        return false;
+    }
+    let before = round(&sum, 2) + changed;
+    let after = &before + change;
+    match before.is_negative() {
+        true => after.is_positive(),
+        false => after.is_negative(),
+    }
+}
+
 fn credit(
     play: &mut Play<'_>,
     payer: &str,
@@ -185,6 +210,9 @@ fn credit(
     }
     if line.is_some_and(|line| changes_sign(play, payer, line, &-&amount)) {
         reasons.push("more-than-line");
+    }
+    if line.is_some_and(|line| gives_back_twice(play, payer, line, &-&amount, at)) {
+        reasons.push("given-back");
     }
     refuse(reasons)?;
     let account = play.accounts.get_mut(payer).expect("open");

@@ -291,6 +291,16 @@ impl Desk<'_> {
                     self.zone.get_or_insert_with(|| catalogue.zone.clone());
                     self.money.get_or_insert(catalogue.currency);
                     let id = catalogue.id.clone();
+                    if let Some(other) = self.catalogues.other_cycles(&catalogue) {
+                        let expected = "a charge that settles as in the other versions, or one of another id";
+                        let found = format!("a version of {id} in which {other}");
+                        self.diagnostics.push(word.diagnostic(
+                            self.file,
+                            item.line,
+                            found,
+                            expected.to_owned(),
+                        ));
+                    }
                     if let Err(conflict) = self.catalogues.add(catalogue) {
                         let (found, expected) = match conflict {
                             CatalogueConflict::SameDate => (

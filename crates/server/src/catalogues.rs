@@ -85,6 +85,7 @@ pub(crate) fn operations() -> Vec<Operation> {
                 (409, "catalogue-date-taken"),
                 (409, "catalogue-differs"),
                 (409, "catalogue-backdated"),
+                (409, "catalogue-other-cycles"),
             ])
             .answers(201, Form::One(Described::of::<PriceList>()))
             .asks(publish),
@@ -175,6 +176,10 @@ fn publish(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
         Err(Unpublished::ZoneOrCurrency) => conflict(
             "catalogue-differs",
             "the versions of a price list have one zone and one currency; publish it under another id",
+        ),
+        Err(Unpublished::OtherCycles(other)) => conflict(
+            "catalogue-other-cycles",
+            &format!("{other}; what was charged goes on under its name: give the charge another id"),
         ),
         Err(Unpublished::Backdated) => conflict(
             "catalogue-backdated",

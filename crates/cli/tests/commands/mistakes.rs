@@ -30,6 +30,19 @@ fn an_unknown_plan() {
 }
 
 #[test]
+fn a_version_with_other_cycles() {
+    let list = std::fs::read_to_string(root().join("scenarios/catalog/measured-2.toml")).unwrap();
+    let first = list.replacen("effective = ", "# effective = ", 1);
+    scratch("cycles-1.toml", first);
+    let daily = list.replacen("settle = \"month\"", "settle = \"day\"", 1);
+    assert_ne!(daily, list);
+    scratch("cycles-2.toml", daily);
+    let said = mistakes("cycles.book", "catalog \"cycles-1.toml\"\ncatalog \"cycles-2.toml\"\n");
+    assert!(said.contains("cycles.book:3:9: a version of measured in which "), "{said}");
+    assert!(said.contains("settle = \"day\"") && said.contains("or one of another id"), "{said}");
+}
+
+#[test]
 fn all_mistakes_at_once() {
     let said = mistakes(
         "many.book",

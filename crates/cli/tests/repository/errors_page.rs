@@ -2,11 +2,12 @@
 //! quarantine.
 
 use crate::common::{files_below, is_that_of_the_code, text};
-use farebox_core::calendar::{Instant, Zone};
+use farebox_core::calendar::{Cycle, Instant, Zone};
 use farebox_core::catalog::Mode;
 use farebox_core::engine::credit::Headroom;
 use farebox_core::engine::{
-    OrderRefusal, REFUSAL_CODES, Refusal, budgets, holds, licences, lifecycle, packages, terms, wallet,
+    Cycles, OrderRefusal, OtherCycles, REFUSAL_CODES, Refusal, budgets, holds, licences, lifecycle, packages,
+    terms, wallet,
 };
 use farebox_core::metering::Problem;
 use farebox_core::money::{Amount, Currency, Exact};
@@ -222,6 +223,7 @@ fn wallet_refusals() -> Vec<wallet::Refusal> {
         Refusal::MoreThanBalance { balance: amount, currency },
         Refusal::UnknownLine(line()),
         Refusal::NotAdjustable(line()),
+        Refusal::GivenBack { line: line(), left: Amount::ZERO, currency },
         Refusal::MoreThanLine { line: line(), left: amount, currency },
         Refusal::NotALabel("colour".into()),
         Refusal::Issued(bill()),
@@ -261,6 +263,13 @@ fn of_terms() -> impl Iterator<Item = Refusal> {
         terms::Refusal::TrialOrder { plan: "standard-trial".into(), days: 14 },
         terms::Refusal::TrialRuns { name: "trial".into(), until: at("2026-05-14T16:00:00Z") },
         terms::Refusal::OtherProduct { plan: "recording".into(), product: "seats".into() },
+        terms::Refusal::OtherCycles(OtherCycles {
+            charge: "calls".into(),
+            plan: "line-by-day".into(),
+            would: Cycles { settle: Cycle::Day, accumulate: Cycle::Day },
+            of: "line".into(),
+            does: Cycles { settle: Cycle::Hour, accumulate: Cycle::Month },
+        }),
         terms::Refusal::SamePlan("seat".into(), "small".into()),
         terms::Refusal::AddOnsNeedPlan { name: "seat".into(), add_ons: vec!["recording".into()] },
         terms::Refusal::TermNotRunning {

@@ -10,6 +10,7 @@ pub mod budgets;
 pub mod counting;
 mod coupons;
 pub mod credit;
+mod cycles;
 mod due;
 mod fact;
 pub mod holds;
@@ -25,6 +26,7 @@ mod refusal;
 pub mod terms;
 pub mod wallet;
 
+pub use cycles::{Cycles, OtherCycles};
 pub use due::{Duty, Late, Moment, is_due_alike, next_due};
 pub use fact::{ApplyError, Fact};
 pub use refusal::{OrderRefusal, REFUSAL_CODES, Refusal};

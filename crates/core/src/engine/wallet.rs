@@ -267,6 +267,15 @@ pub enum Refusal {
     UnknownLine(String),
     /// The line is an adjustment itself, or a rounding.
     NotAdjustable(String),
+    /// What the line is for would have been given back before.
+    GivenBack {
+        /// The line.
+        line: String,
+        /// What all lines for it come to.
+        left: Amount,
+        /// Of what.
+        currency: Currency,
+    },
     /// The line would change its sign.
     MoreThanLine {
         /// The line.
@@ -322,6 +331,7 @@ pub const CODES: &[&str] = &[
     "more-than-balance",
     "unknown-line",
     "not-adjustable",
+    "given-back",
     "more-than-line",
     "not-a-label",
     "bill-issued",
@@ -346,6 +356,7 @@ impl Refusal {
             Refusal::MoreThanBalance { .. } => "more-than-balance",
             Refusal::UnknownLine(_) => "unknown-line",
             Refusal::NotAdjustable(_) => "not-adjustable",
+            Refusal::GivenBack { .. } => "given-back",
             Refusal::MoreThanLine { .. } => "more-than-line",
             Refusal::NotALabel(_) => "not-a-label",
             Refusal::Issued(_) => "bill-issued",
@@ -414,6 +425,11 @@ impl fmt::Display for Refusal {
             Refusal::NotAdjustable(line) => {
                 write!(f, "{line} is a rounding or an adjustment itself; adjust the line that it is about")
             }
+            Refusal::GivenBack { line, left, currency } => write!(
+                f,
+                "what {line} is for comes to {} {currency} by now, with all that corrected it; that cannot change its sign",
+                left.decimal(*currency)
+            ),
             Refusal::MoreThanLine { line, left, currency } => write!(
                 f,
                 "{line} comes to {} {currency} after its adjustments and credit notes; it cannot change its sign",

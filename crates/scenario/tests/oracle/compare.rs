@@ -135,6 +135,7 @@ fn printed(accounts: &[&Account]) -> BTreeMap<String, Printed> {
                 plan: line.plan.clone(),
                 amount: amount(line.amount),
                 adjustable: !matches!(line.kind, LineKind::Rounding | LineKind::Adjustment),
+                what: format!("{} {:?}", line.account, line.key),
             };
             (line.id.clone(), printed)
         })

@@ -6,7 +6,7 @@ use super::time::COMMIT_EACH;
 use crate::groups::DESK;
 use farebox_core::calendar::Instant;
 use farebox_core::catalog::Catalogue;
-use farebox_core::engine::{CatalogueConflict, Catalogues, is_due_alike};
+use farebox_core::engine::{CatalogueConflict, Catalogues, OtherCycles, is_due_alike};
 use farebox_store::codec::Stored;
 use farebox_store::{CatalogueText, Derived, Store, StoreError};
 use std::collections::BTreeSet;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 const DUE_ANEW: u8 = 25;
 
 /// Why a price list is not published.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unpublished {
     /// This very text is published already, under its date.
     Exists,
@@ -24,6 +24,8 @@ pub enum Unpublished {
     DateTaken,
     /// Versions of one price list share zone and currency.
     ZoneOrCurrency,
+    /// A charge would settle otherwise than before.
+    OtherCycles(OtherCycles),
     /// Another version is in force already, and this one would be from a moment that is over.
     Backdated,
 }
@@ -37,9 +39,10 @@ fn may_publish(known: &Catalogues, new: &Catalogue, clock: Instant) -> Result<()
     }
     let is_before = new.effective.is_none_or(|from| from < clock);
     match known.in_force(&new.id, clock) {
-        Some(_) if is_before => Err(Unpublished::Backdated),
-        _ => Ok(()),
+        Some(_) if is_before => return Err(Unpublished::Backdated),
+        _ => {}
     }
+    known.other_cycles(new).map_or(Ok(()), |other| Err(Unpublished::OtherCycles(other)))
 }
 
 /// Whether a version that is to be published can change what is due for anyone: no other says the same until then, and

@@ -56,6 +56,10 @@ impl Desk<'_> {
             let (plan, mode, offered) = (plan.id.clone(), subscription.mode, plan.modes.clone());
             return Err(OrderRefusal::ModeNotOffered { plan, mode, offered }.into());
         }
+        let had = subscription.plans().chain(next.iter().map(|next| next.plan.as_str()));
+        if let Some(other) = self.catalogues.other_cycles_of_plan(&list.id, &plan.id, had) {
+            return Err(Refusal::OtherCycles(other).into());
+        }
         orders::check_attributes(plan, &subscription.attributes)?;
         self.required(list, plan, subscription.mode, &subscription.attributes)?;
         self.add_ons_fit(catalogue, subscription, plan)?;

@@ -1,6 +1,7 @@
 //! Why a wish about a term is refused.
 
 use crate::calendar::{Instant, Zone, show_local};
+use crate::engine::OtherCycles;
 use crate::money::Exact;
 use std::fmt;
 
@@ -69,6 +70,8 @@ pub enum Refusal {
         /// The product that the subscription is of.
         product: String,
     },
+    /// A charge of the plan goes on from one of the plans before, and would settle otherwise.
+    OtherCycles(OtherCycles),
     /// The subscription has the plan already.
     SamePlan(String, String),
     /// Add-ons would lose what they require.
@@ -113,6 +116,7 @@ pub const CODES: &[&str] = &[
     "trial-order",
     "trial-runs",
     "other-product",
+    "other-cycles",
     "same-plan",
     "add-ons-need-plan",
     "term-not-running",
@@ -132,6 +136,7 @@ impl Refusal {
             Refusal::TrialOrder { .. } => "trial-order",
             Refusal::TrialRuns { .. } => "trial-runs",
             Refusal::OtherProduct { .. } => "other-product",
+            Refusal::OtherCycles(_) => "other-cycles",
             Refusal::SamePlan(..) => "same-plan",
             Refusal::AddOnsNeedPlan { .. } => "add-ons-need-plan",
             Refusal::TermNotRunning { .. } => "term-not-running",
@@ -184,6 +189,7 @@ impl Refusal {
             Refusal::OtherProduct { plan, product } => {
                 format!("{plan} is no plan of {product}; cancel this and order the other")
             }
+            Refusal::OtherCycles(other) => format!("{other}; cancel this and order the other"),
             Refusal::SamePlan(name, plan) => {
                 format!("{name} has the plan {plan} already; change it to another of its product")
             }

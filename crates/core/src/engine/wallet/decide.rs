@@ -385,6 +385,13 @@ impl Desk<'_> {
         if (whole > zero && after < zero) || (whole < zero && after > zero) {
             return Err(Refusal::MoreThanLine { line: line.id.clone(), left, currency }.into());
         }
+        // What was corrected, or given back by another line for the same, cannot be given back once more.
+        let all = self.view.comes_to(&self.payer.id, line).filter(|_| whole != zero);
+        let Some(all) = all else { return Ok(()) };
+        let after = all.add(change)?;
+        if (all >= zero && after < zero) || (all < zero && after > zero) {
+            return Err(Refusal::GivenBack { line: line.id.clone(), left: all, currency }.into());
+        }
         Ok(())
     }
 
