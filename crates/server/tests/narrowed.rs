@@ -218,11 +218,9 @@ fn a_version_of_a_price_list_holds_from_now_on() {
     }
     assert_eq!(publish(&of("2026-02-15")).problem(), (409, "catalogue-backdated"));
     // What a charge has come to is found again under its name: it settles as it did.
-    let monthly = of("2026-04-01").replacen("settle = \"hour\"", "settle = \"month\"", 1);
-    assert_ne!(monthly, of("2026-04-01"));
-    let refused = publish(&monthly);
+    let refused = publish(&of("2026-04-01").replacen("settle = \"month\"", "settle = \"day\"", 1));
     assert_eq!(refused.problem(), (409, "catalogue-other-cycles"));
-    assert!(refused.text.contains("settle = \\\"month\\\""), "{}", refused.text);
+    assert!(refused.text.contains("settle = \\\"day\\\""), "{}", refused.text);
     assert_eq!(publish(&of("2026-04-01")).status, 201);
 }
 
