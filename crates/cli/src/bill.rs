@@ -9,7 +9,7 @@ use farebox_scenario::run::{Options, Outcome, Run};
 use farebox_text::book::{Book, ItemKind};
 use farebox_text::diagnostic::Diagnostic;
 use indicatif::{ProgressBar, ProgressStyle};
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -93,7 +93,7 @@ pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
         lines.extend(report::quarantine(&quarantine));
         for line in lines {
             if json {
-                eprintln!("{line}");
+                let _ = writeln!(std::io::stderr(), "{line}");
             } else {
                 output::text(&[line])?;
             }

@@ -71,22 +71,21 @@ fn ended(result: io::Result<()>) -> Result<(), Failure> {
     }
 }
 
-/// Prints why a command failed.
+/// Prints why a command failed, where somebody reads it; the exit status says that it did.
 pub fn failure(failure: &Failure, as_json: bool) {
+    let mut said = Vec::new();
     match failure {
         Failure::Mistakes(mistakes) if as_json => {
             let wire: Vec<Mistake> = mistakes.iter().map(mistake).collect();
-            let text = serde_json::to_string_pretty(&wire).unwrap_or_default();
-            eprintln!("{text}");
+            said.push(serde_json::to_string_pretty(&wire).unwrap_or_default());
         }
         Failure::Mistakes(mistakes) => {
-            for mistake in mistakes {
-                eprintln!("{mistake}");
-            }
+            said.extend(mistakes.iter().map(ToString::to_string));
             if mistakes.len() > 1 {
-                eprintln!("{} mistakes; nothing was done", mistakes.len());
+                said.push(format!("{} mistakes; nothing was done", mistakes.len()));
             }
         }
-        Failure::Other(sentence) => eprintln!("farebox: {sentence}"),
+        Failure::Other(sentence) => said.push(format!("farebox: {sentence}")),
     }
+    let _ = writeln!(io::stderr().lock(), "{}", said.join("\n"));
 }

@@ -77,7 +77,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         usage_months: config.get("usage_months"),
         otlp_endpoint: config.get("otlp_endpoint"),
     };
-    log::start(config.need("log_level")?, config.need("log_form")?);
+    let _log = log::start(config.need("log_level")?, config.need("log_form")?)?;
     serve(&settings, show_key, |_, _| Ok(()))
 }
 

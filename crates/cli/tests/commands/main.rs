@@ -13,6 +13,7 @@ mod erase;
 mod focus;
 mod journal;
 mod json;
+mod logs;
 mod mistakes;
 mod operate;
 mod push;
