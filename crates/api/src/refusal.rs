@@ -181,8 +181,17 @@ impl Problem {
 
     /// A refused wish for an account; moments in the sentence as the wall clock of `zone` shows them.
     pub fn refused(refusal: &Refusal, account: &str, zone: &Zone) -> Problem {
+        Problem::of_refusal(refusal, account, refusal.sentence(zone))
+    }
+
+    /// The same to who sees the account and not who pays for it.
+    pub fn refused_to_member(refusal: &Refusal, account: &str, zone: &Zone) -> Problem {
+        Problem::of_refusal(refusal, account, refusal.sentence_to_member(zone))
+    }
+
+    fn of_refusal(refusal: &Refusal, account: &str, sentence: String) -> Problem {
         let code = refusal.code();
-        let problem = Problem::new(code, status(code), refusal.sentence(zone));
+        let problem = Problem::new(code, status(code), sentence);
         Problem { account: Some(account.to_owned()), ..problem }
     }
 

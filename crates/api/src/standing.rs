@@ -434,7 +434,7 @@ impl Renewal {
                 shown.months = Some(*months);
                 match price {
                     Ok(price) => shown.price = Some(price.decimal(head.currency)),
-                    Err(refusal) => shown.refused = Some(refusal.sentence(&head.zone)),
+                    Err(refusal) => shown.refused = Some(refusal.sentence_about(head, &head.zone)),
                 }
                 shown.auto = auto.is_some();
                 shown.next_attempt = auto.and_then(|auto| auto.next).map(text);

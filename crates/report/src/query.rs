@@ -418,7 +418,10 @@ fn may<'a>(source: &dyn Source, words: &'a [Word]) -> Result<Vec<String>, Wrong<
             source.now(),
         ) {
             Ok(_) => vec!["yes".to_owned()],
-            Err(refusal) => vec![format!("no: {}: {}", refusal.code(), refusal.sentence(source.zone()))],
+            Err(refusal) => {
+                let why = refusal.sentence_about(&account.head, source.zone());
+                vec![format!("no: {}: {why}", refusal.code())]
+            }
         },
     )
 }

@@ -7,12 +7,13 @@ use axum::response::{IntoResponse, Response};
 use farebox_api::{FieldMistake, Problem};
 use farebox_store::StoreError;
 use serde::Serialize;
+use serde_json::Value;
 
 /// About how many headers an answer has.
 const HEADERS: usize = 8;
 
 /// An answer as it can be kept and given again.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
     pub status: u16,
     pub is_problem: bool,
@@ -54,6 +55,68 @@ impl Answer {
         let ([low, high, is_problem], body) = bytes.split_first_chunk()?;
         let status = u16::from_le_bytes([*low, *high]);
         Some(Answer { status, is_problem: *is_problem == 1, body: body.to_vec() })
+    }
+}
+
+/// What a command was answered. Of a member's command, who pays for the account is told more than who sees the member
+/// alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Given {
+    pub answer: Answer,
+    /// Where it is another one.
+    pub to_member: Option<Answer>,
+}
+
+impl Given {
+    /// As bytes: those of the answer; where there are two, with a 2 for the problem that both are, and the length of
+    /// the first one's body before it.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let bytes = self.answer.to_bytes();
+        let Some(to_member) = &self.to_member else { return bytes };
+        let length = u32::try_from(self.answer.body.len()).unwrap_or(u32::MAX).to_le_bytes();
+        let status = self.answer.status.to_le_bytes();
+        [&status[..], &[Given::TWO], &length, &self.answer.body, &to_member.body].concat()
+    }
+
+    const TWO: u8 = 2;
+
+    /// What [`Given::to_bytes`] wrote.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Given> {
+        let answer = Answer::from_bytes(bytes)?;
+        if bytes.get(2) != Some(&Given::TWO) {
+            return Some(answer.into());
+        }
+        let (length, bodies) = answer.body.split_first_chunk()?;
+        let (body, of_member) = bodies.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+        let problem = |body: &[u8]| Answer { is_problem: true, body: body.to_vec(), ..answer };
+        Some(Given { to_member: Some(problem(of_member)), answer: problem(body) })
+    }
+
+    /// What is told to who sees the account that pays, or does not.
+    pub fn to(self, sees_payer: bool) -> Answer {
+        match self.to_member {
+            _ if sees_payer => self.answer,
+            Some(to_member) => to_member,
+            None => self.answer.without_money(),
+        }
+    }
+}
+
+impl From<Answer> for Given {
+    fn from(answer: Answer) -> Given {
+        Given { answer, to_member: None }
+    }
+}
+
+impl Answer {
+    /// What earlier versions kept of a refusal for want of money says how much the payer has and owes.
+    fn without_money(self) -> Answer {
+        let body = Some(&self.body).filter(|_| self.is_problem && self.status == 402);
+        let problem: Option<Value> = body.and_then(|body| serde_json::from_slice(body).ok());
+        let Some(mut problem) = problem else { return self };
+        problem["detail"] =
+            "this takes more than who pays can spend now, or is not to be before who pays tops up".into();
+        Answer { body: problem.to_string().into_bytes(), ..self }
     }
 }
 
@@ -218,4 +281,36 @@ fn tagged(mut response: Response, tag: Option<String>) -> Response {
         response.headers_mut().insert(header::ETAG, tag);
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_for_two_is_told_to_each() {
+        let problem = |detail: &str| Answer::problem("frozen", 402, detail);
+        let given = Given { answer: problem("acme owes 5"), to_member: Some(problem("acme must pay")) };
+        let kept = Given::from_bytes(&given.to_bytes()).unwrap();
+        assert_eq!(kept, given);
+        assert_eq!(
+            (kept.clone().to(true), kept.to(false)),
+            (problem("acme owes 5"), problem("acme must pay"))
+        );
+        let alone = Given::from(Answer::json(200, &1));
+        assert_eq!(Given::from_bytes(&alone.to_bytes()), Some(alone));
+    }
+
+    #[test]
+    fn what_earlier_versions_kept_tells_a_member_no_amount() {
+        let old = Answer::problem("frozen", 402, "acme owes 5.00 CNY").to_bytes();
+        let kept = || Given::from_bytes(&old).unwrap();
+        assert!(String::from_utf8(kept().to(true).body).unwrap().contains("5.00"));
+        let told = kept().to(false);
+        let body: Value = serde_json::from_slice(&told.body).unwrap();
+        assert_eq!((told.status, told.is_problem, &body["code"]), (402, true, &"frozen".into()));
+        assert!(!body["detail"].as_str().unwrap().contains('5'), "{body}");
+        let order = Answer::json(200, &5);
+        assert_eq!(Given::from_bytes(&order.to_bytes()).unwrap().to(false), order);
+    }
 }

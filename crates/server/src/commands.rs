@@ -1,7 +1,7 @@
 //! Commands about an account: every verb of the book language (docs/commands.md).
 
 use crate::access::lock;
-use crate::answer::{Answer, Reply, tag};
+use crate::answer::{Answer, Given, Reply, tag};
 use crate::asked::Asked;
 use crate::erasure;
 use crate::keys::check_command;
@@ -46,14 +46,16 @@ fn execute(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
     let account = asked.path("account");
     let wish = read(asked)?;
     asked.check_dated(&wish)?;
+    let payer = service.payer_of(account).to_owned();
+    let sees_payer = asked.sees(service, &payer);
     // Keys of different accounts are different ones, whoever chose them.
     let key = asked.idempotency_key.as_ref().map(|key| format!("{account}/{key}"));
     let wished = asked.wished(&[account.as_bytes(), b"\n"]);
     if let Some(known) = key.as_ref().map(|key| service.answer(key)).transpose()?.flatten() {
-        return match Answer::from_bytes(&known.bytes) {
-            Some(answer) if wished.is(known.wish) => {
+        return match Given::from_bytes(&known.bytes) {
+            Some(given) if wished.is(known.wish) => {
                 lock(&asked.told).is_repeated = true;
-                Ok(Reply::kept(answer))
+                Ok(Reply::kept(given.to(sees_payer)))
             }
             Some(_) => {
                 let detail = "this Idempotency-Key was used for another command; take a new one";
@@ -62,13 +64,13 @@ fn execute(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
             None => Err(Answer::problem("answer-lost", 500, "the answer cannot be read")),
         };
     }
-    let answer = decide(service, asked, account, wish)?;
+    let given = decide(service, asked, account, wish)?;
     // What failed may be tried again under the same key, as may what was not decided.
-    if let Some(key) = key.filter(|_| answer.status < 500) {
-        let (at, bytes) = (service.clock(), answer.to_bytes());
+    if let Some(key) = key.filter(|_| given.answer.status < 500) {
+        let (at, bytes) = (service.clock(), given.to_bytes());
         service.keep_answer(store::Answer { key, wish: wished.said, at, bytes });
     }
-    Ok(Reply::kept(answer))
+    Ok(Reply::kept(given.to(sees_payer)))
 }
 
 /// The wish of a body, if the caller may send it. What he may not send is not looked at further.
@@ -104,7 +106,7 @@ fn check_version(service: &mut Service, asked: &Asked, account: &str) -> Result<
     Err(Answer::problem("version-changed", 412, &detail))
 }
 
-fn decide(service: &mut Service, asked: &Asked, account: &str, wish: Wish) -> Result<Answer, Answer> {
+fn decide(service: &mut Service, asked: &Asked, account: &str, wish: Wish) -> Result<Given, Answer> {
     let at = service.clock();
     let command = wish.to_core(account.to_owned(), at).map_err(Answer::mistaken)?;
     match service.go_before(account) {
@@ -119,10 +121,13 @@ fn decide(service: &mut Service, asked: &Asked, account: &str, wish: Wish) -> Re
         Ok(_) => {
             let version = service.version_of(account)?;
             let (account, recorded_at) = (account.to_owned(), at.to_string());
-            Ok(Answer::json(200, &Done { account, recorded_at, version }))
+            Ok(Answer::json(200, &Done { account, recorded_at, version }).into())
         }
         Err(Failed::Refused(refusal)) => {
-            Ok(Answer::of(&Problem::refused(&refusal, account, &zone_of(service, account))))
+            let zone = zone_of(service, account);
+            let answer = Answer::of(&Problem::refused(&refusal, account, &zone));
+            let to_member = Answer::of(&Problem::refused_to_member(&refusal, account, &zone));
+            Ok(Given { to_member: Some(to_member).filter(|told| *told != answer), answer })
         }
         Err(Failed::Undone(undone)) => Err(schedule::waits(service, &undone, account)),
         Err(Failed::Erased(erased)) => Err(erasure::is_erased(&erased)),

@@ -142,8 +142,11 @@ fn quote(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
     }
     let known = known_as_of_now(service, asked)?;
     let head = &known.group.get(name).ok_or_else(|| missing("account", name))?.head;
-    let (then, facts) =
-        on_a_copy(&known, &commands).map_err(|refusal| refused(&refusal, name, &head.zone))?;
+    let wrong = |refusal: Refusal| match sees_payer {
+        true => refused(&refusal, name, &head.zone),
+        false => Answer::of(&Problem::refused_to_member(&refusal, name, &head.zone)),
+    };
+    let (then, facts) = on_a_copy(&known, &commands).map_err(wrong)?;
     let payer_in =
         |group| Some(group).filter(|_| sees_payer).and_then(|group: &Group| Some(group.get(&payer)?.clone()));
     let (before, after) = (payer_in(known.group), payer_in(&then));

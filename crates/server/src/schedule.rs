@@ -76,7 +76,10 @@ pub(crate) fn operations() -> Vec<Operation> {
 pub(crate) fn waits(service: &mut Service, undone: &Undone, account: &str) -> Answer {
     let zone = zone_of(service, account);
     let (duty, at) = (undone.due.duty.name(), show_local(&zone, undone.due.at));
-    let why = undone.why.sentence(&zone);
+    let why = match service.payer_of(account) == account {
+        true => undone.why.sentence(&zone),
+        false => undone.why.sentence_to_member(&zone),
+    };
     let detail = format!(
         "what was due on {at} ({duty}) could not be done: {} ({why}); nothing can be decided before it is",
         undone.why.code(),

@@ -53,6 +53,14 @@ impl Hindrance {
             Hindrance::Unreadable(error) => error.to_string(),
         }
     }
+
+    /// The same to those who see a member and not who pays for it.
+    pub fn sentence_to_member(&self, zone: &Zone) -> String {
+        match self {
+            Hindrance::Refused(refusal) => refusal.sentence_to_member(zone),
+            Hindrance::Unreadable(error) => error.to_string(),
+        }
+    }
 }
 
 impl fmt::Display for Hindrance {

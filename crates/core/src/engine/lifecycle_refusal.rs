@@ -155,6 +155,33 @@ impl Refusal {
             }
         }
     }
+
+    /// The same without what the payer owes, for those who may not see it.
+    pub fn sentence_to_member(&self, zone: &Zone) -> String {
+        let shown = |at: &Instant| show_local(zone, *at);
+        match self {
+            Refusal::Frozen { subject, since, until, payer, .. } => {
+                let before = until.as_ref().map(|at| format!(" before {}", shown(at))).unwrap_or_default();
+                let since = shown(since);
+                format!(
+                    "{subject} is frozen since {since}, until {payer}, which pays for it, tops up{before}"
+                )
+            }
+            Refusal::OnlyPart { payer, until, .. } => {
+                let grace = until.as_ref().map(|at| format!(" until {}", shown(at))).unwrap_or_default();
+                format!(
+                    "there is grace{grace}: no new orders and no more units until {payer}, which pays, tops up"
+                )
+            }
+            Refusal::Lapsed { .. }
+            | Refusal::Released { .. }
+            | Refusal::Suspended { .. }
+            | Refusal::UnknownTier { .. }
+            | Refusal::TierOfPayer { .. }
+            | Refusal::AlreadySuspended(_)
+            | Refusal::NotSuspended(_) => self.sentence(zone),
+        }
+    }
 }
 
 fn money((amount, currency): &(Amount, Currency)) -> String {

@@ -1,6 +1,7 @@
 //! Refusals: values with a stable code and a sentence.
 
 use super::{budgets, holds, licences, lifecycle, packages, terms, wallet};
+use crate::account::AccountHead;
 use crate::calendar::{Instant, Zone, show_local};
 use crate::catalog::Mode;
 use crate::money::{Currency, Exact, OutOfRange};
@@ -338,6 +339,41 @@ impl Refusal {
             Refusal::Wallet(refusal) => refusal.sentence(zone),
             Refusal::Budgets(refusal) => refusal.sentence(zone),
             _ => self.to_string(),
+        }
+    }
+}
+
+impl Refusal {
+    /// The same to those who see a member and not who pays for it: without the payer's money.
+    pub fn sentence_to_member(&self, zone: &Zone) -> String {
+        match self {
+            Refusal::Holds(refusal) => refusal.sentence_to_member(zone),
+            Refusal::Lifecycle(refusal) => refusal.sentence_to_member(zone),
+            Refusal::Wallet(refusal) => refusal.sentence_to_member(zone),
+            // None of these knows what the payer has, owes or was billed.
+            Refusal::UnknownAccount(_)
+            | Refusal::AccountExists(_)
+            | Refusal::MasterIsMember(_)
+            | Refusal::Order(_)
+            | Refusal::Terms(_)
+            | Refusal::Packages(_)
+            | Refusal::Licences(_)
+            | Refusal::Budgets(_)
+            | Refusal::OutOfRange
+            | Refusal::BadAmount(_)
+            | Refusal::BeforeOpening { .. }
+            | Refusal::CounterCutsPeriod => self.sentence(zone),
+        }
+    }
+}
+
+impl Refusal {
+    /// Why something about an account cannot be, where it is written down for whoever may see the account: of a member
+    /// that is not who pays for it.
+    pub fn sentence_about(&self, account: &AccountHead, zone: &Zone) -> String {
+        match account.payer {
+            Some(_) => self.sentence_to_member(zone),
+            None => self.sentence(zone),
         }
     }
 }

@@ -376,6 +376,42 @@ impl Refusal {
             _ => self.to_string(),
         }
     }
+
+    /// The same without what the payer has, owes or was billed, for those who may not see it.
+    pub fn sentence_to_member(&self, zone: &Zone) -> String {
+        match self {
+            Refusal::MoreThanDue { bill, .. } => {
+                format!("that is more than what is due of {bill}, and no more can be paid or given up")
+            }
+            Refusal::MoreThanBilled { bill, .. } => {
+                format!("that is more than what {bill} comes to, and no more can be credited")
+            }
+            Refusal::MoreThanBalance { .. } => "the balance has less; no more can be paid out".to_owned(),
+            Refusal::MoreThanLine { line, .. } => {
+                format!("that is more than what {line} comes to; it cannot change its sign")
+            }
+            Refusal::Held { bill, .. } => format!("{bill} is held back; `release-bill` issues it"),
+            Refusal::OverCreditLimit { needed, currency, .. } => match needed.is_zero() {
+                true => "who pays can spend no more now, and nothing more begins".to_owned(),
+                false => {
+                    let needed = needed.decimal(*currency);
+                    format!("this costs {needed} {currency}, more than who pays can spend now")
+                }
+            },
+            Refusal::CouponExists(_)
+            | Refusal::UnknownCouponScope(_)
+            | Refusal::NoBill(_)
+            | Refusal::NotIssued { .. }
+            | Refusal::UnknownLine(_)
+            | Refusal::NotAdjustable(_)
+            | Refusal::NotALabel(_)
+            | Refusal::Issued(_)
+            | Refusal::NotHeld(_)
+            | Refusal::DueBeforeNow(_)
+            | Refusal::LimitOfPayer { .. }
+            | Refusal::NoLimit(_) => self.sentence(zone),
+        }
+    }
 }
 
 fn not_issued(bill: &str, until: &str) -> String {

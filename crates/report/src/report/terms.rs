@@ -26,7 +26,7 @@ pub fn renewals(renewals: &[Renewal], account: &AccountHead, zone: &Zone) -> Vec
                         price.decimal(account.currency),
                         account.currency
                     ),
-                    Err(refusal) => refusal.sentence(zone),
+                    Err(refusal) => refusal.sentence_about(account, zone),
                 };
                 let how = match auto {
                     None => "not by itself".to_owned(),

@@ -96,6 +96,25 @@ impl Refusal {
             _ => self.to_string(),
         }
     }
+
+    /// The same without what the payer has, for those who may not see it.
+    pub fn sentence_to_member(&self, zone: &Zone) -> String {
+        match self {
+            Refusal::NotCovered { needed, currency, .. } => {
+                let needed = needed.decimal(*currency);
+                format!(
+                    "the least that can be granted costs {needed} {currency}, more than who pays can spend now"
+                )
+            }
+            Refusal::Exists(_)
+            | Refusal::Unknown { .. }
+            | Refusal::Over { .. }
+            | Refusal::BadUnits(_)
+            | Refusal::NothingTakes(_)
+            | Refusal::NoPlace { .. }
+            | Refusal::NothingLeft { .. } => self.sentence(zone),
+        }
+    }
 }
 
 impl fmt::Display for Refusal {

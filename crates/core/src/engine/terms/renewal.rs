@@ -161,6 +161,9 @@ impl Desk<'_> {
         let currency = self.account.currency;
         let why = match &tried {
             Ok(_) if charged > available => {
+                // A member is not told what its master has.
+                let there =
+                    if self.account.payer.is_some() { "more than who pays can spend now" } else { &there };
                 format!("the renewal costs {} {currency}, {there}", charged.decimal(currency))
             }
             Ok(_) => {
@@ -174,7 +177,7 @@ impl Desk<'_> {
                 }
                 return Ok(facts);
             }
-            Err(refusal) => refusal.sentence(&catalogue.zone),
+            Err(refusal) => refusal.sentence_about(self.account, &catalogue.zone),
         };
         let failed = AutoRenewal { tried: auto.tried.saturating_add(1), ..auto };
         let failed = self.with_next(catalogue, end, failed);
