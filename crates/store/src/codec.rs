@@ -79,6 +79,20 @@ impl Writer {
         }
     }
 
+    /// Says the id of a line of a bill, in its record.
+    pub(crate) fn line(&mut self, id: &str) {
+        if let Some(pass) = &mut self.pass {
+            pass.line(id);
+        }
+    }
+
+    /// Says which line of a bill this record is about, where it is about one.
+    pub(crate) fn about_line(&mut self, id: &Option<String>) {
+        if let (Some(pass), Some(id)) = (&mut self.pass, id) {
+            pass.about_line(id);
+        }
+    }
+
     /// Whether the next texts are names of values, and not values.
     fn key(&mut self, is_key: bool) -> Option<Place> {
         self.pass.as_mut().map(|pass| pass.key(is_key))
@@ -561,6 +575,9 @@ macro_rules! whose {
     ($to:ident, $field:ident $value:ident, @whose) => {
         $to.whose($value)
     };
+    ($to:ident, $field:ident $value:ident, @about_line) => {
+        $to.about_line($value)
+    };
     ($to:ident, $field:ident $value:ident, $($any:tt)*) => {};
 }
 
@@ -569,6 +586,11 @@ macro_rules! field {
     ($to:ident, $field:ident, personal) => { $crate::codec::field!($to, $field, Personal of) };
     ($to:ident, $field:ident, prose) => { $crate::codec::field!($to, $field, Prose of) };
     ($to:ident, $field:ident, whose) => { $field.put($to) };
+    ($to:ident, $field:ident, about_line) => { $field.put($to) };
+    ($to:ident, $field:ident, line) => {
+        $to.line($field);
+        $field.put($to);
+    };
     ($to:ident, $field:ident, $mark:ident of) => {
         let place = $to.mark($crate::redact::Mark::$mark);
         $field.put($to);

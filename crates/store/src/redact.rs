@@ -278,6 +278,20 @@ impl Pass {
         };
     }
 
+    pub fn line(&mut self, id: &str) {
+        if self.place.is_own == Some(true) {
+            Arc::make_mut(&mut self.redactor.found.lines).insert(id.to_owned());
+        }
+    }
+
+    /// A credit note is the payer's; what it says of a line of the account is the account's.
+    pub fn about_line(&mut self, id: &str) {
+        if self.redactor.found.lines.contains(id) {
+            self.has_own = true;
+            self.place.is_own = Some(true);
+        }
+    }
+
     pub fn text<'t>(&mut self, text: &'t str) -> Cow<'t, str> {
         match (self.place.mark, self.place.is_own) {
             (Some(Mark::Personal), _) if self.place.is_key => {
@@ -307,6 +321,8 @@ impl Pass {
 struct Found {
     /// Each with the names under which it stood.
     values: Arc<BTreeMap<String, BTreeMap<String, BTreeSet<String>>>>,
+    /// The lines of bills that are the account's.
+    lines: Arc<BTreeSet<String>>,
     count: usize,
 }
 

@@ -8,9 +8,9 @@ record! { bill::Split { @personal application, @personal project, @personal tags
 record! { bill::LineDraw { bucket, title, until, units } }
 record! { bill::CatalogueRef { id, version, hash } }
 record! { bill::PriceBasis { per, units, model } }
-record! { bill::CreditNote { id, amount, line, @personal reason, at } }
+record! { bill::CreditNote { id, amount, @about_line line, @personal reason, at } }
 record! { bill::Line {
-    id, kind, account, key, plan, @prose title, @prose description, quantity, unit, free, drawn, unit_price, basis, list,
+    @line id, kind, account, key, plan, @prose title, @prose description, quantity, unit, free, drawn, unit_price, basis, list,
     discount, amount, period, cycle, posted, catalogue, rules, corrects, formula, @prose explanation,
 } }
 choice! { bill::LineKind {
