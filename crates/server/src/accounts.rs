@@ -4,6 +4,7 @@ use crate::answer::{Answer, Reply};
 use crate::asked::{Asked, account_of_bill, account_of_line, bill_of_line, missing};
 use crate::operation::{Operation, Parameter, READERS};
 use farebox_api as wire;
+use farebox_core::account::AccountHead;
 use farebox_core::bill::Bill;
 use farebox_report::{self as report, BillOptions, Parties};
 use farebox_service::{Known, Service};
@@ -167,21 +168,23 @@ fn bills(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
     asked.page(bills.map(|bill| (bill.id.clone(), bill)), |bill| wire::bill_head(&account.head, bill))
 }
 
-/// A bill by its name, `acme-2026-01`, with the head of its account.
-fn find<'s>(
+/// A bill by its name, `acme-2026-01`, with the head of its account; `None`: there is none that the caller may see.
+pub(crate) fn find<'s>(
     service: &'s mut Service,
     asked: &Asked,
     name: &str,
-) -> Option<(&'s farebox_core::account::AccountHead, &'s Bill)> {
-    let (_, account) = asked.named(service, account_of_bill(name)?).ok()?;
-    let bill = account.bills.values().find(|bill| bill.id == name)?;
-    Some((&account.head, bill))
+) -> Result<Option<(&'s AccountHead, &'s Bill)>, Answer> {
+    let whose = account_of_bill(name).filter(|account| asked.sees(service, account));
+    let Some(whose) = whose else { return Ok(None) };
+    let Some(account) = service.group_of(whose)?.and_then(|group| group.get(whose)) else { return Ok(None) };
+    let bill = account.bills.values().find(|bill| bill.id == name);
+    Ok(bill.map(|bill| (&account.head, bill.as_ref())))
 }
 
 fn bill(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
     let name = asked.path("bill");
     let version = service.version_of(account_of_bill(name).unwrap_or_default())?;
-    let (head, bill) = find(service, asked, name).ok_or_else(|| missing("bill", name))?;
+    let (head, bill) = find(service, asked, name)?.ok_or_else(|| missing("bill", name))?;
     if asked.is_for_people {
         let (payer, id) = (head.id.clone(), bill.id.clone());
         return readable(service, &payer, &id).map(Reply::chosen);
@@ -203,7 +206,7 @@ fn readable(service: &mut Service, payer: &str, id: &str) -> Result<Reply, Answe
 
 fn lines(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
     let name = asked.path("bill");
-    let (head, bill) = find(service, asked, name).ok_or_else(|| missing("bill", name))?;
+    let (head, bill) = find(service, asked, name)?.ok_or_else(|| missing("bill", name))?;
     let of_subscription = asked.query("subscription");
     let of_account = asked.query("account");
     let lines = bill.lines.iter().enumerate().filter(|(_, line)| {
@@ -217,8 +220,8 @@ fn lines(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
 fn line(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
     let name = asked.path("line");
     let version = service.version_of(account_of_line(name).unwrap_or_default())?;
-    let found = bill_of_line(name).and_then(|bill| find(service, asked, bill));
-    let (head, bill) = found.ok_or_else(|| missing("line", name))?;
+    let (head, bill) =
+        find(service, asked, bill_of_line(name).unwrap_or_default())?.ok_or_else(|| missing("line", name))?;
     let line = bill.lines.iter().find(|line| line.id == name).ok_or_else(|| missing("line", name))?;
     Ok(Reply::json(200, wire::line(head.currency, line)).of_version(version))
 }

@@ -1,7 +1,8 @@
 //! Events of usage as they were kept: those of an account, those behind a line, and what nothing takes.
 
+use crate::accounts::find;
 use crate::answer::{Answer, Reply};
-use crate::asked::{Asked, account_of_line, bill_of_line, missing};
+use crate::asked::{Asked, bill_of_line, missing};
 use crate::operation::{Operation, Parameter, READERS};
 use crate::standing::STAFF;
 use farebox_api::{self as wire, AccountEvent, Unbilled, UsageEvent};
@@ -104,11 +105,9 @@ fn of_account(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
 
 fn of_line(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
     let name = asked.path("line");
-    let payer = account_of_line(name).unwrap_or_default().to_owned();
-    let bill = bill_of_line(name).unwrap_or_default();
-    let (_, account) = asked.named(service, &payer).map_err(|_| missing("line", name))?;
-    let bill = account.bills.values().find(|known| known.id == bill);
-    let line = bill.and_then(|bill| bill.lines.iter().find(|line| line.id == name)).cloned();
+    let (_, bill) =
+        find(service, asked, bill_of_line(name).unwrap_or_default())?.ok_or_else(|| missing("line", name))?;
+    let line = bill.lines.iter().find(|line| line.id == name).cloned();
     let line = line.ok_or_else(|| missing("line", name))?;
     let mut locating: Option<Metering> = None;
     let found = service.events(&line.account, after(asked)?, asked.limit(), &mut |known, event| {

@@ -202,6 +202,20 @@ fn a_group_that_cannot_be_read_holds_up_nobody_else() {
     {
         assert_eq!((status, &answer["code"]), (503, &json!("store-corrupt")), "{answer}");
     }
+    // What cannot be read is not said to be missing.
+    for path in [
+        "accounts/c3/bills",
+        "accounts/c3/events",
+        "bills/c3-2026-01",
+        "bills/c3-2026-01/lines",
+        "lines/c3-2026-01-1",
+        "lines/c3-2026-01-1/events",
+    ] {
+        let (status, answer) = server.get(&format!("/v1/{path}"));
+        assert_eq!((status, &answer["code"]), (503, &json!("store-corrupt")), "{path}: {answer}");
+        let (status, answer) = server.get(&format!("/v1/{}", path.replace("c3", "b3")));
+        assert_eq!(status, 404, "{path}: {answer}");
+    }
     // Usage of others is counted, also where some of its own comes at the same time.
     let of = &|account: &str| {
         let mut event = call(account, 1);
