@@ -3,6 +3,7 @@
 use crate::access::lock;
 use crate::answer::{Answer, Reply};
 use crate::asked::Asked;
+use crate::deeds::{name_of, published};
 use crate::operation::{BOOKKEEPERS, Body, Described, Form, OPERATOR, Operation, Parameter, READERS};
 use farebox_api::{FieldMistake, Moment, PriceList, PriceListChange, PriceListDiff, PriceListText};
 use farebox_core::catalog::Catalogue;
@@ -15,36 +16,45 @@ use serde_json::json;
 /// The price lists that are published in a store.
 ///
 /// # Errors
-/// [`StoreError::Corrupt`] when one of them is none any more; others when the store fails.
+/// [`StoreError::Corrupt`] when one of them is none any more, or not the one that entries say; others when the store fails.
 pub fn parse_all(store: &dyn Store) -> Result<Catalogues, StoreError> {
-    let mut wrong = None;
-    let all = parse_intact(store, &mut |error| {
-        wrong.get_or_insert(error);
-    })?;
-    wrong.map_or(Ok(all), Err)
+    let kept = store.catalogues()?;
+    let published = published(store, &kept)?;
+    let mut all = Catalogues::default();
+    for list in &kept {
+        // Bills would be made by it.
+        if published.get(&name_of(list)).is_some_and(|hash| *hash != catalog::hash(list.text.as_bytes())) {
+            return Err(damaged(list, "it is not the text that was published".to_owned()));
+        }
+        add(&mut all, list)?;
+    }
+    Ok(all)
 }
 
-/// The same without those that cannot be read, each of which is told.
+/// Those that can be read, whatever was published; of each of the others it is told why not.
 ///
 /// # Errors
 /// When the store fails.
 pub fn parse_intact(store: &dyn Store, each: &mut dyn FnMut(StoreError)) -> Result<Catalogues, StoreError> {
     let mut all = Catalogues::default();
     store.each_catalogue(&mut |kept| {
-        let added = kept.and_then(|kept| {
-            let damaged =
-                |found: String| StoreError::Corrupt { place: format!("price list \"{}\"", kept.id), found };
-            let list = catalog::parse(&kept.id, kept.text.as_bytes()).map_err(|wrong| {
-                let first = wrong.first().map(ToString::to_string);
-                damaged(first.unwrap_or_default())
-            })?;
-            all.add(list).map_err(|conflict| damaged(format!("{conflict:?}")))
-        });
-        if let Err(error) = added {
+        if let Err(error) = kept.and_then(|kept| add(&mut all, &kept)) {
             each(error);
         }
     })?;
     Ok(all)
+}
+
+fn add(all: &mut Catalogues, kept: &CatalogueText) -> Result<(), StoreError> {
+    let list = catalog::parse(&kept.id, kept.text.as_bytes()).map_err(|wrong| {
+        let first = wrong.first().map(ToString::to_string);
+        damaged(kept, first.unwrap_or_default())
+    })?;
+    all.add(list).map_err(|conflict| damaged(kept, format!("{conflict:?}")))
+}
+
+fn damaged(list: &CatalogueText, found: String) -> StoreError {
+    StoreError::Corrupt { place: format!("price list \"{}\"", list.id), found }
 }
 
 /// Reads the body where it keeps nobody waiting: a large rate deck takes a second or so.

@@ -5,7 +5,7 @@ use crate::access::SERVER;
 use farebox_api::Role;
 use farebox_core::calendar::Instant;
 use farebox_service::{DESK, Finding};
-use farebox_store::{AccessKey, Entry, Seen, Store, StoreError};
+use farebox_store::{AccessKey, CatalogueText, Entry, Seen, Store, StoreError};
 use farebox_text::catalog;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,8 +24,8 @@ struct KeyTold {
 /// What the entries about no account say was published, made and revoked.
 #[derive(Default)]
 struct Deeds {
-    /// The hash of its text, by name and date.
-    lists: BTreeMap<(String, Option<String>), String>,
+    /// The hash of its text.
+    lists: BTreeMap<ListName, String>,
     keys: BTreeMap<String, KeyTold>,
     /// Whether they tell of a key that the server made itself.
     tells_first: bool,
@@ -75,6 +75,39 @@ impl Deeds {
     }
 }
 
+/// A price list by its name and date, as entries have it.
+pub(crate) type ListName = (String, Option<String>);
+
+pub(crate) fn name_of(list: &CatalogueText) -> ListName {
+    (list.id.clone(), list.effective.map(|at| at.to_string()))
+}
+
+/// The hashes that these price lists were published with, as far as entries tell. They are read until each was found,
+/// so that a start does not read all that was ever done.
+pub(crate) fn published(
+    store: &dyn Store,
+    lists: &[CatalogueText],
+) -> Result<BTreeMap<ListName, String>, StoreError> {
+    let mut missing: BTreeSet<ListName> = lists.iter().map(name_of).collect();
+    let mut deeds = Deeds::default();
+    if missing.is_empty() {
+        return Ok(deeds.lists);
+    }
+    store.entries(DESK, 0, &mut |kept| {
+        let known = deeds.lists.len();
+        if let Ok(entry) = Entry::from_record(&kept.record)
+            && entry.command.contains("\"publish-catalogue\"")
+        {
+            deeds.note(&entry);
+        }
+        if deeds.lists.len() > known {
+            missing.retain(|name| !deeds.lists.contains_key(name));
+        }
+        Ok(if missing.is_empty() { Seen::Enough } else { Seen::More })
+    })?;
+    Ok(deeds.lists)
+}
+
 impl KeyTold {
     /// What of a key is not as the entries say.
     fn differs_in(&self, key: &AccessKey, erased: &BTreeSet<String>) -> Option<&'static str> {
@@ -107,10 +140,11 @@ pub fn verify_deeds(store: &dyn Store, each: &mut dyn FnMut(Finding)) -> Result<
     store.each_catalogue(&mut |list| {
         // What cannot be read is told where the lists are read.
         let Ok(list) = list else { return };
-        let from = list.effective.map(|at| at.to_string());
+        let name = name_of(&list);
+        let from = &name.1;
         let since = from.as_ref().map(|from| format!(" from {from}")).unwrap_or_default();
         let place = format!("price list \"{}\"{since}", list.id);
-        match deeds.lists.remove(&(list.id, from)) {
+        match deeds.lists.remove(&name) {
             None => note(place, "no entry says that it was published"),
             Some(hash) if hash != catalog::hash(list.text.as_bytes()) => {
                 note(place, "it is not the text that was published");

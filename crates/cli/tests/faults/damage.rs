@@ -107,6 +107,26 @@ fn bytes_that_have_changed_are_found_and_never_believed() {
 }
 
 #[test]
+fn a_price_list_that_was_not_published_so_is_not_billed_by() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    furnish(&server);
+    server.stop();
+    let change = |from: &str, to: &str| {
+        let file = Connection::open(folder.path().join(FILE)).unwrap();
+        let sql = "UPDATE catalogue SET text = replace(text, ?, ?) WHERE text LIKE '%' || ?1 || '%'";
+        assert_eq!(file.execute(sql, [from, to]).unwrap(), 1);
+    };
+    change("\"310.00\"", "\"318.00\"");
+    let refused = Server::try_run(serve(&[], folder.path(), TEST_CLOCK), folder.path());
+    let said = refused.err().expect("it bills by a price that nobody has published");
+    assert!(said.contains("status: 2"), "{said}");
+    assert!(said.contains("price list \"huawei-ykf\" is damaged: it is not the text that was"), "{said}");
+    change("\"318.00\"", "\"310.00\"");
+    Server::start(folder.path()).stop();
+}
+
+#[test]
 fn a_store_of_a_later_version_is_refused_and_left_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let bill = furnished(folder.path(), &folder.path().join("backup.farebox"));
