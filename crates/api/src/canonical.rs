@@ -4,16 +4,26 @@ use crate::body::parse;
 use std::collections::BTreeMap;
 
 /// A JSON text without white space between its parts, its fields in order, its texts with no more escapes than they
-/// need; numbers stay as they are written. Two texts that say the same have the same. `None`: it is no JSON as a body
-/// may be.
+/// need; numbers stay as they are written. A field that is `null` is left out: that says the same. Two texts that say the
+/// same have the same. `None`: it is no JSON as a body may be.
 pub fn canonical(bytes: &[u8]) -> Option<String> {
+    walk(bytes, false)
+}
+
+/// The same with the fields that are `null`, as earlier versions had it.
+pub fn canonical_with_nulls(bytes: &[u8]) -> Option<String> {
+    walk(bytes, true)
+}
+
+fn walk(bytes: &[u8], keeps_nulls: bool) -> Option<String> {
     // What follows walks over JSON that is known to be whole, with each field once, and not too deep.
     parse(bytes).ok()?;
-    Walk { rest: std::str::from_utf8(bytes).ok()? }.value()
+    Walk { rest: std::str::from_utf8(bytes).ok()?, keeps_nulls }.value()
 }
 
 struct Walk<'a> {
     rest: &'a str,
+    keeps_nulls: bool,
 }
 
 impl<'a> Walk<'a> {
@@ -43,7 +53,10 @@ impl<'a> Walk<'a> {
                 self.passes(',');
                 let name = self.value()?;
                 self.passes(':');
-                fields.insert(name, self.value()?);
+                let value = self.value()?;
+                if self.keeps_nulls || value != "null" {
+                    fields.insert(name, value);
+                }
             }
             let fields: Vec<String> =
                 fields.into_iter().map(|(name, value)| format!("{name}:{value}")).collect();
@@ -75,17 +88,21 @@ impl<'a> Walk<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::canonical;
+    use super::{canonical, canonical_with_nulls};
 
     #[test]
     fn what_says_the_same_is_the_same() {
         let one = r#"{"b":[1,{"y":null,"x":"a \" \\"}],"a":1.50,"é":true,"n":{},"e":[]}"#;
         let other = " {\n\"a\" : 1.50 ,\t\"\\u00e9\":true, \"e\":[ ], \"n\": { },\r\n\"b\":[ 1 , {\"x\":\"\\u0061 \\\" \\\\\" , \"y\":null } ] } ";
         let said = canonical(one.as_bytes()).unwrap();
-        assert_eq!(said, r#"{"a":1.50,"b":[1,{"x":"a \" \\","y":null}],"e":[],"n":{},"é":true}"#);
+        assert_eq!(said, r#"{"a":1.50,"b":[1,{"x":"a \" \\"}],"e":[],"n":{},"é":true}"#);
+        let before = canonical_with_nulls(one.as_bytes()).unwrap();
+        assert_eq!(before, r#"{"a":1.50,"b":[1,{"x":"a \" \\","y":null}],"e":[],"n":{},"é":true}"#);
+        assert_eq!(canonical(before.as_bytes()).as_ref(), Some(&said));
         assert_eq!(canonical(other.as_bytes()).as_ref(), Some(&said));
         assert_eq!(canonical(said.as_bytes()).as_ref(), Some(&said));
         assert_eq!(canonical(b"5").as_deref(), Some("5"));
+        assert_eq!(canonical(br#"{"a":null,"b":{"c": null}}"#), canonical(br#"{"b":{}}"#));
     }
 
     #[test]
@@ -97,7 +114,9 @@ mod tests {
             (r#"{"a":[1,2]}"#, r#"{"a":[2,1]}"#),
             (r#"{"a":{"b":1},"c":2}"#, r#"{"a":{"b":1,"c":2}}"#),
             (r#"{"a":"b c"}"#, r#"{"a":"bc"}"#),
-            (r#"{"a":null}"#, "{}"),
+            (r#"{"a":"null"}"#, "{}"),
+            (r#"{"a":[null]}"#, r#"{"a":[]}"#),
+            ("null", "{}"),
         ] {
             assert_ne!(
                 canonical(one.as_bytes()).unwrap(),

@@ -34,7 +34,7 @@ pub use bill::{
     bill_head, line,
 };
 pub use body::read_body;
-pub use canonical::canonical;
+pub use canonical::{canonical, canonical_with_nulls};
 pub use command::{WireCommand, Wish};
 pub use erasure::Erasure;
 pub use metered::Metered;

@@ -5,7 +5,7 @@ use crate::answer::{Answer, Reply};
 use crate::operation::PAGE;
 use crate::{App, Clock};
 use axum::body::Bytes;
-use farebox_api::{FieldMistake, Role, Wish, canonical};
+use farebox_api::{FieldMistake, Role, Wish, canonical, canonical_with_nulls};
 use farebox_core::account::{Account, Group};
 use farebox_core::bill::first_of;
 use farebox_core::calendar::Instant;
@@ -67,20 +67,21 @@ fn account_in<'v>(name: &str, value: &'v str) -> Option<Option<&'v str>> {
 pub(crate) struct Wished {
     /// Of what a body of JSON says, however it is written. It is what is kept.
     pub said: u64,
-    /// Of its bytes, as earlier versions kept it.
-    written: u64,
+    /// Of what it says with the fields that are `null`, and of its bytes, as earlier versions kept it.
+    before: [u64; 2],
 }
 
 impl Wished {
     fn of(about: &[u8], body: &[u8]) -> Wished {
         let hash = |body: &[u8]| xxh3_64(&[about, body].concat());
         let written = hash(body);
-        Wished { said: canonical(body).map_or(written, |said| hash(said.as_bytes())), written }
+        let of = |said: Option<String>| said.map_or(written, |said| hash(said.as_bytes()));
+        Wished { said: of(canonical(body)), before: [of(canonical_with_nulls(body)), written] }
     }
 
     /// Whether it is the one that an answer was kept with.
     pub fn is(&self, kept: u64) -> bool {
-        kept == self.said || kept == self.written
+        kept == self.said || self.before.contains(&kept)
     }
 }
 
@@ -334,6 +335,11 @@ mod tests {
         assert!(wished(one).is(wished(other).said));
         assert!(!wished(one).is(wished(br#"{"a":1,"b":[3]}"#).said));
         assert!(!wished(one).is(Wished::of(b"zeta\n", one).said));
+        // What is null is as if it were left out; earlier versions told the two apart.
+        let null = br#"{"b": [2], "c": null, "a": 1}"#;
+        assert!(wished(null).is(wished(one).said) && wished(one).is(wished(null).said));
+        let kept = xxh3_64(&[b"acme\n".as_slice(), br#"{"a":1,"b":[2],"c":null}"#].concat());
+        assert!(wished(null).is(kept) && !wished(one).is(kept));
         // Earlier versions kept a hash of the bytes.
         let kept = xxh3_64(&[b"acme\n".as_slice(), one].concat());
         assert!(wished(one).is(kept) && !wished(other).is(kept));
