@@ -19,8 +19,8 @@ use std::collections::BTreeMap;
 
 mod takers;
 
+pub(crate) use takers::{AnyTaker, Takers, Takes, is_charged_by, meters_between, route, who_takes};
 use takers::{Taker, is_taken, takers};
-pub(crate) use takers::{Takers, Takes, is_charged_by, meters_between, route, who_takes};
 
 /// The name under which a group holds the prefix of a rate deck.
 pub(crate) const PREFIX: &str = "prefix";

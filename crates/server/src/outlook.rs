@@ -12,13 +12,19 @@ use farebox_core::account::Group;
 use farebox_core::bill::Line;
 use farebox_core::calendar::{Cycle, Instant, Span, Zone};
 use farebox_core::cost::By;
-use farebox_core::engine::{Command, Duty, Fact, Moment, Refusal, decide, preview};
+use farebox_core::engine::{Command, Fact, Refusal, counting, decide, preview};
+use farebox_core::metering::Metering;
 use farebox_service::{Known, NotErased, Service, Undone};
+use std::borrow::Cow;
 
 /// The most months of a table of costs.
 const MONTHS_MAX: usize = 120;
 /// The most commands of a quote.
 const COMMANDS_MAX: usize = 50;
+
+/// A group with what was decided on it, its usage, and the facts.
+type Copied<'k> = (Group, Cow<'k, Metering>, Vec<Fact>);
+
 pub(crate) fn operations() -> Vec<Operation> {
     let by = Parameter {
         name: "by",
@@ -73,11 +79,14 @@ fn lines_of(group: &Group, payer: &str, month: Span) -> Vec<Line> {
 }
 
 /// A group at the end of a month if everything goes on as it has.
-fn at_month_end(known: &Known<'_>, group: &Group, payer: &str, month: Span) -> Result<Group, Refusal> {
-    let accounts: Vec<String> = group.iter().map(|account| account.head.id.clone()).collect();
-    let metering = known.metering.forecast(&accounts, month, known.at);
-    let after = Moment { at: known.at, done: Duty::Charges };
-    preview::forecast(group, known.catalogues, &metering, payer, after, &known.late, month.end)
+fn at_month_end(
+    known: &Known<'_>,
+    group: &Group,
+    metering: &Metering,
+    payer: &str,
+    month: Span,
+) -> Result<Group, Refusal> {
+    preview::forecast(group, known.catalogues, metering, payer, known.at, &known.late, month)
 }
 
 fn upcoming(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
@@ -89,7 +98,7 @@ fn upcoming(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
     let month = payer.head.zone.cycle(Cycle::Month, known.at);
     let wrong = |refusal: Refusal| refused(&refusal, name, zone);
     let open = preview::draft(known.group, known.catalogues, &known.metering, id, known.at, &known.late);
-    let then = at_month_end(&known, known.group, id, month).map_err(wrong)?;
+    let then = at_month_end(&known, known.group, &known.metering, id, month).map_err(wrong)?;
     let mut to_date = lines_of(known.group, id, month);
     to_date.extend(open.map_err(wrong)?);
     let forecast = lines_of(&then, id, month);
@@ -97,15 +106,19 @@ fn upcoming(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
     Ok(Reply::json(200, wire::Upcoming::of(&account.head, &payer.head, span, &to_date, &forecast)))
 }
 
-/// Decides commands on a copy of a group: the copy with them, and their facts.
-fn on_a_copy(known: &Known<'_>, commands: &[Command]) -> Result<(Group, Vec<Fact>), Refusal> {
+/// Decides commands on a copy of a group: the copy with them, its usage as they divide it, and their facts.
+fn on_a_copy<'k>(known: &'k Known<'_>, commands: &[Command]) -> Result<Copied<'k>, Refusal> {
     let (mut group, mut all) = (known.group.clone(), Vec::new());
+    let mut metering = Cow::Borrowed(&*known.metering);
     for command in commands {
-        let facts = decide(&group, known.catalogues, &known.metering, command, known.at)?;
+        let facts = decide(&group, known.catalogues, &metering, command, known.at)?;
         facts.iter().try_for_each(|fact| group.apply(fact)).map_err(|_| Refusal::OutOfRange)?;
+        for moment in counting::cuts(&facts, command.effective_at, known.at) {
+            metering.to_mut().end_at(moment);
+        }
         all.extend(facts);
     }
-    Ok((group, all))
+    Ok((group, metering, all))
 }
 
 fn commands(asked: &Asked, at: Instant) -> Result<Vec<Command>, Answer> {
@@ -146,19 +159,20 @@ fn quote(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
         true => refused(&refusal, name, &head.zone),
         false => Answer::of(&Problem::refused_to_member(&refusal, name, &head.zone)),
     };
-    let (then, facts) = on_a_copy(&known, &commands).map_err(wrong)?;
+    let (then, metering, facts) = on_a_copy(&known, &commands).map_err(wrong)?;
     let payer_in =
         |group| Some(group).filter(|_| sees_payer).and_then(|group: &Group| Some(group.get(&payer)?.clone()));
     let (before, after) = (payer_in(known.group), payer_in(&then));
     let mut quote = wire::Quote::of(head, known.at, &facts, before.as_ref(), after.as_ref());
     if let Some(payer) = before {
         let month = payer.head.zone.cycle(Cycle::Month, known.at);
-        let forecast = |group: &Group| {
-            let then = at_month_end(&known, group, &payer.head.id, month).ok()?;
+        let forecast = |group: &Group, metering: &Metering| {
+            let then = at_month_end(&known, group, metering, &payer.head.id, month).ok()?;
             let bill = then.get(&payer.head.id)?.bills.get(&month.start);
             Some(bill.map(|bill| bill.posted).unwrap_or_default().decimal(payer.head.currency))
         };
-        (quote.forecast_before, quote.forecast_after) = (forecast(known.group), forecast(&then));
+        (quote.forecast_before, quote.forecast_after) =
+            (forecast(known.group, &known.metering), forecast(&then, &metering));
     }
     Ok(Reply::json(200, quote))
 }

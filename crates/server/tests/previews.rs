@@ -56,3 +56,41 @@ fn a_preview_in_the_middle_of_a_day_has_what_was_used_until_now() {
     server.advance("2026-02-02T00:00:00+08:00");
     assert_eq!(server.get("/v1/bills/acme-2026-01").body["total"], json!("2.00"));
 }
+
+#[test]
+fn a_forecast_goes_on_to_a_freeze_at_any_second() {
+    let orders = [
+        json!({"command": "tier", "tier": "V3"}),
+        json!({"command": "topup", "amount": "5"}),
+        json!({"command": "subscribe", "plan": "passport-ocr", "name": "calls"}),
+    ];
+    let server = with("huawei-ocr.toml", "USD", &orders);
+    // Its tier has a day of grace.
+    server.advance("2026-01-10T12:00:00+08:00");
+    for id in 0..50 {
+        let call = json!({"api": "passport", "status": 200});
+        uses(&server, &id.to_string(), "2026-01-10T11:00:00+08:00", "ocr-call", &call);
+    }
+    server.advance("2026-01-16T00:30:15+08:00");
+    // 50 calls for 1.00 in 1,297,815 seconds; in the 1,380,585 that are left 53.19 more.
+    let upcoming = server.get("/v1/accounts/acme/upcoming");
+    assert_eq!((upcoming.status, &upcoming.body["forecast"]), (200, &json!("2.06")), "{}", upcoming.text);
+    // In 86,400 of them 3.33 more, for 0.07: what is owed for the charge freezes the calls then.
+    let charge = json!({"command": "charge", "amount": "9", "title": "Support"});
+    let quote = json!({"commands": [charge]});
+    let quote = server.send("POST", "/v1/accounts/acme/quotes", &[], quote.to_string());
+    assert_eq!(quote.status, 200, "{}", quote.text);
+    assert_eq!(quote.body["forecast_before"], json!("2.06"), "{}", quote.text);
+    assert_eq!(quote.body["forecast_after"], json!("10.07"), "{}", quote.text);
+    server.command("acme", &charge);
+    for (time, forecast) in [("2026-01-16T00:30:15", "10.07"), ("2026-01-18T00:30:15", "10.00")] {
+        server.advance(&format!("{time}+08:00"));
+        let upcoming = server.get("/v1/accounts/acme/upcoming");
+        assert_eq!(
+            (upcoming.status, &upcoming.body["forecast"]),
+            (200, &json!(forecast)),
+            "{}",
+            upcoming.text
+        );
+    }
+}

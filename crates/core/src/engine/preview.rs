@@ -2,11 +2,13 @@
 //!
 //! Both are previews: they are worked out by the code that charges, and change nothing.
 
-use super::{Action, Catalogues, Command, Duty, Late, Moment, Refusal, due, next_due};
+use super::counting::cuts;
+use super::{Action, Catalogues, Command, Duty, Late, Moment, Refusal, due, just_after, next_due};
 use crate::account::{Group, View};
 use crate::bill::Line;
-use crate::calendar::Instant;
-use crate::metering::Metering;
+use crate::calendar::{Instant, Span};
+use crate::metering::{LaneSpec, Metering, Scope};
+use crate::quantity::AnyTaker;
 use crate::settlement::{self, Context};
 
 /// The lines that a payer and its members would be charged if every open cycle ended at a moment.
@@ -33,8 +35,8 @@ pub fn draft(
     Ok(settlement::settle(&contexts, "draft", 1)?.lines)
 }
 
-/// The group as it would be at a later moment if nobody did anything: everything that time does is
-/// done, in its order. `metering`: see [`Metering::forecast`].
+/// The group as it would be at the end of a payer's month if nobody did anything from a moment on, and usage went on as
+/// before it: everything that time does is done, in its order. See [`Metering::forecast`].
 ///
 /// # Errors
 /// A [`Refusal`] when a number does not fit.
@@ -43,21 +45,27 @@ pub fn forecast(
     catalogues: &Catalogues,
     metering: &Metering,
     payer: &str,
-    after: Moment,
+    at: Instant,
     late: &Late,
-    until: Instant,
+    month: Span,
 ) -> Result<Group, Refusal> {
-    let (mut group, mut late, mut after) = (group.clone(), late.clone(), after);
+    let accounts: Vec<String> = group.iter().map(|account| account.head.id.clone()).collect();
+    // What nothing takes, such as usage of a frozen account, is no charge that goes on.
+    let mut takers = AnyTaker::new(group, catalogues, Span { start: month.start, end: just_after(at) });
+    let is_taken = |lane: &LaneSpec, scope: &Scope, at: Instant| takers.is_there(lane, scope, at);
+    let mut counted = metering.forecast(&accounts, month, at, is_taken);
+    let (mut group, mut late, mut after) = (group.clone(), late.clone(), Moment { at, done: Duty::Charges });
     while let Some((at, duty)) = next_due(&group, catalogues, payer, after, &late) {
-        if at > until {
+        if at > month.end {
             break;
         }
-        let counted = if duty == Duty::Charges { std::mem::take(&mut late) } else { Late::new() };
-        let action = Action::Due { duty, late: counted };
+        let known = if duty == Duty::Charges { std::mem::take(&mut late) } else { Late::new() };
+        let action = Action::Due { duty, late: known };
         let command = Command { account: payer.to_owned(), effective_at: at, action };
-        for fact in super::decide(&group, catalogues, metering, &command, at)? {
-            group.apply(&fact).map_err(|_| Refusal::OutOfRange)?;
-        }
+        let facts = super::decide(&group, catalogues, counted.metering(), &command, at)?;
+        facts.iter().try_for_each(|fact| group.apply(fact)).map_err(|_| Refusal::OutOfRange)?;
+        // What time brings about divides usage wherever it falls: a freeze at any second.
+        cuts(&facts, at, at).into_iter().for_each(|moment| counted.cut(moment));
         after = Moment { at, done: duty };
     }
     Ok(group)

@@ -390,6 +390,9 @@ impl Refusal {
             Refusal::MoreThanLine { line, .. } => {
                 format!("that is more than what {line} comes to; it cannot change its sign")
             }
+            Refusal::GivenBack { line, .. } => {
+                format!("less is left of what {line} is for, with all that corrected it")
+            }
             Refusal::Held { bill, .. } => format!("{bill} is held back; `release-bill` issues it"),
             Refusal::OverCreditLimit { needed, currency, .. } => match needed.is_zero() {
                 true => "who pays can spend no more now, and nothing more begins".to_owned(),

@@ -130,21 +130,24 @@ impl Lane {
         }
         let mut by_scope = ScopeCounters::default();
         for (scope, counter) in counters {
-            let Some(key) = self.key_of(&scope) else { return false };
-            let id = match self.rest.scope_ids.get(key.as_slice()) {
-                Some(id) => *id,
-                None => {
-                    let id = self.push_scope(scope);
-                    self.rest.scope_ids.insert(key.into(), id);
-                    id
-                }
-            };
+            let Some(id) = self.id_of(scope) else { return false };
             by_scope.insert(id, counter);
         }
         self.segments.insert(place, SegmentCounts { span, last, counters: by_scope, is_changed: false });
         self.note_starts();
         self.latest = 0;
         true
+    }
+
+    /// The number of a scope, a new one where it has none yet; `None` when the lane has no such scope.
+    pub(super) fn id_of(&mut self, scope: Scope) -> Option<u32> {
+        let key = self.key_of(&scope)?;
+        if let Some(id) = self.rest.scope_ids.get(key.as_slice()) {
+            return Some(*id);
+        }
+        let id = self.push_scope(scope);
+        self.rest.scope_ids.insert(key.into(), id);
+        Some(id)
     }
 
     /// The key under which events of a scope find it, where their tags come in the order of their names. Other orders

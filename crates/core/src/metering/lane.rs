@@ -556,12 +556,14 @@ impl Lane {
         self.segments[segment].span
     }
 
-    /// The counters that overlap the span, with the numbers of their scopes.
-    pub(super) fn counted_in(&self, within: Span) -> impl Iterator<Item = (u32, &Counter)> {
+    /// The counters that overlap the span, each with the number of its scope and the start of its segment.
+    pub(super) fn counted_in(&self, within: Span) -> impl Iterator<Item = (Instant, u32, &Counter)> {
         let from = self.segments.partition_point(|segment| segment.span.end <= within.start);
         let inside = self.segments[from..].iter().take_while(move |segment| segment.span.start < within.end);
-        let counters = inside.flat_map(|segment| segment.counters.iter());
-        counters.filter(|(_, counter)| counter.events > 0)
+        let counters = inside.flat_map(|segment| {
+            segment.counters.iter().map(|(scope, counter)| (segment.span.start, scope, counter))
+        });
+        counters.filter(|(_, _, counter)| counter.events > 0)
     }
 
     /// The start of the latest segment.

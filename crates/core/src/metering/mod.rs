@@ -17,6 +17,7 @@ mod kept;
 mod lane;
 
 pub use counter::{Aggregated, CountAgain, Counter, DeckCount, DeckSeconds, NANO, Share};
+pub use forecast::Forecast;
 pub use kept::{CountedSegment, MonthNumber};
 pub use lane::{Lane, LaneKey, LaneSpec, Scope, SegmentCounts};
 

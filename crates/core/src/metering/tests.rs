@@ -147,3 +147,43 @@ fn a_cut_within_what_is_counted_needs_a_recount() {
     again.cut("acme", at("2026-01-05T08:30"));
     assert!(!again.is_stale());
 }
+
+/// The seconds counted by `minutes` in a time.
+fn seconds_in(metering: &Metering, from: &str, until: &str) -> i128 {
+    let within = Span { start: at(from), end: at(until) };
+    let counters = lane(metering, "minutes").segments(within).flat_map(|(span, counters)| {
+        assert!(within.start <= span.start && span.end <= within.end, "{span:?}");
+        counters.into_iter().map(|(_, counter)| counter.clone()).collect::<Vec<_>>()
+    });
+    counters.map(|counter| if let Aggregated::Sum(sum) = counter.value { sum } else { 0 }).sum()
+}
+
+#[test]
+fn what_goes_on_can_be_cut_anywhere_in_proportion_to_time() {
+    let mut metering = metering(&[]);
+    // 300 seconds in 10 hours: 30 in each hour, one in each two minutes. Later usage is no part of it.
+    for (id, time, seconds) in
+        [("1", "2026-01-05T08:10", "180"), ("2", "2026-01-05T09:10", "120"), ("3", "2026-01-05T11:20", "600")]
+    {
+        metering.count(&call(id, at(time), seconds, &[]), Change::Add).unwrap();
+    }
+    let period = Span { start: at("2026-01-05T00:00"), end: at("2026-01-06T00:00") };
+    let accounts = ["acme".to_owned()];
+    let mut forecast = metering.forecast(&accounts, period, at("2026-01-05T10:00"), |_, _, _| true);
+    let sum = |forecast: &Forecast, from, until| seconds_in(forecast.metering(), from, until);
+    assert_eq!(sum(&forecast, "2026-01-05T10:00", "2026-01-06T00:00"), 420 * NANO);
+    for moment in ["2026-01-05T12:50", "2026-01-05T12:10", "2026-01-05T12:10", "2026-01-05T15:00"] {
+        forecast.cut(at(moment));
+    }
+    // Before it, and after the period, there is nothing to be divided.
+    forecast.cut(at("2026-01-05T08:10"));
+    forecast.cut(at("2026-01-07T08:10"));
+    assert_eq!(sum(&forecast, "2026-01-05T12:00", "2026-01-05T12:10"), 5 * NANO);
+    assert_eq!(sum(&forecast, "2026-01-05T12:10", "2026-01-05T12:50"), 20 * NANO);
+    assert_eq!(sum(&forecast, "2026-01-05T12:50", "2026-01-05T13:00"), 5 * NANO);
+    assert_eq!(sum(&forecast, "2026-01-05T10:00", "2026-01-06T00:00"), 420 * NANO);
+    // What nobody takes does not go on.
+    let taken = |_: &LaneSpec, _: &Scope, from: Instant| from < at("2026-01-05T09:00");
+    let forecast = metering.forecast(&accounts, period, at("2026-01-05T10:00"), taken);
+    assert_eq!(sum(&forecast, "2026-01-05T10:00", "2026-01-06T00:00"), 252 * NANO);
+}

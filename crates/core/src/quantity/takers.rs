@@ -6,7 +6,7 @@ use crate::bill::ChargeKey;
 use crate::calendar::{Instant, Span};
 use crate::catalog::{Charge, Measure, Meter, Model};
 use crate::engine::{Catalogues, just_after};
-use crate::metering::{LaneKey, Problem, Scope};
+use crate::metering::{LaneKey, LaneSpec, Problem, Scope};
 use crate::subscription::Subscription;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -162,6 +162,42 @@ pub(super) fn is_taken(
     subscription: &Subscription,
 ) -> bool {
     takers.taker(scope, at).is_some_and(|taker| taker.name == subscription.name)
+}
+
+/// Whether anything takes usage of a lane's scope at a moment of a period: for many questions about one lane.
+pub(crate) struct AnyTaker<'a> {
+    view: &'a dyn View,
+    catalogues: &'a Catalogues,
+    period: Span,
+    /// Those who may take what the lane asked about last counts, by product.
+    latest: Option<(LaneKey, Span, Vec<Contest<'a>>)>,
+}
+
+impl<'a> AnyTaker<'a> {
+    pub(crate) fn new(view: &'a dyn View, catalogues: &'a Catalogues, period: Span) -> AnyTaker<'a> {
+        AnyTaker { view, catalogues, period, latest: None }
+    }
+
+    pub(crate) fn is_there(&mut self, lane: &LaneSpec, scope: &Scope, at: Instant) -> bool {
+        let is_latest = |(key, valid, _): &(LaneKey, Span, _)| *key == lane.key && *valid == lane.valid;
+        if !self.latest.as_ref().is_some_and(is_latest) {
+            self.latest = Some((lane.key.clone(), lane.valid, self.contests(lane)));
+        }
+        let contests = self.latest.iter().flat_map(|(_, _, contests)| contests);
+        contests.into_iter().any(|contest| contest.taker(scope, at).is_some())
+    }
+
+    fn contests(&self, lane: &LaneSpec) -> Vec<Contest<'a>> {
+        let Some(within) = self.period.intersect(lane.valid) else { return Vec::new() };
+        let mut by_product: BTreeMap<&str, Vec<Taker<'a>>> = BTreeMap::new();
+        for one in self.view.subscriptions_since(&lane.key.account, within.start) {
+            if one.catalogue == lane.key.catalogue {
+                let takers = Taker::of(self.catalogues, one, &lane.key.meter, within);
+                by_product.entry(&one.product).or_default().extend(takers);
+            }
+        }
+        by_product.into_values().map(Contest::of).collect()
+    }
 }
 
 /// The charges of a subscription that measure by a lane and whose bound attributes match a scope.

@@ -6,7 +6,7 @@ use crate::source::Source;
 use farebox_core::bill::Line;
 use farebox_core::calendar::{Cycle, Instant, Zone};
 use farebox_core::cost::By;
-use farebox_core::engine::{Duty, Moment, preview};
+use farebox_core::engine::preview;
 use farebox_text::book::Word;
 
 /// The most months that one table shows.
@@ -97,10 +97,7 @@ pub(super) fn upcoming<'a>(source: &dyn Source, words: &'a [Word]) -> Result<Vec
     let wrong =
         |refusal| (&words[1], format!("no preview: {refusal}"), "an earlier or later date".to_owned());
     let open = preview::draft(group, catalogues, metering, id, at, &late).map_err(wrong)?;
-    let accounts: Vec<String> = group.iter().map(|account| account.head.id.clone()).collect();
-    let metering = metering.forecast(&accounts, month, at);
-    let after = Moment { at, done: Duty::Charges };
-    let then = preview::forecast(group, catalogues, &metering, id, after, &late, month.end).map_err(wrong)?;
+    let then = preview::forecast(group, catalogues, metering, id, at, &late, month).map_err(wrong)?;
     let of_month = |group: &'_ farebox_core::account::Group| -> Vec<Line> {
         let bill = group.get(id).and_then(|payer| payer.bills.get(&month.start));
         bill.map(|bill| bill.lines.clone()).unwrap_or_default()
