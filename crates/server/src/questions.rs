@@ -94,7 +94,7 @@ async fn answer(engine: &Engine, asked: &Arc<Asked>) -> Result<Vec<String>, Resp
     let subject = report::subject(&words).map_err(|wrong| mistaken_at(wrong).into_response())?;
     let mut gathered = Gathered::default();
     match subject {
-        Subject::Account(_) if words.first().is_some_and(|word| word.text == "lifecycle") => {
+        Subject::Account(_) if is_about(&words, "lifecycle") || is_about(&words, "upcoming") => {
             cut(engine, asked, &words, &mut gathered).await?;
         }
         Subject::Account(_) => {}
@@ -196,6 +196,10 @@ impl Source for View<'_> {
     }
 }
 
+fn is_about(words: &[Word], question: &str) -> bool {
+    words.first().is_some_and(|word| word.text == question)
+}
+
 /// What a question is about, as the service has it; refused where the caller may not see it, as if it were not there.
 fn view<'s>(
     service: &'s mut Service,
@@ -222,11 +226,7 @@ fn view<'s>(
     }
     let payer = service.payer_of(name).to_owned();
     let seen = asked.sees(service, &payer).then(|| payer.clone());
-    let known = match words.first().is_some_and(|word| word.text == "upcoming") {
-        true => service.known_as_of_now(name)?,
-        false => service.known(name)?,
-    };
-    let Some(Known { group, catalogues, metering, late, at }) = known else {
+    let Some(Known { group, catalogues, metering, late, at }) = service.known(name)? else {
         return Err(missing(kind, &word.text));
     };
     let zone = zone.or_else(|| group.get(&payer).map(|payer| payer.head.zone.clone()));
@@ -274,8 +274,12 @@ fn answer_now(
     words: &[Word],
     gathered: Gathered,
 ) -> Result<Vec<String>, Answer> {
-    let view = view(service, asked, words, gathered)?;
+    let mut view = view(service, asked, words, gathered)?;
     check_when(&view, words)?;
+    if let Some(metering) = view.gathered.metering.as_mut().filter(|_| is_about(words, "upcoming")) {
+        // The clock may have gone on since they were cut.
+        metering.end_at(view.at);
+    }
     report::answer(&view, words).map_err(|(word, found, expected)| match expected.is_empty() {
         true => mistaken((word.column, format!("{:?}: {found}", word.text), "another question".to_owned())),
         false => mistaken_at((word, found, expected)),
@@ -360,8 +364,8 @@ async fn events_behind(
     }
 }
 
-/// Cuts counters where the answer divides them: what an account in arrears has cost since they began. A counter that
-/// reaches over a cut is counted again, for this answer alone.
+/// Cuts counters where the answer divides them: what an account in arrears has cost since they began, and what was used
+/// until now. A counter that reaches over a cut is counted again, for this answer alone.
 async fn cut(
     engine: &Engine,
     asked: &Arc<Asked>,
@@ -375,10 +379,15 @@ async fn cut(
         let Some((group, name)) = account else { return Ok(None) };
         let payer = group.get(name).and_then(|account| group.get(account.head.payer()));
         let arrears = payer.and_then(|payer| payer.lifecycle.arrears.as_ref());
-        let Some(since) = arrears.map(|arrears| arrears.since) else { return Ok(None) };
+        let since = arrears.map(|arrears| arrears.since);
         let mut metering = view.metering.clone().into_owned();
-        metering.cut(name, since);
-        metering.cut(name, view.at);
+        if is_about(&their, "upcoming") {
+            group.iter().for_each(|account| metering.cut(&account.head.id, view.at));
+        } else {
+            let Some(since) = since else { return Ok(None) };
+            metering.cut(name, since);
+            metering.cut(name, view.at);
+        }
         let names: Vec<String> = match metering.is_stale() {
             true => group.iter().map(|account| account.head.id.clone()).collect(),
             false => Vec::new(),

@@ -52,9 +52,14 @@ fn a_preview_in_the_middle_of_a_day_has_what_was_used_until_now() {
     // What says that it is used later on the same day, too.
     uses(&server, "b", "2026-01-16T13:00:00+08:00", "call", &call);
     upcoming("2.00");
+    // The question of books looks at the usage itself: what is timed now or later is not used until now.
+    uses(&server, "c", "2026-01-16T12:00:00+08:00", "call", &call);
+    let asked = server.get("/v1/answers?question=upcoming+acme");
+    let total = asked.text.lines().find(|line| line.contains("Total")).unwrap_or_default();
+    assert_eq!(total.split_whitespace().nth(1), Some("1.00"), "{}", asked.text);
     // Nothing was counted otherwise for having been looked at.
     server.advance("2026-02-02T00:00:00+08:00");
-    assert_eq!(server.get("/v1/bills/acme-2026-01").body["total"], json!("2.00"));
+    assert_eq!(server.get("/v1/bills/acme-2026-01").body["total"], json!("3.00"));
 }
 
 #[test]
