@@ -180,6 +180,13 @@ impl Asked {
         }
     }
 
+    /// Whether the caller may be told what an account that pays has and owes. An integrator learns whether something may
+    /// be, and nothing of accounts.
+    pub fn sees_money_of(&self, service: &Service, payer: &str) -> bool {
+        let is_integrator = self.caller.as_ref().is_some_and(|caller| caller.role() == Role::Integrator);
+        !is_integrator && self.sees(service, payer)
+    }
+
     /// Refuses a customer's wish that counts from another time than now: it could undo what was charged.
     pub fn check_dated(&self, wish: &Wish) -> Result<(), Answer> {
         if self.own_tree().is_none() || wish.effective.is_none() {

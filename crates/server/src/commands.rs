@@ -47,7 +47,7 @@ fn execute(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
     let wish = read(asked)?;
     asked.check_dated(&wish)?;
     let payer = service.payer_of(account).to_owned();
-    let sees_payer = asked.sees(service, &payer);
+    let sees_payer = asked.sees_money_of(service, &payer);
     // Keys of different accounts are different ones, whoever chose them.
     let key = asked.idempotency_key.as_ref().map(|key| format!("{account}/{key}"));
     let wished = asked.wished(&[account.as_bytes(), b"\n"]);

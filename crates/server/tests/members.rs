@@ -96,4 +96,12 @@ fn what_arrears_forbid_does_not_tell_what_is_owed() {
         assert_eq!((refused.problem(), detail(&refused)), ((402, code), detail(&quoted)));
         assert!(!refused.text.contains("USD") && !refused.text.contains("owes"), "{}", refused.text);
     }
+    // Who runs sessions hears whether one may begin, and reads nothing of accounts.
+    let integrator = server.key("integrator", None).1;
+    let hold = json!({"command": "hold", "id": "c1", "source": "pbx", "type": "call", "units": "60", "for_seconds": 60});
+    for path in [COMMANDS, "/v1/accounts/acme/commands"] {
+        let refused = server.ask_as(&integrator, "POST", path, hold.to_string());
+        assert!(refused.status == 402 || refused.status == 409, "{}", refused.text);
+        assert!(!refused.text.contains("USD") && !refused.text.contains("owes"), "{}", refused.text);
+    }
 }
