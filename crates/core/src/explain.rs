@@ -160,7 +160,8 @@ pub(crate) fn word(
     }
     match list_price(stretch) {
         _ if line.quantity.is_zero() && line.free.is_zero() && !line.drawn.is_empty() => {
-            text.push_str("Nothing is left to charge")
+            // A tier that they reach may have a price of its own.
+            text.push_str(if line.list.is_zero() { "Nothing is left to charge" } else { "No unit is left to charge" })
         }
         Some(price) => text.push_str(&format!(
             "{} at {} per {}",
@@ -348,7 +349,10 @@ fn model_formula(
         Model::PerUnit(unit_price) => {
             format!("{quantity}/{} × {}", line.basis.units, price(*unit_price))
         }
-        Model::Graduated(tiers) => graduated(tiers, before, after, currency),
+        Model::Graduated(tiers) => {
+            let last = before.sub(wording.increment.covered).unwrap_or(before);
+            graduated(tiers, last, before, after, currency)
+        }
         Model::Volume(_) => match &wording.volume {
             Some((now, _)) if now.is_empty() => "0".to_owned(),
             Some((now, then)) if then.is_empty() => now.clone(),
@@ -399,7 +403,9 @@ pub(crate) fn volume(steps: &[(&Stretch<'_>, Increment)], until: usize, currency
     words.join(" + ")
 }
 
-fn graduated(tiers: &[Tier], before: Exact, after: Exact, currency: Currency) -> String {
+/// Units after `before`, by tier, and what is paid for each tier that was reached after `last`: packages may have paid
+/// for the units between the two.
+fn graduated(tiers: &[Tier], last: Exact, before: Exact, after: Exact, currency: Currency) -> String {
     let mut parts = Vec::new();
     let mut from = Exact::ZERO;
     for tier in tiers {
@@ -408,9 +414,9 @@ fn graduated(tiers: &[Tier], before: Exact, after: Exact, currency: Currency) ->
         if low < high {
             let units = high.sub(low).unwrap_or(Exact::ZERO);
             parts.push(format!("{units} × {}", show_price(tier.price, currency)));
-            if !tier.flat.is_zero() && low == from {
-                parts.push(show_price(tier.flat, currency));
-            }
+        }
+        if !tier.flat.is_zero() && from >= last && from < after {
+            parts.push(show_price(tier.flat, currency));
         }
         from = until;
     }

@@ -114,7 +114,8 @@ impl<'a> Cumulative<'a> {
         let over = |units: Exact| -> Result<Exact, OutOfRange> {
             if units <= pricing.free { Ok(Exact::ZERO) } else { units.sub(pricing.free) }
         };
-        self.reached = self.reached.sub(over(self.units)?)?;
+        let last = over(self.units)?;
+        self.reached = self.reached.sub(last)?;
         self.units = self.units.add(step.covered)?;
         let before = over(self.units)?;
         self.units = self.units.add(step.quantity)?;
@@ -125,7 +126,9 @@ impl<'a> Cumulative<'a> {
             Model::PerUnit(price) => self.settled = self.settled.add(charged.mul(*price)?)?,
             Model::Graduated(tiers) => {
                 let step = graduated(tiers, after)?.sub(graduated(tiers, before)?)?;
-                self.settled = self.settled.add(step)?;
+                // A tier is reached by what packages paid for, too.
+                let flat = reached_flats(tiers, after)?.sub(reached_flats(tiers, last)?)?;
+                self.settled = self.settled.add(step)?.add(flat)?;
             }
             Model::Volume(_) => {
                 match self.volume.iter_mut().find(|(known, _)| std::ptr::eq(*known, pricing)) {
@@ -162,15 +165,24 @@ impl<'a> Cumulative<'a> {
 fn graduated(tiers: &[Tier], units: Exact) -> Result<Exact, OutOfRange> {
     let mut total = Exact::ZERO;
     let mut from = Exact::ZERO;
-    for tier in tiers {
-        if units <= from {
-            break;
-        }
+    for tier in reached(tiers, units) {
         let until = tier.up_to.map_or(units, |up_to| up_to.min(units));
-        total = total.add(until.sub(from)?.mul(tier.price)?)?.add(tier.flat)?;
+        total = total.add(until.sub(from)?.mul(tier.price)?)?;
         from = until;
     }
     Ok(total)
+}
+
+/// The tiers that a number of units reaches, those before the last among them.
+fn reached(tiers: &[Tier], units: Exact) -> impl Iterator<Item = &Tier> {
+    let begins = [Some(Exact::ZERO)].into_iter().chain(tiers.iter().map(|tier| tier.up_to));
+    let begun = begins.zip(tiers).take_while(move |(from, _)| from.is_some_and(|from| from < units));
+    begun.map(|(_, tier)| tier)
+}
+
+/// What is paid for reaching tiers, each once.
+fn reached_flats(tiers: &[Tier], units: Exact) -> Result<Exact, OutOfRange> {
+    reached(tiers, units).try_fold(Exact::ZERO, |sum, tier| sum.add(tier.flat))
 }
 
 /// `units` at the price of the tier that `reached` units reach, and its flat price (R-TIR-2).

@@ -6,7 +6,22 @@ use crate::number::{Number, whole, zero};
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 
-/// What so many units of an accumulation cost, free units taken off already.
+/// What is paid for reaching the tiers that so many units reach, each once, whoever paid for the units.
+pub fn reached(model: &Model, units: &Number) -> Number {
+    let mut sum = zero();
+    if let Model::Graduated(tiers) = model {
+        let mut below = Some(zero());
+        for tier in tiers {
+            if below.is_some_and(|below| units > &below) {
+                sum += &tier.flat;
+            }
+            below = tier.up_to.clone();
+        }
+    }
+    sum
+}
+
+/// What so many units of an accumulation cost, free units taken off already, but for what [`reached`] says.
 pub fn cumulative(model: &Model, units: &Number) -> Number {
     if !units.is_positive() {
         return zero();
@@ -21,7 +36,7 @@ pub fn cumulative(model: &Model, units: &Number) -> Number {
                         Some(up_to) if up_to < units => up_to - &below,
                         _ => units - &below,
                     };
-                    sum += inside * &tier.price + &tier.flat;
+                    sum += inside * &tier.price;
                 }
                 below = tier.up_to.clone().unwrap_or(below);
             }

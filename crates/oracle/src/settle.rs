@@ -405,13 +405,15 @@ impl Period<'_> {
 /// Units so far in an accumulation, and what they cost so far.
 pub(crate) struct Running {
     pub(crate) units: Number,
+    /// Units at the last step, without what packages paid for since.
+    last: Number,
     list: Number,
     amount: Number,
 }
 
 impl Running {
     pub(crate) fn new() -> Running {
-        Running { units: zero(), list: zero(), amount: zero() }
+        Running { units: zero(), last: zero(), list: zero(), amount: zero() }
     }
 
     /// Units that packages paid for, where tiers and free units count them.
@@ -424,7 +426,9 @@ impl Running {
         let charged = |units: &Number| (units - &list.free).max(zero());
         let step = |pricing: &Pricing, so_far: &Number| -> Number {
             let change = price::cumulative(&pricing.model, &charged(&units))
-                - price::cumulative(&pricing.model, &charged(&self.units));
+                - price::cumulative(&pricing.model, &charged(&self.units))
+                + price::reached(&pricing.model, &charged(&units))
+                - price::reached(&pricing.model, &charged(&self.last));
             let mut total = so_far + change;
             if let Some(maximum) = &pricing.maximum {
                 total = total.min(maximum.clone());
@@ -442,7 +446,7 @@ impl Running {
             list: &list_total - &self.list,
             amount: &amount_total - &self.amount,
         };
-        *self = Running { units, list: list_total, amount: amount_total };
+        *self = Running { last: units.clone(), units, list: list_total, amount: amount_total };
         figures
     }
 }

@@ -118,6 +118,7 @@ const SMALL: &[(&str, &[(&str, &str)])] = &[
             ("units = 100,", "units = 5,"),
             ("up-to = 10000,", "up-to = 30,"),
             ("up-to = 1000,", "up-to = 20,"),
+            ("price = \"0.05\" }]", "price = \"0.05\", flat = \"0.70\" }]"),
         ],
     ),
     ("included", &[("units = 100,", "units = 4,"), ("plans.line", "plans.wire")]),
