@@ -1,6 +1,7 @@
 //! A service over a store comes to what a book comes to: on random histories, and when its process is killed in the
 //! middle of them.
 
+mod again;
 mod closing;
 mod conflicts;
 mod crash;

@@ -182,7 +182,7 @@ impl Service {
             return Ok(());
         }
         let ahead = self.schedule.from(None).take(COMMIT_EACH).take_while(|next| next.at <= until);
-        let ahead = ahead.filter(|next| !is_ready(&next.payer));
+        let ahead = ahead.filter(|next| next.payer != due.payer && !is_ready(&next.payer));
         let names: Vec<String> =
             [&due.payer].into_iter().chain(ahead.map(|next| &next.payer)).cloned().collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();

@@ -186,8 +186,9 @@ impl Counters {
         catalogues: &Catalogues,
         payers: &[&str],
     ) -> Result<Vec<String>, StoreError> {
-        let mut stale: Vec<String> =
-            payers.iter().filter(|payer| self.is_stale(payer)).map(|payer| (*payer).to_owned()).collect();
+        // One that is named twice is counted once: nothing would be left for the other.
+        let stale: BTreeSet<&str> = payers.iter().copied().filter(|payer| self.is_stale(payer)).collect();
+        let mut stale: Vec<String> = stale.into_iter().map(str::to_owned).collect();
         if stale.is_empty() {
             return Ok(stale);
         }

@@ -182,14 +182,16 @@ pub(super) fn due(
 ) {
     let payer = &known.group;
     let waits = known.due.filter(|(at, _)| *at <= clock);
-    let after = match waits {
-        None => Moment { at: clock, done: Duty::Charges },
+    let after: &[Moment] = match waits {
+        // All duties of this moment may be done, or none that follows a command.
+        None => &[Moment { at: clock, done: Duty::Charges }, Moment { at: clock, done: Duty::Lifecycle }],
         Some((at, _)) => {
             let before = Instant::from_nanosecond(at.as_nanosecond() - 1).unwrap_or(at);
-            Moment { at: before, done: Duty::Lifecycle }
+            &[Moment { at: before, done: Duty::Lifecycle }]
         }
     };
-    let mut next = late.iter().map(|late| next_due(group, catalogues, payer, after, late));
+    let known_as = after.iter().flat_map(|after| late.iter().map(move |late| (*after, late)));
+    let mut next = known_as.map(|(after, late)| next_due(group, catalogues, payer, after, late));
     // Of what is due at one moment some may be done already.
     let fits = |next: Option<(Instant, Duty)>| match (waits, next) {
         (Some((at, duty)), Some((when, what))) => at == when && duty >= what,
