@@ -161,7 +161,11 @@ pub(crate) fn word(
     match list_price(stretch) {
         _ if line.quantity.is_zero() && line.free.is_zero() && !line.drawn.is_empty() => {
             // A tier that they reach may have a price of its own.
-            text.push_str(if line.list.is_zero() { "Nothing is left to charge" } else { "No unit is left to charge" })
+            text.push_str(if line.list.is_zero() {
+                "Nothing is left to charge"
+            } else {
+                "No unit is left to charge"
+            })
         }
         Some(price) => text.push_str(&format!(
             "{} at {} per {}",

@@ -113,11 +113,14 @@ impl KeyTold {
     fn differs_in(&self, key: &AccessKey, erased: &BTreeSet<String>) -> Option<&'static str> {
         let (made, by) = &self.made;
         let is_made = *by == key.created_by && (*made == key.created || *made == Instant::MIN);
-        let revoked = key.revoked.zip(key.revoked_by.clone());
         // An erasure revokes the keys of its account with it.
         let is_erased = key.account.as_ref().is_some_and(|account| erased.contains(account));
-        let is_revoked =
-            self.revoked == revoked || (is_erased && self.revoked.is_none() && revoked.is_some());
+        let is_revoked = match (&self.revoked, key.revoked, &key.revoked_by) {
+            (Some((told, who)), Some(at), Some(by)) => *told == at && who == by,
+            (None, None, None) => true,
+            (None, Some(_), Some(_)) => is_erased,
+            _ => false,
+        };
         match () {
             () if self.role != key.role => Some("its role"),
             () if self.account != key.account => Some("its account"),
@@ -163,7 +166,9 @@ pub fn verify_deeds(store: &dyn Store, each: &mut dyn FnMut(Finding)) -> Result<
             None if deeds.tells_first || key.created_by != SERVER || key.role != Role::Operator.name() => {
                 note(place, "no entry says that it was made");
             }
-            None if key.revoked.is_some() => note(place, "it is revoked, and no entry says so"),
+            None if key.revoked.is_some() || key.revoked_by.is_some() => {
+                note(place, "it is revoked, and no entry says so")
+            }
             None => {}
             Some(told) => {
                 if let Some(what) = told.differs_in(&key, &erased) {

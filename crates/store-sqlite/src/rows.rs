@@ -311,8 +311,10 @@ fn span(row: &Row<'_>) -> Result<Span> {
 }
 
 fn value(row: &Row<'_>) -> Result<Value> {
-    match row.get::<_, Option<Money>>("value_e8")? {
-        Some(Money(amount)) => Ok(Value::Money(amount)),
-        None => Ok(Value::Units(row.get::<_, Units>("units")?.0)),
+    match (row.get("value_e8")?, row.get::<_, Option<Units>>("units")?) {
+        (Some(Money(amount)), None) => Ok(Value::Money(amount)),
+        (None, Some(Units(units))) => Ok(Value::Units(units)),
+        // It is of one or the other.
+        _ => Err(rusqlite::Error::InvalidColumnType(0, "units".to_owned(), rusqlite::types::Type::Null)),
     }
 }

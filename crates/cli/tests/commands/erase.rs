@@ -456,6 +456,8 @@ fn a_change_that_no_erasure_made_is_found() {
     }
     let said = found(&|file| _ = file.execute("DELETE FROM redaction WHERE place = 5", []).unwrap());
     assert!(said.contains("no erasure did that"), "{said}");
+    let said = found(&|file| _ = file.execute("UPDATE erasure SET actor = 'nobody'", []).unwrap());
+    assert!(said.contains("who wished it, or when, is not what the entry of its group says"), "{said}");
     let said = found(&|file| _ = file.execute("UPDATE erasure SET digest = zeroblob(32)", []).unwrap());
     assert!(said.contains("not what the entry of its group says"), "{said}");
 }

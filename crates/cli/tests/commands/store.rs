@@ -76,6 +76,8 @@ fn what_somebody_changed_is_found() {
             "UPDATE line SET amount_e8 = amount_e8 - 1 WHERE id = 'acme-2024-01-1'",
             "the bill lines of account \"acme\"",
         ),
+        ("UPDATE posting SET units = '999' WHERE account = 'borealis'", "account \"borealis\""),
+        ("UPDATE balance SET units = '999' WHERE account = 'borealis'", "account \"borealis\""),
         (
             "UPDATE balance SET value_e8 = 0 WHERE account = 'borealis'",
             "the balances of account \"borealis\"",
@@ -197,6 +199,10 @@ fn what_is_missing_or_was_put_in_is_found() {
         (
             "UPDATE access_key SET account = 'acme' WHERE label = 'shop'",
             "its account is not what the entries say",
+        ),
+        (
+            "UPDATE access_key SET revoked_by = 'serve' WHERE label = 'shop'",
+            "whether it is revoked, by whom or when, is not what the entries say",
         ),
         (
             "UPDATE access_key SET revoked = created, revoked_by = 'serve' WHERE label = 'shop'",

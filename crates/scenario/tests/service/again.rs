@@ -62,8 +62,12 @@ fn what_waits_came_when_it_came_however_often_it_is_counted_again() {
     lists.add(catalog::parse("desks.toml", LIST.as_bytes()).unwrap()).unwrap();
     let mut service = Service::open(Box::new(Memory::new()), lists, at("2026-01-01T00:00:00Z")).unwrap();
     let (title, currency) = ("Acme".to_owned(), Currency::parse("EUR").unwrap());
-    execute(&mut service, "acme", Action::Open { title, currency, zone: Zone::utc(), payer: None, tier: None })
-        .unwrap();
+    execute(
+        &mut service,
+        "acme",
+        Action::Open { title, currency, zone: Zone::utc(), payer: None, tier: None },
+    )
+    .unwrap();
     let (plan, name, attributes) = ("desk".to_owned(), None, Default::default());
     let order =
         Action::Subscribe { plan, name, quantity: 1, mode: None, months: None, auto: None, attributes };

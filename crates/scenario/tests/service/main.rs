@@ -12,6 +12,7 @@ mod horizon;
 mod memory;
 mod player;
 mod prices;
+mod released;
 mod sessions;
 mod threads;
 mod undone;

@@ -5,6 +5,7 @@
 
 use super::{Finding, finding, found};
 use crate::service::{erasure_began, erasure_ended};
+use farebox_core::calendar::Instant;
 use farebox_store::{Digest, Entry, Erasure, Hash, Piece, Redaction, Store, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,8 +21,8 @@ pub(super) struct Erasures {
     count: u64,
     /// By account.
     digests: BTreeMap<String, Digest>,
-    /// Accounts whose erasure an entry says has begun.
-    began: BTreeSet<String>,
+    /// Accounts whose erasure an entry says has begun, who wished it and when.
+    began: BTreeMap<String, (String, Instant)>,
     /// Commands of entries without facts that say what an erasure has come to, with the group that they are in.
     ended: BTreeSet<(String, String)>,
 }
@@ -47,7 +48,7 @@ impl Erasures {
         found(read, each)?;
         wrong.into_iter().for_each(each);
         let count = left.len() as u64;
-        Ok(Erasures { known, left, count, digests, began: BTreeSet::new(), ended: BTreeSet::new() })
+        Ok(Erasures { known, left, count, digests, began: BTreeMap::new(), ended: BTreeSet::new() })
     }
 
     /// Whether an account is being erased.
@@ -72,7 +73,8 @@ impl Erasures {
             let of_group = |known: &&Erasure| known.group == group;
             for known in self.known.values().filter(of_group) {
                 if entry.command == erasure_began(&known.account) {
-                    self.began.insert(known.account.clone());
+                    let told = (entry.actor.clone(), entry.recorded_at);
+                    self.began.insert(known.account.clone(), told);
                 }
             }
             if entry.command.starts_with(ENDED) {
@@ -99,8 +101,12 @@ impl Erasures {
         }
         for (account, erasure) in &self.known {
             let place = || format!("the erasure of account \"{account}\"");
-            if !self.began.contains(account) {
-                each(finding(place(), "no entry of its group says that it has begun"));
+            match self.began.get(account) {
+                None => each(finding(place(), "no entry of its group says that it has begun")),
+                Some((actor, at)) if (actor, at) != (&erasure.actor, &erasure.began) => {
+                    each(finding(place(), "who wished it, or when, is not what the entry of its group says"));
+                }
+                Some(_) => {}
             }
             let Some(digest) = erasure.digest.filter(|_| erasure.ended.is_some()) else { continue };
             let is = self.digests.get(account).map_or_else(|| Digest::of(account).hash(), Digest::hash);
