@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use utoipa::ToSchema;
 
-/// What a meter has counted in a stretch of time: the shortest cycle in which it is settled, cut where prices or orders
-/// change; or the hour, day or month by which it was added up.
+/// What a meter has counted in a stretch of time: a day, or an hour where it is settled or counted by the hour, cut where
+/// prices or orders change; or the hour, day or month by which these were added up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Metered {
     /// The price list.
@@ -41,8 +41,8 @@ pub struct Metered {
 
 impl Metered {
     /// What was counted of an account in stretches that begin within a time: by price list and meter, then by time.
-    /// `by`: stretches are added up by the cycles of a wall clock that they lie in; a longer one stays as it is. A
-    /// quantity that cannot be added up, such as how many different values there were, is not known then.
+    /// `by`: stretches are added up by the cycles of a wall clock that they lie in; a longer one stays as it is, and by
+    /// the hour is shown where it overlaps the time. A quantity that cannot be added up, such as how many different values there were, is not known then.
     ///
     /// Each comes with a text that is its own as long as it is there, and by which they are in order.
     pub fn all(
@@ -56,9 +56,14 @@ impl Metered {
             let (key, meter) = (&lane.spec().key, &lane.spec().meter);
             for (span, counters) in lane.segments(within) {
                 let cycle = by.map(|(zone, cycle)| zone.cycle(cycle, span.start));
-                let period = cycle.filter(|cycle| span.end <= cycle.end).unwrap_or(span);
-                let counted = counters.iter().filter(|(_, counter)| counter.events != 0);
-                for (scope, counter) in counted.filter(|_| within.contains(span.start)) {
+                let fits = cycle.filter(|cycle| span.end <= cycle.end);
+                let period = fits.unwrap_or(span);
+                // What is counted by the day only is there for any of its hours.
+                let is_longer = fits.is_none() && by.is_some_and(|(_, cycle)| cycle == Cycle::Hour);
+                if !within.contains(span.start) && !is_longer {
+                    continue;
+                }
+                for (scope, counter) in counters.iter().filter(|(_, counter)| counter.events != 0) {
                     let measured =
                         counter.quantity(span, 0).and_then(|measured| measured.div(meter.unit_size));
                     let quantity = measured.ok().filter(|_| meter.aggregate != Aggregate::TimeWeighted);

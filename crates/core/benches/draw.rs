@@ -112,6 +112,7 @@ fn catalogues() -> Catalogues {
         unit_size: Exact::ONE,
         unit: "call".into(),
         timed_by_start: false,
+        by: None,
     };
     let list = Catalogue {
         id: "bench".into(),

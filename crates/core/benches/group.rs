@@ -76,6 +76,7 @@ fn meter(id: &str, event: &str, of: Option<&str>, aggregate: Aggregate) -> (Stri
         unit_size: Exact::ONE,
         unit: "unit".into(),
         timed_by_start: false,
+        by: None,
     };
     (id.to_owned(), Arc::new(meter))
 }

@@ -62,6 +62,7 @@ fn meter(of: Option<&str>, aggregate: Aggregate, rounding: Rounding) -> Meter {
         unit_size: Exact::whole(60),
         unit: "minute".into(),
         timed_by_start: false,
+        by: None,
     }
 }
 

@@ -473,6 +473,9 @@ pub struct Meter {
     pub unit: String,
     /// Whether usage belongs to the period of its start instead of its end (RULES.md §3, no. 7).
     pub timed_by_start: bool,
+    /// The longest stretch that usage is counted in, so that it can be asked for by it; `None`: a day, or the shortest
+    /// cycle that settles it.
+    pub by: Option<Cycle>,
 }
 
 /// How the values of events become one quantity.

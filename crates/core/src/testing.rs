@@ -58,6 +58,7 @@ pub(crate) fn catalogues() -> Catalogues {
         unit_size: Exact::whole(unit_size),
         unit: "minute".into(),
         timed_by_start: false,
+        by: None,
     };
     let meters =
         [meter("minutes", "seconds", Aggregate::Sum, 60, 60), meter("lines", "lines", Aggregate::Max, 0, 1)];

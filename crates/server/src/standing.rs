@@ -66,7 +66,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         .takes(Parameter::one_of(
             "by",
             &["hour", "day", "month"],
-            "Added up by hours, days or months; what is counted over longer stays as it is.",
+            "Added up by hours, days or months; what is counted by the day stays as it is by the hour, and is shown for any of its hours.",
         ))
         .takes(Parameter::text::<wire::Name>("meter", "Only what this meter counted."))
         .takes(Parameter::text::<wire::Text>("project", "Only that of this project."))

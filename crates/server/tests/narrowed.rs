@@ -102,13 +102,66 @@ fn usage_is_added_up_by_hours_days_and_months() {
         row("2026-02-11T16:00:00Z", "shop", "1"),
     ];
     assert_eq!(used("month=2026-02&by=day"), days, "by the wall clock of the account");
-    assert_eq!(used("month=2026-02&by=hour"), days, "they are counted by the day");
+    // They are settled by the day, and counted by the hour.
+    let hours = [
+        row("2026-02-11T02:00:00Z", "shop", "2"),
+        row("2026-02-11T15:00:00Z", "shop", "1"),
+        row("2026-02-11T16:00:00Z", "shop", "1"),
+        row("2026-02-12T02:00:00Z", "desk", "1"),
+    ];
+    assert_eq!(used("month=2026-02&by=hour"), hours);
+    assert_eq!(used("from=2026-02-11T15:00:00Z&to=2026-02-11T17:00:00Z&by=hour"), hours[1..3]);
     let february = [row("2026-01-31T16:00:00Z", "desk", "1"), row("2026-01-31T16:00:00Z", "shop", "4")];
     assert_eq!(used("month=2026-02&by=month"), february);
-    assert_eq!(used("from=2026-02-11T00:00:00Z&to=2026-02-12T00:00:00Z&by=month").len(), 2);
-    assert_eq!(used("from=2026-02-11T00:00:00Z&to=2026-02-11T16:00:00Z"), []);
+    let some = used("from=2026-02-11T00:00:00Z&to=2026-02-12T00:00:00Z&by=month");
+    assert_eq!(some, [row("2026-01-31T16:00:00Z", "shop", "4")]);
+    assert_eq!(used("from=2026-02-11T00:00:00Z&to=2026-02-11T16:00:00Z"), hours[..2]);
     assert_eq!(used("from=2026-02-01T00:00:00Z&by=month&project=shop").len(), 2, "two months");
     assert_eq!(used("by=day"), [row("2026-02-28T16:00:00Z", "shop", "5")], "the running month");
+}
+
+const DOORS: &str = r#"
+[catalogue]
+id = "doors"
+version = "1"
+title = "Doors"
+zone = "+08:00"
+currency = "CNY"
+source = "Invented for this test."
+
+[meters.openings]
+event = "opening"
+unit = "opening"
+
+[products.doors]
+title = "Doors"
+
+[products.doors.plans.door]
+title = "Door"
+unit = "door"
+modes = ["pay-per-use"]
+charges = [{ id = "openings", title = "Openings", meter = "openings", settle = "month", price = "0.10" }]
+"#;
+
+#[test]
+fn what_is_counted_by_the_day_is_shown_for_each_of_its_hours() {
+    let server = Server::with_accounts(100_000);
+    assert_eq!(server.send("POST", "/v1/catalogues", &[], DOORS).status, 201);
+    server.command("zeta", &json!({"command": "subscribe", "plan": "door", "name": "door"}));
+    server.advance("2026-02-12T00:00:00+08:00");
+    let opening = |id: &str, time: &str| json!({"specversion": "1.0", "source": "door", "id": id, "type": "opening", "subject": "zeta", "time": time});
+    let openings = json!([opening("a", "2026-02-10T02:30:00Z"), opening("b", "2026-02-10T04:30:00Z")]);
+    assert_eq!(server.send("POST", "/v1/usage", &[], openings.to_string()).body["accepted"], json!(2));
+    let used = |query: &str| items(&server, &format!("/v1/accounts/zeta/usage?meter=openings&{query}"));
+    let day = json!({"start": "2026-02-09T16:00:00Z", "end": "2026-02-10T16:00:00Z"});
+    for query in
+        ["month=2026-02&by=hour", "from=2026-02-10T04:00:00Z&to=2026-02-10T05:00:00Z&by=hour", "by=day"]
+    {
+        let found = used(query);
+        assert_eq!(found.len(), 1, "{query}: {found:?}");
+        assert_eq!((&found[0]["period"], &found[0]["quantity"]), (&day, &json!("2")), "{query}");
+    }
+    assert_eq!(used("from=2026-02-10T04:00:00Z&to=2026-02-10T05:00:00Z&by=day"), Vec::<Value>::new());
 }
 
 #[test]

@@ -405,7 +405,7 @@ pub fn lanes(
                     deck: deck.map(|deck| deck.id.clone()),
                 };
                 // Terms end at a midnight: no segment is longer than a day.
-                let cycle = cycle.min(Cycle::Day);
+                let cycle = cycle.min(meter.by.unwrap_or(Cycle::Day)).min(Cycle::Day);
                 let wanted = plan.binds.iter().chain(&charge.per);
                 let dimensions: BTreeSet<String> = wanted
                     .filter(|name| !matches!(name.as_str(), "application" | "project"))

@@ -2,6 +2,7 @@
 
 use super::source::{Source, quoted};
 use super::table::{Form, Number, Table, Value, described, list, number, text};
+use farebox_core::calendar::Cycle;
 use farebox_core::catalog::{Aggregate, Filter, Meter, Rounding, Test};
 use farebox_core::money::Exact;
 use toml::de::DeValue;
@@ -48,6 +49,8 @@ pub(super) fn meter(source: &mut Source<'_>, id: &str, mut table: Table<'_>) -> 
     let unit_size = table.number(source, "unit-size", Number::Positive).unwrap_or(Exact::ONE);
     let times = [("end", false), ("start", true)];
     let timed_by_start = table.choice(source, "time", &times).unwrap_or(false);
+    let cycles = [("hour", Cycle::Hour), ("day", Cycle::Day)];
+    let by = table.choice(source, "by", &cycles);
     match (aggregate, &of) {
         (Some(Aggregate::Count), Some(_)) => {
             let found = format!("{} counts events and has the field of", table.what);
@@ -74,6 +77,7 @@ pub(super) fn meter(source: &mut Source<'_>, id: &str, mut table: Table<'_>) -> 
         rounding,
         unit_size,
         timed_by_start,
+        by,
     })
 }
 

@@ -386,6 +386,9 @@ fn metered(meter: &Meter) -> String {
     if meter.timed_by_start {
         text += "; by when it began";
     }
+    if meter.by == Some(Cycle::Hour) {
+        text += "; counted by the hour";
+    }
     text + "."
 }
 
