@@ -9,9 +9,11 @@ use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
@@ -64,10 +66,9 @@ impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for Noting<S> {
     }
 }
 
-/// Resolves when the server stops and nothing was ever asked on a connection: the head that its client may have begun is
-/// not waited for.
-async fn is_not_waited_for(mut stopping: watch::Receiver<bool>, is_asked: Arc<AtomicBool>) {
-    if stopping.wait_for(|stops| *stops).await.is_err() || is_asked.load(Ordering::Relaxed) {
+/// Resolves when the server stops.
+async fn is_stopping(mut stopping: watch::Receiver<bool>) {
+    if stopping.wait_for(|stops| *stops).await.is_err() {
         std::future::pending().await
     }
 }
@@ -109,12 +110,15 @@ where
         let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), noting));
         let stopping = stopping.clone();
         tokio::spawn(async move {
-            tokio::select! {
-                biased;
-                // What goes wrong with a connection is its client's matter.
-                _ = connection => {}
-                () = is_not_waited_for(stopping, is_asked) => {}
-            }
+            let (mut connection, mut stops) = (pin!(connection), pin!(is_stopping(stopping)));
+            // What goes wrong with a connection is its client's matter.
+            poll_fn(|context| match connection.as_mut().poll(context) {
+                Poll::Ready(_) => Poll::Ready(()),
+                // Where nothing was ever asked, the head that its client may have begun is not waited for.
+                Poll::Pending if is_asked.load(Ordering::Relaxed) => Poll::Pending,
+                Poll::Pending => stops.as_mut().poll(context),
+            })
+            .await;
             lender.linger(bounds.body).await;
             drop(place);
         });

@@ -130,7 +130,15 @@ impl Writer {
     }
 
     /// A whole number, seven bits a byte, the lowest first.
-    pub fn number(&mut self, mut number: u128) {
+    #[inline]
+    pub fn number(&mut self, number: u128) {
+        if number < 0x80 {
+            return self.bytes.push(number as u8);
+        }
+        self.long_number(number);
+    }
+
+    fn long_number(&mut self, mut number: u128) {
         while number > u128::from(u64::MAX) {
             self.bytes.push(number as u8 | 0x80);
             number >>= 7;
@@ -145,11 +153,13 @@ impl Writer {
     }
 
     /// A whole number that may be below zero: close to zero is short.
+    #[inline]
     pub fn signed(&mut self, number: i128) {
         self.number(((number << 1) ^ (number >> 127)) as u128);
     }
 
     /// A length and the bytes.
+    #[inline]
     pub fn slice(&mut self, bytes: &[u8]) {
         self.number(bytes.len() as u128);
         self.bytes.extend_from_slice(bytes);
@@ -180,6 +190,7 @@ impl<'a> Reader<'a> {
     }
 
     /// One byte.
+    #[inline]
     pub fn byte(&mut self) -> Result<u8, Corrupt> {
         let byte = *self.all.get(self.at).ok_or_else(|| self.corrupt("there"))?;
         self.at += 1;
@@ -187,13 +198,19 @@ impl<'a> Reader<'a> {
     }
 
     /// What [`Writer::number`] wrote.
+    #[inline]
     pub fn number(&mut self) -> Result<u128, Corrupt> {
+        // Most numbers are lengths: each event has some twenty of them.
         if let Some(&byte) = self.all.get(self.at)
             && byte < 0x80
         {
             self.at += 1;
             return Ok(u128::from(byte));
         }
+        self.long_number()
+    }
+
+    fn long_number(&mut self) -> Result<u128, Corrupt> {
         // Nearly all numbers fit 64 bits, which are quicker to shift.
         let few = self.all.get(self.at..).unwrap_or_default();
         let mut number = 0u64;
@@ -220,12 +237,14 @@ impl<'a> Reader<'a> {
     }
 
     /// What [`Writer::signed`] wrote.
+    #[inline]
     pub fn signed(&mut self) -> Result<i128, Corrupt> {
         let number = self.number()?;
         Ok((number >> 1) as i128 ^ -((number & 1) as i128))
     }
 
     /// What [`Writer::slice`] wrote.
+    #[inline]
     pub fn slice(&mut self) -> Result<&'a [u8], Corrupt> {
         let length = usize::get(self)?;
         let end = self.at.checked_add(length).filter(|end| *end <= self.all.len());
@@ -236,6 +255,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A text that [`Writer::slice`] wrote.
+    #[inline]
     pub fn text(&mut self) -> Result<&'a str, Corrupt> {
         std::str::from_utf8(self.slice()?).map_err(|_| self.corrupt("a text"))
     }
@@ -278,10 +298,12 @@ pub trait Stored: Sized {
 macro_rules! whole {
     ($($type:ty: $put:ident $wide:ty),*) => { $(
         impl Stored for $type {
+            #[inline]
             fn put(&self, to: &mut Writer) {
                 to.$put(*self as $wide);
             }
 
+            #[inline]
             fn get(from: &mut Reader<'_>) -> Result<Self, Corrupt> {
                 let number = from.$put()?;
                 <$type>::try_from(number).map_err(|_| from.corrupt(concat!("a number of type ", stringify!($type))))
