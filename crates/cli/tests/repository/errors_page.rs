@@ -18,7 +18,7 @@ const PAGE: &str = "docs/errors.md";
 /// Reasons that readers of usage files give, with the kind of thing that is wrong.
 const READERS: &[(&str, &str)] = &[
     ("absurd-call", "the legs of a call add up to more than a century"),
-    ("bad-data", "what `data_base64` of an event holds cannot be read as JSON, or it has `data` besides"),
+    ("bad-data", "`data` of an event is no JSON object, what `data_base64` holds is none, or it has both"),
     ("bad-id", "the identifier of a call is longer than 255 bytes"),
     ("bad-json", "the event is no JSON object, or no UTF-8"),
     ("bad-line", "the line is none of the combined or common log format"),

@@ -2,7 +2,7 @@
 
 use super::json::{self, Scalar};
 use super::objects;
-use super::records::{Dialect, Field, Meaning, Said, Unusable, Usage, json_fields, wrong};
+use super::records::{Dialect, Field, Meaning, Said, Unusable, Usage, json_fields_but, wrong};
 use super::time::{Clock, rfc3339};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -33,12 +33,27 @@ pub(super) static CLOUDEVENTS: Dialect = Dialect {
     usage,
 };
 
-/// The field that has the data of an event as bytes.
+/// The field that has the data of an event.
+const DATA: &str = "data";
+
+/// The field that has them as bytes.
 const DATA_BYTES: &str = "data_base64";
 
-/// The fields of an event. What `data_base64` holds is read as if it stood in `data`.
+/// The fields of an event. What `data_base64` holds is read as if it stood in `data`. Data that is no object has no
+/// fields that a meter could look at: it would be taken, and never charged for.
 fn fields(row: &[u8]) -> Result<Vec<Field<'_>>, Unusable> {
-    let mut found = json_fields(row)?;
+    let (mut found, is_array) = json_fields_but(row, DATA)?;
+    let data = if is_array { None } else { found.iter().find(|(name, _)| name == DATA) };
+    let found_instead = match data {
+        _ if is_array => "an array",
+        None | Some((_, Scalar::Null)) => "",
+        Some((_, Scalar::Text(_))) => "a text; JSON within JSON is not read",
+        Some((_, Scalar::Number(_))) => "a number",
+        Some((_, Scalar::Bool(_))) => "a truth value",
+    };
+    if !found_instead.is_empty() {
+        return wrong("bad-data", format!("data is no JSON object, but {found_instead}"));
+    }
     let Some(at) = found.iter().position(|(name, _)| name == DATA_BYTES) else { return Ok(found) };
     let (_, value) = found.swap_remove(at);
     let text = match value {
@@ -47,7 +62,7 @@ fn fields(row: &[u8]) -> Result<Vec<Field<'_>>, Unusable> {
         Scalar::Number(_) | Scalar::Bool(_) => return wrong("bad-data", "data_base64 is no text"),
     };
     let is_data =
-        |(name, value): &Field<'_>| name == "data" && *value != Scalar::Null || name.starts_with("data.");
+        |(name, value): &Field<'_>| name == DATA && *value != Scalar::Null || name.starts_with("data.");
     if found.iter().any(is_data) {
         return wrong("bad-data", "it has both data and data_base64; an event has one of them");
     }

@@ -327,6 +327,33 @@ mod tests {
     }
 
     #[test]
+    fn data_is_an_object_or_nothing() {
+        for (data, found) in [
+            (r#""{\"seconds\":61}""#, "a text; JSON within JSON is not read"),
+            ("\"\"", "a text; JSON within JSON is not read"),
+            (r#"[{"seconds":61}]"#, "an array"),
+            ("[]", "an array"),
+            ("61", "a number"),
+            ("true", "a truth value"),
+        ] {
+            let body = event(1, &format!(",\"data\":{data}"));
+            agree(&body);
+            read_events(body.as_bytes(), &mut |row| match row {
+                EventRow::Event(event) => panic!("{data}: {event:?}"),
+                EventRow::Wrong { told, .. } => {
+                    let expected = Reason::new("bad-data", format!("data is no JSON object, but {found}"));
+                    assert_eq!(told.reason, expected);
+                }
+            });
+        }
+        for data in ["null", "{}", r#"{"0":61,"data":[1]}"#] {
+            let body = event(1, &format!(",\"data\":{data}"));
+            agree(&body);
+            assert_eq!(both(&body)[0].0.len(), 1, "{data}");
+        }
+    }
+
+    #[test]
     fn one_event_each() {
         let [(events, wrong), _] = both(&format!("{}\n{}", event(1, ""), event(1, "")));
         // Repeats are for whoever asks.

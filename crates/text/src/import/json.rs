@@ -13,13 +13,22 @@ pub(super) enum Scalar<'a> {
     Null,
 }
 
+/// Names and their values, in the order of the text.
+pub(super) type Flat<'a> = Vec<(Cow<'a, str>, Scalar<'a>)>;
+
 /// Objects and arrays within one another that are read.
 const DEPTH_MAX: usize = 64;
 
 /// Reads one object into names and scalars: nested names are joined with dots, items of an array
 /// are numbered from 0. The error says what is wrong and after how many bytes.
-pub(super) fn flatten(text: &str) -> Result<Vec<(Cow<'_, str>, Scalar<'_>)>, String> {
-    let mut json = Json { text, at: 0, found: Vec::with_capacity(16) };
+pub(super) fn flatten(text: &str) -> Result<Flat<'_>, String> {
+    flatten_but(text, "").map(|(found, _)| found)
+}
+
+/// As [`flatten`], and whether the outermost object has an array under the name `but`, which cannot be told from an
+/// object with the same names in what is found.
+pub(super) fn flatten_but<'a>(text: &'a str, but: &str) -> Result<(Flat<'a>, bool), String> {
+    let mut json = Json { text, at: 0, found: Vec::with_capacity(16), but, has_array: false };
     json.space();
     if json.peek() != Some(b'{') {
         return Err(json.wrong("{"));
@@ -29,7 +38,7 @@ pub(super) fn flatten(text: &str) -> Result<Vec<(Cow<'_, str>, Scalar<'_>)>, Str
     if json.at < text.len() {
         return Err(json.wrong("nothing more"));
     }
-    let found = json.found;
+    let (found, has_array) = (json.found, json.has_array);
     let twice = if found.len() <= 24 {
         (1..found.len()).find(|&i| found[..i].iter().any(|(name, _)| *name == found[i].0))
     } else {
@@ -39,17 +48,19 @@ pub(super) fn flatten(text: &str) -> Result<Vec<(Cow<'_, str>, Scalar<'_>)>, Str
     };
     match twice {
         Some(i) => Err(format!("\"{}\" stands there twice", found[i].0)),
-        None => Ok(found),
+        None => Ok((found, has_array)),
     }
 }
 
-struct Json<'a> {
+struct Json<'a, 'b> {
     text: &'a str,
     at: usize,
-    found: Vec<(Cow<'a, str>, Scalar<'a>)>,
+    found: Flat<'a>,
+    but: &'b str,
+    has_array: bool,
 }
 
-impl<'a> Json<'a> {
+impl<'a> Json<'a, '_> {
     fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
@@ -108,6 +119,7 @@ impl<'a> Json<'a> {
                 }
             }
             Some(b'[') => {
+                self.has_array |= depth == 1 && name.as_deref() == Some(self.but);
                 self.at += 1;
                 self.space();
                 if self.peek() == Some(b']') {

@@ -114,8 +114,13 @@ impl Dialect {
 
 /// Reads a row as one JSON object.
 pub(super) fn json_fields(row: &[u8]) -> Result<Vec<Field<'_>>, Unusable> {
+    json_fields_but(row, "").map(|(found, _)| found)
+}
+
+/// As [`json_fields`], and whether the object has an array under the name `but`.
+pub(super) fn json_fields_but<'a>(row: &'a [u8], but: &str) -> Result<(Vec<Field<'a>>, bool), Unusable> {
     let found = match std::str::from_utf8(row) {
-        Ok(text) => json::flatten(text),
+        Ok(text) => json::flatten_but(text, but),
         Err(error) => Err(format!("after {} bytes the text is not UTF-8", error.valid_up_to())),
     };
     found.map_err(|why| Unusable::Wrong("bad-json", why))
