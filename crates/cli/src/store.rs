@@ -6,7 +6,7 @@ use farebox_core::engine::Catalogues;
 use farebox_server::{parse_all, parse_intact, verify_deeds};
 use farebox_service::{Finding, Verified, verify};
 use farebox_store::{Entry, GroupHead, Seen, Store, StoreError};
-use farebox_store_sqlite::{Sqlite, make_folder, restore};
+use farebox_store_sqlite::{Sqlite, restore};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -153,7 +153,6 @@ pub fn back_up(args: &Backup) -> Result<ExitCode, Failure> {
 }
 
 pub fn put_back(args: &Restore) -> Result<ExitCode, Failure> {
-    make_folder(&args.data)?;
     restore(&args.file, &args.data)?;
     Ok(ExitCode::SUCCESS)
 }

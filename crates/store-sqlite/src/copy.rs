@@ -1,6 +1,6 @@
 //! Copies of a store: made while it is in use, checked, and put back.
 
-use crate::{FILE, LOCK, Sqlite, archive, failed, in_system, lock, schema};
+use crate::{FILE, LOCK, Sqlite, archive, failed, in_system, lock, make_folder, schema};
 use farebox_store::StoreError;
 use rusqlite::{Connection, OpenFlags, backup::Backup};
 use std::cell::RefCell;
@@ -36,11 +36,22 @@ impl Sqlite {
     /// not finished is never there under the file's name.
     ///
     /// # Errors
-    /// When the file is there already, or cannot be written, or a file of the archive is damaged.
+    /// When the file is there already, or cannot be written; when the store or a file of its archive is damaged: what
+    /// [`restore`] would refuse is no copy, and nobody should find that out on the day when it is needed.
     pub fn back_up(&self, file: &Path) -> Result<(), StoreError> {
         let unfinished = unfinished(file)?;
         self.check_archive_names()?;
-        let copied = self.copy_to(&unfinished);
+        let copied = self.copy_to(&unfinished).and_then(|()| {
+            checked(&unfinished).map(drop).map_err(|error| match error {
+                // The copy is what was there, page by page: it is the store that is damaged.
+                StoreError::Corrupt { found, .. } => {
+                    let found =
+                        format!("it is damaged, and was not copied: {found}; `farebox verify` says more");
+                    StoreError::Corrupt { place: self.place.clone(), found }
+                }
+                other => other,
+            })
+        });
         let copied = copied.and_then(|()| self.copy_archive(file)).and_then(|()| finish(&unfinished, file));
         if copied.is_err() {
             let _ = fs::remove_file(&unfinished);
@@ -72,29 +83,25 @@ impl Sqlite {
 /// Puts a copy that [`Sqlite::back_up`] made into a folder that has no store.
 ///
 /// # Errors
-/// When there is a store, when the copy is damaged or none, or when the system fails. The folder has no store then.
+/// When there is a store, when the copy is damaged or none, or when the system fails. The folder has no store then, and
+/// nothing is in it that was not there before where the copy is none.
 pub fn restore(copy: &Path, folder: &Path) -> Result<(), StoreError> {
-    let (file, place) = (folder.join(FILE), copy.display().to_string());
-    fs::create_dir_all(folder).map_err(|error| in_system(folder, &error))?;
-    let _lock = lock(&folder.join(LOCK), &file.display().to_string())?;
-    let unfinished = unfinished(&file)?;
+    let file = folder.join(FILE);
+    is_new(&file)?;
     if !copy.exists() {
+        let place = copy.display().to_string();
         return Err(StoreError::System { place, found: "there is no such file".to_owned() });
     }
-    let connection = open_file(copy)?;
-    schema::check(&connection, &place)?;
-    let store =
-        Sqlite { connection, writer: None, place: place.clone(), archive: RefCell::default(), _lock: None };
-    if let Some((_, found)) = store.file_damage()?.into_iter().next() {
-        return Err(StoreError::Corrupt { place, found });
-    }
-    store.check_archive_names()?;
+    let store = checked(copy)?;
+    make_folder(folder).map_err(|error| in_system(folder, &error))?;
+    let _lock = lock(&folder.join(LOCK), &file.display().to_string())?;
     // Before the store is there: it never is without its archive.
     let (from, to) = (archive_of(copy), folder.join(archive::FOLDER));
     for (name, size, hash) in store.archives()? {
         archive::copy(&from.join(&name), &to.join(&name), (size, hash))?;
     }
     drop(store);
+    let unfinished = unfinished(&file)?;
     // The file keeps who may read it, whoever may read the copy.
     let copied = File::open(copy).and_then(|mut from| {
         let mut to = File::options().write(true).open(&unfinished)?;
@@ -106,6 +113,28 @@ pub fn restore(copy: &Path, folder: &Path) -> Result<(), StoreError> {
         let _ = fs::remove_file(&unfinished);
     }
     copied
+}
+
+/// A copy as it is read, when SQLite can read all of it and it names its archive.
+fn checked(copy: &Path) -> Result<Sqlite, StoreError> {
+    let (connection, place) = (open_file(copy)?, copy.display().to_string());
+    schema::check(&connection, &place)?;
+    let store =
+        Sqlite { connection, writer: None, place: place.clone(), archive: RefCell::default(), _lock: None };
+    if let Some((_, found)) = store.file_damage()?.into_iter().next() {
+        return Err(StoreError::Corrupt { place, found });
+    }
+    store.check_archive_names()?;
+    Ok(store)
+}
+
+/// That nothing has the name of a file that is to be written.
+fn is_new(file: &Path) -> Result<(), StoreError> {
+    if file.exists() {
+        let (place, found) = (file.display().to_string(), "it is there already".to_owned());
+        return Err(StoreError::System { place, found });
+    }
+    Ok(())
 }
 
 /// Where the archive of a copy is: `copy.db.archive`.
@@ -125,10 +154,7 @@ pub(crate) fn open_file(file: &Path) -> Result<Connection, StoreError> {
 
 /// A new file that is written until it is whole. It is about people, as the store is: nobody but its owner reads it.
 fn unfinished(file: &Path) -> Result<std::path::PathBuf, StoreError> {
-    if file.exists() {
-        let (place, found) = (file.display().to_string(), "it is there already".to_owned());
-        return Err(StoreError::System { place, found });
-    }
+    is_new(file)?;
     let mut name = file.file_name().unwrap_or_default().to_owned();
     name.push(".unfinished");
     let path = file.with_file_name(name);

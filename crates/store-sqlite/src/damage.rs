@@ -1,8 +1,9 @@
 //! What is wrong with the file and the archive, as far as that can be told without reading what they mean.
 
+use crate::archive::FOLDER;
 use crate::copy::open_file;
 use crate::value::At;
-use crate::{Sqlite, failed, group_head, redact};
+use crate::{FILE, Sqlite, failed, group_head, redact};
 use farebox_store::{CatalogueText, GroupHead, StoreError};
 use rusqlite::{OptionalExtension, Row};
 use std::collections::BTreeSet;
@@ -21,6 +22,27 @@ const OWNERS: &[(&str, &str)] = &[
     ("balance", "account"),
     ("package", "payer"),
 ];
+
+/// That a file which has nothing in it, or is not there, is a new store and none that was lost: SQLite would make a new
+/// one of it, and throw away what is beside it.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] where beside it is what only a store has.
+pub(crate) fn check_new(folder: &Path) -> Result<(), StoreError> {
+    let size = |name: &str| std::fs::metadata(folder.join(name)).map_or(0, |file| file.len());
+    let writes = format!("{FILE}-wal");
+    let has_archive = || std::fs::read_dir(folder.join(FOLDER)).is_ok_and(|mut files| files.next().is_some());
+    let beside = match () {
+        () if size(FILE) > 0 => return Ok(()),
+        () if size(&writes) > 0 => writes,
+        () if has_archive() => format!("the folder {FOLDER}"),
+        () => return Ok(()),
+    };
+    let found = format!(
+        "it is empty or gone, and beside it is {beside} of a store; move that away for a new store, or restore a backup"
+    );
+    Err(StoreError::Corrupt { place: folder.join(FILE).display().to_string(), found })
+}
 
 impl Sqlite {
     /// What SQLite says of a row, with its place where a column does not hold what it should.

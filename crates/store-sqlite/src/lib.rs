@@ -76,6 +76,7 @@ impl Sqlite {
         let place = file.display().to_string();
         make_folder(folder).map_err(|error| in_system(folder, &error))?;
         let lock = lock(&folder.join(LOCK), &place)?;
+        damage::check_new(folder)?;
         let connection = connect(&file).map_err(|error| failed(&place, error))?;
         let mut store =
             Sqlite { connection, writer: None, place, archive: RefCell::default(), _lock: Some(lock) };

@@ -1,7 +1,7 @@
 //! What can be wrong with a file: each is refused clearly, and nothing of it is changed.
 
 use farebox_store::{Batch, Block, Store, StoreError};
-use farebox_store_sqlite::{FILE, Sqlite, format_version};
+use farebox_store_sqlite::{FILE, Sqlite, format_version, restore};
 use rusqlite::Connection;
 use std::path::Path;
 
@@ -136,4 +136,73 @@ fn damage_in_the_middle_is_found() {
     std::fs::write(&path, bytes).unwrap();
     let found = Sqlite::open(folder.path()).and_then(|store| store.blocks(0, 0, &mut |_| Ok(())));
     assert_eq!(found.unwrap_err().code(), "store-corrupt");
+}
+
+/// Changes a page of the file so that SQLite finds it wrong, and the head of it is as it was.
+fn damage(folder: &Path) {
+    let file = Connection::open(folder.join(FILE)).unwrap();
+    file.execute_batch("PRAGMA journal_mode = delete; PRAGMA writable_schema = on").unwrap();
+    let page: u64 = file
+        .query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'usage_block'", [], |row| row.get(0))
+        .unwrap();
+    let size: u64 = file.query_row("PRAGMA page_size", [], |row| row.get(0)).unwrap();
+    drop(file);
+    let mut bytes = std::fs::read(folder.join(FILE)).unwrap();
+    let from = ((page - 1) * size) as usize;
+    bytes[from..from + 200].fill(0xAA);
+    std::fs::write(folder.join(FILE), bytes).unwrap();
+}
+
+#[test]
+fn a_damaged_store_is_not_copied() {
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut store = Sqlite::open(folder.path()).unwrap();
+    write(&mut store, 0).unwrap();
+    drop(store);
+    let copy = other.path().join("copy.farebox");
+    Sqlite::open_to_read(folder.path()).unwrap().back_up(&copy).unwrap();
+    std::fs::remove_file(&copy).unwrap();
+    damage(folder.path());
+    let error = Sqlite::open_to_read(folder.path()).unwrap().back_up(&copy).unwrap_err();
+    assert_eq!(error.code(), "store-corrupt");
+    assert!(error.to_string().contains("was not copied") && error.to_string().contains(FILE), "{error}");
+    assert_eq!(std::fs::read_dir(other.path()).unwrap().count(), 0, "no copy, nor half of one");
+}
+
+#[test]
+fn what_is_no_copy_leaves_nothing_where_it_was_to_be_put() {
+    let folder = tempfile::tempdir().unwrap();
+    let (copy, to) = (folder.path().join("copy.farebox"), folder.path().join("data"));
+    for content in ["", "no file of SQLite, though long enough to have the head of one: it says other things"]
+    {
+        std::fs::write(&copy, content.repeat(20)).unwrap();
+        assert_eq!(restore(&copy, &to).unwrap_err().code(), "store-corrupt");
+        assert!(!to.exists());
+    }
+}
+
+#[test]
+fn an_empty_file_beside_what_a_store_has_is_no_new_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    std::fs::write(path(FILE), "").unwrap();
+    drop(Sqlite::open(folder.path()).unwrap());
+    for (name, what) in
+        [("farebox.db-wal", "farebox.db-wal"), ("archive/2024-01.parquet", "the folder archive")]
+    {
+        std::fs::create_dir_all(path(name).parent().unwrap()).unwrap();
+        std::fs::write(path(name), "something").unwrap();
+        for is_there in [true, false] {
+            if is_there {
+                std::fs::write(path(FILE), "").unwrap()
+            } else {
+                std::fs::remove_file(path(FILE)).unwrap()
+            }
+            let error = refused(folder.path());
+            assert_eq!(error.code(), "store-corrupt");
+            assert!(error.to_string().contains(what), "{error}");
+            assert_eq!(std::fs::read(path(name)).unwrap(), b"something");
+        }
+        std::fs::remove_file(path(name)).unwrap();
+    }
 }
