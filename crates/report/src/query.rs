@@ -136,6 +136,10 @@ pub fn moment<'a>(source: &dyn Source, words: &'a [Word]) -> Result<When, Wrong<
 /// # Errors
 /// A word that cannot be.
 pub fn answer<'a>(source: &dyn Source, words: &'a [Word]) -> Result<Vec<String>, Wrong<'a>> {
+    answered(source, words).map(report::legible)
+}
+
+fn answered<'a>(source: &dyn Source, words: &'a [Word]) -> Result<Vec<String>, Wrong<'a>> {
     let question = name(words)?;
     match question.text.as_str() {
         "bill" => {
@@ -223,7 +227,7 @@ pub fn explained(
     most: usize,
 ) -> Result<Vec<String>, String> {
     let (events, count) = source.events_behind(line, most)?;
-    Ok(report::explain(&account.head, source.zone(), line, &events, count))
+    Ok(report::legible(report::explain(&account.head, source.zone(), line, &events, count)))
 }
 
 /// A line of any bill by its id.

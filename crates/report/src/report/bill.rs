@@ -28,7 +28,7 @@ pub fn bill(head: &AccountHead, bill: &Bill, parties: &Parties<'_>, options: &Bi
     let projects = bill.lines.iter().any(has_project);
     shown.extend(listed(head, projects, &sections, totals(bill, options), options));
     shown.extend(bill.notes.iter().map(|note| format!("  Note: {note}")));
-    shown
+    table::legible(shown)
 }
 
 /// What a member has on the bill of the account that pays for it (R-ORG-1). `None`: nothing.

@@ -28,5 +28,6 @@ pub use notices::notices;
 pub use packages::packages;
 pub use quarantine::{imports, quarantine};
 pub use split::{Parties, cost, split, split_share};
+pub(crate) use table::legible;
 pub use terms::{deferred, renewals};
 pub use upcoming::upcoming;

@@ -26,7 +26,7 @@ pub fn quarantine(found: &InQuarantine) -> Vec<String> {
     if found.more > 0 {
         shown.push(format!("and {} more", found.more));
     }
-    shown
+    table::legible(shown)
 }
 
 /// What each usage file came to; the columns add up to its rows.

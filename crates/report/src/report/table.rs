@@ -13,9 +13,30 @@ pub enum Align {
     Point,
 }
 
+/// Whether a character is no part of a line that one reads: it would begin another line, or show what stands there otherwise
+/// than it is. Such texts come from usage, whose sender could write rows of a bill with them.
+fn is_illegible(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Replaces what is no part of a line.
+fn make_legible(text: &mut String) {
+    if text.contains(is_illegible) {
+        *text = text.replace(is_illegible, "\u{fffd}");
+    }
+}
+
+/// Lines of an answer, each of which is one.
+pub fn legible(mut lines: Vec<String>) -> Vec<String> {
+    lines.iter_mut().for_each(make_legible);
+    lines
+}
+
 /// Rows as lines, two spaces between columns; the last column of a row is not padded.
 pub fn lines(rows: &[Vec<String>], columns: &[Align]) -> Vec<String> {
     let mut rows = rows.to_vec();
+    rows.iter_mut().flatten().for_each(make_legible);
     for (index, _) in columns.iter().enumerate().filter(|(_, align)| **align == Align::Point) {
         let decimals = |cell: &str| cell.find('.').map_or(0, |point| cell.len() - point);
         let most = rows.iter().filter_map(|row| row.get(index)).map(|cell| decimals(cell)).max();

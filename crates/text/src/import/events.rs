@@ -360,6 +360,19 @@ mod tests {
         assert_eq!((events.len(), wrong.len()), (2, 0));
     }
 
+    #[test]
+    fn what_bills_are_split_by_has_a_value_or_is_not_there() {
+        let plain = r#","data":{"seconds":61,"project":"","tag:team":"","application":"","to":""}"#;
+        for more in [plain.to_owned(), plain.replace("61", r#"61,"é":"\u00e9""#), format!(",\"project\":\"\"{plain}")] {
+            agree(&event(1, &more));
+            let [(events, _), _] = both(&event(1, &more));
+            assert!(events[0].contains("(\"to\", Text(\"\"))"), "{events:?}");
+            for name in ["project", "application", "tag:"] {
+                assert!(!events[0].contains(name), "{events:?}");
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn plain_events_are_what_the_importer_makes_of_them(

@@ -2,6 +2,7 @@
 //! left to the careful reader; a test compares the two.
 
 use super::json::exact;
+use super::record::splits_bills;
 use super::time::{instant, rfc3339};
 use farebox_core::metering::{Event, Value};
 
@@ -194,6 +195,10 @@ fn data<'a>(
             return None;
         }
         match scan.value()? {
+            Plain::Text("") if splits_bills(name) => {
+                *nulls.get_mut(null)? = name;
+                null += 1;
+            }
             Plain::Text(text) => {
                 if name == "start" {
                     *start = Some(text);

@@ -94,6 +94,12 @@ pub(super) struct Record {
     pub(super) talk: Option<(bool, u32)>,
 }
 
+/// Whether bills are split by an attribute (R-ORG-2). One without a value is none: its usage is unassigned, and no project
+/// of its own that has no name.
+pub(super) fn splits_bills(name: &str) -> bool {
+    matches!(name, "project" | "application") || name.starts_with("tag:")
+}
+
 /// Writes texts and attributes one after another.
 pub(super) struct Encoder<'a>(pub(super) &'a mut Vec<u8>);
 
@@ -121,12 +127,18 @@ impl Encoder<'_> {
     }
 
     pub(super) fn attribute(&mut self, name: &str, value: &[u8]) {
+        if value.is_empty() && splits_bills(name) {
+            return;
+        }
         self.0.push(b'T');
         self.plain(name);
         self.text(value);
     }
 
     pub(super) fn plain_attribute(&mut self, name: &str, value: &str) {
+        if value.is_empty() && splits_bills(name) {
+            return;
+        }
         self.0.push(b'T');
         self.plain(name);
         self.plain(value);
@@ -244,9 +256,14 @@ pub(super) fn apply_rules(
         None => encoder.text(kind),
     }
     for (name, value) in &set.attributes {
+        let before = encoder.0.len();
         encoder.0.push(b'T');
         encoder.plain(name);
+        let from = encoder.0.len();
         encoder.written(|out| value.write(row, out));
+        if encoder.0.len() == from + 4 && splits_bills(name) {
+            encoder.0.truncate(before);
+        }
     }
     own(encoder, &|name| set.attributes.iter().any(|(set, _)| set == name));
     encoder.end();
