@@ -84,7 +84,7 @@ pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
         if shown.is_empty() {
             shown.push("Nothing to bill.".to_owned());
         }
-        shown.extend(report::imports(&run.imports));
+        shown.extend(report::imports(&run.imports()?));
         output::text(&shown)?;
     }
     let quarantine = run.quarantine()?;

@@ -124,6 +124,12 @@ impl InQuarantine {
     pub fn add(&mut self, one: Quarantine) {
         if self.listed.len() < Self::LISTED_MAX { self.listed.push(one) } else { self.more += 1 }
     }
+
+    /// Adds others behind.
+    pub fn append(&mut self, others: InQuarantine) {
+        others.listed.into_iter().for_each(|one| self.add(one));
+        self.more += others.more;
+    }
 }
 
 /// An event as `explain` shows it.

@@ -6,7 +6,8 @@ use crate::usage::UsageLog;
 use farebox_core::account::{Account, Group};
 use farebox_core::bill::Line;
 use farebox_core::calendar::{Instant, Zone};
-use farebox_core::engine::{Action, Catalogues, Command, Duty, Fact, Late, Refusal, holds};
+use farebox_core::engine::counting::{Counts, had_since, plans_of};
+use farebox_core::engine::{Action, Catalogues, Command, Duty, Fact, Late, Refusal, holds, lanes};
 use farebox_core::hold::Hold;
 use farebox_core::metering::{Metering, Value};
 use farebox_report::{self as query, EventBehind, InQuarantine, Receivables, Source, Totals};
@@ -15,7 +16,7 @@ use farebox_store::{Position, StoreError};
 use farebox_text::book::Word;
 use farebox_text::diagnostic::Diagnostic;
 use farebox_text::import::{Importer, Summary};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How a book is run.
 pub struct Options<'a> {
@@ -64,11 +65,11 @@ pub struct Run<'a> {
     pub metering: Metering,
     /// The moment that everything due has been settled up to.
     pub clock: Instant,
-    /// What imports came to: the file's name and its summary.
-    pub imports: Vec<(String, Summary)>,
     /// Every fact so far, where [`Options::keep_facts`] says so.
     pub facts: Vec<Fact>,
     pub(crate) usage: UsageLog,
+    /// Plans that accounts have by now, or had, and since when.
+    plans: BTreeMap<Counts, Instant>,
     /// What a service has counted, for decisions, where one does.
     live: Option<Counters>,
     schedule: Schedule,
@@ -86,9 +87,9 @@ impl<'a> Run<'a> {
             groups: options.groups,
             metering: prepared.metering.clone(),
             clock: Instant::MIN,
-            imports: Vec::new(),
             facts: Vec::new(),
             usage: UsageLog::new(prepared, options.threads, options.live),
+            plans: BTreeMap::new(),
             live: options.live.then(Counters::default),
             schedule: Schedule::default(),
             progress: options.progress,
@@ -203,8 +204,7 @@ impl<'a> Run<'a> {
             }
             StepAction::Import(spec, path) => {
                 let imported = self.usage.import(spec, path, &mut self.metering, self.progress);
-                let summary = imported.map_err(|wrong| self.in_book(step, wrong))?;
-                self.imports.push((spec.file.clone(), summary));
+                imported.map_err(|wrong| self.in_book(step, wrong))?;
                 let accounts: Vec<String> = self.prepared.accounts.keys().cloned().collect();
                 for account in accounts {
                     self.note_late(&account);
@@ -256,6 +256,7 @@ impl<'a> Run<'a> {
             _ => (&self.metering, Position::default()),
         };
         let facts = self.groups.execute(World { catalogues, metering, counted }, command, decided)?;
+        self.note_plans(&payer, &facts);
         if let Some(live) = &mut self.live {
             let when = When { effective_at: command.effective_at, recorded_at: decided.at };
             live.note(&payer, self.groups.get(&payer), &facts, when);
@@ -280,6 +281,28 @@ impl<'a> Run<'a> {
             self.facts.extend(facts);
         }
         Ok(())
+    }
+
+    /// Notes which plans accounts have from these facts on. The book's own counters know all plans that its lines name, be
+    /// they ordered later, or refused.
+    fn note_plans(&mut self, payer: &str, facts: &[Fact]) {
+        let group = self.groups.get(payer);
+        let known = |account: &str, name: &str| {
+            let one = group?.get(account)?.subscriptions.get(name)?;
+            Some((one.catalogue.clone(), one.start))
+        };
+        for (one, since) in plans_of(facts, known) {
+            had_since(&mut self.plans, one, since);
+        }
+    }
+
+    /// The types of events that something measures which an account has ordered by now. `None`: it is not open yet.
+    pub(crate) fn measured(&self, account: &str) -> Option<BTreeSet<String>> {
+        self.account(account)?;
+        let had = self.plans.iter().filter(|(one, _)| one.account == account);
+        let had = had.map(|(one, since)| ((one.catalogue.clone(), one.plan.clone()), *since)).collect();
+        let lanes = lanes(&self.prepared.catalogues, account, &had, &[]);
+        Some(lanes.iter().map(|lane| lane.meter.event.clone()).collect())
     }
 
     /// Hands the service what the book has counted since: it is counted there too.
@@ -457,6 +480,14 @@ impl<'a> Run<'a> {
     pub fn quarantine(&self) -> Result<InQuarantine, Diagnostic> {
         self.usage.quarantine(self)
     }
+
+    /// What imports came to by now: each file's name and its summary. Rows that nothing takes are in quarantine.
+    ///
+    /// # Errors
+    /// When a file can no longer be read.
+    pub fn imports(&self) -> Result<Vec<(String, Summary)>, Diagnostic> {
+        self.usage.imports(self)
+    }
 }
 
 /// Answers of questions are of what the book has by now.
@@ -509,7 +540,7 @@ impl Source for Run<'_> {
     }
 
     fn imports(&self) -> Result<Vec<(String, Summary)>, String> {
-        Ok(self.imports.clone())
+        self.usage.imports(self).map_err(|wrong| wrong.to_string())
     }
 }
 

@@ -210,6 +210,42 @@ impl Sink for Looking<'_> {
     }
 }
 
+/// Where an event was read.
+#[derive(Clone, Copy)]
+struct Place<'p> {
+    file: &'p str,
+    line: u64,
+    /// Whether a session said it.
+    is_session: bool,
+    /// Its number among the deliveries; of a session, which comes after them, as large as can be.
+    delivery: usize,
+    /// Of a file, the row.
+    origin: Option<Origin>,
+}
+
+/// The types of events that are measured by what accounts have ordered by now, as far as they are asked for. The book's
+/// own counters know what is ordered later, or refused.
+struct Measured<'m>(BTreeMap<&'m str, Option<BTreeSet<String>>>);
+
+impl<'m> Measured<'m> {
+    fn of(run: &Run<'_>, accounts: impl Iterator<Item = &'m str>) -> Measured<'m> {
+        let mut all = BTreeMap::new();
+        for account in accounts {
+            all.entry(account).or_insert_with(|| run.measured(account));
+        }
+        Measured(all)
+    }
+
+    /// Why usage cannot be billed, whatever else it says.
+    fn wants(&self, account: &str, kind: &str) -> Option<Problem> {
+        match self.0.get(account)? {
+            None => Some(Problem::UnknownAccount(account.to_owned())),
+            Some(kinds) if kinds.contains(kind) => None,
+            Some(_) => Some(Problem::NothingMeasures(kind.to_owned())),
+        }
+    }
+}
+
 impl UsageLog {
     /// `is_heard`: whether a service counts besides, see [`UsageLog::take_heard`].
     pub(crate) fn new(prepared: &Prepared, threads: usize, is_heard: bool) -> UsageLog {
@@ -371,16 +407,22 @@ impl UsageLog {
         Ok(metering)
     }
 
-    /// Shows every accepted event that counts now, with its place, and whether a session said it. Events that a revision replaced are not shown,
-    /// nor void ones.
-    fn look(&self, look: &mut (dyn FnMut(&Event<'_>, &str, u64, bool) + Send)) -> Result<(), Diagnostic> {
+    /// Shows every accepted event that counts now, with its place. Events that a revision replaced are not shown, nor void
+    /// ones.
+    fn look(&self, look: &mut (dyn FnMut(&Event<'_>, Place<'_>) + Send)) -> Result<(), Diagnostic> {
         let mut importer = Importer::new(1);
         let mut replaced = self.noted.replaced.lock().map(|replaced| replaced.clone()).unwrap_or_default();
-        for delivery in &self.deliveries {
+        let in_book = |line: usize, delivery: Option<usize>| Place {
+            file: &self.book,
+            line: line as u64,
+            is_session: delivery.is_none(),
+            delivery: delivery.unwrap_or(usize::MAX),
+            origin: None,
+        };
+        for (number, delivery) in self.deliveries.iter().enumerate() {
             match delivery {
                 Delivery::Line { usage, line } => {
-                    let mut seen =
-                        |event: &Event<'_>, _: Origin| look(event, &self.book, *line as u64, false);
+                    let mut seen = |event: &Event<'_>, _: Origin| look(event, in_book(*line, Some(number)));
                     let mut sinks =
                         [Looking { look: &mut seen, voided: self.voided.clone(), replaced: &mut replaced }];
                     each(usage, |event| {
@@ -388,8 +430,12 @@ impl UsageLog {
                     });
                 }
                 Delivery::File { spec, path, .. } => {
-                    let mut seen =
-                        |event: &Event<'_>, origin: Origin| look(event, &spec.file, origin.line, false);
+                    let mut seen = |event: &Event<'_>, origin: Origin| {
+                        let (file, line) = (spec.file.as_str(), origin.line);
+                        let place =
+                            Place { file, line, is_session: false, delivery: number, origin: Some(origin) };
+                        look(event, place);
+                    };
                     let mut sinks =
                         [Looking { look: &mut seen, voided: self.voided.clone(), replaced: &mut replaced }];
                     importer.import(spec, Prepared::input(path), &mut sinks, &|_| {})?;
@@ -397,18 +443,104 @@ impl UsageLog {
             }
         }
         for (usage, line) in self.sessions.values() {
-            each(usage, |event| look(event, &self.book, *line as u64, true));
+            each(usage, |event| look(event, in_book(*line, None)));
         }
         Ok(())
     }
 
+    /// Shows every accepted event that nothing takes by now, with its place and why.
+    fn unbilled(
+        &self,
+        run: &Run<'_>,
+        show: &mut (dyn FnMut(&Event<'_>, Place<'_>, &Problem) + Send),
+    ) -> Result<(), Diagnostic> {
+        let mut lost: BTreeMap<(LaneKey, Span, Scope), Problem> = BTreeMap::new();
+        // Usage of the clock's very moment has arrived; what files bring for later may yet be taken.
+        let until = run.clock.checked_add(jiff::SignedDuration::from_nanos(1)).unwrap_or(run.clock);
+        for account in run.accounts() {
+            let id = &account.head.id;
+            let Some(group) = run.group_of(id) else { continue };
+            let unrouted = unrouted(group, &run.prepared.catalogues, &run.metering, id, until);
+            lost.extend(unrouted.into_iter().map(|one| ((one.lane, one.span, one.scope), one.problem)));
+        }
+        if lost.is_empty() {
+            return Ok(());
+        }
+        let mut locating = run.metering.empty();
+        let measured = Measured::of(run, lost.keys().map(|(lane, ..)| lane.account.as_str()));
+        self.look(&mut |event, place| {
+            if event.time >= until {
+                return;
+            }
+            let places = locating.locate(event).unwrap_or_default();
+            let problems: Vec<&Problem> = places.iter().filter_map(|place| lost.get(place)).collect();
+            if let Some(problem) = problems.iter().max().filter(|_| problems.len() == places.len()) {
+                let first = measured.wants(event.account, event.kind);
+                show(event, place, first.as_ref().unwrap_or(problem));
+            }
+        })
+    }
+
+    /// What each file came to by now, in the order in which they were imported: rows that nothing takes are in quarantine.
+    pub(crate) fn imports(&self, run: &Run<'_>) -> Result<Vec<(String, Summary)>, Diagnostic> {
+        let mut found: BTreeMap<usize, (String, Summary)> = BTreeMap::new();
+        for (number, delivery) in self.deliveries.iter().enumerate() {
+            if let Delivery::File { spec, summary, .. } = delivery {
+                found.insert(number, (spec.file.clone(), (**summary).clone()));
+            }
+        }
+        if !found.is_empty() {
+            self.unbilled(run, &mut |_, place, problem| {
+                if let (Some((_, summary)), Some(origin)) = (found.get_mut(&place.delivery), place.origin) {
+                    summary.unbilled(&origin, problem.code());
+                }
+            })?;
+        }
+        Ok(found.into_values().collect())
+    }
+
     pub(crate) fn quarantine(&self, run: &Run<'_>) -> Result<InQuarantine, Diagnostic> {
         let mut found = InQuarantine::default();
-        for delivery in &self.deliveries {
+        let refused: BTreeSet<u64> = self.refused.iter().map(|one| one.line).collect();
+        let refused = self.deliveries.iter().filter_map(|delivery| match delivery {
+            Delivery::Line { usage, line } => Some(usage).filter(|_| refused.contains(&(*line as u64))),
+            Delivery::File { .. } => None,
+        });
+        let measured = Measured::of(run, refused.map(|usage| usage.account.as_str()));
+        let void: BTreeSet<String> =
+            self.voided.iter().map(|(source, id)| format!("{source}/{id}")).collect();
+        // What nothing measures yet has its place where it came; what is counted and nothing takes comes after all that.
+        let (mut unmeasured, mut unrouted) =
+            (BTreeMap::<usize, InQuarantine>::new(), InQuarantine::default());
+        self.unbilled(run, &mut |event, Place { file, line, delivery, .. }, problem| {
+            let one = Quarantine {
+                file: file.to_owned(),
+                line,
+                code: problem.code().to_owned(),
+                sentence: problem.sentence(),
+                what: format!("{}/{}", event.source, event.id),
+            };
+            match problem {
+                Problem::UnknownAccount(_) | Problem::NothingMeasures(_) => {
+                    unmeasured.entry(delivery).or_default().add(one);
+                }
+                _ => unrouted.add(one),
+            }
+        })?;
+        for (number, delivery) in self.deliveries.iter().enumerate() {
             match delivery {
-                Delivery::Line { line, .. } => {
-                    let of_line = self.refused.iter().filter(|one| one.line == *line as u64);
-                    of_line.for_each(|one| found.add(one.clone()));
+                Delivery::Line { usage, line } => {
+                    // What is void is in quarantine no longer, and what comes under its identity never is.
+                    let of_line = |one: &&Quarantine| one.line == *line as u64 && !void.contains(&one.what);
+                    for one in self.refused.iter().filter(of_line) {
+                        let mut one = one.clone();
+                        if one.code != Problem::CONFLICT
+                            && let Some(problem) = measured.wants(&usage.account, &usage.kind)
+                        {
+                            (one.code, one.sentence) = (problem.code().to_owned(), problem.sentence());
+                        }
+                        found.add(one);
+                    }
                 }
                 Delivery::File { spec, summary, .. } => {
                     found.more +=
@@ -424,36 +556,10 @@ impl UsageLog {
                     }
                 }
             }
+            unmeasured.remove(&number).into_iter().for_each(|more| found.append(more));
         }
         self.refused_sessions.iter().for_each(|(_, one)| found.add(one.clone()));
-        let mut lost: BTreeMap<(LaneKey, Span, Scope), Problem> = BTreeMap::new();
-        // Usage of the clock's very moment has arrived; what files bring for later may yet be taken.
-        let until = run.clock.checked_add(jiff::SignedDuration::from_nanos(1)).unwrap_or(run.clock);
-        for account in run.accounts() {
-            let id = &account.head.id;
-            let Some(group) = run.group_of(id) else { continue };
-            let unrouted = unrouted(group, &run.prepared.catalogues, &run.metering, id, until);
-            lost.extend(unrouted.into_iter().map(|one| ((one.lane, one.span, one.scope), one.problem)));
-        }
-        if !lost.is_empty() {
-            let mut locating = run.metering.empty();
-            self.look(&mut |event, file, line, _| {
-                if event.time >= until {
-                    return;
-                }
-                let places = locating.locate(event).unwrap_or_default();
-                let problems: Vec<&Problem> = places.iter().filter_map(|place| lost.get(place)).collect();
-                if let Some(problem) = problems.iter().max().filter(|_| problems.len() == places.len()) {
-                    found.add(Quarantine {
-                        file: file.to_owned(),
-                        line,
-                        code: problem.code().to_owned(),
-                        sentence: problem.sentence(),
-                        what: format!("{}/{}", event.source, event.id),
-                    });
-                }
-            })?;
-        }
+        unmeasured.into_values().chain([unrouted]).for_each(|more| found.append(more));
         Ok(found)
     }
 
@@ -470,7 +576,7 @@ impl UsageLog {
         let mut count = 0;
         let Some(group) = run.group_of(account) else { return Ok((events, count)) };
         let mut locating = run.metering.empty();
-        self.look(&mut |event, file, line_number, is_session| {
+        self.look(&mut |event, Place { file, line: number, is_session, .. }| {
             if event.account != account {
                 return;
             }
@@ -481,7 +587,7 @@ impl UsageLog {
             if behind {
                 count += 1;
                 if events.len() < most {
-                    events.push(EventBehind { is_session, ..EventBehind::of(event, file, line_number) });
+                    events.push(EventBehind { is_session, ..EventBehind::of(event, file, number) });
                 }
             }
         })?;

@@ -25,6 +25,11 @@ const OTHERWISE: &[(&str, usize, &str)] = &[
     ("scenarios/metering/call-records.test", 45, "imports: a server is sent events, and knows no files"),
     ("scenarios/metering/double-encoded.test", 9, "a row that is no event is not sent"),
     ("scenarios/metering/double-encoded.test", 13, "imports: a server is sent events, and knows no files"),
+    (
+        "scenarios/metering/revised-in-one-file.test",
+        14,
+        "imports: a server is sent events, and knows no files",
+    ),
     ("scenarios/metering/quarantine.test", 41, "imports: a server is sent events, and knows no files"),
     (
         "scenarios/metering/quarantine.test",

@@ -33,13 +33,16 @@ pub fn quarantine(found: &InQuarantine) -> Vec<String> {
 pub fn imports(imports: &[(String, Summary)]) -> Vec<String> {
     let mut shown = Vec::new();
     for (file, sum) in imports {
-        let calls = if sum.calls > 0 {
-            format!(" ({} calls, {} connected, {} s)", sum.calls, sum.connected, sum.seconds)
-        } else {
-            String::new()
-        };
+        let mut among = Vec::new();
+        if sum.calls > 0 {
+            among.push(format!("{} calls, {} connected, {} s", sum.calls, sum.connected, sum.seconds));
+        }
+        if sum.revised > 0 {
+            among.push(format!("{} revised", sum.revised));
+        }
+        let among = if among.is_empty() { String::new() } else { format!(" ({})", among.join(", ")) };
         shown.push(format!(
-            "{}: {} rows: {} counted{calls}, {} duplicate, {} not billable, {} ignored by rule, {} quarantined",
+            "{}: {} rows: {} counted{among}, {} duplicate, {} not billable, {} ignored by rule, {} quarantined",
             file_name(file),
             sum.rows,
             sum.counted,

@@ -158,7 +158,7 @@ mod tests {
     }
 
     fn shown(event: &Event<'_>) -> String {
-        let mut owned = OwnedEvent::of(event, Origin { file: 0, line: 0, offset: 0 });
+        let mut owned = OwnedEvent::of(event, Origin { file: 0, line: 0, offset: 0, rows: 1, talk: None });
         owned.attributes.sort_by(|a, b| a.0.cmp(&b.0));
         format!("{owned:?}")
     }
@@ -363,7 +363,9 @@ mod tests {
     #[test]
     fn what_bills_are_split_by_has_a_value_or_is_not_there() {
         let plain = r#","data":{"seconds":61,"project":"","tag:team":"","application":"","to":""}"#;
-        for more in [plain.to_owned(), plain.replace("61", r#"61,"é":"\u00e9""#), format!(",\"project\":\"\"{plain}")] {
+        for more in
+            [plain.to_owned(), plain.replace("61", r#"61,"é":"\u00e9""#), format!(",\"project\":\"\"{plain}")]
+        {
             agree(&event(1, &more));
             let [(events, _), _] = both(&event(1, &more));
             assert!(events[0].contains("(\"to\", Text(\"\"))"), "{events:?}");

@@ -66,6 +66,10 @@ pub struct Origin {
     pub line: u64,
     /// Bytes before the row.
     pub offset: u64,
+    /// Rows of the file at hand that it stands for: the legs of a call. 0: of an event taken back.
+    pub rows: u64,
+    /// Of a call, whether it was connected, and for how many seconds.
+    pub talk: Option<(bool, u32)>,
 }
 
 /// What a sink makes of an added event. For one taken back the answer is not looked at.

@@ -172,7 +172,7 @@ impl Partition {
         tally: &mut Tally,
     ) -> Option<Outcome> {
         let mut event = decode(record, bytes);
-        let origin = Origin { file: context.file, line, offset: record.offset };
+        let origin = Origin { file: context.file, line, offset: record.offset, rows: 1, talk: record.talk };
         let here = place(context.file, record.offset);
         if record.repeats {
             let first = u64::from(context.file) << 32 | 1;
@@ -234,10 +234,12 @@ impl Partition {
         if old & COUNTED != 0 {
             match read_again(old & !COUNTED, print, revision, context) {
                 Some((was, bytes)) => {
-                    let origin = Origin { file: file_of(old & !COUNTED), line: 0, offset: was.offset };
+                    let (file, offset, talk) = (file_of(old & !COUNTED), was.offset, was.talk);
+                    let origin = Origin { file, line: 0, offset, rows: 0, talk };
                     let was = decode(&was, &bytes);
                     sink.usage(&was, Change::Remove, origin);
-                    tally.summary.revised += 1;
+                    // What an earlier file had is in that one's summary.
+                    tally.revised(talk.filter(|_| file == context.file));
                     self.kept.remove(&identity(was.source, was.id));
                 }
                 None => {
@@ -274,8 +276,9 @@ impl Partition {
             return Some(if alike { Outcome::Duplicate } else { Outcome::Quarantined(conflict()) });
         }
         if call.is(Call::COUNTED) {
-            sink.usage(&said, Change::Remove, origin_of(&call));
-            tally.summary.revised += 1;
+            let origin = origin_of(&call);
+            sink.usage(&said, Change::Remove, origin);
+            tally.revised(origin.talk.filter(|_| origin.file == context.file));
             self.kept.remove(&identity(said.source, said.id));
             self.calls.set_counted(number, false);
         }
@@ -342,7 +345,8 @@ impl Partition {
                 let mut names = [String::new(), String::new()];
                 if let Ok(event) = call_event(&was, &self.calls, context, &mut names) {
                     sink.usage(&event, Change::Remove, origin_of(&was));
-                    tally.summary.revised += 1;
+                    // It is one of an earlier file.
+                    tally.revised(None);
                     self.kept.remove(&identity(event.source, event.id));
                 }
             }
@@ -381,11 +385,12 @@ impl Partition {
                 (Verdict::Quarantine(conflict()), None)
             }
             Ok(event) => {
-                let verdict = sink.usage(&event, Change::Add, origin_of(&call));
+                let origin = Origin { rows, ..origin_of(&call) };
+                let verdict = sink.usage(&event, Change::Add, origin);
                 let watched = !context.watched.is_empty()
                     && verdict == Verdict::Counted
                     && context.watched.contains(&identity(event.source, event.id));
-                (verdict, watched.then(|| OwnedEvent::of(&event, origin_of(&call))))
+                (verdict, watched.then(|| OwnedEvent::of(&event, origin)))
             }
             Err(None) => {
                 self.calls.set_counted(number, false);
@@ -403,9 +408,7 @@ impl Partition {
                 let sum = &mut tally.summary;
                 sum.counted += rows;
                 sum.events += 1;
-                sum.calls += 1;
-                sum.connected += u64::from(call.is_connected());
-                sum.seconds += u64::from(call.seconds);
+                sum.add_talk(call.is_connected(), call.seconds.into());
             }
             Verdict::NotBillable => tally.summary.not_billable += rows,
             Verdict::Quarantine(reason) => {
@@ -425,7 +428,13 @@ fn conflict() -> Reason {
 const CONFLICT_ROW: &str = "the same row identity was said before with other content";
 
 fn origin_of(call: &Call) -> Origin {
-    Origin { file: file_of(call.place), line: u64::from(call.line), offset: offset_of(call.place) }
+    Origin {
+        file: file_of(call.place),
+        line: u64::from(call.line),
+        offset: offset_of(call.place),
+        rows: 0,
+        talk: Some((call.is_connected(), call.seconds)),
+    }
 }
 
 /// The event of a call. `Err(None)`: a rule ignores it.

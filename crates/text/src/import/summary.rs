@@ -1,5 +1,6 @@
 //! What became of every row of a file.
 
+use super::Origin;
 use super::partition::Outcome;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -56,7 +57,7 @@ pub struct Summary {
     pub events: u64,
     /// Events taken back because a later row revised them.
     pub revised: u64,
-    /// Calls added and counted, among the events.
+    /// Calls added and counted, among the events, less those that a later row of the file revised.
     pub calls: u64,
     /// Calls of those that were connected.
     pub connected: u64,
@@ -74,6 +75,31 @@ impl Summary {
         self.counted + self.duplicates + self.not_billable + self.ignored + self.quarantined
     }
 
+    pub(super) fn add_talk(&mut self, connected: bool, seconds: u64) {
+        self.calls = self.calls.wrapping_add(1);
+        self.connected = self.connected.wrapping_add(connected.into());
+        self.seconds = self.seconds.wrapping_add(seconds);
+    }
+
+    fn take_talk(&mut self, (connected, seconds): (bool, u32)) {
+        self.calls = self.calls.wrapping_sub(1);
+        self.connected = self.connected.wrapping_sub(connected.into());
+        self.seconds = self.seconds.wrapping_sub(seconds.into());
+    }
+
+    /// What the file came to where an event that it added cannot be billed after all: its rows are in quarantine for that
+    /// reason.
+    pub fn unbilled(&mut self, origin: &Origin, code: &'static str) {
+        let rows = origin.rows.min(self.counted);
+        self.counted -= rows;
+        self.quarantined += rows;
+        *self.reasons.entry(code).or_default() += rows;
+        self.events = self.events.saturating_sub(1);
+        if let Some(talk) = origin.talk {
+            self.take_talk(talk);
+        }
+    }
+
     pub(super) fn merge(&mut self, other: Tally) {
         let sum = other.summary;
         self.bytes += sum.bytes;
@@ -85,9 +111,10 @@ impl Summary {
         self.quarantined += sum.quarantined;
         self.events += sum.events;
         self.revised += sum.revised;
-        self.calls += sum.calls;
-        self.connected += sum.connected;
-        self.seconds += sum.seconds;
+        // The part of one thread may have taken back a call that another one has counted: only the sum is above zero.
+        self.calls = self.calls.wrapping_add(sum.calls);
+        self.connected = self.connected.wrapping_add(sum.connected);
+        self.seconds = self.seconds.wrapping_add(sum.seconds);
         for (code, rows) in sum.reasons {
             *self.reasons.entry(code).or_default() += rows;
         }
@@ -152,6 +179,14 @@ impl Tally {
         self.first.pop().map(|held| held.0)
     }
 
+    /// Counts an event that was taken back because a later row revised it; `talk`: it was a call that this file counted.
+    pub(super) fn revised(&mut self, talk: Option<(bool, u32)>) {
+        self.summary.revised += 1;
+        if let Some(talk) = talk {
+            self.summary.take_talk(talk);
+        }
+    }
+
     /// Counts the row of an event by what became of it; `talk`: it is a call, connected or not,
     /// of so many seconds.
     pub(super) fn became(&mut self, outcome: Outcome, place: (u64, u64), talk: Option<(bool, u32)>) {
@@ -160,9 +195,7 @@ impl Tally {
             Outcome::Counted => {
                 sum.counted += 1;
                 if let Some((connected, seconds)) = talk {
-                    sum.calls += 1;
-                    sum.connected += u64::from(connected);
-                    sum.seconds += u64::from(seconds);
+                    sum.add_talk(connected, seconds.into());
                 }
             }
             Outcome::NotBillable => sum.not_billable += 1,
