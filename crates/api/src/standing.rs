@@ -10,6 +10,7 @@ use farebox_core::engine::lifecycle::{costs, grace, owed, standing_at};
 use farebox_core::engine::terms;
 use farebox_core::engine::{Catalogues, provided};
 use farebox_core::licence::{self, Application, LicenceKey};
+use farebox_core::lifecycle::State;
 use farebox_core::metering::Metering;
 use farebox_core::notice;
 use farebox_core::package::{Bucket, Units};
@@ -246,6 +247,9 @@ impl Lifecycle {
                 next.push(NextState { state: state.name().to_owned(), at: text(then) });
                 change = later.filter(|later| *later > then);
             }
+            // What was cancelled is released without ever having been in arrears.
+            let ended = || account.subscriptions.get(name)?.end.filter(|_| state == State::Released);
+            let since = account.lifecycle.standings.get(name).map(|standing| standing.since).or_else(ended);
             let in_grace = grace(group, catalogues, &head.id, name, at);
             let cost = in_grace.and_then(|span| {
                 costs(group, catalogues, metering, (head.id.as_str(), name.as_str()), span).ok()
@@ -253,7 +257,7 @@ impl Lifecycle {
             Standing {
                 subscription: name.clone(),
                 state: state.name().to_owned(),
-                since: account.lifecycle.standings.get(name).map(|standing| text(standing.since)),
+                since: since.map(text),
                 next,
                 costs_in_grace: cost.map(|cost| cost.decimal(currency)),
             }

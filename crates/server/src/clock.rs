@@ -94,7 +94,10 @@ fn advance(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
     }
     let Until { until: Moment(at) } = read_body(&asked.body).map_err(Answer::mistaken)?;
     if at < service.clock() {
-        let detail = format!("the clock stands at {}", service.clock());
+        let now = service.clock();
+        let detail = format!(
+            "the clock stands at {now}, and {at} is before that: time goes forward alone; say {now} or later"
+        );
         return Err(Answer::problem("clock-not-advanced", 409, &detail));
     }
     service.move_to(at)?;

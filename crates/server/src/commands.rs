@@ -9,11 +9,15 @@ use crate::operation::{Body, Described, EVERYONE, Operation};
 use crate::schedule;
 use farebox_api::command::COMMANDS;
 use farebox_api::{Problem, Wish};
-use farebox_core::calendar::Zone;
+use farebox_core::calendar::{Instant, Zone};
+use farebox_core::catalog::Catalogue;
+use farebox_core::engine::{Catalogues, OrderRefusal, Refusal};
 use farebox_service::{Decided, Failed, NotErased, Service, Undone};
 use farebox_store as store;
+use farebox_text::diagnostic::nearest;
 use serde::Serialize;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use utoipa::ToSchema;
 
 pub(crate) fn operations() -> Vec<Operation> {
@@ -91,6 +95,28 @@ pub(crate) fn read(asked: &Asked) -> Result<Wish, Answer> {
     read.map_err(Answer::mistaken)
 }
 
+/// The problem, and which plan that is on sale was probably meant, where it names one that no price list has ever had: as
+/// a book is told.
+pub(crate) fn with_meant(
+    problem: Problem,
+    refusal: &Refusal,
+    catalogues: &Catalogues,
+    at: Instant,
+) -> Problem {
+    let Refusal::Order(OrderRefusal::UnknownPlan(name)) = refusal else { return problem };
+    let plans = |list: &'_ Catalogue| -> Vec<String> {
+        let plans = list.products.values().flat_map(|product| product.plans.keys());
+        plans.flat_map(|plan| [plan.clone(), format!("{}:{plan}", list.id)]).collect()
+    };
+    let all: BTreeSet<String> = catalogues.iter().flat_map(plans).collect();
+    let is_on_sale = |plan: &&String| catalogues.find_plan(plan, at).is_ok();
+    let on_sale = all.iter().filter(is_on_sale).map(String::as_str);
+    match nearest(name, on_sale).filter(|_| !all.contains(name)) {
+        Some(meant) => Problem { detail: format!("{}; did you mean {meant:?}?", problem.detail), ..problem },
+        None => problem,
+    }
+}
+
 /// Refuses when `If-Match` names another version of the group than it has.
 fn check_version(service: &mut Service, asked: &Asked, account: &str) -> Result<(), Answer> {
     let Some(wished) = &asked.if_match else { return Ok(()) };
@@ -125,8 +151,9 @@ fn decide(service: &mut Service, asked: &Asked, account: &str, wish: Wish) -> Re
         }
         Err(Failed::Refused(refusal)) => {
             let zone = zone_of(service, account);
-            let answer = Answer::of(&Problem::refused(&refusal, account, &zone));
-            let to_member = Answer::of(&Problem::refused_to_member(&refusal, account, &zone));
+            let meant = |problem| Answer::of(&with_meant(problem, &refusal, service.catalogues(), at));
+            let answer = meant(Problem::refused(&refusal, account, &zone));
+            let to_member = meant(Problem::refused_to_member(&refusal, account, &zone));
             Ok(Given { to_member: Some(to_member).filter(|told| *told != answer), answer })
         }
         Err(Failed::Undone(undone)) => Err(schedule::waits(service, &undone, account)),

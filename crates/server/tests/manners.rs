@@ -114,6 +114,17 @@ fn a_bill_is_text_for_who_would_rather_have_that() {
 }
 
 #[test]
+fn a_clock_that_cannot_go_back_says_what_was_asked_and_where_it_stands() {
+    let server = Server::with_accounts(100);
+    let got = server.send("POST", "/v1/clock/advance", &[], r#"{"until": "2020-01-01T00:00:00Z"}"#);
+    assert_eq!(got.problem(), (409, "clock-not-advanced"), "{}", got.text);
+    let (detail, now) = (got.body["detail"].as_str().unwrap(), server.get("/v1/clock").body["at"].clone());
+    for part in ["2020-01-01T00:00:00Z is before", now.as_str().unwrap()] {
+        assert!(detail.contains(part), "{part}: {detail}");
+    }
+}
+
+#[test]
 fn what_is_wrong_with_parameters_is_said_of_each() {
     let server = Server::with_accounts(100);
     for (query, fields) in [

@@ -99,3 +99,14 @@ fn a_forecast_goes_on_to_a_freeze_at_any_second() {
         );
     }
 }
+
+#[test]
+fn what_was_cancelled_is_released_since_then() {
+    let order = json!({"command": "subscribe", "plan": "fixed-line-calls", "name": "calls", "attributes": {"number": "1"}});
+    let server = with("huawei-ykf.toml", "CNY", &[order]);
+    server.advance("2026-01-16T12:00:00+08:00");
+    let since = || server.get("/v1/accounts/acme/lifecycle").body["subscriptions"][0].clone();
+    assert_eq!((&since()["state"], &since()["since"]), (&json!("active"), &Value::Null));
+    server.command("acme", &json!({"command": "cancel", "subscription": "calls"}));
+    assert_eq!((&since()["state"], &since()["since"]), (&json!("released"), &json!("2026-01-16T04:00:00Z")));
+}

@@ -477,6 +477,12 @@ fn an_account_must_be_finished() {
         json!({"command": "subscribe", "plan": "fixed-line-calls", "quantity": 1, "name": "line",
                "attributes": {"number": SECRETS[0]}}),
     );
+    // What is owed is said as everywhere else.
+    send(&server, "debtor", json!({"command": "open", "title": "Debtor", "currency": "CNY", "zone": "+08:00"}));
+    send(&server, "debtor", json!({"command": "charge", "amount": "0.20", "title": "A letter"}));
+    let (status, refused) = server.post("/v1/accounts/debtor/erase", &[], "");
+    assert_eq!((status, &refused["code"]), (409, &json!("still-in-use")), "{refused}");
+    assert!(refused["detail"].as_str().unwrap().contains("0.20 CNY is owed of the bill"), "{refused}");
     server.advance("2026-01-05T00:00:00+08:00");
     use_up(&server, "solo", "1", "2026-01-04T10:00:00+08:00", talk(SECRETS[0], SECRETS[2], 600));
     let remains = |should: &[&str]| {

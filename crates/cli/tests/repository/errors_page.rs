@@ -53,6 +53,11 @@ fn refusals() -> Vec<Refusal> {
     let orders = [
         OrderRefusal::UnknownPlan(plan()),
         OrderRefusal::AmbiguousPlan { plan: plan(), catalogues: ["one".into(), "other".into()] },
+        OrderRefusal::OtherCurrencyOfMaster {
+            master: "acme".into(),
+            currency: currency("EUR"),
+            wished: currency("CNY"),
+        },
         OrderRefusal::OtherCurrency { account: currency("EUR"), catalogue: currency("CNY") },
         OrderRefusal::SubscriptionExists(name()),
         OrderRefusal::UnknownSubscription { name: name(), running: names(&["calls", "team"]) },

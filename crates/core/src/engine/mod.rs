@@ -323,8 +323,8 @@ fn decide_action(
                 return Err(Refusal::MasterIsMember(payer.clone()));
             }
             if master.currency != *currency {
-                let (account, catalogue) = (master.currency, *currency);
-                return Err(OrderRefusal::OtherCurrency { account, catalogue }.into());
+                let (master, currency, wished) = (payer.clone(), master.currency, *currency);
+                return Err(OrderRefusal::OtherCurrencyOfMaster { master, currency, wished }.into());
             }
         }
         let mut facts = vec![Fact::AccountOpened(Box::new(head))];

@@ -64,6 +64,15 @@ pub enum OrderRefusal {
         /// The catalogue's.
         catalogue: Currency,
     },
+    /// The master has money in another currency (R-ORG-1): it pays for its members.
+    OtherCurrencyOfMaster {
+        /// The master.
+        master: String,
+        /// The master's.
+        currency: Currency,
+        /// The member's, as wished.
+        wished: Currency,
+    },
     /// The account has a subscription of this name.
     SubscriptionExists(String),
     /// The account has no subscription of this name.
@@ -292,7 +301,9 @@ impl Refusal {
             Refusal::Order(order) => match order {
                 OrderRefusal::UnknownPlan(_) => "unknown-plan",
                 OrderRefusal::AmbiguousPlan { .. } => "ambiguous-plan",
-                OrderRefusal::OtherCurrency { .. } => "other-currency",
+                OrderRefusal::OtherCurrency { .. } | OrderRefusal::OtherCurrencyOfMaster { .. } => {
+                    "other-currency"
+                }
                 OrderRefusal::SubscriptionExists(_) => "subscription-exists",
                 OrderRefusal::UnknownSubscription { .. } => "unknown-subscription",
                 OrderRefusal::SubscriptionEnded { .. } => "subscription-ended",
@@ -437,6 +448,12 @@ impl fmt::Display for OrderRefusal {
                 write!(
                     f,
                     "the account's money is {account}, the price list's prices are {catalogue}; order this for an account in {catalogue}"
+                )
+            }
+            OrderRefusal::OtherCurrencyOfMaster { master, currency, wished } => {
+                write!(
+                    f,
+                    "{master} pays for its members in {currency}; open this account in {currency}, or in {wished} as one that pays for itself"
                 )
             }
             OrderRefusal::SubscriptionExists(name) => {

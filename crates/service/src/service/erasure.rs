@@ -278,7 +278,8 @@ impl Service {
         let (id, mut all) = (&own.head.id, Vec::new());
         for (month, owed) in group.unpaid(id) {
             let bill = own.bills.get(&month).map(|bill| bill.id.as_str()).unwrap_or_default();
-            all.push(format!("{} {} is owed of the bill {bill}", owed.exact(), own.head.currency));
+            let currency = own.head.currency;
+            all.push(format!("{} {currency} is owed of the bill {bill}", owed.decimal(currency)));
         }
         let balance = group.prepaid(id);
         if !balance.is_zero() {

@@ -162,8 +162,15 @@ impl Parser for AccessLog {
             });
         };
         let (status, bytes) = (number(line.0[STATUS]), number(line.0[BYTES]));
-        if status.is_none() || bytes.is_none() && !line.0[BYTES].is_empty() {
-            return out.quarantine(&row, "bad-number", || "status or bytes is no whole number".into());
+        let no_number = match (status, bytes) {
+            (None, _) => Some(("status", STATUS)),
+            (_, None) if !line.0[BYTES].is_empty() => Some(("bytes", BYTES)),
+            _ => None,
+        };
+        if let Some((name, place)) = no_number {
+            return out.quarantine(&row, "bad-number", || {
+                format!("{name} \"{}\" is no whole number", excerpt(line.0[place]))
+            });
         }
         let content = xxh3_128_with_seed(row.bytes, plan.seed);
         let key = Key::of(content);

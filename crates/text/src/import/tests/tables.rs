@@ -28,7 +28,7 @@ fn log_lines_that_cannot_be_read() {
         "= rows 4 quarantined 4
          ! 1: bad-line: no line of the combined log format: nonsense
          ! 2: bad-time: \"99/Oct/2026:13:55:36 -0700\" is no time like 10/Oct/2026:13:55:36 -0700
-         ! 3: bad-number: status or bytes is no whole number
+         ! 3: bad-number: status \"x\" is no whole number
          ! 4: no-rule: no rule of the import matches the row",
     );
 }
