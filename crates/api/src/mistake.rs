@@ -41,4 +41,12 @@ impl FieldMistake {
     ) -> FieldMistake {
         FieldMistake { field: field.into(), found: found.into(), expected: expected.into() }
     }
+
+    /// The same mistake where the body stands at a place of a larger one. That of an address is where it was.
+    #[must_use]
+    pub fn under(self, place: &str) -> FieldMistake {
+        let is_of_body = self.field.is_empty() || self.field.starts_with('/');
+        let field = if is_of_body { format!("{place}{}", self.field) } else { self.field };
+        FieldMistake { field, ..self }
+    }
 }

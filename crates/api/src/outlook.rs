@@ -1,7 +1,9 @@
 //! What would be: the upcoming bill, a quote; and what was, added up.
 
 use crate::bill::{Line, Period, line, period};
+use crate::body::{MISTAKES_MAX, read_body};
 use crate::command::Wish;
+use crate::mistake::FieldMistake;
 use farebox_core::account::{Account, AccountHead};
 use farebox_core::bill::{self, Bill, LineKind};
 use farebox_core::calendar::{Instant, Span};
@@ -9,6 +11,7 @@ use farebox_core::cost::By;
 use farebox_core::engine::{Catalogues, Fact};
 use farebox_core::money::Amount;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
@@ -45,12 +48,50 @@ pub struct UpcomingRow {
 }
 
 /// Commands that are to be priced.
-#[derive(Clone, Debug, PartialEq, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, ToSchema)]
 pub struct NewQuote {
     /// They are decided one after the other, on a copy: nothing of it happens. At least one, at most 50.
     #[schema(min_items = 1, max_items = 50)]
     pub commands: Vec<Wish>,
+}
+
+impl NewQuote {
+    /// The most commands.
+    pub const COMMANDS_MAX: usize = 50;
+
+    /// Reads the body of a request.
+    ///
+    /// # Errors
+    /// Its mistakes, at most 50, in the order of the commands, each with its place: `/commands/1/quantity`.
+    pub fn read(body: &[u8]) -> Result<NewQuote, Vec<FieldMistake>> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Values {
+            commands: Vec<Value>,
+        }
+        let Values { commands } = read_body(body)?;
+        if !(1..=NewQuote::COMMANDS_MAX).contains(&commands.len()) {
+            let found = format!("{} commands", commands.len());
+            let expected = format!("1 to {} commands", NewQuote::COMMANDS_MAX);
+            return Err(vec![FieldMistake::new("/commands", found, expected)]);
+        }
+        let (mut read, mut wrong) = (Vec::new(), Vec::new());
+        for (number, value) in commands.into_iter().enumerate() {
+            match Wish::of_value(value) {
+                Ok(wish) => read.push(wish),
+                Err(mistakes) => {
+                    wrong.extend(mistakes.into_iter().map(|one| one.under(&NewQuote::place(number))));
+                }
+            }
+        }
+        wrong.truncate(MISTAKES_MAX);
+        if wrong.is_empty() { Ok(NewQuote { commands: read }) } else { Err(wrong) }
+    }
+
+    /// The place of a command in the body, counted from 0.
+    pub fn place(number: usize) -> String {
+        format!("/commands/{number}")
+    }
 }
 
 /// What commands would come to.

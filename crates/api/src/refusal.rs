@@ -147,6 +147,9 @@ pub struct Problem {
     /// The request, as `X-Request-Id` says it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
+    /// The part of the body that was refused, such as `/commands/1`, where it wishes several things.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
     /// From when on it can be asked, where it was asked too early.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
@@ -173,6 +176,7 @@ impl Problem {
             detail: detail.into(),
             code: code.to_owned(),
             account: None,
+            field: None,
             request_id: None,
             until: None,
             mistakes: Vec::new(),

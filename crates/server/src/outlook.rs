@@ -2,12 +2,13 @@
 
 use crate::answer::{Answer, Reply};
 use crate::asked::{Asked, missing};
+use crate::commands::with_meant;
 use crate::keys::check_command;
 use crate::money::span_of;
 use crate::operation::{Body, Described, Operation, Parameter, ParameterForm, READERS};
 use crate::schedule::waits;
 use crate::standing::{known, known_as_of_now};
-use farebox_api::{self as wire, NewQuote, Problem, read_body};
+use farebox_api::{self as wire, NewQuote, Problem};
 use farebox_core::account::Group;
 use farebox_core::bill::Line;
 use farebox_core::calendar::{Cycle, Instant, Span, Zone};
@@ -19,11 +20,11 @@ use std::borrow::Cow;
 
 /// The most months of a table of costs.
 const MONTHS_MAX: usize = 120;
-/// The most commands of a quote.
-const COMMANDS_MAX: usize = 50;
 
 /// A group with what was decided on it, its usage, and the facts.
 type Copied<'k> = (Group, Cow<'k, Metering>, Vec<Fact>);
+/// Which command was refused, from 0, and why.
+type Refused = (usize, Refusal);
 
 pub(crate) fn operations() -> Vec<Operation> {
     let by = Parameter {
@@ -107,12 +108,13 @@ fn upcoming(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
 }
 
 /// Decides commands on a copy of a group: the copy with them, its usage as they divide it, and their facts.
-fn on_a_copy<'k>(known: &'k Known<'_>, commands: &[Command]) -> Result<Copied<'k>, Refusal> {
+fn on_a_copy<'k>(known: &'k Known<'_>, commands: &[Command]) -> Result<Copied<'k>, Refused> {
     let (mut group, mut all) = (known.group.clone(), Vec::new());
     let mut metering = Cow::Borrowed(&*known.metering);
-    for command in commands {
-        let facts = decide(&group, known.catalogues, &metering, command, known.at)?;
-        facts.iter().try_for_each(|fact| group.apply(fact)).map_err(|_| Refusal::OutOfRange)?;
+    for (number, command) in commands.iter().enumerate() {
+        let facts = decide(&group, known.catalogues, &metering, command, known.at);
+        let facts = facts.map_err(|refusal| (number, refusal))?;
+        facts.iter().try_for_each(|fact| group.apply(fact)).map_err(|_| (number, Refusal::OutOfRange))?;
         for moment in counting::cuts(&facts, command.effective_at, known.at) {
             metering.to_mut().end_at(moment);
         }
@@ -122,25 +124,22 @@ fn on_a_copy<'k>(known: &'k Known<'_>, commands: &[Command]) -> Result<Copied<'k
 }
 
 fn commands(asked: &Asked, at: Instant) -> Result<Vec<Command>, Answer> {
-    let NewQuote { commands } = read_body(&asked.body).map_err(Answer::mistaken)?;
-    if !(1..=COMMANDS_MAX).contains(&commands.len()) {
-        let mistake = wire::FieldMistake::new(
-            "/commands",
-            format!("{} commands", commands.len()),
-            format!("1 to {COMMANDS_MAX} commands"),
-        );
-        return Err(Answer::mistaken(vec![mistake]));
-    }
-    let mut read = Vec::new();
-    for wish in commands {
+    let NewQuote { commands } = NewQuote::read(&asked.body).map_err(Answer::mistaken)?;
+    let (mut read, mut wrong) = (Vec::new(), Vec::new());
+    for (number, wish) in commands.into_iter().enumerate() {
         // The vendor's may ask what anything would come to; a customer, what it may do.
         if asked.own_tree().is_some() {
             check_command(asked, wish.command.word())?;
         }
         asked.check_dated(&wish)?;
-        read.push(wish.to_core(asked.path("account").to_owned(), at).map_err(Answer::mistaken)?);
+        match wish.to_core(asked.path("account").to_owned(), at) {
+            Ok(command) => read.push(command),
+            Err(mistakes) => {
+                wrong.extend(mistakes.into_iter().map(|one| one.under(&NewQuote::place(number))));
+            }
+        }
     }
-    Ok(read)
+    if wrong.is_empty() { Ok(read) } else { Err(Answer::mistaken(wrong)) }
 }
 
 fn quote(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
@@ -155,9 +154,13 @@ fn quote(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
     }
     let known = known_as_of_now(service, asked)?;
     let head = &known.group.get(name).ok_or_else(|| missing("account", name))?.head;
-    let wrong = |refusal: Refusal| match sees_payer {
-        true => refused(&refusal, name, &head.zone),
-        false => Answer::of(&Problem::refused_to_member(&refusal, name, &head.zone)),
+    let wrong = |(number, refusal): Refused| {
+        let problem = match sees_payer {
+            true => Problem::refused(&refusal, name, &head.zone),
+            false => Problem::refused_to_member(&refusal, name, &head.zone),
+        };
+        let problem = with_meant(problem, &refusal, known.catalogues, known.at);
+        Answer::of(&Problem { field: Some(NewQuote::place(number)), ..problem })
     };
     let (then, metering, facts) = on_a_copy(&known, &commands).map_err(wrong)?;
     let payer_in =

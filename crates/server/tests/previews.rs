@@ -101,6 +101,59 @@ fn a_forecast_goes_on_to_a_freeze_at_any_second() {
 }
 
 #[test]
+fn what_is_wrong_in_a_quote_has_its_place() {
+    let server = with("huawei-ykf.toml", "CNY", &[]);
+    let quote = |commands: Value| {
+        let body = json!({"commands": commands}).to_string();
+        server.send("POST", "/v1/accounts/acme/quotes", &[], body)
+    };
+    let good = json!({"command": "subscribe", "plan": "basic-seat", "quantity": 1, "name": "seats"});
+    let got = quote(
+        json!([good, {"command": "subscribe", "plan": "basic-seat", "quantity": "x", "nam": "y"}, {"command": "dance"}, 5]),
+    );
+    assert_eq!(got.problem(), (422, "mistakes"), "{}", got.text);
+    let fields: Vec<&str> =
+        got.body["mistakes"].as_array().unwrap().iter().map(|one| one["field"].as_str().unwrap()).collect();
+    assert_eq!(
+        fields,
+        ["/commands/1/nam", "/commands/1/quantity", "/commands/2/command", "/commands/3"],
+        "{}",
+        got.text
+    );
+    // What concerns several fields of one has its place, too.
+    let got = quote(json!([good, {"command": "topup", "amount": "5", "effective": "2026-01-01T00:00:00Z"}]));
+    assert_eq!(
+        (got.status, &got.body["mistakes"][0]["field"]),
+        (422, &json!("/commands/1/effective")),
+        "{}",
+        got.text
+    );
+    for (commands, found) in [(json!([]), "0 commands"), (json!(vec![good.clone(); 51]), "51 commands")] {
+        let got = quote(commands);
+        assert_eq!(got.body["detail"], json!(format!("/commands: {found}; expected 1 to 50 commands")));
+    }
+    let got = quote(json!([good, good]));
+    assert_eq!(got.problem(), (409, "subscription-exists"), "{}", got.text);
+    assert_eq!(got.body["field"], json!("/commands/1"));
+}
+
+#[test]
+fn a_plan_that_no_price_list_has_is_answered_with_the_one_that_was_meant() {
+    let server = with("huawei-ykf.toml", "CNY", &[]);
+    let order = json!({"command": "subscribe", "plan": "basc-seat", "quantity": 1});
+    let quote = json!({"commands": [order]}).to_string();
+    for (path, body) in [("commands", order.to_string()), ("quotes", quote)] {
+        let got = server.send("POST", &format!("/v1/accounts/acme/{path}"), &[], body);
+        assert_eq!(got.problem(), (422, "unknown-plan"), "{}", got.text);
+        assert!(
+            got.body["detail"].as_str().unwrap().ends_with("; did you mean \"basic-seat\"?"),
+            "{}",
+            got.text
+        );
+    }
+}
+
+#[test]
 fn what_was_cancelled_is_released_since_then() {
     let order = json!({"command": "subscribe", "plan": "fixed-line-calls", "name": "calls", "attributes": {"number": "1"}});
     let server = with("huawei-ykf.toml", "CNY", &[order]);

@@ -21,7 +21,6 @@ use crate::mistake::FieldMistake;
 use crate::value::{Moment, Name};
 use farebox_core::calendar::Instant;
 use farebox_core::engine;
-use serde::de::{self, Deserialize, Deserializer};
 use serde::ser::{Serialize, Serializer};
 use serde_json::Value;
 
@@ -218,7 +217,7 @@ impl Wish {
         Wish::of_value(body::parse(body).map_err(|mistake| vec![mistake])?)
     }
 
-    fn of_value(body: Value) -> Result<Wish, Vec<FieldMistake>> {
+    pub(crate) fn of_value(body: Value) -> Result<Wish, Vec<FieldMistake>> {
         let Value::Object(mut fields) = body else {
             return Err(vec![FieldMistake::new("", body::shown(&body), "an object with a command")]);
         };
@@ -265,19 +264,6 @@ impl Serialize for Wish {
             effective: Option<Moment>,
         }
         Flat { command: &self.command, effective: self.effective }.serialize(writer)
-    }
-}
-
-impl<'de> Deserialize<'de> for Wish {
-    /// Reads a wish; all its mistakes are one message. [`Wish::read`] keeps them apart.
-    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Wish, D::Error> {
-        Wish::of_value(Value::deserialize(reader)?).map_err(|mistakes| {
-            let lines = mistakes.iter().map(|one| {
-                let at = if one.field.is_empty() { "the body" } else { &one.field };
-                format!("{at}: {}; expected {}", one.found, one.expected)
-            });
-            de::Error::custom(lines.collect::<Vec<_>>().join("\n"))
-        })
     }
 }
 
