@@ -2,9 +2,11 @@
 
 use crate::access::{Access, Holder, lock};
 use crate::answer::{Answer, Reply};
-use crate::operation::PAGE;
+use crate::operation::{CURSOR, PAGE};
 use crate::{App, Clock};
 use axum::body::Bytes;
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use farebox_api::{FieldMistake, Role, Wish, canonical, canonical_with_nulls};
 use farebox_core::account::{Account, Group};
 use farebox_core::bill::first_of;
@@ -247,7 +249,7 @@ impl Asked {
             last = Some(key);
         }
         let next = last.filter(|_| rest.next().is_some()).map(|key| key.to_string());
-        Ok(Reply::json(200, Page { items: page, next }))
+        Ok(self.part(page, next))
     }
 
     /// A page of a list whose items are told apart by texts, and stand in their order. What comes and goes meanwhile
@@ -264,7 +266,7 @@ impl Asked {
 
     /// A page of a list that was read from somewhere; `next`: where it goes on, where it does.
     pub fn part<T: Serialize + Send + 'static>(&self, items: Vec<T>, next: Option<String>) -> Reply {
-        Reply::json(200, Page { items, next })
+        Reply::json(200, Page { items, next: next.map(|place| cursor(&place)) })
     }
 
     pub fn limit(&self) -> usize {
@@ -274,7 +276,7 @@ impl Asked {
     /// The place after which a page begins.
     pub fn after<K: FromStr>(&self) -> Result<Option<K>, Answer> {
         let Some(text) = self.query("after") else { return Ok(None) };
-        text.parse().map(Some).map_err(|_| self.wrong("after", "the `next` of the page before"))
+        text.parse().map(Some).map_err(|_| self.wrong("after", CURSOR))
     }
 
     /// A parameter that cannot be.
@@ -282,6 +284,25 @@ impl Asked {
         let found = self.query(name).map_or_else(|| "nothing".to_owned(), |text| format!("{text:?}"));
         Answer::mistaken(vec![FieldMistake::new(format!("?{name}"), found, expected)])
     }
+}
+
+/// What a cursor that is no plain text begins with. No place in a list does.
+const ENCODED: char = '~';
+
+/// A place in a list as a client gets it: what an address has to have encoded is in the letters of Base64 (RFC 4648,
+/// URL-safe, without padding), so that a cursor can be put into an address as it came.
+pub(crate) fn cursor(place: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    match place.bytes().all(is_plain) {
+        true => place.to_owned(),
+        false => format!("{ENCODED}{}", BASE64_URL_SAFE_NO_PAD.encode(place)),
+    }
+}
+
+/// The place that a cursor says; `None`: it is none.
+pub(crate) fn place_of(cursor: &str) -> Option<String> {
+    let Some(encoded) = cursor.strip_prefix(ENCODED) else { return Some(cursor.to_owned()) };
+    String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(encoded).ok()?).ok()
 }
 
 /// The most characters of a key that a cursor repeats.

@@ -3,7 +3,7 @@
 use crate::accounts::find;
 use crate::answer::{Answer, Reply};
 use crate::asked::{Asked, bill_of_line, missing};
-use crate::operation::{Operation, Parameter, READERS};
+use crate::operation::{CURSOR, Operation, Parameter, READERS};
 use crate::standing::STAFF;
 use farebox_api::{self as wire, AccountEvent, Unbilled, UsageEvent};
 use farebox_core::bill::Line;
@@ -56,7 +56,7 @@ fn after(asked: &Asked) -> Result<Option<Place>, Answer> {
         let (block, index) = text.split_once('-')?;
         Some(Place { block: block.parse().ok()?, index: index.parse().ok()? })
     };
-    place().map(Some).ok_or_else(|| asked.wrong("after", "the `next` of the page before"))
+    place().map(Some).ok_or_else(|| asked.wrong("after", CURSOR))
 }
 
 fn next(found: &Events) -> Option<String> {

@@ -2,9 +2,9 @@
 
 use crate::access::{Holder, Left, hex, lock, random};
 use crate::answer::{Answer, ProblemBody};
-use crate::asked::Asked;
+use crate::asked::{Asked, place_of};
 use crate::body::{self, Encoding};
-use crate::operation::Operation;
+use crate::operation::{CURSOR, Operation, ParameterForm};
 use crate::room::Place;
 use crate::traces::Begun;
 use crate::{App, done};
@@ -310,7 +310,13 @@ fn query(operation: &Operation, text: &str) -> Result<Vec<(String, String)>, Ans
                 wrong.push(mistake("it a second time".to_owned(), "it once".to_owned()));
             }
             Some(known) => match known.check(&value) {
-                Ok(()) => found.push((name, value)),
+                Ok(()) => match (&known.value, place_of(&value)) {
+                    (ParameterForm::Cursor { .. }, Some(place)) => found.push((name, place)),
+                    (ParameterForm::Cursor { .. }, None) => {
+                        wrong.push(mistake(format!("{value:?}"), CURSOR.to_owned()));
+                    }
+                    _ => found.push((name, value)),
+                },
                 Err(expected) => wrong.push(mistake(format!("{value:?}"), expected)),
             },
         }

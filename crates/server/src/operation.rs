@@ -120,8 +120,10 @@ pub(crate) enum ParameterForm {
 /// The most of a list on one page, and how much it is unless said otherwise.
 pub(crate) const PAGE_MAX: usize = 1_000;
 pub(crate) const PAGE: usize = 100;
-/// The most characters of a cursor.
-const CURSOR_CHARS_MAX: usize = 400;
+/// What a cursor is.
+pub(crate) const CURSOR: &str = "the `next` of the page before";
+/// The most characters of a cursor: of a place that has 300 and a hash, in up to four bytes each, encoded.
+const CURSOR_CHARS_MAX: usize = 1_800;
 /// The most digits of one that is a number.
 const CURSOR_DIGITS_MAX: usize = 18;
 
@@ -161,7 +163,7 @@ impl Parameter {
                     text.len() <= CURSOR_DIGITS_MAX && text.bytes().all(|byte| byte.is_ascii_digit());
                 let is_short = (1..=CURSOR_CHARS_MAX).contains(&text.chars().count());
                 let is_good = is_short && (digits || !is_number);
-                if is_good { Ok(()) } else { Err("the `next` of the page before".to_owned()) }
+                if is_good { Ok(()) } else { Err(CURSOR.to_owned()) }
             }
         }
     }

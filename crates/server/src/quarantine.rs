@@ -2,7 +2,7 @@
 
 use crate::answer::{Answer, Reply};
 use crate::asked::Asked;
-use crate::operation::{Body, Described, Operation, Parameter};
+use crate::operation::{Body, CURSOR, Described, Operation, Parameter};
 use farebox_api::{
     self as wire, DiscardedUsage, FieldMistake, QuarantinedUsage, Role, UsageEvent, UsageIdentity,
     UsageStanding, read_body,
@@ -94,9 +94,7 @@ struct Voided {
 }
 
 fn list(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
-    let after = asked
-        .query("after")
-        .map(|text| unhex(text).ok_or_else(|| asked.wrong("after", "the `next` of the page before")));
+    let after = asked.query("after").map(|text| unhex(text).ok_or_else(|| asked.wrong("after", CURSOR)));
     let after = after.transpose()?;
     let moment = |name: &str| asked.parameter::<wire::Moment>(name).map(|moment| moment.0);
     let (from, to) = (moment("from"), moment("to"));
