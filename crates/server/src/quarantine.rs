@@ -162,7 +162,8 @@ fn event(asked: &Asked) -> Result<Usage, Answer> {
     read_events(&asked.body, &mut |row| match row {
         EventRow::Event(event) => events.push(Usage::of(&event)),
         EventRow::Wrong { told, .. } => {
-            wrong.push(FieldMistake::new("", told.excerpt, told.reason.sentence.to_string()));
+            let found = format!("{} ({})", told.excerpt, told.reason.sentence);
+            wrong.push(FieldMistake::new("", found, "one CloudEvent that can be read"));
         }
     });
     let (rows, last) = (events.len() + wrong.len(), events.pop());
@@ -184,7 +185,10 @@ fn mend(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
     }
     not_closed(service, source, id)?;
     let written = String::from_utf8_lossy(&asked.body);
-    let command = format!("{{\"command\":\"mend-usage\",\"event\":{}}}", written.trim());
+    let written = written.trim_start_matches('\u{feff}').trim();
+    let is_json = serde_json::from_str::<serde::de::IgnoredAny>(written).is_ok();
+    let event = if is_json { written.to_owned() } else { json!(written).to_string() };
+    let command = format!("{{\"command\":\"mend-usage\",\"event\":{event}}}");
     let decided = Decided { actor: asked.actor(), command: &command, at: service.clock() };
     let standing = service.mend(&usage.event(), decided)?.ok_or_else(|| not_there(source, id))?;
     shown_standing(standing, source, id)

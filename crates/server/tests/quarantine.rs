@@ -396,3 +396,21 @@ fn usage_before_the_horizon_waits_and_what_was_counted_of_it_stays() {
     assert_eq!(bill(), before);
     assert_eq!(server.get("/v1/accounts/zeta/events").body["items"].as_array().unwrap().len(), 3);
 }
+
+#[test]
+fn what_was_mended_is_told_as_json_whatever_stands_before_it() {
+    let server = furnished();
+    let line = json!({"number": "4001", "direction": "outbound"});
+    assert_eq!(sent(&server, &[call("zeta", "mute", line)]), (0, 1));
+    let unreadable = server.send("POST", &format!("{PAGE}/mend"), &[], r#"{"specversion":"1.0","id":"mute""#);
+    assert_eq!(unreadable.problem(), (422, "mistakes"), "{}", unreadable.text);
+    let detail = unreadable.body["detail"].as_str().unwrap();
+    assert!(detail.ends_with("; expected one CloudEvent that can be read"), "{detail}");
+    let event = call("zeta", "mute", number(&json!(61))).to_string();
+    let mended = server.send("POST", &format!("{PAGE}/mend"), &[], format!("\u{feff}{event}\n"));
+    assert_eq!(mended.status, 200, "{}", mended.text);
+    let trail = server.get("/v1/audit?command=mend-usage");
+    let told = trail.body["items"][0]["command"].clone();
+    let told: Value = told.as_str().map_or(told.clone(), |text| serde_json::from_str(text).unwrap());
+    assert_eq!(told["event"]["data"]["seconds"], json!(61), "{}", trail.text);
+}
