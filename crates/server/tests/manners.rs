@@ -125,6 +125,26 @@ fn a_clock_that_cannot_go_back_says_what_was_asked_and_where_it_stands() {
 }
 
 #[test]
+fn names_are_those_that_the_description_says() {
+    let server = Server::with_accounts(100);
+    let document = server.get("/v1/openapi.json").body;
+    let parameters = document["paths"]["/v1/accounts/{account}"]["get"]["parameters"].clone();
+    assert_eq!(parameters[0]["schema"]["pattern"], json!(r"^(?!\.{1,2}$)[\p{L}\p{N}._-]{1,64}$"));
+    let long = "é".repeat(64);
+    let open = |name: &str| {
+        let encoded: String = name.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let body = json!({"command": "open", "currency": "CNY", "zone": "UTC"}).to_string();
+        server.send("POST", &format!("/v1/accounts/{encoded}/commands"), &[], body).status
+    };
+    for name in ["a.b", ".a", "客服", "Ärger_1-2", &long] {
+        assert_eq!(open(name), 200, "{name}");
+    }
+    for name in [".", "..", "a b", &format!("{long}x"), "a+b"] {
+        assert_eq!(open(name), 422, "{name}");
+    }
+}
+
+#[test]
 fn what_is_wrong_with_parameters_is_said_of_each() {
     let server = Server::with_accounts(100);
     for (query, fields) in [

@@ -188,6 +188,10 @@ impl WireCommand {
         let mut wrong = Vec::new();
         if let Err(mistake) = Name::checked(&account, "account") {
             wrong.push(mistake);
+        } else if matches!(self, WireCommand::Open(_)) && account.chars().all(|letter| letter == '.') {
+            // Accounts of earlier versions may have such a name, which no address of this API can have.
+            let expected = "a name with a letter, a digit, - or _ in it";
+            wrong.push(FieldMistake::new("account", body::quoted(&account), expected));
         }
         let action = self.action(&account, effective_at, &mut wrong);
         if wrong.is_empty() { Ok(engine::Command { account, effective_at, action }) } else { Err(wrong) }

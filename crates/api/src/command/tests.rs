@@ -242,6 +242,11 @@ fn an_account_has_a_proper_name() {
     let wish = Wish::read(br#"{"command": "suspend"}"#).unwrap();
     let wrong = wish.to_core("a/b".into(), now()).unwrap_err();
     assert_eq!((&*wrong[0].field, &*wrong[0].found), ("account", "\"a/b\""));
+    // An account that was opened as dots goes on; no other is.
+    let wish = |body: &str| Wish::read(body.as_bytes()).unwrap().to_core("..".into(), now());
+    assert!(wish(r#"{"command": "suspend"}"#).is_ok());
+    let wrong = wish(r#"{"command": "open", "currency": "EUR", "zone": "UTC"}"#).unwrap_err();
+    assert_eq!((&*wrong[0].field, &*wrong[0].found), ("account", "\"..\""));
 }
 
 #[test]

@@ -284,6 +284,16 @@ pub(super) fn name(word: Word, what: &str) -> Result<Word, Mistake> {
     Ok(word)
 }
 
+/// Checks the name of an account that is to be opened: one of dots alone is no part of an address (RFC 3986, 5.2.4), so that
+/// nobody could ask a server for it. Those that were opened once are called by it.
+pub(super) fn new_name(word: Word, what: &str) -> Result<Word, Mistake> {
+    if word.text.chars().all(|c| c == '.') {
+        let expected = format!("{what}: a letter, a digit, - or _ in it");
+        return Err(Mistake::new(word.column, format!("the name {}", quoted(&word.text)), expected));
+    }
+    Ok(word)
+}
+
 /// Adds an attribute: a proper name, not given before.
 pub(super) fn push_attribute(list: &mut Vec<Attribute>, name: Word, value: Word) -> Result<(), Mistake> {
     check_key(&name)?;

@@ -61,6 +61,14 @@ fn accounts_are_opened() {
         "open ac/me",
         r#"17: the name "ac/me"; expected the name of an account: letters, digits, -, _ and ., at most 64"#,
     );
+    for dots in [".", ".."] {
+        check_verb(
+            &format!("open {dots}"),
+            &format!(
+                "17: the name \"{dots}\"; expected the name of an account: a letter, a digit, - or _ in it"
+            ),
+        );
+    }
     check_verb(
         &format!("open {}", "a".repeat(65)),
         "17: a name of 65 characters; expected the name of an account: letters, digits, -, _ and ., at most 64",

@@ -1,7 +1,7 @@
 //! The verbs of dated lines.
 
 use super::ast::*;
-use super::lex::{Mistake, Words, name, push_attribute, quoted, twice};
+use super::lex::{Mistake, Words, name, new_name, push_attribute, quoted, twice};
 use super::time::{self, When, Written};
 use super::verb_licences as licences;
 use super::verb_lifecycle;
@@ -148,7 +148,7 @@ pub(super) fn plan_name(word: Word) -> Result<Word, Mistake> {
 }
 
 fn open(words: &mut Words) -> Result<Open, Mistake> {
-    let account = words.name(ACCOUNT)?;
+    let account = new_name(words.name(ACCOUNT)?, ACCOUNT)?;
     let mut open = Open { account, title: None, currency: None, zone: None, payer: None, tier: None };
     while let Some(token) = words.next() {
         let again = match token.keyword() {
