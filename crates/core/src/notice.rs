@@ -51,6 +51,24 @@ impl Channel {
 }
 
 impl Notice {
+    /// The kinds of notices, in the order of the alphabet.
+    pub const KINDS: &[&str] = &[
+        "active-again",
+        "advice",
+        "arrears-began",
+        "arrears-cleared",
+        "auto-renewal-failed",
+        "budget",
+        "frozen",
+        "grace-began",
+        "quota-exhausted",
+        "quota-low",
+        "release-resource",
+        "released",
+        "resumed",
+        "suspended",
+    ];
+
     /// A notice to the account's creator, by email, SMS and internal message (R-OCR-4).
     pub fn to_customer(
         at: Instant,
@@ -59,6 +77,7 @@ impl Notice {
         kind: &str,
         text: String,
     ) -> Notice {
+        debug_assert!(Notice::KINDS.contains(&kind), "{kind} is none of Notice::KINDS");
         Notice {
             at,
             account: account.to_owned(),

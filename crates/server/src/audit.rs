@@ -5,9 +5,12 @@ use crate::asked::Asked;
 use crate::operation::{Operation, Parameter};
 use crate::standing::STAFF;
 use farebox_api as wire;
+use farebox_api::command::COMMANDS;
+use farebox_core::engine::Duty;
 use farebox_service::{DESK, Service};
 use farebox_store::Entry;
 use serde_json::Value;
+use std::sync::LazyLock;
 
 /// Entries that are read together.
 const TOGETHER: usize = 500;
@@ -30,7 +33,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         operation
             .by(STAFF)
             .takes(Parameter::text::<wire::Text>("actor", "Only what this key has wished, or `clock`."))
-            .takes(Parameter::text::<wire::Name>("command", "Only this command, or duty of the clock."))
+            .takes(Parameter::one_of("command", &WORDS, "Only this command, or duty of the clock."))
             .takes(Parameter::text::<wire::Moment>("from", "Only what was recorded at this moment or later."))
             .takes(Parameter::text::<wire::Moment>("to", "Only what was recorded before this moment."))
             .numbered::<wire::AuditEntry>()
@@ -43,6 +46,21 @@ pub(crate) fn operations() -> Vec<Operation> {
         asked(of_desk).asks(|service, asked| audit(service, asked, DESK)),
     ]
 }
+
+/// What is done besides the commands about accounts.
+const DEEDS: &[&str] = &[
+    "account-erased",
+    "discard-usage",
+    "erase-account",
+    "make-key",
+    "mend-usage",
+    "publish-catalogue",
+    "revoke-key",
+    "void-usage",
+];
+
+/// Every word that an entry can have.
+static WORDS: LazyLock<Vec<&str>> = LazyLock::new(|| [COMMANDS, DEEDS, &Duty::ALL.map(Duty::name)].concat());
 
 /// The word of a command, as it was written; of the clock, its duty.
 fn word(command: &str) -> String {

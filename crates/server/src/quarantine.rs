@@ -7,6 +7,7 @@ use farebox_api::{
     self as wire, DiscardedUsage, FieldMistake, QuarantinedUsage, Role, UsageEvent, UsageIdentity,
     UsageStanding, read_body,
 };
+use farebox_core::metering::Problem;
 use farebox_service::{Closed, Decided, Quarantined, Service, Standing};
 use farebox_store::usage::Usage;
 use farebox_store::{Seen, StoreError};
@@ -32,7 +33,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         )
         .by(SENDERS_AND_STAFF)
         .takes(Parameter::text::<wire::Name>("account", "Only that of this account."))
-        .takes(Parameter::text::<wire::Name>("reason", "Only what has this code: docs/errors.md."))
+        .takes(Parameter::one_of("reason", Problem::CODES, "Only what has this code: docs/errors.md."))
         .takes(Parameter::text::<wire::Text>("type", "Only events of this type."))
         .takes(of_time("from", "Only what was used at this moment or later."))
         .takes(of_time("to", "Only what was used before this moment."))
@@ -184,6 +185,7 @@ fn mend(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
         return Err(unknown(source, id));
     }
     not_closed(service, source, id)?;
+    // Digits stay as they were written. Whatever a reader of events lets pass, what is kept is JSON.
     let written = String::from_utf8_lossy(&asked.body);
     let written = written.trim_start_matches('\u{feff}').trim();
     let is_json = serde_json::from_str::<serde::de::IgnoredAny>(written).is_ok();

@@ -30,7 +30,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             "What it and its members were told, in order.",
         )
         .by(READERS)
-        .takes(Parameter::text::<wire::Name>("kind", "Only those of this kind."))
+        .takes(Parameter::one_of("kind", farebox_core::notice::Notice::KINDS, "Only those of this kind."))
         .takes(Parameter::text::<wire::Name>("subscription", "Only those about this subscription."))
         .takes(Parameter::text::<wire::Moment>("from", "Only those of this moment or later."))
         .takes(Parameter::text::<wire::Moment>("to", "Only those before this moment."))

@@ -114,6 +114,24 @@ fn a_bill_is_text_for_who_would_rather_have_that() {
 }
 
 #[test]
+fn a_filter_that_can_let_nothing_through_is_a_mistake() {
+    let server = Server::with_accounts(100);
+    for (path, known, unknown) in [
+        ("/v1/quarantine", "reason=no-rate", "reason=no-rates"),
+        ("/v1/audit", "command=make-key", "command=make-keys"),
+        ("/v1/accounts/acme/audit", "command=charges", "command=nothing"),
+        ("/v1/accounts/acme/audit", "command=subscribe", "command=suscribe"),
+        ("/v1/accounts/acme/notices", "kind=grace-began", "kind=grace"),
+    ] {
+        assert_eq!(server.get(&format!("{path}?{known}")).status, 200, "{path}?{known}");
+        let got = server.get(&format!("{path}?{unknown}"));
+        assert_eq!(got.problem(), (422, "mistakes"), "{}", got.text);
+        let (_, word) = known.split_once('=').unwrap();
+        assert!(got.body["mistakes"][0]["expected"].as_str().unwrap().contains(word), "{}", got.text);
+    }
+}
+
+#[test]
 fn a_clock_that_cannot_go_back_says_what_was_asked_and_where_it_stands() {
     let server = Server::with_accounts(100);
     let got = server.send("POST", "/v1/clock/advance", &[], r#"{"until": "2020-01-01T00:00:00Z"}"#);

@@ -361,6 +361,12 @@ What a row says is understood, but no price list can take it:
 }
 
 #[test]
+fn every_problem_has_its_code_in_the_list() {
+    let codes: BTreeSet<&str> = problems().iter().map(Problem::code).chain([Problem::CONFLICT]).collect();
+    assert_eq!(codes, Problem::CODES.iter().copied().collect());
+}
+
+#[test]
 fn the_page_of_errors_is_that_of_the_code() {
     is_that_of_the_code(PAGE, &page());
 }

@@ -121,6 +121,22 @@ impl Problem {
     /// The stable code of usage that contradicts what was said before.
     pub const CONFLICT: &str = "conflict";
 
+    /// Every code.
+    pub const CODES: &[&str] = &[
+        "before-horizon",
+        "conflict",
+        "frozen",
+        "missing-attribute",
+        "negative-quantity",
+        "no-rate",
+        "no-subscription",
+        "not-a-number",
+        "nothing-measures",
+        "time-out-of-range",
+        "too-large",
+        "unknown-account",
+    ];
+
     /// The stable code.
     pub fn code(&self) -> &'static str {
         match self {
