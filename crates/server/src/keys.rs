@@ -6,7 +6,7 @@ use crate::asked::Asked;
 use crate::guard::not_allowed;
 use crate::operation::{Body, Described, EVERYONE, Form, OPERATOR, Operation};
 use farebox_api::{self as wire, FieldMistake, NewKey, Role, command, read_body};
-use farebox_service::Service;
+use farebox_service::{NotErased, Service};
 use farebox_store::AccessKey;
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             .by(OPERATOR)
             .once()
             .body(Body::Json(Described::of::<NewKey>()))
-            .refuses(&[(404, "unknown-account"), (409, "token-was-shown")])
+            .refuses(&[(404, "unknown-account"), (409, "token-was-shown"), (409, NotErased::ERASED)])
             .answers(201, Form::One(Described::of::<wire::MadeKey>()))
             .asks(make);
     vec![
@@ -89,7 +89,11 @@ fn make(service: &mut Service, asked: &Asked) -> Result<Reply, Answer> {
     };
     match (wish.role, &account) {
         (Role::Customer, None) => return wrong("nothing", "the account whose tree the key is for"),
-        (Role::Customer, Some(name)) => drop(asked.named(service, name)?),
+        (Role::Customer, Some(name)) => {
+            asked.named(service, name)?;
+            // Erasing revokes the keys that there are; what is left of the account is nobody's to see with a new one.
+            crate::erasure::refuse_erased(service, name)?;
+        }
         (_, None) => {}
         (_, Some(_)) => return wrong("an account", "nothing: only a customer's key is for one account"),
     }

@@ -478,7 +478,11 @@ fn an_account_must_be_finished() {
                "attributes": {"number": SECRETS[0]}}),
     );
     // What is owed is said as everywhere else.
-    send(&server, "debtor", json!({"command": "open", "title": "Debtor", "currency": "CNY", "zone": "+08:00"}));
+    send(
+        &server,
+        "debtor",
+        json!({"command": "open", "title": "Debtor", "currency": "CNY", "zone": "+08:00"}),
+    );
     send(&server, "debtor", json!({"command": "charge", "amount": "0.20", "title": "A letter"}));
     let (status, refused) = server.post("/v1/accounts/debtor/erase", &[], "");
     assert_eq!((status, &refused["code"]), (409, &json!("still-in-use")), "{refused}");
@@ -549,6 +553,9 @@ fn an_account_must_be_finished() {
     }
     let quote = json!({"commands": [{"command": "topup", "amount": "1.00"}]}).to_string();
     let (status, refused) = server.post("/v1/accounts/solo/quotes", &[], quote);
+    assert_eq!((status, &refused["code"]), (409, &json!("account-erased")), "{refused}");
+    let key = json!({"label": "its clerk", "role": "customer", "account": "solo"}).to_string();
+    let (status, refused) = server.post("/v1/keys", &[], key);
     assert_eq!((status, &refused["code"]), (409, &json!("account-erased")), "{refused}");
     // What time does goes on.
     server.advance("2026-06-01T00:00:00+08:00");
