@@ -8,6 +8,8 @@ mod query;
 mod report;
 mod source;
 
-pub use query::{QUESTIONS, Subject, When, Wrong, answer, explained, find_line, line_of, moment, subject};
+pub use query::{
+    QUESTIONS, Subject, When, Wrong, answer, explained, find_line, known, line_of, moment, subject,
+};
 pub use report::*;
 pub use source::{EventBehind, InQuarantine, Quarantine, Source};

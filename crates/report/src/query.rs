@@ -275,6 +275,14 @@ fn first_of(month: &str, zone: &Zone) -> Option<Instant> {
     Some(zone.midnight(first))
 }
 
+/// That there is a question of this name, whatever it is about.
+///
+/// # Errors
+/// The word, and what is expected.
+pub fn known(words: &[Word]) -> Result<(), Wrong<'_>> {
+    name(words).map(drop)
+}
+
 fn name(words: &[Word]) -> Result<&Word, Wrong<'_>> {
     let Some(first) = words.first() else { unreachable!("the parser gives questions with a word") };
     let known = || QUESTIONS.iter().map(|(name, _)| *name);

@@ -8,6 +8,7 @@ use farebox_core::engine::{Action, CatalogueConflict, Catalogues, Command, holds
 use farebox_core::licence::APPLICATION;
 use farebox_core::metering::Metering;
 use farebox_core::money::Currency;
+use farebox_report::known;
 use farebox_text::book::{self, Book, CommandLine, ItemKind, Verb, Word};
 use farebox_text::catalog;
 use farebox_text::diagnostic::{Diagnostic, nearest};
@@ -151,7 +152,12 @@ pub fn prepare(file: &str, bytes: &[u8], folder: &Path) -> Result<Prepared, Vec<
         let step = |at, action| Step { item: index, line: item.line, at, action };
         match &item.kind {
             ItemKind::Catalog(_) | ItemKind::Zone(_) => {}
-            ItemKind::Query(query) => steps.push(step(None, StepAction::Query(query.words.clone()))),
+            ItemKind::Query(query) => {
+                if let Err((word, found, expected)) = known(&query.words) {
+                    desk.diagnostics.push(word.diagnostic(file, item.line, found, expected));
+                }
+                steps.push(step(None, StepAction::Query(query.words.clone())));
+            }
             ItemKind::Import(import) => {
                 let at = import.at.as_ref().and_then(|at| desk.resolve(at, &zone, item.line));
                 match convert::import(file, item.line, import) {

@@ -97,6 +97,15 @@ fn a_misspelt_field_of_a_catalogue() {
 }
 
 #[test]
+fn an_unknown_question_is_told_with_all_else() {
+    let said =
+        mistakes("asked.book", "2020-01-04 open acme\n2020-01-04 topup acmee 5\n\n$ bil acme 2020-01\n");
+    assert!(said.contains("asked.book:3:18: unknown account \"acmee\""), "{said}");
+    assert!(said.contains("asked.book:5:3: unknown question \"bil\"; expected one of "), "{said}");
+    assert!(said.ends_with("2 mistakes; nothing was done\n"), "{said}");
+}
+
+#[test]
 fn files_that_are_not_there() {
     for arguments in [
         &["bill", "nowhere.book"][..],

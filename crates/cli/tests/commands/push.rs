@@ -174,7 +174,7 @@ fn a_server_is_asked_what_a_book_asks_and_differences_are_told() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start_at(folder.path(), "2000-01-01T00:00:00Z");
     let book = folder.path().join("acme.book");
-    let lines = "zone +08:00\n2026-01-01 open acme \"Acme\" currency CNY\n2026-01-01 topup acme 12.50\n2026-01-01 open acme currency CNY\n\n$ balance acme\nbalance  12.5\n\n$ bilance acme\n";
+    let lines = "zone +08:00\n2026-01-01 open acme \"Acme\" currency CNY\n2026-01-01 topup acme 12.50\n2026-01-01 open acme currency CNY\n\n$ balance acme\nbalance  12.5\n\n$ balance acmee\n";
     std::fs::write(&book, lines).unwrap();
     let run = |words: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_farebox"));
@@ -189,7 +189,7 @@ fn a_server_is_asked_what_a_book_asks_and_differences_are_told() {
     for expected in [
         "acme.book:4: the answer differs\n  found:    account-exists: ",
         "acme.book:6: the answer differs\n  expected: balance  12.5\n  found:    balance",
-        "acme.book:9: the answer differs\n  found:    unknown question \"bilance\"",
+        "acme.book:9: the answer differs\n  found:    unknown-account: there is no account \"acmee\"; did you mean \"acme\"?",
         "\n3 answers compared, 3 differ\n",
     ] {
         assert!(said.contains(expected), "{expected}\n{said}");
