@@ -1,10 +1,14 @@
 //! `farebox test FILES…`.
 
 use crate::output::{self, Failure};
-use farebox_scenario::golden;
+use farebox_scenario::golden::{self, Checked};
+use farebox_text::diagnostic::Diagnostic;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+/// How often the answers of a file are written again. One more run tells of lines that moved; another is never needed.
+const ROUNDS_MAX: u32 = 4;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -35,23 +39,24 @@ pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
     }
     let (mut results, mut mistakes, mut updated) = (Vec::new(), Vec::new(), 0);
     for file in &files {
-        let checked = match golden::check(file) {
-            Ok(checked) => checked,
-            Err(wrong) => {
-                mistakes.extend(wrong);
-                continue;
+        let checked = golden::check(file);
+        let differs = checked.as_ref().is_ok_and(|checked| !checked.differences.is_empty());
+        let settled = match &checked {
+            Ok(first) if differs && args.update => {
+                updated += 1;
+                update(file, first)?
             }
+            _ => Ok(!differs),
         };
-        if args.update && !checked.differences.is_empty() {
-            std::fs::write(file, &checked.rewritten)?;
-            updated += 1;
+        match (checked, settled) {
+            (Ok(checked), Ok(passed)) => results.push(Result_ {
+                file: file.display().to_string(),
+                answers: checked.shown,
+                passed,
+                differences: checked.differences,
+            }),
+            (Err(wrong), _) | (_, Err(wrong)) => mistakes.extend(wrong),
         }
-        results.push(Result_ {
-            file: file.display().to_string(),
-            answers: checked.shown,
-            passed: checked.differences.is_empty() || args.update,
-            differences: checked.differences,
-        });
     }
     let failed = results.iter().filter(|result| !result.passed).count() + usize::from(!mistakes.is_empty());
     let passed = results.iter().filter(|result| result.passed).count();
@@ -73,6 +78,20 @@ pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
         return Err(mistakes.into());
     }
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Writes the answers into a file until they are those that it gives: a line that is put in moves the lines below it, and
+/// answers name lines. Whether they are in the end; `Err`: what is wrong with the file then.
+fn update(file: &Path, first: &Checked) -> Result<Result<bool, Vec<Diagnostic>>, Failure> {
+    std::fs::write(file, &first.rewritten)?;
+    for _ in 0..ROUNDS_MAX {
+        match golden::check(file) {
+            Ok(checked) if checked.differences.is_empty() => return Ok(Ok(true)),
+            Ok(checked) => std::fs::write(file, &checked.rewritten)?,
+            Err(wrong) => return Ok(Err(wrong)),
+        }
+    }
+    Ok(Ok(false))
 }
 
 /// A file as it is; of a folder all scenario files, in order.

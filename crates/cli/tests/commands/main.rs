@@ -104,3 +104,23 @@ fn a_scenario_that_differs_fails_and_can_be_updated() {
     let passed = farebox(&["test", path]);
     assert_eq!(String::from_utf8(passed.stdout).unwrap(), "1 passed, 0 failed\n");
 }
+
+#[test]
+fn an_update_goes_on_until_the_answers_are_those_of_the_file() {
+    // The refusal that is put in moves the usage below it, whose line the answer names.
+    let book = format!(
+        "{}2020-01-04 open acme\n2020-01-04 subscribe acme sales-seat 1 as seats\n2020-01-05 subscribe acme basic-seat 1 as seats\n\
+         2020-01-06 usage acme fax\n\n$ quarantine\n",
+        catalog()
+    );
+    let path = scratch("moved.test", book);
+    let updated = farebox(&["test", "--update", path.to_str().unwrap()]);
+    assert_eq!(String::from_utf8(updated.stdout).unwrap(), "1 of 1 files updated\n1 passed, 0 failed\n");
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(
+        text.contains("\n! subscription-exists: ") && text.contains("moved.test:6  nothing-measures"),
+        "{text}"
+    );
+    let passed = farebox(&["test", path.to_str().unwrap()]);
+    assert_eq!(String::from_utf8(passed.stdout).unwrap(), "1 passed, 0 failed\n");
+}
