@@ -7,10 +7,9 @@
 
 use crate::account::View;
 use crate::calendar::{Cycle, Instant, Span};
-use crate::catalog::{Catalogue, Licence, Plan};
+use crate::catalog::{Catalogue, Licence};
 use crate::engine::Catalogues;
 use crate::engine::lifecycle;
-use crate::subscription::Subscription;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The attribute by which a subscription belongs to an application.
@@ -124,7 +123,7 @@ pub fn pools<'c>(
         if units <= 0 || subscription.attributes.get(APPLICATION).is_none_or(|one| one != application) {
             continue;
         }
-        let Some((catalogue, plan)) = plan_of(catalogues, subscription, at) else { continue };
+        let Some((catalogue, plan)) = catalogues.as_sold(subscription, at) else { continue };
         for (id, each) in &plan.licences {
             let Some(licence) = catalogue.licences.get(id) else { continue };
             let key = LicenceKey { catalogue: catalogue.id.clone(), licence: id.clone() };
@@ -141,20 +140,6 @@ pub fn pools<'c>(
         }
     }
     pools.into_values().collect()
-}
-
-/// The plan as it was sold: of a prepaid term by the version in force at its order (R-CHG-2).
-fn plan_of<'c>(
-    catalogues: &'c Catalogues,
-    subscription: &Subscription,
-    at: Instant,
-) -> Option<(&'c Catalogue, &'c Plan)> {
-    let paid = subscription.term.as_ref().and_then(|term| {
-        // After its end, in grace, the last one.
-        term.paid_at(at).or(term.periods.last()).map(|period| period.ordered)
-    });
-    let catalogue = catalogues.in_force(&subscription.catalogue, paid.unwrap_or(at))?;
-    catalogue.plan(&subscription.plan).map(|(_, plan)| (catalogue, plan))
 }
 
 /// The applications that an account's subscriptions belong to, and those whose licences somebody

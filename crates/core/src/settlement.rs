@@ -322,8 +322,7 @@ pub(crate) fn in_force<'a>(
     charge: &str,
     at: Instant,
 ) -> Option<(&'a Catalogue, &'a Plan, &'a Charge)> {
-    let catalogue = catalogues.in_force(&subscription.catalogue, at)?;
-    let (_, plan) = catalogue.plan(subscription.plan_at(at))?;
+    let (catalogue, plan) = catalogues.charging(subscription, subscription.plan_at(at), at)?;
     let charge = plan.charge(charge).filter(|charge| charge.modes.contains(&subscription.mode))?;
     Some((catalogue, plan, charge))
 }

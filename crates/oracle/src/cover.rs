@@ -11,7 +11,7 @@ use crate::number::{Number, whole, zero};
 use crate::play::{Play, Reasons};
 use crate::price;
 use crate::sessions::{Place, Session};
-use crate::settle::{Period, Running, Stretch, best, version};
+use crate::settle::{Period, Running, Stretch, best, sold, version};
 use crate::usage::{self, Counted};
 use crate::{account, plans};
 use jiff::{SignedDuration, Timestamp};
@@ -345,7 +345,7 @@ fn serving(one: &Subscription, at: Timestamp) -> i64 {
 pub(crate) fn place(play: &Play<'_>, session: &Session, of: &str, at: Timestamp) -> Result<Place, Reasons> {
     let mut all = Vec::new();
     for one in &play.accounts[&session.account].subscriptions {
-        let plan = &version(play.lists, &one.catalogue, at).plans[one.plan_at(at)];
+        let plan = &sold(play.lists, one, at).plans[one.plan_at(at)];
         let fits = |name: &String| session.attributes.get(name) == one.attributes.get(name);
         let units = plan.provides.get(of).copied().unwrap_or(0) * serving(one, at);
         if units > 0 && plan.binds.iter().all(fits) {

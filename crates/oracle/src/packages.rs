@@ -8,7 +8,7 @@ use crate::history::Line;
 use crate::number::{Number, whole, zero};
 use crate::orders;
 use crate::play::{Play, Reasons};
-use crate::settle::version;
+use crate::settle::{sold, version};
 use jiff::{SignedDuration, Timestamp};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -222,7 +222,8 @@ pub(crate) fn follow(play: &mut Play<'_>, payer: &str, now: Timestamp) {
                     bucket.expires = expiry(play.lists, catalogue, meter, *late_days, *until);
                 }
             }
-            let list = version(play.lists, &one.catalogue, now);
+            // A prepaid term keeps what it was sold with.
+            let list = sold(play.lists, one, now);
             for grant in &list.plans[&one.plan].grants {
                 if let Some(wake) = open(&mut play.packages, play.lists, &account.name, one, grant, now) {
                     play.wakes.insert((wake, payer.to_owned()));
@@ -253,12 +254,7 @@ fn open(
     grant: &Grant,
     now: Timestamp,
 ) -> Option<Timestamp> {
-    let list = version(lists, &one.catalogue, now);
-    let (.., ordered) = quota_period(list, one, grant, now)?;
-    // A prepaid term keeps what it was sold with.
-    let sold = version(lists, &one.catalogue, if one.terms.is_empty() { now } else { ordered });
-    let grant = sold.plans[&one.plan].grants.iter().find(|sold| sold.id == grant.id)?;
-    let (name, from, until, ordered) = quota_period(sold, one, grant, now)?;
+    let (name, from, until, ordered) = quota_period(sold(lists, one, now), one, grant, now)?;
     // Usage before it came was another system's (R-OPEN-1).
     let from = from.max(one.begins());
     let period = (account.to_owned(), one.name.clone(), grant.id.clone(), name);

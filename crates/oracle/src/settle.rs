@@ -29,6 +29,15 @@ pub(crate) fn version<'c>(lists: &'c [Catalogue], id: &str, at: Timestamp) -> &'
     lists.iter().filter(holds).max_by_key(|list| list.effective).expect("a price list in force")
 }
 
+/// The version by which a subscription has what it has at a moment: a term stays as it was sold, a trial as
+/// it was ordered (R-CHG-2).
+pub(crate) fn sold<'c>(lists: &'c [Catalogue], one: &Subscription, at: Timestamp) -> &'c Catalogue {
+    let around = one.terms.iter().find(|term| term.from <= at && at < term.until);
+    let ordered = around.or(one.terms.last()).map(|term| term.ordered);
+    let ordered = ordered.or_else(|| one.trial.then_some(one.start));
+    version(lists, &one.catalogue, ordered.unwrap_or(at))
+}
+
 /// The pricing with the price of an account in place of the list's (R-NEG-1).
 pub(crate) fn agreed(pricing: &Pricing, price: Option<&AgreedPrice>) -> Pricing {
     let mut pricing = pricing.clone();

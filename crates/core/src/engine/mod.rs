@@ -23,6 +23,7 @@ mod orders;
 pub mod packages;
 pub mod preview;
 mod refusal;
+mod sold;
 pub mod terms;
 pub mod wallet;
 
@@ -37,7 +38,7 @@ pub(crate) use orders::Desk;
 use crate::account::{AccountHead, View};
 use crate::bill::Line;
 use crate::calendar::{Cycle, Instant, Span, Zone};
-use crate::catalog::{Catalogue, Measure, Mode, Model, Plan, Settle};
+use crate::catalog::{Catalogue, Charge, Measure, Mode, Model, Plan, Settle};
 use crate::metering::{Event, LaneKey, LaneSpec, Metering, Problem, Scope};
 use crate::money::{Amount, Currency, Exact};
 use crate::quantity;
@@ -388,8 +389,7 @@ pub fn lanes(
                 start: version.effective.unwrap_or(Instant::MIN),
                 end: versions.get(index + 1).and_then(|next| next.effective).unwrap_or(Instant::MAX),
             };
-            let Some((_, plan)) = version.plan(plan_id) else { continue };
-            for charge in &plan.charges {
+            for (version, plan, charge) in charges_under(catalogues, version, plan_id, valid.start) {
                 let (Measure::Meter(meter), Settle::Each(cycle)) = (&charge.measure, charge.settle) else {
                     continue;
                 };
@@ -440,6 +440,20 @@ pub fn lanes(
         lane.cuts.dedup();
     }
     lanes
+}
+
+/// The charges of a plan while a version is in force: its own, and those by which what was sold
+/// prepaid goes on.
+fn charges_under<'c>(
+    catalogues: &'c Catalogues,
+    version: &'c Catalogue,
+    plan: &str,
+    from: Instant,
+) -> impl Iterator<Item = (&'c Catalogue, &'c Plan, &'c Charge)> + use<'c> {
+    let own = version.plan(plan).map(|(_, plan)| (version, plan));
+    let sold = catalogues.last_prepaid(&version.id, plan, from);
+    let sold = sold.filter(|(list, _)| list.effective != version.effective);
+    own.into_iter().chain(sold).flat_map(|(list, plan)| plan.charges.iter().map(move |one| (list, plan, one)))
 }
 
 /// Counted usage that no subscription takes.
@@ -553,10 +567,7 @@ fn provided_where(
 ) -> BTreeMap<String, i64> {
     let mut provided = BTreeMap::new();
     for (subscription, units) in lifecycle::serving(view, account, at) {
-        let plan = catalogues
-            .in_force(&subscription.catalogue, at)
-            .and_then(|list| list.plan(subscription.plan_at(at)));
-        let Some((_, plan)) = plan else { continue };
+        let Some((_, plan)) = catalogues.as_sold(subscription, at) else { continue };
         let units = if counts(subscription, plan) { units } else { 0 };
         for (what, each) in &plan.provides {
             *provided.entry(what.clone()).or_default() += i64::from(*each) * units;

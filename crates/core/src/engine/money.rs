@@ -271,13 +271,9 @@ fn advice(context: &Context<'_>, month: Span, lines: &[Line]) -> Vec<String> {
     let mut notes = Vec::new();
     for subscription in context.view.subscriptions_since(&context.account.id, month.start) {
         let name = &subscription.name;
-        let catalogue =
-            context.catalogues.in_force(&subscription.catalogue, month.start.max(subscription.start));
-        let Some((catalogue, (_, plan))) =
-            catalogue.and_then(|list| Some((list, list.plan(&subscription.plan)?)))
-        else {
-            continue;
-        };
+        let begun = month.start.max(subscription.start);
+        let known = context.catalogues.charging(subscription, &subscription.plan, begun);
+        let Some((catalogue, plan)) = known else { continue };
         for charge in &plan.charges {
             notes.extend(packages::past_note(
                 context.view,

@@ -281,9 +281,7 @@ impl Desk<'_> {
         let includes = |plan: &Plan| plan.features.iter().any(|known| known == feature);
         let has = |name: &&String| {
             self.view.subscription(&self.account.id, name).is_some_and(|subscription| {
-                let catalogue = self.catalogues.in_force(&subscription.catalogue, self.at);
-                let plan = catalogue.and_then(|list| list.plan(&subscription.plan));
-                plan.is_some_and(|(_, plan)| includes(plan))
+                self.catalogues.as_sold(subscription, self.at).is_some_and(|(_, plan)| includes(plan))
             })
         };
         if names.iter().filter(has).any(|name| self.serves(name)) {

@@ -15,6 +15,7 @@ use crate::package::{Bucket, Draw, Missed, Share, quota_period};
 use crate::quantity::count_of;
 use crate::settlement::Allotted;
 use crate::subscription::Subscription;
+use crate::term::PaidPeriod;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -199,7 +200,7 @@ pub(super) fn decide(desk: &Desk<'_>, action: &Action) -> Result<Vec<super::Fact
     let (payer, account) = (desk.payer.id.clone(), desk.account.id.clone());
     let (Action::Share { subscription: name, .. } | Action::Keep { subscription: name }) = action;
     let subscription = desk.running(name)?;
-    let plan = plan_of(desk.catalogues, subscription, desk.at);
+    let plan = desk.catalogues.as_sold(subscription, desk.at);
     if plan.is_none_or(|(_, plan)| plan.grants.is_empty()) {
         return Err(Refusal::NoPackage(name.clone()).into());
     }
@@ -335,7 +336,8 @@ pub(super) fn past(desk: &Desk<'_>, lines: &[Line]) -> Vec<super::Fact> {
     for line in lines.iter().filter(|line| line.quantity > Exact::ZERO) {
         let Some(key) = &line.key else { continue };
         let Some(subscription) = desk.view.subscription(&line.account, &key.subscription) else { continue };
-        let plan = plan_of(desk.catalogues, subscription, line.period.start);
+        let at = line.period.start;
+        let plan = desk.catalogues.charging(subscription, subscription.plan_at(at), at);
         let charge = plan.and_then(|(list, plan)| Some((list, plan.charge(&key.charge)?)));
         let Some((list, charge)) = charge.filter(|(_, charge)| charge.past_package == PastPackage::Refuse)
         else {
@@ -359,15 +361,6 @@ pub(super) fn past(desk: &Desk<'_>, lines: &[Line]) -> Vec<super::Fact> {
     facts
 }
 
-fn plan_of<'a>(
-    catalogues: &'a Catalogues,
-    subscription: &Subscription,
-    at: Instant,
-) -> Option<(&'a Catalogue, &'a Plan)> {
-    let catalogue = catalogues.in_force(&subscription.catalogue, at)?;
-    Some((catalogue, catalogue.plan(&subscription.plan)?.1))
-}
-
 /// What is wrong with a subscription's buckets at a moment.
 enum Due<'a> {
     /// A quota period has no bucket yet.
@@ -382,24 +375,26 @@ fn dues<'a>(desk: &Look<'a>, account: &str, at: Instant, tell: &mut dyn FnMut(Du
     for subscription in desk.view.subscriptions_since(account, due::just_before(at)) {
         let name = &subscription.name;
         let runs = subscription.span();
-        let plan = if runs.contains(at) { plan_of(desk.catalogues, subscription, at) } else { None };
+        // A prepaid term keeps what it was sold with.
+        let sold = desk.catalogues.as_sold(subscription, at).filter(|_| runs.contains(at));
+        let paid_from = paid_at(subscription, at).map(|period| period.span.start);
         for bucket in desk.view.latest_buckets(desk.payer, account, name) {
-            let granted =
-                plan.is_some_and(|(_, plan)| plan.id == bucket.plan && plan.grant(&bucket.grant).is_some());
-            if bucket.span.contains(at) && !granted {
-                // Given up, or changed to another plan.
-                tell(Due::Move(bucket, at.min(runs.end).max(bucket.span.start), None));
+            let has = sold.is_some_and(|(_, plan)| {
+                // What a period was begun with it keeps.
+                let begun = paid_from.is_some_and(|from| from <= bucket.span.start);
+                plan.id == bucket.plan && (begun || plan.grant(&bucket.grant).is_some())
+            });
+            if bucket.span.contains(at) && !has {
+                // Given up, changed to another plan, or renewed by a price list without it.
+                let renewed = sold.filter(|(_, plan)| plan.id == bucket.plan).and(paid_from);
+                tell(Due::Move(bucket, renewed.unwrap_or(at).min(runs.end).max(bucket.span.start), None));
             } else if bucket.span.contains(at) && runs.end < bucket.span.end {
                 tell(Due::Move(bucket, runs.end, None));
             }
         }
-        let Some((_, plan)) = plan else { continue };
+        let Some((catalogue, plan)) = sold else { continue };
         for grant in &plan.grants {
-            // A prepaid term keeps what it was sold with.
-            let Some((now, (period, ordered))) = period_of(desk.catalogues, subscription, grant, at) else {
-                continue;
-            };
-            let Some((catalogue, grant)) = now else { continue };
+            let Some((period, ordered)) = quota_period(subscription, grant, catalogue, at) else { continue };
             let latest = desk.view.latest_bucket(desk.payer, account, name, &grant.id);
             match latest {
                 // Another plan's ends now: this one serves from now on (R-PKG-2).
@@ -417,7 +412,8 @@ fn dues<'a>(desk: &Look<'a>, account: &str, at: Instant, tell: &mut dyn FnMut(Du
                 Some((_, bucket)) if bucket.span.contains(at) => {}
                 latest => {
                     let after = latest.map_or(period.start, |(_, bucket)| bucket.span.end);
-                    let start = period.start.max(after).max(ordered);
+                    // What a renewal brought anew begins with it.
+                    let start = period.start.max(after).max(ordered).max(paid_from.unwrap_or(ordered));
                     tell(Due::Open(subscription, catalogue, grant, Span { start, ..period }, ordered));
                 }
             }
@@ -425,22 +421,15 @@ fn dues<'a>(desk: &Look<'a>, account: &str, at: Instant, tell: &mut dyn FnMut(Du
     }
 }
 
-type Sold<'a> = (Option<(&'a Catalogue, &'a Grant)>, (Span, Instant));
+/// What was paid for around a moment.
+fn paid_at(subscription: &Subscription, at: Instant) -> Option<&PaidPeriod> {
+    subscription.term.as_ref().and_then(|term| term.paid_at(at))
+}
 
-/// The quota period around a moment, and the grant as it was when the term was sold.
-fn period_of<'a>(
-    catalogues: &'a Catalogues,
-    subscription: &Subscription,
-    grant: &'a Grant,
-    at: Instant,
-) -> Option<Sold<'a>> {
-    let now = catalogues.in_force(&subscription.catalogue, at)?;
-    let (_, ordered) = quota_period(subscription, grant, now, at)?;
-    let sold_at = if subscription.term.is_some() { ordered } else { at };
-    let sold = plan_of(catalogues, subscription, sold_at);
-    let sold = sold.and_then(|(catalogue, plan)| Some((catalogue, plan.grant(&grant.id)?)));
-    let (catalogue, grant) = sold.unwrap_or((now, grant));
-    Some((Some((catalogue, grant)), quota_period(subscription, grant, catalogue, at)?))
+/// The packages that a subscription brings at a moment, by name.
+fn grants_at<'c>(catalogues: &'c Catalogues, subscription: &Subscription, at: Instant) -> BTreeSet<&'c str> {
+    let sold = catalogues.as_sold(subscription, at);
+    sold.into_iter().flat_map(|(_, plan)| &plan.grants).map(|grant| grant.id.as_str()).collect()
 }
 
 /// Where buckets are looked after.
@@ -474,6 +463,13 @@ pub(super) fn next_due(
         }
         for subscription in view.subscriptions_since(&account, due::just_before(from)) {
             let ends = subscription.span().end;
+            // Where a renewal was sold with other packages.
+            if let Some(renewed) = paid_at(subscription, from).map(|period| period.span.end)
+                && renewed < ends
+                && grants_at(catalogues, subscription, from) != grants_at(catalogues, subscription, renewed)
+            {
+                at_most(renewed);
+            }
             for bucket in view.latest_buckets(payer, &account, &subscription.name) {
                 // The next period, as far as the subscription goes on.
                 if from <= bucket.span.end && bucket.span.end < ends {

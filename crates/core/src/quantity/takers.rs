@@ -30,9 +30,7 @@ impl<'a> Taker<'a> {
     ) -> impl Iterator<Item = Taker<'a>> {
         subscription.plan_spans().filter_map(move |(plan, span)| {
             let when = span.intersect(period)?;
-            let catalogue =
-                catalogues.in_force(&subscription.catalogue, subscription.start.max(when.start))?;
-            let (_, plan) = catalogue.plan(plan)?;
+            let (_, plan) = catalogues.charging(subscription, plan, subscription.start.max(when.start))?;
             let charge = plan.charges.iter().find(|charge| {
                 let by = matches!(&charge.measure, Measure::Meter(known) if known == meter);
                 by && charge.modes.contains(&subscription.mode)
@@ -209,9 +207,11 @@ pub(super) fn charges_by_lane<'a, 'k>(
     at: Instant,
 ) -> impl Iterator<Item = &'a Charge> + use<'a, 'k> {
     let here = subscription.catalogue == key.catalogue && subscription.serves(at);
-    let catalogue = here.then(|| catalogues.in_force(&subscription.catalogue, at)).flatten();
-    let plan = catalogue.and_then(|list| list.plan(subscription.plan_at(at))).map(|(_, plan)| plan);
-    let charges = plan.into_iter().flat_map(|plan| plan.charges.iter().map(move |charge| (plan, charge)));
+    let plan = here.then(|| catalogues.charging(subscription, subscription.plan_at(at), at)).flatten();
+    let charges = plan
+        .map(|(_, plan)| plan)
+        .into_iter()
+        .flat_map(|plan| plan.charges.iter().map(move |charge| (plan, charge)));
     let bound = charges.filter(|(plan, charge)| {
         let mut binds = charge.binds(plan).iter();
         binds.all(|name| scope_value(scope, name) == subscription.attributes.get(name).map(String::as_str))
@@ -264,10 +264,8 @@ pub(crate) fn meters_between<'a>(
     for one in view.subscriptions_since(account, since) {
         for (plan, span) in one.plan_spans() {
             let when = span.intersect(one.span()).and_then(|span| span.intersect(time));
-            let list = when.and_then(|when| catalogues.in_force(&one.catalogue, when.start));
-            let Some((list, (_, plan))) = list.and_then(|list| Some((list, list.plan(plan)?))) else {
-                continue;
-            };
+            let known = when.and_then(|when| catalogues.charging(one, plan, when.start));
+            let Some((list, plan)) = known else { continue };
             for charge in plan.charges.iter().filter(|charge| charge.modes.contains(&one.mode)) {
                 let Measure::Meter(name) = &charge.measure else { continue };
                 if let Some(meter) = list.meters.get(name).filter(|meter| meter.event == kind) {

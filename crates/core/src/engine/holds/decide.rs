@@ -458,10 +458,7 @@ fn place(desk: &Desk<'_>, hold: &Hold, of: &str, freed: &Freed) -> Result<Place,
     let (view, account) = (desk.view, &desk.account.id);
     let mut all = Vec::new();
     for (subscription, units) in lifecycle::serving(view, account, desk.at) {
-        let list = desk.catalogues.in_force(&subscription.catalogue, desk.at);
-        let Some((_, plan)) = list.and_then(|list| list.plan(subscription.plan_at(desk.at))) else {
-            continue;
-        };
+        let Some((_, plan)) = desk.catalogues.as_sold(subscription, desk.at) else { continue };
         let Some(each) = plan.provides.get(of) else { continue };
         let own = &subscription.attributes;
         if plan.binds.iter().all(|name| hold.attributes.get(name) == own.get(name)) {

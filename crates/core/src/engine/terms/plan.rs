@@ -1,9 +1,9 @@
 //! Changes to another plan (R-CHG-1).
 
-use super::purchase::{Basket, Item};
+use super::purchase::Basket;
 use super::{Bought, Fact, Refusal};
-use crate::bill::{Line, LineKind};
-use crate::calendar::{Instant, Span};
+use crate::bill::Line;
+use crate::calendar::{Instant, Span, Zone};
 use crate::catalog::{Catalogue, Charge, Held, HeldBy, Measure, Plan, PlanChange};
 use crate::engine::{Desk, Fact as EngineFact, OrderRefusal, Refusal as EngineRefusal, orders};
 use crate::explain;
@@ -22,7 +22,7 @@ impl Desk<'_> {
         let subscription = self.running(name)?;
         let (list, plan_id) = self.catalogues.find_plan(wished, self.at)?;
         self.no_trial(subscription)?;
-        let (catalogue, before) = self.sold(subscription, &subscription.plan)?;
+        let catalogue = self.list_of(subscription)?;
         let not_supported = || OrderRefusal::PlanChange(name.to_owned());
         let how = catalogue.policy.terms.plan_change.ok_or_else(not_supported)?;
         let found = list
@@ -62,17 +62,19 @@ impl Desk<'_> {
         }
         orders::check_attributes(plan, &subscription.attributes)?;
         self.required(list, plan, subscription.mode, &subscription.attributes)?;
-        self.add_ons_fit(catalogue, subscription, plan)?;
+        self.add_ons_fit(subscription, plan)?;
         if let Some((_, end)) = at_end {
             next.push(NextPlan { plan: plan.id.clone(), from: end });
             return planned(next);
         }
         match (&subscription.term, subscription.end) {
-            (Some(term), _) => self.change_term(catalogue, subscription, term, (before, plan)),
+            (Some(term), _) => self.change_term(catalogue, subscription, term, plan),
             (None, _) => {
+                let before = self.catalogues.charging(subscription, &subscription.plan, self.at);
+                let before = before.map(|(_, plan)| plan);
                 // Where days are charged, the day of the change belongs to the new plan; else the
                 // moment divides.
-                let by_day = [before, plan].iter().any(|plan| plan.charges.iter().any(is_by_day));
+                let by_day = before.into_iter().chain([plan]).any(|plan| plan.charges.iter().any(is_by_day));
                 let day = catalogue.zone.midnight(catalogue.zone.date(self.at));
                 let from = if by_day { day.max(subscription.start) } else { self.at };
                 Ok(vec![self.changed(name, plan, from, None)])
@@ -80,14 +82,14 @@ impl Desk<'_> {
         }
     }
 
-    /// What ends with a subscription must fit its new plan too.
-    fn add_ons_fit(
-        &self,
-        catalogue: &Catalogue,
-        subscription: &Subscription,
-        plan: &Plan,
-    ) -> Result<(), Refusal> {
-        let stuck = self.followers(subscription).into_iter().filter(|one| !adds_to(catalogue, one, plan));
+    /// What ends with a subscription must fit its new plan too, as the price list in force has it, or
+    /// as it was sold.
+    fn add_ons_fit(&self, subscription: &Subscription, plan: &Plan) -> Result<(), Refusal> {
+        let fits = |one: &Subscription| {
+            let known = self.sold(one, &one.plan).ok().or_else(|| self.catalogues.as_sold(one, self.at));
+            known.is_some_and(|(_, add_on)| add_on.terms.requires.contains(&plan.id))
+        };
+        let stuck = self.followers(subscription).into_iter().filter(|one| !fits(one));
         let add_ons: Vec<String> = stuck.map(|one| one.name.clone()).collect();
         if add_ons.is_empty() {
             return Ok(());
@@ -113,7 +115,7 @@ impl Desk<'_> {
         catalogue: &Catalogue,
         subscription: &Subscription,
         term: &Term,
-        (before, plan): (&Plan, &Plan),
+        plan: &Plan,
     ) -> Result<Vec<EngineFact>, EngineRefusal> {
         let zone = &catalogue.zone;
         let today = zone.midnight(zone.date(self.at));
@@ -129,13 +131,9 @@ impl Desk<'_> {
             let rest = days_until(zone, from, period.span.end);
             let part = Exact::ratio(rest.into(), all.max(1).into()).ok_or(EngineRefusal::OutOfRange)?;
             let credit = Amount::quantise(period.paid.exact().mul(part)?)?;
-            self.credit_rest(
-                &mut basket,
-                (catalogue, before, subscription),
-                period,
-                (from, rest, all),
-                credit,
-            )?;
+            if !credit.is_zero() {
+                self.credit_rest(&mut basket, (zone, subscription), period, (from, rest, all), credit)?;
+            }
             let months = period.months.mul(part)?;
             let span = Span { start: from, end: period.span.end };
             let quantity = subscription.units_at(self.at);
@@ -158,30 +156,23 @@ impl Desk<'_> {
     fn credit_rest(
         &self,
         basket: &mut Basket,
-        (catalogue, plan, subscription): (&Catalogue, &Plan, &Subscription),
+        (zone, subscription): (&Zone, &Subscription),
         period: &PaidPeriod,
         (from, rest, all): (Instant, i64, i64),
         credit: Amount,
     ) -> Result<(), EngineRefusal> {
-        let charge = plan.charges.iter().find(|charge| charge.measure == Measure::Term);
-        let Some(charge) = charge.filter(|_| !credit.is_zero()) else { return Ok(()) };
         let span = Span { start: from, end: period.span.end };
-        let bought = Bought { plan: &plan.id, quantity: 0, months: None, span, term_only: true };
-        let item = Item { subscription, catalogue, plan, charge, bought: &bought };
-        let whole = self.line(&item, LineKind::Refund, period.span, self.line_id(basket));
-        let name = &subscription.name;
-        let charged = self.view.charged(&self.account.id, name, &charge.id, period.span.start);
+        let whole = self.line_of_return(basket, subscription, period)?;
         let currency = self.account.currency;
         let paid = period.paid.decimal(currency);
         basket.deferred = basket.deferred.sub(credit)?;
         basket.lines.push(Line {
-            description: format!("Credit: {}, {}", charge.title, explain::show_period(&catalogue.zone, span)),
+            description: format!("Credit: {}, {}", whole.title, explain::show_period(zone, span)),
             period: span,
             cycle: span,
             list: credit.negated(),
             amount: credit.negated(),
             rules: vec!["R-CHG-1".to_owned()],
-            corrects: charged.into_iter().next().map(|(_, charged)| charged.line),
             formula: format!("−{rest}/{all} × {paid}"),
             explanation: format!(
                 "The plan changes; {} of the {} that {paid} was paid for come back.",
@@ -202,10 +193,11 @@ impl Desk<'_> {
     }
 }
 
-/// Whether a subscription that ends with another still may when that has a plan.
-pub(super) fn adds_to(catalogue: &Catalogue, add_on: &Subscription, plan: &Plan) -> bool {
-    let known = catalogue.plan(&add_on.plan).map(|(_, add_on)| &add_on.terms.requires);
-    known.is_none_or(|requires| requires.contains(&plan.id))
+/// Whether a subscription that ends with another is renewed with it: its plan is still sold as it was
+/// ordered, and adds to the plan that is renewed.
+pub(super) fn renewed_with(catalogue: &Catalogue, add_on: &Subscription, plan: &Plan) -> bool {
+    let known = catalogue.plan(&add_on.plan).filter(|(_, sold)| sold.modes.contains(&add_on.mode));
+    known.is_some_and(|(_, add_on)| add_on.terms.requires.contains(&plan.id))
 }
 
 fn is_by_day(charge: &Charge) -> bool {

@@ -3,13 +3,14 @@
 use crate::bill::{CatalogueRef, ChargeKey, Line, LineKind, PriceBasis};
 use crate::calendar::{Cycle, Span};
 use crate::catalog::{Catalogue, Charge, Measure, Model, Plan, Pricing, Settle};
-use crate::engine::{Desk, Fact, Refusal, money};
+use crate::engine::{Desk, Fact, OrderRefusal, Refusal, money};
 use crate::explain;
 use crate::money::{Amount, Exact, OutOfRange};
 use crate::quantity;
 use crate::rating::{self, Increment, Step};
 use crate::settlement;
 use crate::subscription::Subscription;
+use crate::term::PaidPeriod;
 use std::collections::BTreeMap;
 
 /// What is bought at once.
@@ -40,6 +41,23 @@ pub(super) struct Item<'a> {
     pub plan: &'a Plan,
     pub charge: &'a Charge,
     pub bought: &'a Bought<'a>,
+}
+
+/// What a line for a term is of.
+struct Of<'a> {
+    subscription: &'a Subscription,
+    catalogue: &'a Catalogue,
+    plan: &'a Plan,
+    /// The charge, and its title.
+    charge: &'a str,
+    title: &'a str,
+}
+
+impl<'a> Item<'a> {
+    fn of(&self) -> Of<'a> {
+        let Item { subscription, catalogue, plan, charge, .. } = *self;
+        Of { subscription, catalogue, plan, charge: &charge.id, title: &charge.title }
+    }
 }
 
 /// What a purchased charge costs.
@@ -175,7 +193,7 @@ impl Desk<'_> {
             rules: charge.rules.clone(),
             formula,
             explanation: format!("{what}, paid at purchase{free}: {sum}."),
-            ..self.line(item, LineKind::Purchase, bought.span, id)
+            ..self.line(&item.of(), LineKind::Purchase, bought.span, id)
         };
         if !line.discount.is_zero() {
             let words = explain::discounted(&line, &cost.reason, currency);
@@ -184,9 +202,32 @@ impl Desk<'_> {
         Ok(line)
     }
 
+    /// The line of what comes back of a period, without its figures and words: by the price list that
+    /// it was sold by, whatever the one in force has left of that (R-CHG-2).
+    pub(super) fn line_of_return(
+        &self,
+        basket: &Basket,
+        subscription: &Subscription,
+        period: &PaidPeriod,
+    ) -> Result<Line, Refusal> {
+        let Some((catalogue, plan)) = self.catalogues.paid_by(subscription, period) else {
+            return Err(OrderRefusal::UnknownPlan(subscription.plan.clone()).into());
+        };
+        // What another system sold may be of a plan that has no price for a term (R-OPEN-1).
+        let charge = plan.charges.iter().find(|charge| charge.measure == Measure::Term);
+        let (charge, title) = charge.map_or(("term", &plan.title), |charge| (&charge.id, &charge.title));
+        let of = Of { subscription, catalogue, plan, charge, title };
+        let name = &subscription.name;
+        let charged = self.view.charged(&self.account.id, name, charge, period.span.start);
+        Ok(Line {
+            corrects: charged.into_iter().next().map(|(_, charged)| charged.line),
+            ..self.line(&of, LineKind::Refund, period.span, self.line_id(basket))
+        })
+    }
+
     /// A line for a term, without its figures and words.
-    pub(super) fn line(&self, item: &Item<'_>, kind: LineKind, period: Span, id: String) -> Line {
-        let Item { subscription, catalogue, plan, charge, .. } = item;
+    fn line(&self, of: &Of<'_>, kind: LineKind, period: Span, id: String) -> Line {
+        let Of { subscription, catalogue, plan, charge, title } = *of;
         let when = if period.is_empty() {
             String::new()
         } else {
@@ -198,15 +239,15 @@ impl Desk<'_> {
             account: self.account.id.clone(),
             key: Some(ChargeKey {
                 subscription: subscription.name.clone(),
-                charge: charge.id.clone(),
+                charge: charge.to_owned(),
                 accumulation: period.start,
                 start: period.start,
                 group: BTreeMap::new(),
                 split: quantity::own_split(subscription),
             }),
             plan: plan.id.clone(),
-            title: charge.title.clone(),
-            description: format!("{}{when}", charge.title),
+            title: title.to_owned(),
+            description: format!("{title}{when}"),
             quantity: Exact::ZERO,
             unit: plan.unit.clone(),
             free: Exact::ZERO,

@@ -1,10 +1,10 @@
 //! Terms that are given up, and what comes back of them.
 
-use super::purchase::{Basket, Item};
-use super::{Bought, Recognition};
-use crate::bill::{Line, LineKind};
+use super::Recognition;
+use super::purchase::Basket;
+use crate::bill::Line;
 use crate::calendar::{Cycle, Instant, Zone};
-use crate::catalog::{Charge, Consumption, Measure, RefundRule};
+use crate::catalog::{Consumption, RefundRule};
 use crate::engine::{Desk, Fact, OrderRefusal, Refusal};
 use crate::explain;
 use crate::money::{Amount, Exact, OutOfRange};
@@ -36,7 +36,7 @@ impl Desk<'_> {
         let Some(term) = &subscription.term else {
             return Err(OrderRefusal::NoTerm(name.to_owned()).into());
         };
-        let (catalogue, _) = self.sold(subscription, &subscription.plan)?;
+        let catalogue = self.list_of(subscription)?;
         let Some(rule) = &catalogue.policy.refund else {
             return Err(OrderRefusal::NoRefund(name.to_owned()).into());
         };
@@ -73,35 +73,27 @@ impl Desk<'_> {
         in_full: bool,
     ) -> Result<Vec<Recognition>, Refusal> {
         let name = &subscription.name;
-        let of_term = |charge: &&Charge| charge.measure == Measure::Term;
+        let zone = &self.list_of(subscription)?.zone;
         let mut returned = BTreeMap::new();
         for period in term.periods.iter().filter(|period| self.at < period.span.end) {
-            let (catalogue, plan) = self.sold(subscription, subscription.plan_paid_at(period.span.start))?;
-            let Some(charge) = plan.charges.iter().find(of_term) else { continue };
             let given = if in_full || self.at < period.span.start {
                 Back::all(period)
             } else {
                 let by_days = subscription.follows.is_some() || !period.months.is_whole();
-                Back::of(rule, period, by_days, &catalogue.zone, self.at)?
+                Back::of(rule, period, by_days, zone, self.at)?
             };
             let back = Amount::quantise(given.amount)?;
             if back.is_zero() {
                 continue;
             }
             returned.insert(period.span.start, back);
-            let bought =
-                Bought { plan: &plan.id, quantity: 0, months: None, span: period.span, term_only: true };
-            let item = Item { subscription, catalogue, plan, charge, bought: &bought };
-            let whole = self.line(&item, LineKind::Refund, period.span, self.line_id(basket));
-            let charged =
-                self.view.charged(&self.account.id, name, &charge.id, period.span.start).into_iter().next();
+            let whole = self.line_of_return(basket, subscription, period)?;
             basket.deferred = basket.deferred.sub(back)?;
             basket.lines.push(Line {
                 description: format!("Refund: {}", whole.description),
                 list: back.negated(),
                 amount: back.negated(),
                 rules: vec![given.rule.to_owned()],
-                corrects: charged.map(|(_, charged)| charged.line),
                 formula: given.formula(period, self.account.currency),
                 explanation: given.explanation(period, in_full, self.account.currency),
                 ..whole

@@ -1,6 +1,6 @@
 //! Renewals: on order, after the end, and by themselves.
 
-use super::plan::adds_to;
+use super::plan::renewed_with;
 use super::{Bought, Fact, Refusal};
 use crate::calendar::{Instant, Span};
 use crate::catalog::{Catalogue, Plan, RenewalRule};
@@ -66,8 +66,8 @@ impl Desk<'_> {
         let mut facts = Vec::new();
         let account = || self.account.id.clone();
         let followers = self.followers(subscription);
-        // What does not add to the plan that it changes to ends.
-        let followers = followers.into_iter().filter(|one| adds_to(catalogue, one, plan));
+        // What is not sold any more, or does not add to the plan that it changes to, ends.
+        let followers = followers.into_iter().filter(|one| renewed_with(catalogue, one, plan));
         for one in std::iter::once(subscription).chain(followers) {
             let subscription = one.name.clone();
             let Some(term) = &one.term else {
@@ -106,6 +106,12 @@ impl Desk<'_> {
         found.ok_or_else(|| OrderRefusal::UnknownPlan(plan.to_owned()))
     }
 
+    /// The price list in force of a subscription, also where it no longer has its plan.
+    pub(super) fn list_of(&self, subscription: &Subscription) -> Result<&Catalogue, OrderRefusal> {
+        let list = self.catalogues.in_force(&subscription.catalogue, self.at);
+        list.ok_or_else(|| OrderRefusal::UnknownPlan(subscription.plan.clone()))
+    }
+
     fn auto_fact(&self, name: &str, auto: Option<AutoRenewal>) -> EngineFact {
         let (account, subscription) = (self.account.id.clone(), name.to_owned());
         Fact::AutoRenewal { account, subscription, auto }.into()
@@ -126,7 +132,7 @@ impl Desk<'_> {
         if subscription.term.is_none() {
             return Err(OrderRefusal::NoTerm(name.to_owned()).into());
         }
-        let (catalogue, _) = self.sold(subscription, &subscription.plan)?;
+        let catalogue = self.list_of(subscription)?;
         Ok(vec![self.auto_fact(name, self.auto_of(catalogue, subscription.end, limit))])
     }
 
