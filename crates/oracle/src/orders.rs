@@ -371,7 +371,7 @@ fn subscribe(
 /// Charges what is paid when something is ordered: terms, and one-off fees with the first order, at
 /// the prices in force now (R-CHG-2). Answers what the term costs.
 fn purchase(play: &mut Play<'_>, name: &str, index: usize, months: Option<Number>, at: Timestamp) -> Number {
-    let (paid, bought) = cost(play, name, index, months, at, at);
+    let (paid, bought) = cost(play, name, index, months.map(|months| (months, whole(1))), at, at);
     post(play, name, vec![(index, bought)], at);
     paid
 }
@@ -381,10 +381,11 @@ pub(crate) fn cost(
     play: &Play<'_>,
     name: &str,
     index: usize,
-    months: Option<Number>,
+    months: Option<(Number, Number)>,
     begins: Timestamp,
     at: Timestamp,
 ) -> (Number, Lines) {
+    let (months, part) = months.map_or((None, whole(1)), |(months, part)| (Some(months), part));
     let account = &play.accounts[name];
     let master = account.payer.as_ref().map(|payer| &play.accounts[payer]);
     let one = &account.subscriptions[index];
@@ -396,14 +397,18 @@ pub(crate) fn cost(
         if charge.settle.is_some() || !charge.modes.iter().any(|offered| offered == one.mode()) {
             continue;
         }
-        let quantity = match (&charge.measure, &months) {
-            (Measure::Term, Some(months)) => whole(i64::from(one.quantity)) * months,
-            (Measure::Fixed, _) if begins == one.start => whole(i64::from(one.quantity)),
+        // What is paid once is the price of a term that has no other; else it comes with the order.
+        let of_term = months.is_some() && plans::prices_term(&list.plans[plan], charge);
+        let units = whole(i64::from(one.quantity));
+        let (quantity, part) = match (&charge.measure, &months) {
+            (Measure::Term, Some(months)) => (units * months, whole(1)),
+            (Measure::Fixed, _) if of_term => (units, part.clone()),
+            (Measure::Fixed, _) if begins == one.start => (units, whole(1)),
             _ => continue,
         };
         let said = price_at(account, plan, &charge.id, at);
-        let by_list = price::cumulative(&charge.pricing.model, &quantity);
-        let by_price = price::cumulative(&agreed(&charge.pricing, said).model, &quantity);
+        let by_list = price::cumulative(&charge.pricing.model, &quantity) * &part;
+        let by_price = price::cumulative(&agreed(&charge.pricing, said).model, &quantity) * &part;
         let off = best_discount(account, master, plan, charge, &|from, until| {
             from <= at && until.is_none_or(|until| at < until)
         });
@@ -416,7 +421,7 @@ pub(crate) fn cost(
             group: BTreeMap::new(),
             split: Split::of(&one.attributes),
         };
-        if matches!(charge.measure, Measure::Term) {
+        if of_term {
             paid += &amount;
         }
         bought.push((key, Figures { list: round(&by_list, 8), amount, quantity, free: zero() }));
@@ -487,7 +492,7 @@ pub(crate) fn cost_of_renewal(
     let mut all = vec![index];
     all.extend(plans::renewed_with(play, account, index, at));
     let of = |index: usize| {
-        let (paid, lines) = cost(play, account, index, Some(whole(months)), from, at);
+        let (paid, lines) = cost(play, account, index, Some((whole(months), whole(1))), from, at);
         (index, paid, lines)
     };
     all.into_iter().map(of).collect()

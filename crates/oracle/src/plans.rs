@@ -67,7 +67,16 @@ pub(crate) fn charge_at<'a>(period: &Period<'a>, at: Timestamp) -> Option<&'a Ch
 
 /// The charge by which a term was sold.
 pub(crate) fn of_term<'c>(list: &'c Catalogue, one: &Subscription, term: &Term) -> Option<&'c Charge> {
-    list.plans[one.plan_at(term.from)].charges.iter().find(|charge| matches!(charge.measure, Measure::Term))
+    let plan = &list.plans[one.plan_at(term.from)];
+    plan.charges.iter().find(|charge| prices_term(plan, charge))
+}
+
+/// Whether a charge is a price of a plan's prepaid terms: those by the month, or, where there is none, those
+/// that are paid once.
+pub(crate) fn prices_term(plan: &Plan, charge: &Charge) -> bool {
+    let paid_once = |one: &Charge| one.settle.is_none() && one.modes.iter().any(|mode| mode == "prepaid");
+    let by_month = |one: &Charge| matches!(one.measure, Measure::Term);
+    by_month(charge) || (paid_once(charge) && !plan.charges.iter().any(by_month))
 }
 
 /// What ends with a subscription and is renewed with it: what adds to the plan that is renewed.
@@ -210,11 +219,12 @@ fn divide(play: &mut Play<'_>, line: &Line, index: usize, wished: &str, from: Ti
         }
         let full = term.length();
         let months = &full * &rest;
-        let (paid, bought) = orders::cost(play, name, index, Some(months.clone()), start, at);
+        let (paid, bought) = orders::cost(play, name, index, Some((months.clone(), rest.clone())), start, at);
         let account = play.accounts.get_mut(name).expect("open");
         for (key, figures) in bought {
             // One-off fees come with orders.
-            if !is_term(list, wished, &key.charge) {
+            let plan = &list.plans[wished];
+            if !plan.charges.iter().any(|one| one.id == key.charge && prices_term(plan, one)) {
                 continue;
             }
             // It is a purchase of now, and corrects nothing.
@@ -236,9 +246,4 @@ fn divide(play: &mut Play<'_>, line: &Line, index: usize, wished: &str, from: Ti
     }
     play.accounts.get_mut(name).expect("open").subscriptions[index].terms = terms;
     play.charge(name, at, &items, at);
-}
-
-fn is_term(list: &Catalogue, plan: &str, charge: &str) -> bool {
-    let found = list.plans[plan].charges.iter().find(|one| one.id == charge);
-    found.is_some_and(|one| matches!(one.measure, Measure::Term))
 }

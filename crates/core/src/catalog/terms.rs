@@ -1,4 +1,7 @@
-//! What a price list says about terms: renewals, add-ons that end with another plan, trials, changes.
+//! What a price list says about terms: renewals, add-ons that end with another plan, trials, changes;
+//! what a term costs.
+
+use super::{Charge, Measure, Mode, Plan, Settle};
 
 /// Settings of the whole price list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,4 +62,15 @@ pub struct PlanTerms {
     pub trial_days: Option<u16>,
     /// Whether an order for a month is advised to be renewed by itself (R-YKF-15).
     pub advise_auto_renewal: bool,
+}
+
+impl Plan {
+    /// Whether a charge is a price of the plan's prepaid terms, which a renewal pays again and of which
+    /// something comes back: those by the months of the term, or, where there is none, what is paid once
+    /// at purchase. Beside a price by months that is a fee of the order alone.
+    pub fn prices_term(&self, charge: &Charge) -> bool {
+        let prepaid = |one: &Charge| one.settle == Settle::AtPurchase && one.modes.contains(&Mode::Prepaid);
+        let by_months = |one: &Charge| prepaid(one) && one.measure == Measure::Term;
+        prepaid(charge) && (by_months(charge) || !self.charges.iter().any(by_months))
+    }
 }

@@ -167,7 +167,9 @@ impl Desk<'_> {
             levels: BTreeMap::new(),
         };
         let span = Span { start: self.at, end: end.unwrap_or(self.at) };
-        let bought = Bought { plan: &plan.id, quantity: order.quantity, months, span, term_only: false };
+        let part = Exact::ONE;
+        let bought =
+            Bought { plan: &plan.id, quantity: order.quantity, months, part, span, term_only: false };
         let mut basket = self.basket();
         let paid = self.purchase(&mut basket, &subscription, &bought)?;
         subscription.term = months.map(|months| {

@@ -229,6 +229,9 @@ fn heading(plan: &Plan, charge: &Charge) -> String {
         parts.push(listed(&charge.modes.iter().map(|mode| mode.name().to_owned()).collect::<Vec<_>>(), "or"));
     }
     parts.push(match charge.settle {
+        Settle::AtPurchase if charge.measure == Measure::Fixed && plan.prices_term(charge) => {
+            "charged at purchase and at each renewal".into()
+        }
         Settle::AtPurchase => "charged at purchase".into(),
         Settle::Each(cycle) => format!("charged {}", adverb(cycle)),
     });

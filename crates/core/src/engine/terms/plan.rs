@@ -137,7 +137,8 @@ impl Desk<'_> {
             let months = period.months.mul(part)?;
             let span = Span { start: from, end: period.span.end };
             let quantity = subscription.units_at(self.at);
-            let bought = Bought { plan: &plan.id, quantity, months: Some(months), span, term_only: true };
+            let bought =
+                Bought { plan: &plan.id, quantity, months: Some(months), part, span, term_only: true };
             let paid = self.purchase(&mut basket, subscription, &bought)?;
             if period.span.start < from {
                 let span = Span { end: from, ..period.span };

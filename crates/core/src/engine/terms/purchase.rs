@@ -20,9 +20,11 @@ pub(in crate::engine) struct Bought<'a> {
     pub quantity: i64,
     /// Months of a term, also parts of one; `None` when it has none.
     pub months: Option<Exact>,
+    /// The part of a whole period that is bought, above zero: less than one after a change of plan.
+    pub part: Exact,
     /// The time bought; empty when it has no term.
     pub span: Span,
-    /// Whether the term alone is bought: a renewal, a change.
+    /// Whether the term alone is bought, without fees of an order: a renewal, a change.
     pub term_only: bool,
 }
 
@@ -54,6 +56,11 @@ struct Of<'a> {
 }
 
 impl<'a> Item<'a> {
+    /// The part of its price that is paid; what is priced by months says with them how many they are.
+    fn part(&self) -> Exact {
+        if self.charge.measure == Measure::Term { Exact::ONE } else { self.bought.part }
+    }
+
     fn of(&self) -> Of<'a> {
         let Item { subscription, catalogue, plan, charge, .. } = *self;
         Of { subscription, catalogue, plan, charge: &charge.id, title: &charge.title }
@@ -92,7 +99,7 @@ impl Desk<'_> {
             return Ok(paid);
         };
         for charge in &plan.charges {
-            let of_term = charge.measure == Measure::Term;
+            let of_term = bought.months.is_some() && plan.prices_term(charge);
             let now = charge.settle == Settle::AtPurchase && charge.modes.contains(&subscription.mode);
             if !now || (bought.term_only && !of_term) {
                 continue;
@@ -126,11 +133,13 @@ impl Desk<'_> {
     /// What a charge costs now: at list prices, and after the best single discount (R-MON-2).
     fn cost(&self, item: &Item<'_>) -> Result<Cost, Refusal> {
         let Item { plan, charge, bought, .. } = item;
-        let of_term = charge.measure == Measure::Term;
-        let months = bought.months.filter(|_| of_term).unwrap_or(Exact::ONE);
+        let by_months = charge.measure == Measure::Term;
+        let months = bought.months.filter(|_| by_months).unwrap_or(Exact::ONE);
         let units = Exact::whole(bought.quantity.into()).mul(months)?;
+        let part = item.part();
         let rate = |pricing: &Pricing| -> Result<_, OutOfRange> {
-            Ok(rating::rate(&[Step { quantity: units, covered: Exact::ZERO, pricing }], true)?[0])
+            let whole = rating::rate(&[Step { quantity: units, covered: Exact::ZERO, pricing }], true)?[0];
+            Ok(Increment { amount: whole.amount.mul(part)?, ..whole })
         };
         let list = rate(&charge.pricing)?;
         let agreed = self.account.prices.iter().rev().find(|price| {
@@ -150,7 +159,7 @@ impl Desk<'_> {
     fn purchase_line(&self, item: &Item<'_>, id: String) -> Result<Line, Refusal> {
         let Item { plan, charge, bought, .. } = item;
         let currency = self.account.currency;
-        let cost = self.cost(item)?;
+        let (cost, part) = (self.cost(item)?, item.part());
         let unit_price = match &charge.pricing.model {
             Model::PerUnit(price) => Some(*price),
             _ => None,
@@ -170,7 +179,13 @@ impl Desk<'_> {
                 let units = format!("{} × {}", cost.rated.charged, explain::show_price(price, currency));
                 explain::bounded(units, cost.rated.adjusted, &charge.pricing, currency)
             }
-            None => list.clone(),
+            None if part == Exact::ONE => list.clone(),
+            None => explain::show_price(cost.rated.amount.div(part)?, currency),
+        };
+        let formula = match unit_price {
+            _ if part == Exact::ONE => formula,
+            Some(_) => format!("{part} × ({formula})"),
+            None => format!("{part} × {formula}"),
         };
         let sum = if formula == list { list } else { format!("{formula} = {list}") };
         let free = match cost.rated.free {
@@ -184,7 +199,7 @@ impl Desk<'_> {
             unit_price,
             basis: PriceBasis {
                 per,
-                units: Exact::ONE,
+                units: Exact::ONE.div(part)?,
                 model: explain::model_name(&charge.pricing.model).into(),
             },
             list: cost.list,
@@ -214,7 +229,7 @@ impl Desk<'_> {
             return Err(OrderRefusal::UnknownPlan(subscription.plan.clone()).into());
         };
         // What another system sold may be of a plan that has no price for a term (R-OPEN-1).
-        let charge = plan.charges.iter().find(|charge| charge.measure == Measure::Term);
+        let charge = plan.charges.iter().find(|charge| plan.prices_term(charge));
         let (charge, title) = charge.map_or(("term", &plan.title), |charge| (&charge.id, &charge.title));
         let of = Of { subscription, catalogue, plan, charge, title };
         let name = &subscription.name;

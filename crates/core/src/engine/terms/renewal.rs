@@ -79,6 +79,7 @@ impl Desk<'_> {
                 plan: next_plan(one, term),
                 quantity: one.units_at(just_before(end)),
                 months: Some(Exact::whole(months.into())),
+                part: Exact::ONE,
                 span,
                 term_only: true,
             };
