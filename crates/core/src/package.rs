@@ -356,7 +356,7 @@ pub fn quota_period(
         Resets::Cycle => {
             // Months of the term, each ending as a term of so many months would.
             let from = match (&subscription.term, catalogue.policy.renewal) {
-                (Some(term), RenewalRule::EndToEnd) => term.purchased,
+                (Some(bought), RenewalRule::EndToEnd) => bought.counted_from(&catalogue.zone, term.start),
                 _ => term.start,
             };
             let mut start = term.start;

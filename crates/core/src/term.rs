@@ -1,6 +1,7 @@
 //! Prepaid terms: what was paid for when, how it goes on, and how much of it is earned.
 
 use crate::calendar::{Cycle, Instant, Span, Zone};
+use crate::engine::just_before;
 use crate::money::{Amount, Exact, OutOfRange};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -82,6 +83,42 @@ impl Term {
     pub fn paid_at(&self, at: Instant) -> Option<&PaidPeriod> {
         let begun = self.periods.partition_point(|period| period.span.start <= at);
         self.periods.get(begun.checked_sub(1)?).filter(|period| period.span.contains(at))
+    }
+
+    /// The end that one more renewal end to end has: months count from the purchase, so that month-ends
+    /// do not drift (R-REN-4). `None` past the end of time.
+    pub fn prolonged(&self, zone: &Zone, months: u16) -> Option<Instant> {
+        let (from, before) = self.own_end(zone).unwrap_or((self.purchased, self.months.into()));
+        zone.term_end(from, before + i32::from(months))
+    }
+
+    /// From where the months of a term count at a moment: the purchase, or what [`Term::own_end`] is
+    /// once that has come.
+    pub(crate) fn counted_from(&self, zone: &Zone, at: Instant) -> Instant {
+        self.own_end(zone).map(|(last, _)| last).filter(|last| *last < at).unwrap_or(self.purchased)
+    }
+
+    /// The last moment of what was paid for until a day that no number of months from the purchase
+    /// reaches, as another system or another rule of renewal had it, and the months since: renewals
+    /// count from there.
+    fn own_end(&self, zone: &Zone) -> Option<(Instant, i32)> {
+        let end = self.periods.last()?.span.end;
+        if zone.term_end(self.purchased, self.months.into()) == Some(end) {
+            return None;
+        }
+        let mut found = (just_before(end), 0);
+        let mut since = 0;
+        for pair in self.periods.windows(2).rev() {
+            let (before, renewed) = (just_before(pair[0].span.end), &pair[1]);
+            since += i32::from(renewed.whole_months());
+            if !renewed.months.is_whole() {
+                break;
+            }
+            if zone.term_end(before, since) == Some(end) {
+                found = (before, since);
+            }
+        }
+        Some(found)
     }
 
     /// The next moment at which time does something about it.
@@ -177,6 +214,21 @@ pub fn started_months(zone: &Zone, span: Span) -> u16 {
     (1..=u16::MAX).find(|months| reaches(*months)).unwrap_or(u16::MAX)
 }
 
+/// The months of a span that another system sold: as many as its end says, on that day of the month or
+/// the one before it; else each day its part of its month.
+///
+/// # Errors
+/// [`OutOfRange`] when the sum does not fit.
+pub fn months_of(zone: &Zone, span: Span) -> Result<Exact, OutOfRange> {
+    let months = started_months(zone, span);
+    let short =
+        zone.term_end(span.start, months.into()).map(|end| days_until(zone, just_before(span.end), end));
+    match short {
+        Some(1 | 2) => Ok(Exact::whole(months.into())),
+        _ => months_by_days(zone, span),
+    }
+}
+
 /// A span in calendar months, each day its part of its month.
 ///
 /// # Errors
@@ -217,6 +269,48 @@ mod tests {
         assert_eq!(months("2026-06-20T10:00", "2026-07-01T00:00"), 1);
         assert_eq!(months("2026-03-31T10:00", "2026-05-01T00:00"), 1);
         assert_eq!(months("2026-01-01T00:00", "2026-02-02T00:00"), 1);
+    }
+
+    #[test]
+    fn what_another_system_sold_has_its_real_length() {
+        let months = |start, end| months_of(&zone(), span(start, end)).unwrap().to_string();
+        assert_eq!(months("2026-01-01T00:00", "2026-02-02T00:00"), "1");
+        assert_eq!(months("2026-01-01T00:00", "2026-02-01T00:00"), "1");
+        assert_eq!(months("2026-01-01T10:00", "2026-01-31T23:59:59"), "1");
+        assert_eq!(months("2026-01-31T10:00", "2026-03-01T00:00"), "1");
+        assert_eq!(months("2026-01-01T00:00", "2026-01-31T00:00"), "30/31");
+        assert_eq!(months("2026-01-01T00:00", "2026-02-15T00:00"), "1.5");
+    }
+
+    /// Renewed from an end of its own, a term goes on from there, and its month-ends do not drift.
+    #[test]
+    fn renewals_go_on_from_the_real_end() {
+        let period = |start: &str, end: &str, months: i64| PaidPeriod {
+            span: span(start, end),
+            months: Exact::whole(months.into()),
+            ordered: at(start),
+            paid: Amount::ZERO,
+        };
+        let mut term = Term {
+            purchased: at("2026-01-10T15:00"),
+            months: 2,
+            first_months: 2,
+            periods: vec![period("2026-01-10T15:00", "2026-02-01T00:00", 2)],
+            auto: None,
+            next_plans: Vec::new(),
+            migrated: Some(at("2026-01-20T00:00")),
+            used_before: BTreeMap::new(),
+        };
+        for (start, end) in
+            [("2026-02-01", "2026-03-01"), ("2026-03-01", "2026-04-01"), ("2026-04-01", "2026-05-01")]
+        {
+            let (start, end) = (format!("{start}T00:00"), format!("{end}T00:00"));
+            assert_eq!(term.prolonged(&zone(), 1), Some(at(&end)));
+            term.periods.push(period(&start, &end, 1));
+            term.months += 1;
+        }
+        assert_eq!(term.counted_from(&zone(), at("2026-01-31T12:00")), at("2026-01-10T15:00"));
+        assert_eq!(term.counted_from(&zone(), at("2026-02-01T00:00")), just_before(at("2026-02-01T00:00")));
     }
 
     #[test]

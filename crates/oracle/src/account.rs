@@ -76,6 +76,8 @@ pub struct Subscription {
     pub start: Timestamp,
     /// When it came from another system, which charged what was before.
     pub migrated: Option<Timestamp>,
+    /// When the term that another system sold ends, where that is no number of months after its start.
+    pub own_end: Option<Timestamp>,
     /// When it ended or will end, by what is known.
     pub end: Option<Timestamp>,
     /// The terms paid for; none: pay-per-use.

@@ -43,6 +43,22 @@ pub(crate) fn required<'a>(
     if plan.requires.is_empty() {
         return Ok(None);
     }
+    let mut found = fitting(account, list, plan, prepaid, attributes, at);
+    found.sort_by_key(|one| {
+        (std::cmp::Reverse(one.end.unwrap_or(Timestamp::MAX)), one.start, one.name.clone())
+    });
+    found.first().copied().map(Some).ok_or("package-required")
+}
+
+/// The subscriptions that what a plan requires may be.
+pub(crate) fn fitting<'a>(
+    account: &'a Account,
+    list: &Catalogue,
+    plan: &Plan,
+    prepaid: bool,
+    attributes: &BTreeMap<String, String>,
+    at: Timestamp,
+) -> Vec<&'a Subscription> {
     let fits = |one: &&Subscription| {
         let runs = one.start <= at && one.end.is_none_or(|end| at < end);
         let binds = list.plans.get(one.plan_at(at)).map(|plan| plan.binds.as_slice()).unwrap_or_default();
@@ -53,11 +69,7 @@ pub(crate) fn required<'a>(
             && (one.end.is_some() || !(prepaid && plan.ends_with))
             && both.all(|name| one.attributes.get(name) == attributes.get(name))
     };
-    let mut found: Vec<&Subscription> = account.subscriptions.iter().filter(fits).collect();
-    found.sort_by_key(|one| {
-        (std::cmp::Reverse(one.end.unwrap_or(Timestamp::MAX)), one.start, one.name.clone())
-    });
-    found.first().copied().map(Some).ok_or("package-required")
+    account.subscriptions.iter().filter(fits).collect()
 }
 
 /// What an order is admitted for.
@@ -120,7 +132,7 @@ pub(crate) fn admit(
 }
 
 /// A stretch of time in months, each day its part of its calendar month.
-fn by_days(zone: &TimeZone, from: Timestamp, until: Timestamp) -> Number {
+pub(crate) fn by_days(zone: &TimeZone, from: Timestamp, until: Timestamp) -> Number {
     let (mut sum, mut at) = (zero(), from);
     while at < until {
         let month = calendar::cycle_start(zone, Cycle::Month, at);

@@ -18,7 +18,7 @@ use crate::sessions;
 use crate::settle::{agreed, best, version};
 use crate::terms::{self, Auto};
 use crate::wallet;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 
 /// Does what a line says, or refuses it.
@@ -343,6 +343,7 @@ fn subscribe(
         end,
         terms: term.into_iter().collect(),
         migrated: None,
+        own_end: None,
         follows,
         trial,
         auto: None,
@@ -509,8 +510,12 @@ pub(crate) fn prolong(play: &mut Play<'_>, account: &str, index: usize, months: 
         calendar::term_end(&list.zone, from, months)
     } else {
         // Months from the original purchase, so that month-ends do not drift (R-REN-4).
-        let bought: i64 = one.terms.iter().map(|term| term.months).sum();
-        calendar::term_end(&list.zone, first.from, bought + months)
+        // What another system sold until a day of its own goes on from there.
+        let own =
+            one.own_end.map(|end| (end, end.checked_sub(SignedDuration::from_nanos(1)).expect("in range")));
+        let (since, counted) = own.unwrap_or((first.from, first.from));
+        let bought: i64 = one.terms.iter().filter(|term| since <= term.from).map(|term| term.months).sum();
+        calendar::term_end(&list.zone, counted, bought + months)
     };
     let costs = cost_of_renewal(play, account, index, months, at);
     let mut lines = Vec::new();
@@ -544,7 +549,7 @@ fn unsubscribe(play: &mut Play<'_>, line: &Line, order: &str) -> Result<(), Reas
     let list = version(play.lists, &one.catalogue, at);
     let Some(rule) = &list.refund else { return Err(vec!["no-refund"]) };
     let in_full = rule.full.is_some_and(|(days, times)| {
-        at <= bought + jiff::SignedDuration::from_hours(24 * days) && account.full_refunds < times
+        at <= bought + SignedDuration::from_hours(24 * days) && account.full_refunds < times
     });
     let all: Vec<usize> = [index].into_iter().chain(add_ons::followers(account, index)).collect();
     let given =

@@ -189,7 +189,9 @@ fn quota_period(
         }
         Resets::TermMonth => {
             // Months of the term, counted as its own end is.
-            let counted_from = if list.renewal_by_midnight { from } else { one.start };
+            let own = one.own_end.filter(|end| *end <= from);
+            let own = own.map(|end| end.checked_sub(SignedDuration::from_nanos(1)).expect("in range"));
+            let counted_from = if list.renewal_by_midnight { from } else { own.unwrap_or(one.start) };
             let (mut name, mut months) = (from, 1);
             loop {
                 let next = calendar::term_end(&list.zone, counted_from, months);

@@ -147,12 +147,31 @@ pub(crate) fn migrate(play: &mut Play<'_>, line: &Line) -> Result<(), Reasons> {
     if *from > line.at || *until <= line.at {
         reasons.push("term-not-running");
     }
+    if *units < plan.minimum_quantity {
+        reasons.push("below-minimum");
+    }
+    if plan.trial.is_some() {
+        reasons.push("trial-order");
+    }
     let package = add_ons::required(account, list, plan, true, &attributes, line.at);
     reasons.extend(package.as_ref().err());
-    let follows = package.ok().flatten().filter(|_| plan.ends_with).map(|one| one.name.clone());
+    let mut follows = None;
+    if package.is_ok_and(|package| package.is_some()) && plan.ends_with {
+        // It ends with what it adds to: one with its end.
+        let fitting = add_ons::fitting(account, list, plan, true, &attributes, line.at);
+        follows = fitting.into_iter().find(|one| one.end == Some(*until)).map(|one| one.name.clone());
+        if follows.is_none() {
+            reasons.push("term-of-package");
+        }
+    }
     orders::refuse(reasons)?;
     // Months that have begun by its end.
     let months = calendar::months_begun(&list.zone, *from, *until);
+    let counted = calendar::term_end(&list.zone, *from, months);
+    let inside = until.checked_sub(SignedDuration::from_nanos(1)).expect("in range");
+    // An end on the day before that of so many months is meant so.
+    let short = calendar::days(&list.zone, inside, counted) - 1;
+    let part = (short > 1).then(|| add_ons::by_days(&list.zone, *from, *until));
     let paid = round(&decimal(paid).expect("a decimal"), 8);
     account.subscriptions.push(Subscription {
         name: name.clone(),
@@ -161,8 +180,9 @@ pub(crate) fn migrate(play: &mut Play<'_>, line: &Line) -> Result<(), Reasons> {
         later_plans: Vec::new(),
         start: *from,
         migrated: Some(line.at),
+        own_end: (counted != *until).then_some(*until),
         end: Some(*until),
-        terms: vec![Term { from: *from, until: *until, months, part: None, paid, ordered: *from }],
+        terms: vec![Term { from: *from, until: *until, months, part, paid, ordered: *from }],
         follows,
         trial: false,
         auto: None,

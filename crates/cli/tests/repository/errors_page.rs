@@ -261,7 +261,7 @@ fn of_terms() -> impl Iterator<Item = Refusal> {
             prepaid: true,
             bound: vec!["application=sales".into()],
         },
-        terms::Refusal::TermOfPackage { plan: licence(), package: package() },
+        terms::Refusal::TermOfPackage { plan: licence(), package: package(), until: None },
         terms::Refusal::RenewedWithPackage { name: "licence".into(), package: package() },
         terms::Refusal::RenewalTermNotOffered { plan: "basic-seat".into(), months: 6, offered: vec![1, 12] },
         terms::Refusal::TrialUsed { plan: "standard-trial".into(), had: "trial".into() },

@@ -68,7 +68,7 @@ impl Desk<'_> {
     ) -> Result<Admission, crate::engine::Refusal> {
         let (plan_id, name) = (plan.id.clone(), package.name.clone());
         if wish.months.is_some() {
-            return Err(Refusal::TermOfPackage { plan: plan_id, package: name }.into());
+            return Err(Refusal::TermOfPackage { plan: plan_id, package: name, until: None }.into());
         }
         if wish.auto.is_some() {
             return Err(Refusal::RenewedWithPackage { name: plan_id, package: name }.into());
@@ -132,22 +132,12 @@ impl Desk<'_> {
         attributes: &BTreeMap<String, String>,
     ) -> Result<Option<&Subscription>, Refusal> {
         let requires = &plan.terms.requires;
-        // What is prepaid to the end of another needs one that has an end.
-        let prepaid = plan.terms.ends_with && mode == Mode::Prepaid;
         if requires.is_empty() {
             return Ok(None);
         }
-        let known = self.view.subscriptions_since(&self.account.id, self.at).into_iter();
-        let fits = |one: &&Subscription| {
-            let active = one.catalogue == catalogue.id && one.quantity_at(self.at) > 0;
-            let binds = catalogue.plan(&one.plan).map(|(_, plan)| plan.binds.as_slice()).unwrap_or_default();
-            let both = plan.binds.iter().filter(|name| binds.contains(name));
-            active
-                && (one.end.is_some() || !prepaid)
-                && requires.contains(&one.plan)
-                && both.into_iter().all(|name| one.attributes.get(name) == attributes.get(name))
-        };
-        let found = known.filter(fits).max_by_key(|one| {
+        let prepaid = plan.terms.ends_with && mode == Mode::Prepaid;
+        let fitting = self.fitting(catalogue, plan, mode, attributes);
+        let found = fitting.into_iter().max_by_key(|one| {
             let first = (one.start, one.name.as_str());
             (one.end.unwrap_or(Instant::MAX), std::cmp::Reverse(first))
         });
@@ -162,6 +152,29 @@ impl Desk<'_> {
         let bound = bound.filter_map(|name| Some(format!("{name}={}", attributes.get(name)?)));
         let (plan, bound) = (plan.id.clone(), bound.collect());
         Err(Refusal::PackageRequired { plan, requires: requires.clone(), prepaid, bound })
+    }
+
+    /// The subscriptions that what a plan requires may be.
+    pub(super) fn fitting(
+        &self,
+        catalogue: &Catalogue,
+        plan: &Plan,
+        mode: Mode,
+        attributes: &BTreeMap<String, String>,
+    ) -> Vec<&Subscription> {
+        // What is prepaid to the end of another needs one that has an end.
+        let prepaid = plan.terms.ends_with && mode == Mode::Prepaid;
+        let mut known = self.view.subscriptions_since(&self.account.id, self.at);
+        known.retain(|one| {
+            let active = one.catalogue == catalogue.id && one.quantity_at(self.at) > 0;
+            let binds = catalogue.plan(&one.plan).map(|(_, plan)| plan.binds.as_slice()).unwrap_or_default();
+            let both = plan.binds.iter().filter(|name| binds.contains(name));
+            active
+                && (one.end.is_some() || !prepaid)
+                && plan.terms.requires.contains(&one.plan)
+                && both.into_iter().all(|name| one.attributes.get(name) == attributes.get(name))
+        });
+        known
     }
 
     /// The subscriptions that end with one, and still do.

@@ -2,9 +2,9 @@
 
 use super::{Fact, MigratedTerm, Refusal};
 use crate::calendar::Span;
-use crate::catalog::{Mode, Plan};
+use crate::catalog::{Catalogue, Mode, Plan};
 use crate::engine::{
-    Desk, Fact as EngineFact, OrderRefusal, Refusal as EngineRefusal, money, orders, payable,
+    Desk, Fact as EngineFact, OrderRefusal, Refusal as EngineRefusal, money, orders, packages, payable,
 };
 use crate::ledger::{LedgerAccount, Posting};
 use crate::money::{Amount, Exact};
@@ -41,12 +41,18 @@ impl Desk<'_> {
             let (plan, offered) = (plan.id.clone(), plan.modes.clone());
             return Err(OrderRefusal::ModeNotOffered { plan, mode: Mode::Prepaid, offered }.into());
         }
+        if wish.quantity <= 0 {
+            return Err(OrderRefusal::NotPositive(wish.quantity).into());
+        }
+        packages::check_order(plan, wish.quantity)?;
+        if let Some(days) = plan.terms.trial_days {
+            return Err(Refusal::TrialOrder { plan: plan.id.clone(), days }.into());
+        }
         orders::check_attributes(plan, &wish.attributes)?;
         if from > self.at || until <= self.at {
             return Err(Refusal::TermNotRunning { from, until }.into());
         }
-        let package = self.required(catalogue, plan, Mode::Prepaid, &wish.attributes)?;
-        let follows = package.filter(|_| plan.terms.ends_with).map(|package| package.name.clone());
+        let follows = self.followed(catalogue, plan, wish)?;
         let paid = Amount::quantise(wish.paid)?;
         if paid.is_negative() {
             return Err(EngineRefusal::BadAmount(format!(
@@ -57,7 +63,8 @@ impl Desk<'_> {
         let used_before = used_before(plan, wish)?;
         let span = Span { start: from, end: until };
         let months = term::started_months(&catalogue.zone, span);
-        let period = PaidPeriod { span, months: Exact::whole(months.into()), ordered: from, paid };
+        let length = term::months_of(&catalogue.zone, span)?;
+        let period = PaidPeriod { span, months: length, ordered: from, paid };
         let term = Term {
             purchased: from,
             months,
@@ -103,6 +110,28 @@ impl Desk<'_> {
             }
             .into(),
         ])
+    }
+}
+
+impl Desk<'_> {
+    /// What a running add-on ends with: of those that it may add to, one with its end, since it is
+    /// renewed and given up with that.
+    fn followed(
+        &self,
+        catalogue: &Catalogue,
+        plan: &Plan,
+        wish: &MigratedTerm,
+    ) -> Result<Option<String>, Refusal> {
+        let package = self.required(catalogue, plan, Mode::Prepaid, &wish.attributes)?;
+        let Some(package) = package.filter(|_| plan.terms.ends_with) else { return Ok(None) };
+        let fitting = self.fitting(catalogue, plan, Mode::Prepaid, &wish.attributes);
+        match fitting.into_iter().find(|one| one.end == Some(wish.until)) {
+            Some(package) => Ok(Some(package.name.clone())),
+            None => {
+                let (plan, until) = (plan.id.clone(), package.end);
+                Err(Refusal::TermOfPackage { plan, package: package.name.clone(), until })
+            }
+        }
     }
 }
 

@@ -25,6 +25,8 @@ pub enum Refusal {
         plan: String,
         /// The subscription that it would end with.
         package: String,
+        /// Its end, where another one was said of a running add-on.
+        until: Option<Instant>,
     },
     /// An add-on is renewed with what it ends with (RULES.md §3, no. 12).
     RenewedWithPackage {
@@ -159,7 +161,11 @@ impl Refusal {
                     if bound.is_empty() { String::new() } else { format!(" for {}", bound.join(", ")) };
                 format!("{plan} adds to {}{how}; subscribe to that first{bound}", requires.join(" or "))
             }
-            Refusal::TermOfPackage { plan, package } => {
+            Refusal::TermOfPackage { plan, package, until: Some(until) } => {
+                let until = shown(until);
+                format!("{plan} ends when {package} ends, on {until}; bring it along until then")
+            }
+            Refusal::TermOfPackage { plan, package, until: None } => {
                 format!("{plan} ends when {package} ends; order it without a term")
             }
             Refusal::RenewedWithPackage { name, package } => {

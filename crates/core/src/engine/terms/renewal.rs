@@ -57,9 +57,7 @@ impl Desk<'_> {
         self.required(catalogue, plan, subscription.mode, &subscription.attributes)?;
         let new_end = match catalogue.policy.renewal {
             RenewalRule::NextMidnight => catalogue.zone.term_end(end, months.into()),
-            RenewalRule::EndToEnd => {
-                catalogue.zone.term_end(term.purchased, i32::from(term.months) + i32::from(months))
-            }
+            RenewalRule::EndToEnd => term.prolonged(&catalogue.zone, months),
         };
         let span = Span { start: end, end: new_end.ok_or(EngineRefusal::OutOfRange)? };
         let mut basket = self.basket();
