@@ -569,7 +569,11 @@ fn unsubscribe(play: &mut Play<'_>, line: &Line, order: &str) -> Result<(), Reas
 /// The lines of what comes back of a subscription's terms.
 fn given_back(list: &Catalogue, rule: &Refund, one: &Subscription, in_full: bool, at: Timestamp) -> Lines {
     let mut given = Vec::new();
-    for term in one.terms.iter().filter(|term| at < term.until) {
+    // In full is also what a change of plan cut off.
+    let cut_off = |term: &&Term| {
+        in_full && term.part.is_some() && one.later_plans.iter().any(|(from, _)| *from == term.until)
+    };
+    for term in one.terms.iter().filter(|term| at < term.until || cut_off(term)) {
         let in_full = in_full || at < term.from;
         let Some(charge) = plans::of_term(list, one, term) else { continue };
         let back = if in_full { term.paid.clone() } else { back(rule, list, one, term, at) };

@@ -75,7 +75,10 @@ impl Desk<'_> {
         let name = &subscription.name;
         let zone = &self.list_of(subscription)?.zone;
         let mut returned = BTreeMap::new();
-        for period in term.periods.iter().filter(|period| self.at < period.span.end) {
+        // In full is also what a change of plan left of a period; what was had to its end stays paid.
+        let comes_back =
+            |period: &&PaidPeriod| self.at < period.span.end || (in_full && is_cut_off(subscription, period));
+        for period in term.periods.iter().filter(comes_back) {
             let given = if in_full || self.at < period.span.start {
                 Back::all(period)
             } else {
@@ -88,7 +91,15 @@ impl Desk<'_> {
             }
             returned.insert(period.span.start, back);
             let whole = self.line_of_return(basket, subscription, period)?;
-            basket.deferred = basket.deferred.sub(back)?;
+            // What is earned already is revenue no more.
+            if self
+                .view
+                .deferrals(&self.account.id)
+                .into_iter()
+                .any(|((one, start), _)| one == *name && start == period.span.start)
+            {
+                basket.deferred = basket.deferred.sub(back)?;
+            }
             basket.lines.push(Line {
                 description: format!("Refund: {}", whole.description),
                 list: back.negated(),
@@ -102,6 +113,12 @@ impl Desk<'_> {
         let back = |start: Instant| returned.get(&start).copied().unwrap_or(Amount::ZERO);
         Ok(self.earned_in_the_end(name, back)?)
     }
+}
+
+/// Whether a change of plan ended a period before its time.
+fn is_cut_off(subscription: &Subscription, period: &PaidPeriod) -> bool {
+    let changes = subscription.earlier.iter().any(|(_, until)| *until == period.span.end);
+    changes && !period.months.is_whole()
 }
 
 /// What comes back of a period.
