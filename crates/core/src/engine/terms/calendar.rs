@@ -32,7 +32,8 @@ pub struct Renewal {
 /// How a subscription with an end goes on.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Way {
-    /// It does not: a trial, or what no renewal is offered for.
+    /// It does not: a trial, what no renewal is offered for, or an add-on that is not renewed with what it
+    /// ends with.
     Ends,
     /// With another subscription, which it ends with.
     With(String),
@@ -77,7 +78,8 @@ pub fn renewals(
         let next = one.term.as_ref().and_then(|term| term.next_plans.last());
         let plan = next.map_or(one.plan.clone(), |next| next.plan.clone());
         let way = match (&one.follows, &one.term, desk.sold(one, &plan)) {
-            (Some(package), ..) => Way::With(package.clone()),
+            (Some(package), ..) if desk.goes_on_with(one, package) => Way::With(package.clone()),
+            (Some(_), ..) => Way::Ends,
             (None, Some(term), Ok((catalogue, plan))) => {
                 let offered = renewal_months(catalogue, plan);
                 let months = auto_months(catalogue, plan, term).or(offered.first().copied());

@@ -43,10 +43,7 @@ impl Desk<'_> {
     pub(in crate::engine) fn renew(&self, name: &str, months: u16) -> Result<Vec<EngineFact>, EngineRefusal> {
         let subscription = self.renewable(name)?;
         self.no_trial(subscription)?;
-        if let Some(package) = &subscription.follows {
-            let (name, package) = (name.to_owned(), package.clone());
-            return Err(Refusal::RenewedWithPackage { name, package }.into());
-        }
+        self.no_add_on(subscription)?;
         let (Some(term), Some(end)) = (&subscription.term, subscription.end) else {
             return Err(OrderRefusal::NoTerm(name.to_owned()).into());
         };
@@ -63,9 +60,10 @@ impl Desk<'_> {
         let mut basket = self.basket();
         let mut facts = Vec::new();
         let account = || self.account.id.clone();
-        let followers = self.followers(subscription);
         // What is not sold any more, or does not add to the plan that it changes to, ends.
-        let followers = followers.into_iter().filter(|one| renewed_with(catalogue, one, plan));
+        let followers = self.followers(subscription).into_iter();
+        let (followers, ending): (Vec<_>, Vec<_>) =
+            followers.partition(|one| renewed_with(catalogue, one, plan));
         for one in std::iter::once(subscription).chain(followers) {
             let subscription = one.name.clone();
             let Some(term) = &one.term else {
@@ -91,7 +89,34 @@ impl Desk<'_> {
             facts.push(self.auto_fact(name, Some(auto)));
         }
         facts.extend(self.check_out(basket)?);
+        for one in ending {
+            let last = crate::calendar::show_local(&catalogue.zone, end);
+            let text = format!("{} is not renewed with {name}, and ends on {last}", one.name);
+            facts.push(self.notice(&one.name, "not-renewed", text));
+        }
         Ok(facts)
+    }
+
+    /// Refuses to renew an add-on by itself: it ends and is renewed with its package, or with a trial
+    /// only ends.
+    fn no_add_on(&self, subscription: &Subscription) -> Result<(), EngineRefusal> {
+        let Some(package) = &subscription.follows else { return Ok(()) };
+        if let Some(package) = self.view.subscription(&self.account.id, package) {
+            self.no_trial(package)?;
+        }
+        let (name, package) = (subscription.name.clone(), package.clone());
+        Err(Refusal::RenewedWithPackage { name, package }.into())
+    }
+
+    /// Whether a renewal of what a subscription ends with would renew it too, as far as can be said now.
+    pub(super) fn goes_on_with(&self, subscription: &Subscription, package: &str) -> bool {
+        let package = self.view.subscription(&self.account.id, package);
+        package.filter(|one| self.no_trial(one).is_ok() && one.end == subscription.end).is_some_and(|one| {
+            let next = one.term.as_ref().map_or(one.plan.as_str(), |term| next_plan(one, term));
+            // Its plan may be sold again by then.
+            let sold = self.sold(one, next).ok();
+            sold.is_none_or(|(list, plan)| renewed_with(list, subscription, plan))
+        })
     }
 
     /// The price list in force, and a plan of it.
@@ -124,10 +149,7 @@ impl Desk<'_> {
     ) -> Result<Vec<EngineFact>, EngineRefusal> {
         let subscription = self.running(name)?;
         self.no_trial(subscription)?;
-        if let Some(package) = &subscription.follows {
-            let (name, package) = (name.to_owned(), package.clone());
-            return Err(Refusal::RenewedWithPackage { name, package }.into());
-        }
+        self.no_add_on(subscription)?;
         if subscription.term.is_none() {
             return Err(OrderRefusal::NoTerm(name.to_owned()).into());
         }
