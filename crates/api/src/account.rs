@@ -2,6 +2,8 @@
 
 use farebox_core::account::{Account as CoreAccount, Group};
 use farebox_core::calendar::Instant;
+use farebox_core::engine::lifecycle::{has_run_out, state_name};
+use farebox_core::lifecycle::State;
 use farebox_core::subscription;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -106,7 +108,7 @@ pub struct Subscription {
     pub end: Option<String>,
     /// Units now.
     pub quantity: i64,
-    /// `active`, `grace`, `frozen` or `released`.
+    /// `active`, `grace`, `frozen` or `released`; `ended`: its term is over, and nothing releases it.
     pub state: String,
     /// The subscription that it ends with, and is renewed with.
     pub follows: Option<String>,
@@ -145,14 +147,13 @@ impl Subscription {
             start: one.start.to_string(),
             end: one.end.map(|end| end.to_string()),
             quantity: one.quantity_at(at),
-            state: account
-                .lifecycle
-                .standings
-                .get(&one.name)
-                .map_or(if one.end.is_some_and(|end| end <= at) { "released" } else { "active" }, |one| {
-                    one.state.name()
-                })
-                .to_owned(),
+            state: match account.lifecycle.standings.get(&one.name) {
+                Some(standing) => standing.state.name(),
+                None if has_run_out(one, at) => state_name(None),
+                None if one.end.is_some_and(|end| end <= at) => State::Released.name(),
+                None => State::Active.name(),
+            }
+            .to_owned(),
             follows: one.follows.clone(),
             attributes: one.attributes.clone(),
         }

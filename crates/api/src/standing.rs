@@ -6,7 +6,7 @@ use farebox_core::account::{Account, AccountHead, Group, View};
 use farebox_core::budget;
 use farebox_core::calendar::{Instant, Span};
 use farebox_core::engine::budgets::{percent, spent};
-use farebox_core::engine::lifecycle::{costs, grace, owed, standing_at};
+use farebox_core::engine::lifecycle::{costs, grace, owed, standing_at, state_name};
 use farebox_core::engine::terms;
 use farebox_core::engine::{Catalogues, provided};
 use farebox_core::licence::{self, Application, LicenceKey};
@@ -44,7 +44,8 @@ pub struct Lifecycle {
 pub struct Standing {
     /// Its name.
     pub subscription: String,
-    /// `active`, `grace`, `frozen` or `released`.
+    /// `active`, `grace`, `frozen` or `released`; `ended`: its term is over, and nothing releases it, so that it can
+    /// be renewed at any time.
     pub state: String,
     /// Since when, where it is not active.
     pub since: Option<String>,
@@ -57,7 +58,7 @@ pub struct Standing {
 /// A state that time brings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct NextState {
-    /// `grace`, `frozen` or `released`.
+    /// `grace`, `frozen`, `released` or `ended`.
     pub state: String,
     /// From when.
     pub at: String,
@@ -244,11 +245,12 @@ impl Lifecycle {
             let mut next = Vec::new();
             while let Some(then) = change {
                 let (state, later) = standing_at(group, catalogues, &head.id, name, then);
-                next.push(NextState { state: state.name().to_owned(), at: text(then) });
+                next.push(NextState { state: state_name(state).to_owned(), at: text(then) });
                 change = later.filter(|later| *later > then);
             }
-            // What was cancelled is released without ever having been in arrears.
-            let ended = || account.subscriptions.get(name)?.end.filter(|_| state == State::Released);
+            // What was cancelled, or has ended, is over without ever having been in arrears.
+            let is_over = state.is_none_or(|state| state == State::Released);
+            let ended = || account.subscriptions.get(name)?.end.filter(|_| is_over);
             let since = account.lifecycle.standings.get(name).map(|standing| standing.since).or_else(ended);
             let in_grace = grace(group, catalogues, &head.id, name, at);
             let cost = in_grace.and_then(|span| {
@@ -256,7 +258,7 @@ impl Lifecycle {
             });
             Standing {
                 subscription: name.clone(),
-                state: state.name().to_owned(),
+                state: state_name(state).to_owned(),
                 since: since.map(text),
                 next,
                 costs_in_grace: cost.map(|cost| cost.decimal(currency)),

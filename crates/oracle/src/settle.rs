@@ -35,7 +35,11 @@ pub(crate) fn sold<'c>(lists: &'c [Catalogue], one: &Subscription, at: Timestamp
     let around = one.terms.iter().find(|term| term.from <= at && at < term.until);
     let ordered = around.or(one.terms.last()).map(|term| term.ordered);
     let ordered = ordered.or_else(|| one.trial.then_some(one.start));
-    version(lists, &one.catalogue, ordered.unwrap_or(at))
+    let ordered = ordered.unwrap_or(at);
+    // What another system sold before there was a price list goes by the first one.
+    let first = lists.iter().filter(|list| list.id == one.catalogue).min_by_key(|list| list.effective);
+    let first = first.and_then(|list| list.effective).unwrap_or(ordered);
+    version(lists, &one.catalogue, ordered.max(first))
 }
 
 /// The pricing with the price of an account in place of the list's (R-NEG-1).

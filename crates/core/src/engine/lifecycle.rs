@@ -239,6 +239,11 @@ fn expiry(one: &Subscription) -> Option<Instant> {
     one.end.filter(|end| *end == paid)
 }
 
+/// Whether a term has run to its end by a moment: it was not given up.
+pub fn has_run_out(one: &Subscription, at: Instant) -> bool {
+    expiry(one).is_some_and(|end| end <= at)
+}
+
 /// When grace ends, and when retention does: n times 24 hours each (R-ARR-3).
 pub(super) fn ends(since: Instant, periods: Periods) -> (Instant, Instant) {
     let later = |at: Instant, days: u16| {
@@ -257,34 +262,32 @@ pub(super) fn after(since: Instant, periods: Periods, at: Instant) -> (State, Op
     }
 }
 
-/// Where a subscription stands at a moment, as far as is known now. What was cancelled or given up,
-/// and a term that ended without any grace, are [`State::Released`].
-pub fn state_of(
-    view: &dyn View,
-    catalogues: &Catalogues,
-    account: &str,
-    subscription: &str,
-    at: Instant,
-) -> State {
-    standing_at(view, catalogues, account, subscription, at).0
-}
-
-/// The same, and when time changes it next.
+/// Where a subscription stands at a moment, as far as is known now, and when time changes it next. What
+/// was cancelled or given up is [`State::Released`]. `None`: its term has ended, and nothing releases it:
+/// its payer has no tier, or its price list no arrears, and it can be renewed at any time.
 pub fn standing_at(
     view: &dyn View,
     catalogues: &Catalogues,
     account: &str,
     subscription: &str,
     at: Instant,
-) -> (State, Option<Instant>) {
-    let over = (State::Released, None);
-    let Some(one) = view.subscription(account, subscription) else { return over };
+) -> (Option<State>, Option<Instant>) {
+    let released = (Some(State::Released), None);
+    let Some(one) = view.subscription(account, subscription) else { return released };
     let terms = view.account(account).and_then(|head| Terms::of(view, catalogues, head));
+    let standing = view.lifecycle(account).and_then(|life| life.standings.get(subscription));
+    let is_released = standing.is_some_and(|standing| standing.state == State::Released);
     match terms.and_then(|terms| terms.wanted(one, at)) {
-        Some(wanted) => (wanted.state, wanted.until),
-        None if one.span().contains(at) => (State::Active, None),
-        None => over,
+        Some(wanted) => (Some(wanted.state), wanted.until),
+        None if one.span().contains(at) => (Some(State::Active), None),
+        None if !is_released && has_run_out(one, at) => (None, None),
+        None => released,
     }
+}
+
+/// A state as answers write it, as [`standing_at`] tells it.
+pub fn state_name(state: Option<State>) -> &'static str {
+    state.map_or("ended", State::name)
 }
 
 /// The stretch of a pay-per-use subscription's time, up to a moment, that lies in grace: the

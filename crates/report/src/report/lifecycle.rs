@@ -4,7 +4,7 @@ use super::table::{self, Align};
 use crate::source::Source;
 use farebox_core::account::Account;
 use farebox_core::calendar::{Instant, show_local};
-use farebox_core::engine::lifecycle::{costs, grace, owed, standing_at};
+use farebox_core::engine::lifecycle::{costs, grace, owed, standing_at, state_name};
 use farebox_core::lifecycle::State;
 
 /// The answer to `$ lifecycle ACCOUNT`.
@@ -56,7 +56,7 @@ pub fn lifecycle(source: &dyn Source, account: &Account) -> Vec<String> {
         let mut change = until;
         while let Some(at) = change {
             let (state, until) = standing_at(group, source.catalogues(), &head.id, name, at);
-            let what = if state == State::Grace { "in grace from" } else { state.name() };
+            let what = if state == Some(State::Grace) { "in grace from" } else { state_name(state) };
             next.push(format!("{what} {}", when(at)));
             change = until.filter(|next| *next > at);
         }
@@ -69,7 +69,7 @@ pub fn lifecycle(source: &dyn Source, account: &Account) -> Vec<String> {
         });
         rows.push(vec![
             format!("  {name}"),
-            state.name().to_owned(),
+            state_name(state).to_owned(),
             since.unwrap_or_default(),
             if next.is_empty() { String::new() } else { format!("next: {}", next.join(", ")) },
             in_grace.unwrap_or_default(),

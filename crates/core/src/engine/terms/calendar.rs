@@ -126,7 +126,7 @@ fn released_at(
     let mut then = at;
     loop {
         match standing_at(view, catalogues, account, subscription, then) {
-            (State::Released, _) => return Some(then),
+            (Some(State::Released), _) => return Some(then),
             (_, next) => then = next.filter(|next| *next > then)?,
         }
     }
