@@ -61,6 +61,7 @@ impl Notice {
         "budget",
         "frozen",
         "grace-began",
+        "not-renewed",
         "quota-exhausted",
         "quota-low",
         "release-resource",
