@@ -157,8 +157,10 @@ pub(crate) fn no_trial(one: &Subscription) -> Result<(), Reasons> {
     if one.trial { Err(vec!["trial-runs"]) } else { Ok(()) }
 }
 
-/// A trial is not renewed, an add-on with its package.
-pub(crate) fn not_by_itself(one: &Subscription) -> Result<(), Reasons> {
+/// A trial is not renewed, nor is what adds to it; another add-on is with its package.
+pub(crate) fn not_by_itself(account: &Account, one: &Subscription) -> Result<(), Reasons> {
     no_trial(one)?;
-    if one.follows.is_some() { Err(vec!["renewed-with-package"]) } else { Ok(()) }
+    let Some(package) = &one.follows else { return Ok(()) };
+    account.subscriptions.iter().filter(|one| one.name == *package).try_for_each(no_trial)?;
+    Err(vec!["renewed-with-package"])
 }

@@ -458,7 +458,7 @@ fn renew(play: &mut Play<'_>, line: &Line, order: &str, months: i64) -> Result<(
         None => running(play, &line.account, order, line.at)?,
     };
     let one = &play.accounts[&line.account].subscriptions[index];
-    add_ons::not_by_itself(one)?;
+    add_ons::not_by_itself(&play.accounts[&line.account], one)?;
     if one.terms.is_empty() {
         return Err(vec!["no-term"]);
     }

@@ -58,7 +58,7 @@ pub(crate) fn auto_renew(
 ) -> Result<(), Reasons> {
     let index = orders::running(play, &line.account, order, line.at)?;
     let one = &play.accounts[&line.account].subscriptions[index];
-    add_ons::not_by_itself(one)?;
+    add_ons::not_by_itself(&play.accounts[&line.account], one)?;
     let Some(last) = one.terms.last() else { return Err(vec!["no-term"]) };
     let auto = limit.map(|limit| {
         let list = version(play.lists, &one.catalogue, line.at);

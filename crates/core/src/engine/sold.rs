@@ -64,7 +64,7 @@ impl Catalogues {
 
     /// The version in force at an order; of what another system sold before any version had the plan,
     /// the first that has it (R-OPEN-1).
-    fn first_with(&self, id: &str, plan: &str, ordered: Instant) -> Option<(&Catalogue, &Plan)> {
+    pub(super) fn first_with(&self, id: &str, plan: &str, ordered: Instant) -> Option<(&Catalogue, &Plan)> {
         self.version_with(id, plan, ordered).or_else(|| {
             let later =
                 self.versions(id).filter(|version| version.effective.is_some_and(|from| ordered < from));

@@ -60,7 +60,9 @@ impl Desk<'_> {
                 wish.paid
             )));
         }
-        let used_before = used_before(plan, wish)?;
+        // Its packages are those of the price list that it was sold by.
+        let sold = self.catalogues.first_with(&catalogue.id, &plan.id, from);
+        let used_before = used_before(sold.map_or(plan, |(_, sold)| sold), wish)?;
         let span = Span { start: from, end: until };
         let months = term::started_months(&catalogue.zone, span);
         let length = term::months_of(&catalogue.zone, span)?;
