@@ -45,8 +45,7 @@ impl Sqlite {
             checked(&unfinished).map(drop).map_err(|error| match error {
                 // The copy is what was there, page by page: it is the store that is damaged.
                 StoreError::Corrupt { found, .. } => {
-                    let found =
-                        format!("it is damaged, and was not copied: {found}; `farebox verify` says more");
+                    let found = format!("{found}; it was not copied");
                     StoreError::Corrupt { place: self.place.clone(), found }
                 }
                 other => other,

@@ -38,9 +38,8 @@ pub(crate) fn check_new(folder: &Path) -> Result<(), StoreError> {
         () if has_archive() => format!("the folder {FOLDER}"),
         () => return Ok(()),
     };
-    let found = format!(
-        "it is empty or gone, and beside it is {beside} of a store; move that away for a new store, or restore a backup"
-    );
+    let found =
+        format!("it is empty or gone, and beside it is {beside} of a store (move that away for a new one)");
     Err(StoreError::Corrupt { place: folder.join(FILE).display().to_string(), found })
 }
 

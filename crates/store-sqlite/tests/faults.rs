@@ -165,7 +165,7 @@ fn a_damaged_store_is_not_copied() {
     damage(folder.path());
     let error = Sqlite::open_to_read(folder.path()).unwrap().back_up(&copy).unwrap_err();
     assert_eq!(error.code(), "store-corrupt");
-    assert!(error.to_string().contains("was not copied") && error.to_string().contains(FILE), "{error}");
+    assert!(error.to_string().contains("it was not copied") && error.to_string().contains(FILE), "{error}");
     assert_eq!(std::fs::read_dir(other.path()).unwrap().count(), 0, "no copy, nor half of one");
 }
 
