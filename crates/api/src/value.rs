@@ -187,15 +187,15 @@ fn is_name(text: &str) -> bool {
 
 texts! {
     /// The name of an account, a subscription, a charge, a feature and the like.
-    Name, "a name of letters, digits, -, _ and ., at most 64 characters", r"^[\p{L}\p{N}._-]+$", (1, 64), "acme", is_name;
+    Name, "a name of letters, digits, -, _ and ., at most 64 characters", r"^[\w.-]+$", (1, 64), "acme", is_name;
 
     /// The name of a plan, after that of its catalogue and a `:` where two catalogues have it.
     PlanName, "the name of a plan (letters, digits, -, _ and ., at most 64 characters), or CATALOGUE:PLAN",
-    r"^[\p{L}\p{N}._-]{1,64}(:[\p{L}\p{N}._-]{1,64})?$", (1, 129), "basic-seat",
+    r"^[\w.-]{1,64}(:[\w.-]{1,64})?$", (1, 129), "basic-seat",
     |text| text.splitn(2, ':').all(|part| is_name(part) && (1..=64).contains(&part.chars().count()));
 
     /// The name of an attribute: as other names, and `:` for tags.
-    AttributeName, "the name of an attribute: letters, digits, -, _, . and :, at most 64 characters", r"^[\p{L}\p{N}._:-]+$",
+    AttributeName, "the name of an attribute: letters, digits, -, _, . and :, at most 64 characters", r"^[\w.:-]+$",
     (1, 64), "tag:team", |text| is_name(&text.replace(':', ""));
 
     /// A title, a reason, a value.
@@ -326,7 +326,7 @@ pub struct LineId(pub String);
 
 impl Written for LineId {
     const EXPECTED: &'static str = "the id of a line, such as \"acme-2020-01-1\"";
-    const PATTERN: Option<&'static str> = Some(r"^[\p{L}\p{N}._-]+-[0-9]{4}-(0[1-9]|1[0-2])-[0-9]+$");
+    const PATTERN: Option<&'static str> = Some(r"^[\w.-]+-[0-9]{4}-(0[1-9]|1[0-2])-[0-9]+$");
     const CHARS: Option<(usize, usize)> = Some((11, 100));
     const EXAMPLE: &'static str = "acme-2020-01-1";
 
