@@ -110,15 +110,18 @@ where
         let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), noting));
         let stopping = stopping.clone();
         tokio::spawn(async move {
-            let (mut connection, mut stops) = (pin!(connection), pin!(is_stopping(stopping)));
-            // What goes wrong with a connection is its client's matter.
-            poll_fn(|context| match connection.as_mut().poll(context) {
-                Poll::Ready(_) => Poll::Ready(()),
-                // Where nothing was ever asked, the head that its client may have begun is not waited for.
-                Poll::Pending if is_asked.load(Ordering::Relaxed) => Poll::Pending,
-                Poll::Pending => stops.as_mut().poll(context),
-            })
-            .await;
+            {
+                let (mut connection, mut stops) = (pin!(connection), pin!(is_stopping(stopping)));
+                // What goes wrong with a connection is its client's matter.
+                poll_fn(|context| match connection.as_mut().poll(context) {
+                    Poll::Ready(_) => Poll::Ready(()),
+                    // Where nothing was ever asked, the head that its client may have begun is not waited for.
+                    Poll::Pending if is_asked.load(Ordering::Relaxed) => Poll::Pending,
+                    Poll::Pending => stops.as_mut().poll(context),
+                })
+                .await;
+            }
+            // It has let its stream go.
             lender.linger(bounds.body).await;
             drop(place);
         });
