@@ -29,11 +29,11 @@ fn uses(server: &Server, id: &str, time: &str, kind: &str, data: &Value) {
 }
 
 #[test]
-fn a_preview_in_the_middle_of_a_day_has_what_was_used_until_now() {
+fn a_preview_in_the_middle_of_an_hour_has_what_was_used_until_now() {
     let order = json!({"command": "subscribe", "plan": "fixed-line-calls", "name": "calls", "attributes": {"number": "1"}});
     let server = with("huawei-ykf.toml", "CNY", &[order]);
     let call = json!({"number": "1", "direction": "outbound", "seconds": 600});
-    server.advance("2026-01-16T12:00:00+08:00");
+    server.advance("2026-01-16T12:30:00+08:00");
     uses(&server, "a", "2026-01-16T11:00:00+08:00", "call", &call);
     let upcoming = |to_date: &str| {
         let got = server.get("/v1/accounts/acme/upcoming");
@@ -49,11 +49,11 @@ fn a_preview_in_the_middle_of_a_day_has_what_was_used_until_now() {
     let quote = server.send("POST", "/v1/accounts/acme/quotes", &[], quote.to_string());
     assert_eq!(quote.status, 200, "{}", quote.text);
     assert_eq!(quote.body["forecast_after"], json!("1.00"), "{}", quote.text);
-    // What says that it is used later on the same day, too.
-    uses(&server, "b", "2026-01-16T13:00:00+08:00", "call", &call);
+    // What says that it is used later in the same hour, too.
+    uses(&server, "b", "2026-01-16T12:45:00+08:00", "call", &call);
     upcoming("2.00");
     // The question of books looks at the usage itself: what is timed now or later is not used until now.
-    uses(&server, "c", "2026-01-16T12:00:00+08:00", "call", &call);
+    uses(&server, "c", "2026-01-16T12:30:00+08:00", "call", &call);
     let asked = server.get("/v1/answers?question=upcoming+acme");
     let total = asked.text.lines().find(|line| line.contains("Total")).unwrap_or_default();
     assert_eq!(total.split_whitespace().nth(1), Some("1.00"), "{}", asked.text);
