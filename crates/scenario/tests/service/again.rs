@@ -1,10 +1,8 @@
 //! Usage that is counted again: what waits in quarantine came when it came.
 
 use crate::is_whole;
-use crate::undone::{at, execute, using};
-use farebox_core::calendar::Zone;
-use farebox_core::engine::{Action, Catalogues};
-use farebox_core::money::Currency;
+use crate::undone::{at, customer_of, using};
+use farebox_core::engine::Catalogues;
 use farebox_service::{Received, Service};
 use farebox_store::usage::Attribute;
 use farebox_store::{Memory, Seen};
@@ -61,17 +59,7 @@ fn what_waits_came_when_it_came_however_often_it_is_counted_again() {
     let mut lists = Catalogues::default();
     lists.add(catalog::parse("desks.toml", LIST.as_bytes()).unwrap()).unwrap();
     let mut service = Service::open(Box::new(Memory::new()), lists, at("2026-01-01T00:00:00Z")).unwrap();
-    let (title, currency) = ("Acme".to_owned(), Currency::parse("EUR").unwrap());
-    execute(
-        &mut service,
-        "acme",
-        Action::Open { title, currency, zone: Zone::utc(), payer: None, tier: None },
-    )
-    .unwrap();
-    let (plan, name, attributes) = ("desk".to_owned(), None, Default::default());
-    let order =
-        Action::Subscribe { plan, name, quantity: 1, mode: None, months: None, auto: None, attributes };
-    execute(&mut service, "acme", order).unwrap();
+    customer_of(&mut service, "acme", None, "desk");
     service.advance(at("2026-01-05T10:20:00Z")).unwrap();
     let mut wrong = using("acme", "wrong", 0, "2026-01-05T10:00:00Z", "1");
     wrong.attributes.clear();

@@ -2,11 +2,9 @@
 //! had been there from the beginning.
 
 use super::failing::{Failing, full};
-use super::undone::{at, execute};
-use farebox_core::calendar::Zone;
+use super::undone::{at, customer_of};
 use farebox_core::catalog::Catalogue;
-use farebox_core::engine::{Action, Catalogues};
-use farebox_core::money::Currency;
+use farebox_core::engine::Catalogues;
 use farebox_service::{Pace, Service, Unpublished};
 use farebox_store::{CatalogueText, Memory, Store};
 use farebox_store_sqlite::Sqlite;
@@ -61,20 +59,7 @@ fn open(store: Box<dyn Store>, texts: &[&str]) -> Service {
 
 fn customers(service: &mut Service, number: usize) {
     for name in (0..number).map(|number| format!("c{number}")) {
-        let (title, currency) = (name.clone(), Currency::parse("EUR").unwrap());
-        let open = Action::Open { title, currency, zone: Zone::utc(), payer: None, tier: None };
-        execute(service, &name, open).unwrap();
-        let (plan, name_of, attributes) = ("seat".to_owned(), None, Default::default());
-        let order = Action::Subscribe {
-            plan,
-            name: name_of,
-            quantity: 1,
-            mode: None,
-            months: None,
-            auto: None,
-            attributes,
-        };
-        execute(service, &name, order).unwrap();
+        customer_of(service, &name, None, "seat");
     }
     service.commit().unwrap();
     service.advance(at(PUBLISHED)).unwrap();

@@ -1,10 +1,8 @@
 //! A store is whole at any moment, also at the very moment at which an account's subscriptions are released.
 
 use crate::is_whole;
-use crate::undone::{at, execute};
-use farebox_core::calendar::Zone;
-use farebox_core::engine::{Action, Catalogues};
-use farebox_core::money::Currency;
+use crate::undone::{at, customer_of};
+use farebox_core::engine::Catalogues;
 use farebox_service::Service;
 use farebox_store::Memory;
 use farebox_text::catalog;
@@ -49,14 +47,7 @@ fn a_store_is_whole_at_the_moment_of_a_release() {
     let mut lists = Catalogues::default();
     lists.add(catalog::parse("lines.toml", LIST.as_bytes()).unwrap()).unwrap();
     let mut service = Service::open(Box::new(Memory::new()), lists, at("2026-01-01T00:00:00Z")).unwrap();
-    let (title, currency) = ("Acme".to_owned(), Currency::parse("EUR").unwrap());
-    let tier = Some("Z".to_owned());
-    execute(&mut service, "acme", Action::Open { title, currency, zone: Zone::utc(), payer: None, tier })
-        .unwrap();
-    let (plan, name, attributes) = ("line".to_owned(), None, Default::default());
-    let order =
-        Action::Subscribe { plan, name, quantity: 1, mode: None, months: None, auto: None, attributes };
-    execute(&mut service, "acme", order).unwrap();
+    customer_of(&mut service, "acme", Some("Z"), "line");
     // In arrears from the end of January, frozen then, and released a day later.
     for moment in
         ["2026-01-31T23:59:59Z", "2026-02-01T00:00:00Z", "2026-02-02T00:00:00Z", "2026-02-02T00:00:01Z"]

@@ -45,10 +45,16 @@ fn top_up(service: &mut Service, account: &str) -> Result<(), Failed> {
 
 /// Opens an account that has ordered what is dear.
 pub(crate) fn customer(service: &mut Service, account: &str) {
+    customer_of(service, account, None, "things");
+}
+
+/// Opens an account, of a tier if it has one, that has ordered one of a plan.
+pub(crate) fn customer_of(service: &mut Service, account: &str, tier: Option<&str>, plan: &str) {
     let (title, currency) = (account.to_owned(), Currency::parse("EUR").unwrap());
-    let open = Action::Open { title, currency, zone: Zone::utc(), payer: None, tier: None };
+    let tier = tier.map(str::to_owned);
+    let open = Action::Open { title, currency, zone: Zone::utc(), payer: None, tier };
     execute(service, account, open).unwrap();
-    let (plan, name, attributes) = ("things".to_owned(), None, Default::default());
+    let (plan, name, attributes) = (plan.to_owned(), None, Default::default());
     let order =
         Action::Subscribe { plan, name, quantity: 1, mode: None, months: None, auto: None, attributes };
     execute(service, account, order).unwrap();

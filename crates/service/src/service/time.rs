@@ -182,9 +182,9 @@ impl Service {
             return Ok(());
         }
         let ahead = self.schedule.from(None).take(COMMIT_EACH).take_while(|next| next.at <= until);
-        let ahead = ahead.filter(|next| next.payer != due.payer && !is_ready(&next.payer));
-        let names: Vec<String> =
-            [&due.payer].into_iter().chain(ahead.map(|next| &next.payer)).cloned().collect();
+        // The first of them is due first.
+        let ahead = ahead.filter(|next| !is_ready(&next.payer));
+        let names: Vec<String> = ahead.map(|next| next.payer.clone()).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         self.load_all(&names)?;
         self.refresh_all(&names)
