@@ -9,6 +9,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 pub const TEST_CLOCK: &[&str] = &["--test-clock", "2026-01-01T00:00:00+08:00"];
 
@@ -135,6 +136,15 @@ impl Server {
     /// What it has written to standard error, and those before it on the same folder.
     pub fn logged(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// Waits until it has written this: what it does and what it says of that are not the same moment.
+    pub fn says(&self, text: &str) {
+        let start = Instant::now();
+        while !self.logged().contains(text) {
+            assert!(start.elapsed() < Duration::from_secs(20), "it never says {text:?}: {}", self.logged());
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// SIGKILL: it has no time for anything.

@@ -29,7 +29,7 @@ fn a_clock_that_was_set_back_stands_until_it_is_there_again() {
 
     let start = || Server::run(serve(&[], folder.path(), &[]), folder.path());
     let server = start();
-    assert!(server.logged().contains("the system's clock is behind the store's"), "{}", server.logged());
+    server.says("the system's clock is behind the store's");
     let clock = json!({"at": "2090-01-31T16:00:00Z", "kind": "system", "usage_from": null});
     assert_eq!(server.get("/v1/clock"), (200, clock.clone()));
     // What is asked for is done, and recorded at that moment: never before what it follows.

@@ -68,7 +68,7 @@ fn a_file_that_may_not_grow_refuses_what_is_new_and_keeps_what_was_answered() {
     let told = fill(&server, 0);
     assert!(told > 0, "some of it fits");
     is_refusing(&server, told, "1.00");
-    assert!(server.logged().contains("a commit has failed"), "{}", server.logged());
+    server.says("a commit has failed");
     // There is room again: it goes on by itself, and what was refused can be said again.
     let id = server.id().to_string();
     assert!(Command::new("prlimit").args(["--pid", &id, "--fsize=unlimited:"]).status().unwrap().success());
@@ -119,7 +119,7 @@ fn what_is_kept_can_be_read_though_what_is_due_cannot_be_done() {
         }
         assert_eq!(server.get("/readyz").0, 503);
     }
-    assert!(server.logged().contains("the schedule has failed"), "{}", server.logged());
+    server.says("the schedule has failed");
     // There is room: it goes on by itself.
     limit(&server, "unlimited");
     let start = Instant::now();
