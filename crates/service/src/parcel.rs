@@ -1,6 +1,6 @@
 //! Usage on its way in: made ready by whoever received it, so that the one who counts has little to do.
 
-use crate::names::ByName;
+use crate::identities::ByIdentity;
 use farebox_core::metering::{Event, Value};
 use farebox_store::codec::{Reader, Writer};
 use farebox_store::usage::{Usage, added_in, put_added};
@@ -16,10 +16,41 @@ const EVENT_BYTES: usize = 200;
 pub struct Parcel {
     records: Vec<u8>,
     items: Vec<Item>,
-    /// The accounts whose usage it is, each once.
-    accounts: Vec<String>,
-    /// Their places, where they are more than [`FEW`].
-    places: ByName<u32>,
+    /// The accounts whose usage it is, each once, as far as their hashes tell.
+    accounts: Names,
+    /// Their places by hashes of their names, where they are more than [`FEW`].
+    places: ByIdentity<u32>,
+}
+
+/// Names, one after another: a parcel may have many, and the thread that lets go of them is not the one that made them.
+#[derive(Clone, Debug, Default)]
+struct Names {
+    text: String,
+    /// Where each ends.
+    ends: Vec<u32>,
+}
+
+impl Names {
+    fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    fn push(&mut self, name: &str) {
+        self.text.push_str(name);
+        self.ends.push(u32::try_from(self.text.len()).unwrap_or(u32::MAX));
+    }
+
+    fn get(&self, place: usize) -> Option<&str> {
+        let from = match place.checked_sub(1) {
+            Some(before) => *self.ends.get(before)?,
+            None => 0,
+        };
+        self.text.get(from as usize..*self.ends.get(place)? as usize)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &str> {
+        (0..self.len()).filter_map(|place| self.get(place))
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +80,6 @@ impl Parcel {
         Parcel {
             records: Vec::with_capacity(bytes / 2 + 32),
             items: Vec::with_capacity(items),
-            accounts: Vec::with_capacity(items.min(FEW)),
             ..Parcel::default()
         }
     }
@@ -66,19 +96,28 @@ impl Parcel {
     }
 
     fn place_of(&mut self, account: &str) -> u32 {
-        let known = match self.accounts.len() {
-            0..=FEW => self.accounts.iter().position(|known| known == account).map(|place| place as u32),
-            _ => self.places.get(account).copied(),
+        let (known, hash) = match self.accounts.len() {
+            0..=FEW => (self.accounts.iter().position(|known| known == account).map(|place| place as u32), 0),
+            _ => {
+                let hash = xxh3_128(account.as_bytes());
+                let known = self.places.get(&hash).copied();
+                // Another with its hash is looked at each time as if it were new.
+                (known.filter(|place| self.accounts.get(*place as usize) == Some(account)), hash)
+            }
         };
         if let Some(place) = known {
             return place;
         }
         let place = self.accounts.len() as u32;
-        self.accounts.push(account.to_owned());
+        self.accounts.push(account);
         match self.accounts.len() {
             0..=FEW => {}
-            len if len == FEW + 1 => self.places.extend(self.accounts.iter().cloned().zip(0..)),
-            _ => drop(self.places.insert(account.to_owned(), place)),
+            len if len == FEW + 1 => {
+                self.places.reserve(self.items.capacity());
+                let all = self.accounts.iter().map(|name| xxh3_128(name.as_bytes()));
+                self.places.extend(all.zip(0..));
+            }
+            _ => drop(self.places.insert(hash, place)),
         }
         place
     }
@@ -105,9 +144,9 @@ impl Parcel {
         self.items.is_empty()
     }
 
-    /// The accounts whose usage it is, each once.
-    pub(crate) fn accounts(&self) -> &[String] {
-        &self.accounts
+    /// The accounts whose usage it is, each once, as far as their hashes tell.
+    pub(crate) fn accounts(&self) -> impl Iterator<Item = &str> {
+        self.accounts.iter()
     }
 }
 
@@ -215,6 +254,17 @@ mod tests {
                 rest.done(&mut some);
             }
             assert_eq!(found, expected, "{most}");
+        }
+    }
+
+    #[test]
+    fn each_account_has_one_place_however_many_there_are() {
+        let mut parcel = Parcel::default();
+        let names: Vec<String> = (0..100).map(|number| format!("a{}", number % 37)).collect();
+        let places: Vec<u32> = names.iter().map(|name| parcel.place_of(name)).collect();
+        assert_eq!(parcel.accounts().count(), 37);
+        for (name, place) in names.iter().zip(places) {
+            assert_eq!(parcel.accounts().nth(place as usize), Some(name.as_str()));
         }
     }
 
