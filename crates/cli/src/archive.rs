@@ -41,7 +41,7 @@ fn horizon(now: Timestamp, months: u32) -> Option<Timestamp> {
 }
 
 pub fn run(args: &Args, as_json: bool) -> Result<ExitCode, Failure> {
-    let mut store = Sqlite::open(&args.data)?;
+    let mut store = Sqlite::open_there(&args.data)?;
     let before = store.clock()?.and_then(|now| horizon(now, args.usage_months));
     let mut files = Vec::new();
     if let Some(before) = before

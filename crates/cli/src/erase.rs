@@ -33,7 +33,7 @@ struct Shown {
 }
 
 pub fn run(args: &Args, as_json: bool) -> Result<ExitCode, Failure> {
-    let store = Sqlite::open(&args.data)?;
+    let store = Sqlite::open_there(&args.data)?;
     let catalogues = parse_all(&store)?;
     let clock = store.clock()?.unwrap_or_else(jiff::Timestamp::now);
     let mut service = Service::open(Box::new(store), catalogues, clock)?;

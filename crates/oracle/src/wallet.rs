@@ -107,6 +107,12 @@ pub(crate) fn decide(play: &mut Play<'_>, line: &Line) -> Result<(), Reasons> {
             if gives_back_twice(play, &payer, &printed, &change, at) {
                 reasons.push("given-back");
             }
+            // A credit note of a whole bill may be of any line.
+            let bills = &play.accounts[&payer].money;
+            let credited = bills.bills.get(&printed.month).is_some_and(|bill| bill.credited.is_positive());
+            if credited && bills.creditable(printed.month).is_some_and(|most| -&change > most) {
+                reasons.push("more-than-billed");
+            }
             refuse(reasons)?;
             let account = play.accounts.get_mut(&payer).expect("open");
             *account.line_changes.entry(id.clone()).or_insert_with(zero) += &change;

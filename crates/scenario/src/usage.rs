@@ -509,6 +509,14 @@ impl UsageLog {
         let measured = Measured::of(run, refused.map(|usage| usage.account.as_str()));
         let void: BTreeSet<String> =
             self.voided.iter().map(|(source, id)| format!("{source}/{id}")).collect();
+        // A higher revision replaces what was said before, wherever that waits.
+        let mut latest: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+        for delivery in &self.deliveries {
+            if let Delivery::Line { usage, .. } = delivery {
+                let revision = latest.entry((&usage.source, &usage.id)).or_default();
+                *revision = usage.revision.max(*revision);
+            }
+        }
         // What nothing measures yet has its place where it came; what is counted and nothing takes comes after all that.
         let (mut unmeasured, mut unrouted) =
             (BTreeMap::<usize, InQuarantine>::new(), InQuarantine::default());
@@ -529,6 +537,10 @@ impl UsageLog {
         })?;
         for (number, delivery) in self.deliveries.iter().enumerate() {
             match delivery {
+                Delivery::Line { usage, .. }
+                    if latest
+                        .get(&(&*usage.source, &*usage.id))
+                        .is_some_and(|last| usage.revision < *last) => {}
                 Delivery::Line { usage, line } => {
                     // What is void is in quarantine no longer, and what comes under its identity never is.
                     let of_line = |one: &&Quarantine| one.line == *line as u64 && !void.contains(&one.what);

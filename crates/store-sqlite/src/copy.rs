@@ -1,6 +1,6 @@
 //! Copies of a store: made while it is in use, checked, and put back.
 
-use crate::{FILE, LOCK, Sqlite, archive, failed, in_system, lock, make_folder, schema};
+use crate::{FILE, LOCK, Sqlite, archive, failed, in_system, lock, make_folder, schema, there};
 use farebox_store::StoreError;
 use rusqlite::{Connection, OpenFlags, backup::Backup};
 use std::cell::RefCell;
@@ -19,12 +19,8 @@ impl Sqlite {
     /// As [`Sqlite::open`], but that it may be in use; and for a store of an earlier version, which a server has to
     /// bring up to date first.
     pub fn open_to_read(folder: &Path) -> Result<Sqlite, StoreError> {
-        let file = folder.join(FILE);
+        let file = there(folder)?;
         let place = file.display().to_string();
-        if !file.exists() {
-            let found = "there is no store".to_owned();
-            return Err(StoreError::System { place, found });
-        }
         let connection = open_file(&file)?;
         // What comes later is not seen: one reading begins with the next line, and lasts as long as the connection.
         connection.execute_batch("BEGIN").map_err(|error| failed(&place, error))?;

@@ -384,7 +384,7 @@ impl Refusal {
                 format!("that is more than what is due of {bill}, and no more can be paid or given up")
             }
             Refusal::MoreThanBilled { bill, .. } => {
-                format!("that is more than what {bill} comes to, and no more can be credited")
+                format!("that is more than what {bill} comes to, and no more of it can come back")
             }
             Refusal::MoreThanBalance { .. } => "the balance has less; no more can be paid out".to_owned(),
             Refusal::MoreThanLine { line, .. } => {
@@ -444,7 +444,7 @@ impl fmt::Display for Refusal {
             Refusal::MoreThanBilled { bill, left, currency } => {
                 write!(
                     f,
-                    "{bill} comes to {} {currency} after its credit notes and what later bills took off it; no more can be credited",
+                    "{bill} comes to {} {currency} after its credit notes and what later bills took off it; no more of it can come back",
                     left.decimal(*currency)
                 )
             }

@@ -237,14 +237,7 @@ impl Desk<'_> {
             }
         };
         let bill = self.issued(first)?;
-        // What later bills took off it, as far as it had not taken that off earlier ones itself.
-        let corrected = self.view.corrected(&payer.id, bill.month.start);
-        let taken = corrected.returned.total()?.sub(corrected.gave.total()?)?.max(Amount::ZERO);
-        let left = bill.head.posted.sub(bill.head.credited)?.sub(taken)?.max(Amount::ZERO);
-        if amount > left {
-            let (bill, currency) = (bill.id, payer.currency);
-            return Err(Refusal::MoreThanBilled { bill, left, currency }.into());
-        }
+        self.is_billed(&bill, amount)?;
         if let Some(line) = line {
             self.keeps_its_sign(line, bill.month.start, amount.negated())?;
         }
@@ -297,6 +290,19 @@ impl Desk<'_> {
         })])
     }
 
+    /// Whether a bill still comes to so much, after its credit notes and what later bills took off it.
+    fn is_billed(&self, bill: &Meant, amount: Amount) -> Result<(), AnyRefusal> {
+        // What later bills took off it, as far as it had not taken that off earlier ones itself.
+        let corrected = self.view.corrected(&self.payer.id, bill.month.start);
+        let taken = corrected.returned.total()?.sub(corrected.gave.total()?)?.max(Amount::ZERO);
+        let left = bill.head.posted.sub(bill.head.credited)?.sub(taken)?.max(Amount::ZERO);
+        if amount > left {
+            let (bill, currency) = (bill.id.clone(), self.payer.currency);
+            return Err(Refusal::MoreThanBilled { bill, left, currency }.into());
+        }
+        Ok(())
+    }
+
     fn pay_out(&self, amount: Exact) -> Decided {
         let amount = payable(amount, self.payer.currency)?;
         let balance = self.view.prepaid(&self.payer.id);
@@ -346,6 +352,13 @@ impl Desk<'_> {
         }
         let month = self.payer.zone.midnight(first);
         self.keeps_its_sign(line, month, amount)?;
+        // Of which lines a credit note of a whole bill is, nobody said: no more comes back than is left of all.
+        match self.issued(first) {
+            Ok(bill) if amount.is_negative() && !bill.head.credited.is_zero() => {
+                self.is_billed(&bill, magnitude)?;
+            }
+            _ => {}
+        }
         let currency = self.payer.currency;
         let verb = if amount.is_negative() { "taken off" } else { "added to" };
         let explanation = format!(
