@@ -36,6 +36,8 @@ struct Counting {
     cuts: BTreeSet<Instant>,
     /// Its accounts.
     accounts: BTreeSet<String>,
+    /// Those whose usage is not counted any more: they are erased.
+    erased: BTreeSet<String>,
     metering: Metering,
     /// Whether something changed that the metering was not made for.
     is_outdated: bool,
@@ -96,7 +98,7 @@ impl Counting {
             plans.insert((one.catalogue.clone(), one.plan.clone()), *since);
         }
         let specs = by_account.iter().flat_map(|(account, plans)| lanes(catalogues, account, plans, &cuts));
-        Metering::new(self.accounts.iter().cloned(), specs)
+        Metering::new(self.accounts.iter().cloned(), specs).without(self.erased.clone())
     }
 
     /// The account that pays and its members, under whose names usage may be noted.

@@ -10,6 +10,7 @@ mod server;
 mod archive;
 mod bench;
 mod erase;
+mod erased_member;
 mod focus;
 mod journal;
 mod json;

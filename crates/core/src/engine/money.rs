@@ -21,6 +21,8 @@ pub(super) fn settle(desk: &Desk<'_>, late: &Late) -> Result<Vec<Fact>, Refusal>
     let group = due::group(view, &payer.id);
     let contexts: Vec<Context<'_>> = group
         .iter()
+        // What was charged for usage that nobody knows any more is not worked out again.
+        .filter(|name| metering.knows(name))
         .filter_map(|name| view.account(name))
         .map(|account| {
             let late = late.get(&account.id).copied();

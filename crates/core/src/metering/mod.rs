@@ -24,7 +24,7 @@ pub use lane::{Lane, LaneKey, LaneSpec, Scope, SegmentCounts};
 use crate::calendar::{Instant, Span};
 use crate::money::{Exact, OutOfRange};
 use lane::push_text;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::ops::Range;
 
@@ -232,6 +232,8 @@ pub struct Metering {
     pending: Vec<(usize, lane::Place, Share)>,
     /// Lanes with a counter that could not take an event back.
     stale: bool,
+    /// Accounts whose usage is not known any more.
+    forgotten: BTreeSet<String>,
 }
 
 /// The lanes of an account, by type of event.
@@ -274,6 +276,16 @@ impl Metering {
             }
         }
         metering
+    }
+
+    /// The same, where the usage of some accounts is not known any more: what was charged for it stays as it is.
+    pub fn without(self, forgotten: BTreeSet<String>) -> Metering {
+        Metering { forgotten, ..self }
+    }
+
+    /// Whether the usage of an account is known, as far as there is any.
+    pub fn knows(&self, account: &str) -> bool {
+        !self.forgotten.contains(account)
     }
 
     fn add_account(&mut self, name: &str) -> usize {
@@ -331,6 +343,7 @@ impl Metering {
             lanes: self.lanes.iter().map(|lane| Lane::new(lane.spec().clone())).collect(),
             accounts: self.accounts.clone(),
             places: self.places.clone(),
+            forgotten: self.forgotten.clone(),
             ..Metering::default()
         }
     }

@@ -49,6 +49,7 @@ impl Counters {
         self.erased.insert(account.to_owned());
         if let Some(counting) = self.get_mut(payer) {
             counting.accounts.remove(account);
+            counting.erased.insert(account.to_owned());
             counting.plans.retain(|plan, _| plan.account != account);
             counting.is_outdated = true;
         }

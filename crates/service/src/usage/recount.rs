@@ -373,6 +373,8 @@ fn counting_of(
 ) -> Result<Counting, StoreError> {
     let mut counting = Counting { is_outdated: true, ..Counting::default() };
     let counted = || group.iter().filter(|account| !erased.contains(&account.head.id));
+    let all = group.iter().map(|account| &account.head.id);
+    counting.erased.extend(all.filter(|name| erased.contains(*name)).cloned());
     counting.accounts.extend(counted().map(|account| account.head.id.clone()));
     for account in counted() {
         for one in account.subscriptions.values() {
