@@ -3,7 +3,7 @@
 //! [`View`] loads by key, so that a store need not hold an account in memory to decide about it.
 //! [`Group`] is the view in memory: what tests, books and the in-memory twin of every store use.
 
-use crate::bill::{Bill, BillHold, ChargeKey, Charged, CreditNote, Line};
+use crate::bill::{Bill, BillHold, ChargeKey, Charged, CreditNote, Line, LineKind};
 use crate::budget::{Budget, Spending};
 use crate::calendar::{Instant, Span, Zone};
 use crate::engine::credit::Headroom;
@@ -170,6 +170,9 @@ pub trait View {
     /// What all lines for the same as this one, or about one of them, come to, less credit notes about them. `None`: it is
     /// for nothing that could be corrected.
     fn comes_to(&self, account: &str, line: &Line) -> Option<Amount>;
+    /// What adjustments of all lines for the same have added since a moment, and credit notes about them have taken off: of
+    /// the lines of an account on the bills of its payer.
+    fn by_hand(&self, payer: &str, account: &str, key: &ChargeKey, since: Instant) -> Amount;
     /// What is due first about the terms of an account's subscriptions: when, and which.
     fn term_due(&self, account: &str) -> Option<(Instant, String)>;
     /// What was paid for an account's terms and is not all earned yet.
@@ -498,19 +501,18 @@ impl View for Group {
 
     fn comes_to(&self, account: &str, line: &Line) -> Option<Amount> {
         let (head, key) = (self.accounts.get(account)?, line.key.as_ref()?);
-        let bills = head.bills.values();
-        let alike = bills.clone().flat_map(|bill| &bill.lines);
-        let alike = alike.filter(|other| other.account == line.account && other.key.as_ref() == Some(key));
-        let (mut sum, mut ids) = (0, BTreeSet::new());
-        for one in alike {
-            sum += one.amount.units();
-            ids.insert(one.id.as_str());
-        }
-        let is_about = |note: &&CreditNote| note.line.as_deref().is_some_and(|about| ids.contains(about));
-        let notes = bills.flat_map(|bill| &bill.credits).filter(is_about);
-        let credited: i128 = notes.map(|note| note.amount.units()).sum();
-        let whole = Amount::from_units(sum).round_to_minor(head.head.currency);
-        Some(Amount::from_units(whole.units() - credited))
+        let alike = lines_for(head, &line.account, key);
+        let whole = Amount::from_units(alike.iter().map(|line| line.amount.units()).sum());
+        let whole = whole.round_to_minor(head.head.currency);
+        Some(Amount::from_units(whole.units() - credited(head, &alike, Instant::MIN)))
+    }
+
+    fn by_hand(&self, payer: &str, account: &str, key: &ChargeKey, since: Instant) -> Amount {
+        let Some(head) = self.accounts.get(payer) else { return Amount::ZERO };
+        let alike = lines_for(head, account, key);
+        let is_by_hand = |line: &&&Line| line.kind == LineKind::Adjustment && line.posted >= since;
+        let adjusted: i128 = alike.iter().filter(is_by_hand).map(|line| line.amount.units()).sum();
+        Amount::from_units(adjusted - credited(head, &alike, since))
     }
 
     fn term_due(&self, account: &str) -> Option<(Instant, String)> {
@@ -597,4 +599,18 @@ impl View for Group {
     fn places_taken(&self, payer: &str, account: &str, place: &Place) -> u32 {
         self.holds(payer).map_or(0, |all| all.taken(account, place))
     }
+}
+
+/// The lines for the same of an account on the bills of whoever pays.
+fn lines_for<'a>(payer: &'a Account, account: &str, key: &ChargeKey) -> Vec<&'a Line> {
+    let lines = payer.bills.values().flat_map(|bill| &bill.lines);
+    lines.filter(|line| line.account == account && line.key.as_ref() == Some(key)).collect()
+}
+
+/// What credit notes about some lines took off since a moment, in 10⁻⁸ units.
+fn credited(payer: &Account, lines: &[&Line], since: Instant) -> i128 {
+    let ids: BTreeSet<&str> = lines.iter().map(|line| line.id.as_str()).collect();
+    let is_about = |note: &&CreditNote| note.line.as_deref().is_some_and(|about| ids.contains(about));
+    let notes = payer.bills.values().flat_map(|bill| &bill.credits).filter(is_about);
+    notes.filter(|note| note.at >= since).map(|note| note.amount.units()).sum()
 }

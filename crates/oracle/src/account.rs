@@ -43,6 +43,8 @@ pub struct Account {
     pub billed: BTreeMap<Key, Timestamp>,
     /// What adjustments and credit notes changed of lines.
     pub line_changes: BTreeMap<String, Number>,
+    /// The same, as far as it counts when a term is given up or changed.
+    pub by_hand: BTreeMap<String, Number>,
     /// The money; a member's is its master's.
     pub money: Money,
 }

@@ -310,6 +310,8 @@ pub struct Printed {
     pub adjustable: bool,
     /// What it is for: lines for the same correct one another.
     pub what: String,
+    /// Of which account and subscription, by which charge, from when on; `None`: by hand.
+    pub charges: Option<(String, String, String, Timestamp)>,
 }
 
 /// A piece of usage.

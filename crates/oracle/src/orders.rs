@@ -226,6 +226,7 @@ fn open(
         charges: BTreeMap::new(),
         billed: BTreeMap::new(),
         line_changes: BTreeMap::new(),
+        by_hand: BTreeMap::new(),
         money: Money::default(),
     };
     play.accounts.insert(line.account.clone(), account);
@@ -552,8 +553,7 @@ fn unsubscribe(play: &mut Play<'_>, line: &Line, order: &str) -> Result<(), Reas
         at <= bought + SignedDuration::from_hours(24 * days) && account.full_refunds < times
     });
     let all: Vec<usize> = [index].into_iter().chain(add_ons::followers(account, index)).collect();
-    let given =
-        all.iter().map(|index| (*index, given_back(list, rule, &account.subscriptions[*index], in_full, at)));
+    let given = all.iter().map(|index| (*index, given_back(play, &line.account, *index, rule, in_full, at)));
     let given: Vec<_> = given.collect();
     let account = play.accounts.get_mut(&line.account).expect("open");
     account.full_refunds += i64::from(in_full);
@@ -567,7 +567,16 @@ fn unsubscribe(play: &mut Play<'_>, line: &Line, order: &str) -> Result<(), Reas
 }
 
 /// The lines of what comes back of a subscription's terms.
-fn given_back(list: &Catalogue, rule: &Refund, one: &Subscription, in_full: bool, at: Timestamp) -> Lines {
+fn given_back(
+    play: &Play<'_>,
+    name: &str,
+    index: usize,
+    rule: &Refund,
+    in_full: bool,
+    at: Timestamp,
+) -> Lines {
+    let one = &play.accounts[name].subscriptions[index];
+    let list = version(play.lists, &one.catalogue, at);
     let mut given = Vec::new();
     // In full is also what a change of plan cut off.
     let cut_off = |term: &&Term| {
@@ -576,7 +585,8 @@ fn given_back(list: &Catalogue, rule: &Refund, one: &Subscription, in_full: bool
     for term in one.terms.iter().filter(|term| at < term.until || cut_off(term)) {
         let in_full = in_full || at < term.from;
         let Some(charge) = plans::of_term(list, one, term) else { continue };
-        let back = if in_full { term.paid.clone() } else { back(rule, list, one, term, at) };
+        let term = wallet::still_paid(play, (name, &one.name, &charge.id), term, at);
+        let back = if in_full { term.paid.clone() } else { back(rule, list, one, &term, at) };
         let back = round(&back, 8);
         if back.is_zero() {
             continue;

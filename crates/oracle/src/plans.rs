@@ -11,6 +11,7 @@ use crate::number::{Number, round, whole, zero};
 use crate::orders;
 use crate::play::{Play, Reasons};
 use crate::settle::{Period, version};
+use crate::wallet;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -202,7 +203,9 @@ fn divide(play: &mut Play<'_>, line: &Line, index: usize, wished: &str, from: Ti
         }
         let days = |from: Timestamp| whole(calendar::days(&list.zone, from, term.until));
         let rest = days(start) / days(term.from);
-        let credit = round(&(&term.paid * &rest), 8);
+        let charge = of_term(list, &before, term).map(|charge| charge.id.as_str());
+        let still = wallet::still_paid(play, (name, &before.name, charge.unwrap_or("")), term, at);
+        let credit = round(&(&still.paid * &rest), 8);
         let key = |cycle: Timestamp, charge: &Charge| Key {
             subscription: before.name.clone(),
             charge: charge.id.clone(),
@@ -232,6 +235,9 @@ fn divide(play: &mut Play<'_>, line: &Line, index: usize, wished: &str, from: Ti
             items.push(Item { corrects: None, ..account.add(wished, key, &figures, month) });
         }
         let whole_term = start == term.from;
+        if whole_term {
+            wallet::paid_anew(play, name, &before.name, start);
+        }
         if !whole_term {
             let part = Some(&full - &months);
             terms.push(Term { until: start, part, paid: &term.paid - &credit, ..term.clone() });

@@ -2,6 +2,7 @@
 //!
 //! Of a member, all money is its master's.
 
+use crate::account::Term;
 use crate::calendar::{self, Cycle};
 use crate::history::{Line, Printed, What};
 use crate::money::{Coupon, Item};
@@ -116,6 +117,7 @@ pub(crate) fn decide(play: &mut Play<'_>, line: &Line) -> Result<(), Reasons> {
             refuse(reasons)?;
             let account = play.accounts.get_mut(&payer).expect("open");
             *account.line_changes.entry(id.clone()).or_insert_with(zero) += &change;
+            *account.by_hand.entry(id.clone()).or_insert_with(zero) += &change;
             let plan = (!printed.plan.is_empty()).then(|| printed.plan.clone());
             play.charge(&payer, at, &[Item { plan, amount: change, corrects: Some(printed.month) }], at);
             Ok(())
@@ -224,7 +226,38 @@ fn credit(
     let account = play.accounts.get_mut(payer).expect("open");
     if let Some(line) = line {
         *account.line_changes.entry(line.id.clone()).or_insert_with(zero) -= &amount;
+        *account.by_hand.entry(line.id.clone()).or_insert_with(zero) -= &amount;
     }
     account.money.credit(month.expect("issued"), &amount, at);
     Ok(())
+}
+
+/// A term with what is still paid for it: adjustments of its purchase and credit notes about it count.
+pub(crate) fn still_paid(
+    play: &Play<'_>,
+    (name, subscription, charge): (&str, &str, &str),
+    term: &Term,
+    at: Timestamp,
+) -> Term {
+    let payer = play.accounts[name].payer.as_deref().unwrap_or(name);
+    let is_for_it = |line: &&Printed| {
+        let of = (name.to_owned(), subscription.to_owned(), charge.to_owned(), term.from);
+        line.payer == payer && line.posted <= at && line.charges.as_ref() == Some(&of)
+    };
+    let by_hand = &play.accounts[payer].by_hand;
+    let changes = play.printed.values().filter(is_for_it).filter_map(|line| by_hand.get(&line.id));
+    let paid = changes.fold(term.paid.clone(), |paid, change| paid + change).max(zero());
+    Term { paid, ..term.clone() }
+}
+
+/// What was paid for a term anew: what was changed by hand before is no matter of it.
+pub(crate) fn paid_anew(play: &mut Play<'_>, name: &str, subscription: &str, from: Timestamp) {
+    let payer = play.accounts[name].payer.clone().unwrap_or_else(|| name.to_owned());
+    let is_for_it = |line: &&Printed| {
+        let of = line.charges.as_ref();
+        of.is_some_and(|(account, one, _, start)| (&**account, &**one, *start) == (name, subscription, from))
+    };
+    let ids: Vec<String> = play.printed.values().filter(is_for_it).map(|line| line.id.clone()).collect();
+    let by_hand = &mut play.accounts.get_mut(&payer).expect("open").by_hand;
+    ids.iter().for_each(|id| drop(by_hand.remove(id)));
 }

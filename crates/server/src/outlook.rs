@@ -119,6 +119,11 @@ fn on_a_copy<'k>(known: &'k Known<'_>, commands: &[Command]) -> Result<Copied<'k
             metering.to_mut().end_at(moment);
         }
         all.extend(facts);
+        let payer = group.get(&command.account).map_or("", |one| one.head.payer()).to_owned();
+        let follows = preview::follow(&mut group, known.catalogues, &metering, &payer, known.at, &known.late);
+        for moment in counting::cuts(&follows.map_err(|refusal| (number, refusal))?, known.at, known.at) {
+            metering.to_mut().end_at(moment);
+        }
     }
     Ok((group, metering, all))
 }

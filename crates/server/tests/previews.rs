@@ -98,6 +98,20 @@ fn a_forecast_goes_on_to_a_freeze_at_any_second() {
             upcoming.text
         );
     }
+    // A command is followed by what it makes due, in a quote too: who pays what is owed is frozen no longer.
+    let order = json!({"command": "subscribe", "plan": "passport-ocr", "name": "more"});
+    let quote = |commands: Value| {
+        let body = json!({"commands": commands}).to_string();
+        server.send("POST", "/v1/accounts/acme/quotes", &[], body)
+    };
+    assert_eq!(quote(json!([order])).problem(), (402, "frozen"));
+    let pays = json!({"command": "topup", "amount": "20"});
+    let quote = quote(json!([pays, order]));
+    assert_eq!(quote.status, 200, "{}", quote.text);
+    server.command("acme", &pays);
+    server.command("acme", &order);
+    let balance = server.get("/v1/accounts/acme/balance").body["balance"].clone();
+    assert_eq!(quote.body["balance_after"], balance, "{}", quote.text);
 }
 
 #[test]

@@ -2,11 +2,11 @@
 
 use super::coupons::Posted;
 use super::{Desk, Fact, Late, Refusal, bill_month, due, packages, payable};
-use crate::account::{AccountHead, View};
+use crate::account::{AccountHead, BillHead, View};
 use crate::bill::{Line, LineKind, PriceBasis};
 use crate::calendar::{Cycle, Instant, Span};
 use crate::ledger::{LedgerAccount, Posting};
-use crate::money::{Amount, Currency, Exact};
+use crate::money::{Amount, Currency, Exact, OutOfRange};
 use crate::settlement::{self, Context, Settled};
 
 /// Settles what is due for a payer and its members, and issues the bill of a month that ends now.
@@ -76,6 +76,19 @@ pub(super) fn issue(desk: &Desk<'_>, month: Span) -> Result<Option<Fact>, Refusa
 pub(super) fn bill_id(account: &AccountHead, month: Span) -> String {
     let first = account.zone.date(month.start);
     format!("{}-{:04}-{:02}", account.id, first.year(), first.month())
+}
+
+/// What an issued bill still comes to, after its credit notes and what later bills took off it.
+pub(super) fn left_of(
+    view: &dyn View,
+    payer: &str,
+    month: Instant,
+    head: &BillHead,
+) -> Result<Amount, OutOfRange> {
+    // As far as it had not taken that off earlier ones itself.
+    let corrected = view.corrected(payer, month);
+    let taken = corrected.returned.total()?.sub(corrected.gave.total()?)?.max(Amount::ZERO);
+    Ok(head.posted.sub(head.credited)?.sub(taken)?.max(Amount::ZERO))
 }
 
 /// Posts lines to the payer's bill of a month, and takes payment from the balance at once.

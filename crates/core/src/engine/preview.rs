@@ -3,7 +3,7 @@
 //! Both are previews: they are worked out by the code that charges, and change nothing.
 
 use super::counting::cuts;
-use super::{Action, Catalogues, Command, Duty, Late, Moment, Refusal, due, just_after, next_due};
+use super::{Action, Catalogues, Command, Duty, Fact, Late, Moment, Refusal, due, just_after, next_due};
 use crate::account::{Group, View};
 use crate::bill::Line;
 use crate::calendar::{Instant, Span};
@@ -26,6 +26,7 @@ pub fn draft(
     let group = due::group(view, payer);
     let contexts: Vec<Context<'_>> = group
         .iter()
+        .filter(|name| metering.knows(name))
         .filter_map(|name| view.account(name))
         .map(|account| {
             let late = late.get(&account.id).copied();
@@ -69,4 +70,31 @@ pub fn forecast(
         after = Moment { at, done: duty };
     }
     Ok(group)
+}
+
+/// Does with a group what a command at a moment makes due for a payer at once: a freeze is over, a package opens. Answers
+/// what happened.
+///
+/// # Errors
+/// A [`Refusal`] when a number does not fit.
+pub fn follow(
+    group: &mut Group,
+    catalogues: &Catalogues,
+    metering: &Metering,
+    payer: &str,
+    at: Instant,
+    late: &Late,
+) -> Result<Vec<Fact>, Refusal> {
+    let (mut all, mut after) = (Vec::new(), Moment { at, done: Duty::Charges });
+    while let Some((due, duty)) =
+        next_due(group, catalogues, payer, after, late).filter(|(due, _)| *due <= at)
+    {
+        let action = Action::Due { duty, late: Late::new() };
+        let command = Command { account: payer.to_owned(), effective_at: due, action };
+        let facts = super::decide(group, catalogues, metering, &command, due)?;
+        facts.iter().try_for_each(|fact| group.apply(fact)).map_err(|_| Refusal::OutOfRange)?;
+        all.extend(facts);
+        after = Moment { at: due, done: duty };
+    }
+    Ok(all)
 }

@@ -136,6 +136,9 @@ fn printed(accounts: &[&Account]) -> BTreeMap<String, Printed> {
                 amount: amount(line.amount),
                 adjustable: !matches!(line.kind, LineKind::Rounding | LineKind::Adjustment),
                 what: format!("{} {:?}", line.account, line.key),
+                charges: line.key.as_ref().map(|key| {
+                    (line.account.clone(), key.subscription.clone(), key.charge.clone(), key.start)
+                }),
             };
             (line.id.clone(), printed)
         })

@@ -9,6 +9,7 @@ mod recognition;
 mod refund;
 mod refusal;
 mod renewal;
+mod still;
 
 pub use calendar::{Renewal, Way, renewals};
 pub use refusal::{CODES, Refusal};

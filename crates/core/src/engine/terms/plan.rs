@@ -1,6 +1,7 @@
 //! Changes to another plan (R-CHG-1).
 
 use super::purchase::Basket;
+use super::still::Still;
 use super::{Bought, Fact, Refusal};
 use crate::bill::Line;
 use crate::calendar::{Instant, Span, Zone};
@@ -130,9 +131,10 @@ impl Desk<'_> {
             let all = days_until(zone, period.span.start, period.span.end);
             let rest = days_until(zone, from, period.span.end);
             let part = Exact::ratio(rest.into(), all.max(1).into()).ok_or(EngineRefusal::OutOfRange)?;
-            let credit = Amount::quantise(period.paid.exact().mul(part)?)?;
+            let still = self.still_paid(subscription, period)?;
+            let credit = Amount::quantise(still.period.paid.exact().mul(part)?)?;
             if !credit.is_zero() {
-                self.credit_rest(&mut basket, (zone, subscription), period, (from, rest, all), credit)?;
+                self.credit_rest(&mut basket, (zone, subscription), &still, (from, rest, all), credit)?;
             }
             let months = period.months.mul(part)?;
             let span = Span { start: from, end: period.span.end };
@@ -158,10 +160,11 @@ impl Desk<'_> {
         &self,
         basket: &mut Basket,
         (zone, subscription): (&Zone, &Subscription),
-        period: &PaidPeriod,
+        still: &Still,
         (from, rest, all): (Instant, i64, i64),
         credit: Amount,
     ) -> Result<(), EngineRefusal> {
+        let period = &still.period;
         let span = Span { start: from, end: period.span.end };
         let whole = self.line_of_return(basket, subscription, period)?;
         let currency = self.account.currency;
@@ -176,9 +179,10 @@ impl Desk<'_> {
             rules: vec!["R-CHG-1".to_owned()],
             formula: format!("−{rest}/{all} × {paid}"),
             explanation: format!(
-                "The plan changes; {} of the {} that {paid} was paid for come back.",
+                "The plan changes; {} of the {} that {paid} was paid for come back.{}",
                 quantity::count(rest, "day"),
                 all,
+                still.words(currency),
             ),
             ..whole
         });

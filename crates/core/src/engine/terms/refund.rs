@@ -79,13 +79,14 @@ impl Desk<'_> {
         let comes_back =
             |period: &&PaidPeriod| self.at < period.span.end || (in_full && is_cut_off(subscription, period));
         for period in term.periods.iter().filter(comes_back) {
+            let still = self.still_paid(subscription, period)?;
             let given = if in_full || self.at < period.span.start {
-                Back::all(period)
+                Back::all(&still.period)
             } else {
                 let by_days = subscription.follows.is_some() || !period.months.is_whole();
-                Back::of(rule, period, by_days, zone, self.at)?
+                Back::of(rule, &still.period, by_days, zone, self.at)?
             };
-            let back = Amount::quantise(given.amount)?;
+            let (back, currency) = (Amount::quantise(given.amount)?, self.account.currency);
             if back.is_zero() {
                 continue;
             }
@@ -105,8 +106,8 @@ impl Desk<'_> {
                 list: back.negated(),
                 amount: back.negated(),
                 rules: vec![given.rule.to_owned()],
-                formula: given.formula(period, self.account.currency),
-                explanation: given.explanation(period, in_full, self.account.currency),
+                formula: given.formula(&still.period, currency),
+                explanation: given.explanation(&still.period, in_full, currency) + &still.words(currency),
                 ..whole
             });
         }

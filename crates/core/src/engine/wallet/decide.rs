@@ -292,10 +292,7 @@ impl Desk<'_> {
 
     /// Whether a bill still comes to so much, after its credit notes and what later bills took off it.
     fn is_billed(&self, bill: &Meant, amount: Amount) -> Result<(), AnyRefusal> {
-        // What later bills took off it, as far as it had not taken that off earlier ones itself.
-        let corrected = self.view.corrected(&self.payer.id, bill.month.start);
-        let taken = corrected.returned.total()?.sub(corrected.gave.total()?)?.max(Amount::ZERO);
-        let left = bill.head.posted.sub(bill.head.credited)?.sub(taken)?.max(Amount::ZERO);
+        let left = money::left_of(self.view, &self.payer.id, bill.month.start, &bill.head)?;
         if amount > left {
             let (bill, currency) = (bill.id.clone(), self.payer.currency);
             return Err(Refusal::MoreThanBilled { bill, left, currency }.into());
