@@ -527,6 +527,14 @@ fn an_account_must_be_finished() {
     assert!(is_whole, "{report:#}");
     let none = farebox(&["erase", "none", "--data", data.to_str().unwrap()]);
     assert!(!none.status.success() && String::from_utf8_lossy(&none.stderr).contains("there is no account"));
+    // A folder that was meant otherwise gets no store.
+    let elsewhere = data.join("elsewhere");
+    for command in [&["erase", "solo"][..], &["archive", "--usage-months", "3"]] {
+        let none = farebox(&[command, &["--data", elsewhere.to_str().unwrap()]].concat());
+        let said = String::from_utf8_lossy(&none.stderr);
+        assert!(none.status.code() == Some(2) && said.contains("there is no store"), "{said}");
+        assert!(!elsewhere.exists(), "{command:?}");
+    }
 
     let server = Server::start_at(data, FROM);
     let (_, after) = server.get("/v1/bills/solo-2026-01");
