@@ -1,17 +1,36 @@
 //! Copies of a store: made while it is in use, checked, and put back.
 
-use crate::{FILE, LOCK, Sqlite, archive, failed, in_system, lock, make_folder, schema, there};
+use crate::{FILE, LOCK, Sqlite, archive, failed, in_system, lock, make_folder, schema};
 use farebox_store::StoreError;
 use rusqlite::{Connection, OpenFlags, backup::Backup};
 use std::cell::RefCell;
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// The file of the store of a folder, which is there.
+fn there(folder: &Path) -> Result<PathBuf, StoreError> {
+    let file = folder.join(FILE);
+    if file.exists() {
+        return Ok(file);
+    }
+    let (place, found) = (file.display().to_string(), "there is no store".to_owned());
+    Err(StoreError::System { place, found })
+}
 
 /// Pages that are copied before anyone else may write.
 const PAGES_EACH: i32 = 1 << 20;
 
 impl Sqlite {
+    /// Opens the store of a folder that is there already.
+    ///
+    /// # Errors
+    /// As [`Sqlite::open`]; and when there is none, which is then not made.
+    pub fn open_there(folder: &Path) -> Result<Sqlite, StoreError> {
+        there(folder)?;
+        Sqlite::open(folder)
+    }
+
     /// Opens the store of a folder to read it, also while a server has it: all that is read is as of this moment. Nothing
     /// can be committed to it.
     ///

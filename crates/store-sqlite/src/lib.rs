@@ -84,15 +84,6 @@ impl Sqlite {
         Ok(store)
     }
 
-    /// Opens the store of a folder that is there already.
-    ///
-    /// # Errors
-    /// As [`Sqlite::open`]; and when there is none, which is then not made.
-    pub fn open_there(folder: &Path) -> Result<Sqlite, StoreError> {
-        there(folder)?;
-        Sqlite::open(folder)
-    }
-
     /// Lets the file have no more pages than so many besides those that it has; `None`: as many as it needs.
     ///
     /// # Errors
@@ -118,16 +109,6 @@ impl Sqlite {
     fn failed(&self, error: rusqlite::Error) -> StoreError {
         failed(&self.place, error)
     }
-}
-
-/// The file of the store of a folder, which is there.
-fn there(folder: &Path) -> Result<PathBuf, StoreError> {
-    let file = folder.join(FILE);
-    if file.exists() {
-        return Ok(file);
-    }
-    let (place, found) = (file.display().to_string(), "there is no store".to_owned());
-    Err(StoreError::System { place, found })
 }
 
 /// A connection that may write.
