@@ -20,6 +20,7 @@ use crate::subscription::{Levels, Progress, Subscription};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+mod accumulation;
 mod between;
 mod cycles;
 mod draw;
@@ -28,6 +29,7 @@ mod part;
 mod price;
 mod session;
 
+use accumulation::{accumulation, accumulations, changes};
 pub(crate) use between::between;
 pub(crate) use cycles::next_due;
 use cycles::{Rhythms, charges_of};
@@ -233,17 +235,16 @@ fn tasks_of<'a>(
                 continue;
             }
             let from = work.recheck.map_or(work.settled, |recheck| recheck.min(work.settled));
-            let mut at = from.max(subscription.charged_span().start);
+            let start = from.max(subscription.charged_span().start);
             let mut until = context.at.min(subscription.charged_span().end);
             if work.recheck.is_some() {
                 // What was charged past an end that lies in the past is given back.
                 until = until.max(work.settled);
             }
-            while at < until {
-                let Some(period) = accumulation(context.catalogues, subscription, &charge, at) else { break };
+            let within = Span { start, end: until };
+            for period in accumulations(context.catalogues, subscription, &charge, within) {
                 let part = Part::of(context, subscription, &charge, period, &work);
                 jobs.push(Job::measured(context, subscription, &charge, part)?);
-                at = period.end;
             }
             tasks.push(Task { context, subscription, charge, work, jobs, waits: false });
         }
@@ -325,24 +326,6 @@ pub(crate) fn in_force<'a>(
     let (catalogue, plan) = catalogues.charging(subscription, subscription.plan_at(at), at)?;
     let charge = plan.charge(charge).filter(|charge| charge.modes.contains(&subscription.mode))?;
     Some((catalogue, plan, charge))
-}
-
-/// The period around a moment over which the charge accumulates.
-fn accumulation(
-    catalogues: &Catalogues,
-    subscription: &Subscription,
-    charge: &str,
-    at: Instant,
-) -> Option<Span> {
-    match in_force(catalogues, subscription, charge, at) {
-        Some((catalogue, _, charge)) => Some(catalogue.zone.cycle(charge.accumulate, at)),
-        // A version or a plan without the charge: go on where the next one begins.
-        None => {
-            let next = catalogues.versions(&subscription.catalogue).filter_map(|version| version.effective);
-            let next = next.chain(subscription.earlier.iter().map(|(_, until)| *until));
-            next.filter(|effective| *effective > at).min().map(|end| Span { start: at, end })
-        }
-    }
 }
 
 /// The prices negotiated for a charge, in the order of agreement.
