@@ -2,8 +2,9 @@
 
 use super::in_force;
 use crate::calendar::{Instant, Span};
-use crate::engine::Catalogues;
+use crate::engine::{Catalogues, just_before};
 use crate::subscription::Subscription;
+use std::cmp::Reverse;
 
 /// The period around a moment over which the charge accumulates; `None` where a version or a plan leaves it out.
 pub(super) fn accumulation(
@@ -16,7 +17,8 @@ pub(super) fn accumulation(
     Some(catalogue.zone.cycle(charge.accumulate, at))
 }
 
-/// The accumulations of a charge within a time, in order, each once. There is none while the charge is left out.
+/// The accumulations of a charge that overlap a time, in order, each once. Where the charge is left out within one,
+/// that one goes on to its end all the same: a minimum is owed then. Where it is left out of a whole one, there is none.
 pub(super) fn accumulations(
     catalogues: &Catalogues,
     subscription: &Subscription,
@@ -26,7 +28,8 @@ pub(super) fn accumulations(
     let mut at = within.start;
     std::iter::from_fn(move || {
         while at < within.end {
-            if let Some(period) = accumulation(catalogues, subscription, charge, at) {
+            let period = accumulation(catalogues, subscription, charge, at);
+            if let Some(period) = period.or_else(|| left_out_of(catalogues, subscription, charge, at)) {
                 at = period.end;
                 return Some(period);
             }
@@ -35,6 +38,24 @@ pub(super) fn accumulations(
         }
         None
     })
+}
+
+/// The accumulation around a moment that the charge was part of before it was left out.
+fn left_out_of(
+    catalogues: &Catalogues,
+    subscription: &Subscription,
+    charge: &str,
+    at: Instant,
+) -> Option<Span> {
+    let begun = subscription.charged_span().start;
+    let past = changes(catalogues, subscription).filter(|change| begun < *change && *change <= at);
+    let mut past: Vec<Instant> = past.collect();
+    past.sort_by_key(|change| Reverse(*change));
+    let last = past.into_iter().find_map(|change| {
+        let before = just_before(change);
+        accumulation(catalogues, subscription, charge, before)
+    });
+    last.filter(|period| at < period.end)
 }
 
 /// When versions begin and plans change.
