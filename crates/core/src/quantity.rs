@@ -444,7 +444,8 @@ fn open_levels<'a>(
     opening: &mut BTreeMap<(Group, Split), i128>,
 ) {
     let (view, account, meter) = (context.view, &context.account.id, &lane.spec().key.meter);
-    let own: Vec<Taker<'_>> = Taker::of(context.catalogues, subscription, meter, before).collect();
+    let mut own: Vec<Taker<'_>> = Taker::of(context.catalogues, subscription, meter, before).collect();
+    own.dedup_by(|one, other| one.binds == other.binds);
     let Some(first) = own.first() else { return };
     let key = (&*subscription.catalogue, &*subscription.product, &**meter, before);
     let takers =
