@@ -17,8 +17,10 @@ use crate::subscription::{self, Levels, Subscription};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+mod kind;
 mod takers;
 
+pub(crate) use kind::Kind;
 pub(crate) use takers::{AnyTaker, Takers, Takes, is_charged_by, meters_between, route, who_takes};
 use takers::{Taker, is_taken, takers};
 
@@ -306,8 +308,10 @@ fn metered<'a>(
     known: &BTreeMap<Group, Exact>,
 ) -> Result<Vec<(Group, Vec<Quantities>)>, Refusal> {
     let mut groups: BTreeMap<(Group, Option<Split>), Vec<Counts>> = BTreeMap::new();
-    let (mut opening, before) = match stretches.first().filter(|first| is_weighted(first)) {
-        Some(first) => known_levels(context, subscription, first),
+    // Before the first stretch of levels, a version may have counted otherwise.
+    let first_weighted = stretches.iter().position(is_weighted);
+    let (mut opening, before) = match first_weighted {
+        Some(first) => known_levels(context, subscription, &stretches[first]),
         None => (BTreeMap::new(), None),
     };
     for (index, stretch) in stretches.iter().enumerate() {
@@ -330,7 +334,7 @@ fn metered<'a>(
         });
         for lane in lanes {
             let weighted = lane.spec().meter.aggregate == Aggregate::TimeWeighted;
-            if let (0, true, Some(before)) = (index, weighted, before) {
+            if let (true, true, Some(before)) = (first_weighted == Some(index), weighted, before) {
                 open_levels(context, lane, subscription, (stretch, before), &mut opening);
             }
             if others.is_beaten(&own, stretch.span) {
@@ -362,7 +366,7 @@ fn metered<'a>(
             }
         }
     }
-    if let Some(first) = stretches.first().filter(|first| is_weighted(first)) {
+    if let Some(first) = first_weighted.map(|first| &stretches[first]) {
         let levels = Levels { at: first.span.start, held: opening.clone() };
         context.levels.keep(&subscription.name, &first.charge.id, levels);
     }
@@ -389,13 +393,7 @@ fn metered<'a>(
 
 /// Whether a charge has levels that hold on.
 fn is_weighted(stretch: &Stretch<'_>) -> bool {
-    match &stretch.charge.measure {
-        Measure::Meter(meter) => {
-            let meter = stretch.catalogue.meters.get(meter);
-            meter.is_some_and(|meter| meter.aggregate == Aggregate::TimeWeighted)
-        }
-        _ => false,
-    }
+    stretch.meter().is_some_and(|meter| meter.aggregate == Aggregate::TimeWeighted)
 }
 
 /// The group and the split that a scope belongs to.
@@ -469,19 +467,24 @@ fn quantities_of(
     counts: Vec<Counts>,
     opening: &mut BTreeMap<(Group, Split), i128>,
 ) -> Result<Vec<Quantities>, Refusal> {
-    let mut so_far: Option<Counter> = None;
-    let mut before = Exact::ZERO;
+    // Maxima, latest and different values so far, of each way to count with what it has come to.
+    let mut wholes: Vec<(Kind<'_>, Counter, Exact)> = Vec::new();
     let mut unrounded = (None, Exact::ZERO);
     let mut quantities: Vec<Quantities> = Vec::with_capacity(stretches.len());
     for (stretch, counts) in stretches.iter().zip(counts) {
-        let meter = match &stretch.charge.measure {
-            Measure::Meter(meter) => stretch.catalogue.meters.get(meter),
-            _ => None,
-        };
-        let Some(meter) = meter else {
+        let Some(meter) = stretch.meter() else {
             quantities.push(nothing(subscription, stretch));
             continue;
         };
+        let adds_up = matches!(meter.aggregate, Aggregate::Count | Aggregate::Sum | Aggregate::TimeWeighted);
+        let mut whole = (!adds_up).then(|| {
+            let kind = stretch.kind();
+            let place = wholes.iter().position(|(known, ..)| *known == kind).unwrap_or_else(|| {
+                wholes.push((kind, Counter::new(meter.aggregate, false), Exact::ZERO));
+                wholes.len() - 1
+            });
+            &mut wholes[place]
+        });
         let mut splits = BTreeMap::new();
         let mut events = 0;
         let mut deck: Option<Counter> = None;
@@ -511,18 +514,17 @@ fn quantities_of(
             if matches!(counter.value, Aggregated::Deck(_)) {
                 deck = Some(counter.clone());
             }
-            match &mut so_far {
-                Some(so_far) => so_far.merge(&counter)?,
-                None => so_far = Some(counter),
+            if let Some((_, counted, _)) = &mut whole {
+                counted.merge(&counter)?;
             }
         }
         // Sums and held hours add up; of maxima, latest and different values the whole is taken.
-        let measured = match (meter.aggregate, &so_far) {
-            (Aggregate::Count | Aggregate::Sum | Aggregate::TimeWeighted, _) | (_, None) => stretch_total,
-            (_, Some(counter)) => {
-                let whole = counter.quantity(stretch.span, 0)?;
-                let more = whole.sub(before)?;
-                before = whole;
+        let measured = match whole {
+            None => stretch_total,
+            Some((_, counted, before)) => {
+                let whole = counted.quantity(stretch.span, 0)?;
+                let more = whole.sub(*before)?;
+                *before = whole;
                 more
             }
         };
