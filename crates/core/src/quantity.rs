@@ -545,12 +545,11 @@ fn quantities_of(
         }
         let mut total = measured.div(meter.unit_size)?;
         if meter.aggregate == Aggregate::Latest && events > 0 {
-            // Where the price changed within the cycle, the latest value is all at the price in
-            // force when it was reported.
-            let cycle = stretch.cycle.start;
+            // The latest value is all at the price in force when it was reported.
             for (quantity, other) in quantities.iter_mut().zip(stretches) {
-                if other.cycle.start == cycle {
-                    total = total.add(quantity.total)?;
+                let known = other.meter().filter(|_| other.kind() == stretch.kind());
+                if let Some(known) = known.filter(|_| is_repriced(other, stretch)) {
+                    total = total.add(quantity.total.mul(known.unit_size)?.div(meter.unit_size)?)?;
                     quantity.total = Exact::ZERO;
                 }
             }
@@ -572,6 +571,15 @@ fn quantities_of(
         });
     }
     Ok(quantities)
+}
+
+/// Whether a later stretch takes over units of an earlier one: in its cycle, or where the price changed since.
+fn is_repriced(earlier: &Stretch<'_>, later: &Stretch<'_>) -> bool {
+    let unit_size = |stretch: &Stretch<'_>| stretch.meter().map(|meter| meter.unit_size);
+    let goes_on = earlier.charge.pricing == later.charge.pricing
+        && earlier.agreed == later.agreed
+        && unit_size(earlier) == unit_size(later);
+    earlier.cycle.start == later.cycle.start || !goes_on
 }
 
 /// How a metered quantity came about.
