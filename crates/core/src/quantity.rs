@@ -33,6 +33,8 @@ pub(crate) type Group = BTreeMap<String, String>;
 /// The quantity of one stretch.
 #[derive(Clone, Debug)]
 pub(crate) struct Quantities {
+    /// Whether the group is measured in the stretch: one that counts something else has nothing of it.
+    pub is_measured: bool,
     /// In priced units.
     pub total: Exact,
     /// The same by split; never empty.
@@ -63,12 +65,36 @@ pub(crate) fn measure(
     period: Span,
     known: &BTreeMap<Group, Exact>,
 ) -> Result<Vec<(Group, Vec<Quantities>)>, Refusal> {
-    let Some(first) = stretches.first() else { return Ok(Vec::new()) };
-    match &first.charge.measure {
-        Measure::Fixed | Measure::Term => Ok(vec![(Group::new(), fixed(subscription, stretches))]),
-        Measure::Held(_) => Ok(vec![(Group::new(), held(subscription, stretches)?)]),
-        Measure::Meter(_) => metered(context, subscription, stretches, period, known),
+    let is_metered = |stretch: &Stretch<'_>| matches!(stretch.charge.measure, Measure::Meter(_));
+    let mut measured = match stretches.iter().any(is_metered) {
+        true => metered(context, subscription, stretches, period, known)?,
+        false => Vec::new(),
+    };
+    if stretches.iter().all(is_metered) {
+        return Ok(measured);
     }
+    let own = units(subscription, stretches)?;
+    match measured.iter_mut().find(|(group, _)| group.is_empty()) {
+        Some((_, usage)) => {
+            // What is no usage in one stretch goes on with what is in another.
+            for (known, own) in usage.iter_mut().zip(own).filter(|(_, own)| own.is_measured) {
+                *known = own;
+            }
+        }
+        None => measured.push((Group::new(), own)),
+    }
+    Ok(measured)
+}
+
+/// The units of the subscription itself, where they are what is measured.
+fn units(subscription: &Subscription, stretches: &[Stretch<'_>]) -> Result<Vec<Quantities>, OutOfRange> {
+    let mut units = held(subscription, stretches)?;
+    for ((known, fixed), stretch) in units.iter_mut().zip(fixed(subscription, stretches)).zip(stretches) {
+        if is_fixed(stretch) {
+            *known = fixed;
+        }
+    }
+    Ok(units)
 }
 
 /// The split that a subscription's own charges belong to.
@@ -88,12 +114,14 @@ pub(crate) fn own_split(subscription: &Subscription) -> Split {
 fn fixed(subscription: &Subscription, stretches: &[Stretch<'_>]) -> Vec<Quantities> {
     let counts =
         |(index, stretch): (usize, &Stretch<'_>)| Some((index, subscription.first_not_frozen(stretch.span)?));
-    let first = stretches.iter().enumerate().find_map(counts);
+    let mut fixed = stretches.iter().enumerate().filter(|(_, stretch)| is_fixed(stretch));
+    let first = fixed.find_map(counts);
     let quantity = |index: usize, stretch: &Stretch<'_>| {
         let at = first.filter(|(counted, _)| *counted == index).map(|(_, at)| at);
         let units = at.map_or(0, |at| subscription.quantity_at(at));
         let total = Exact::whole(units.into());
         Quantities {
+            is_measured: true,
             total,
             splits: BTreeMap::from([(own_split(subscription), total)]),
             units_per_price: Exact::ONE,
@@ -107,6 +135,10 @@ fn fixed(subscription: &Subscription, stretches: &[Stretch<'_>]) -> Vec<Quantiti
         }
     };
     stretches.iter().enumerate().map(|(index, stretch)| quantity(index, stretch)).collect()
+}
+
+fn is_fixed(stretch: &Stretch<'_>) -> bool {
+    matches!(stretch.charge.measure, Measure::Fixed | Measure::Term)
 }
 
 fn cycle_word(stretch: &Stretch<'_>) -> &'static str {
@@ -184,6 +216,7 @@ fn held(subscription: &Subscription, stretches: &[Stretch<'_>]) -> Result<Vec<Qu
         };
         let total = shown.div(per_price)?;
         quantities.push(Quantities {
+            is_measured: true,
             total,
             splits: BTreeMap::from([(own_split(subscription), total)]),
             units_per_price: per_price,
@@ -259,6 +292,7 @@ fn nothing(subscription: &Subscription, stretch: &Stretch<'_>) -> Quantities {
         _ => stretch.plan.unit.as_str(),
     };
     Quantities {
+        is_measured: false,
         total: Exact::ZERO,
         splits: BTreeMap::from([(own_split(subscription), Exact::ZERO)]),
         units_per_price: Exact::ONE,
@@ -384,8 +418,9 @@ fn metered<'a>(
         groups.entry((Group::new(), None)).or_insert_with(|| vec![Counts::new(); stretches.len()]);
     }
     let mut measured = Vec::with_capacity(groups.len());
-    for ((group, _), counts) in groups {
-        let quantities = quantities_of(subscription, stretches, &group, counts, &mut opening)?;
+    for ((group, by_deck), counts) in groups {
+        let of = (&group, by_deck.is_some());
+        let quantities = quantities_of(subscription, stretches, of, counts, &mut opening)?;
         measured.push((group, quantities));
     }
     Ok(measured)
@@ -463,7 +498,7 @@ fn open_levels<'a>(
 fn quantities_of(
     subscription: &Subscription,
     stretches: &[Stretch<'_>],
-    group: &Group,
+    (group, by_deck): (&Group, bool),
     counts: Vec<Counts>,
     opening: &mut BTreeMap<(Group, Split), i128>,
 ) -> Result<Vec<Quantities>, Refusal> {
@@ -472,7 +507,8 @@ fn quantities_of(
     let mut unrounded = (None, Exact::ZERO);
     let mut quantities: Vec<Quantities> = Vec::with_capacity(stretches.len());
     for (stretch, counts) in stretches.iter().zip(counts) {
-        let Some(meter) = stretch.meter() else {
+        let of_group = stretch.is_by_deck() == by_deck;
+        let Some(meter) = stretch.meter().filter(|_| of_group) else {
             quantities.push(nothing(subscription, stretch));
             continue;
         };
@@ -547,7 +583,7 @@ fn quantities_of(
         if meter.aggregate == Aggregate::Latest && events > 0 {
             // The latest value is all at the price in force when it was reported.
             for (quantity, other) in quantities.iter_mut().zip(stretches) {
-                let known = other.meter().filter(|_| other.kind() == stretch.kind());
+                let known = other.meter().filter(|_| other.counts_like(stretch));
                 if let Some(known) = known.filter(|_| is_repriced(other, stretch)) {
                     total = total.add(quantity.total.mul(known.unit_size)?.div(meter.unit_size)?)?;
                     quantity.total = Exact::ZERO;
@@ -555,6 +591,7 @@ fn quantities_of(
             }
         }
         quantities.push(Quantities {
+            is_measured: true,
             total,
             splits,
             units_per_price: Exact::ONE,

@@ -31,16 +31,21 @@ impl<'a> Kind<'a> {
             },
         }
     }
-
-    /// Whether it is counted from usage.
-    pub(crate) fn is_metered(self) -> bool {
-        matches!(self, Kind::Usage(..) | Kind::Calls)
-    }
 }
 
 impl<'a> Stretch<'a> {
-    pub(crate) fn kind(&self) -> Kind<'a> {
+    pub(super) fn kind(&self) -> Kind<'a> {
         Kind::of(self.catalogue, self.charge)
+    }
+
+    /// Whether its units and those of another are of one kind.
+    pub(crate) fn counts_like(&self, other: &Stretch<'_>) -> bool {
+        std::ptr::eq(self.charge, other.charge) || self.kind() == other.kind()
+    }
+
+    /// Whether it counts calls by a rate deck.
+    pub(crate) fn is_by_deck(&self) -> bool {
+        matches!(self.charge.pricing.model, Model::Deck(_))
     }
 
     /// The meter that it counts by.
