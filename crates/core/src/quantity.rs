@@ -17,8 +17,10 @@ use crate::subscription::{self, Levels, Subscription};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+mod kind;
 mod takers;
 
+pub(crate) use kind::Kind;
 pub(crate) use takers::{AnyTaker, Takers, Takes, is_charged_by, meters_between, route, who_takes};
 use takers::{Taker, is_taken, takers};
 
@@ -31,6 +33,8 @@ pub(crate) type Group = BTreeMap<String, String>;
 /// The quantity of one stretch.
 #[derive(Clone, Debug)]
 pub(crate) struct Quantities {
+    /// Whether the group is measured in the stretch: one that counts something else has nothing of it.
+    pub is_measured: bool,
     /// In priced units.
     pub total: Exact,
     /// The same by split; never empty.
@@ -61,12 +65,36 @@ pub(crate) fn measure(
     period: Span,
     known: &BTreeMap<Group, Exact>,
 ) -> Result<Vec<(Group, Vec<Quantities>)>, Refusal> {
-    let Some(first) = stretches.first() else { return Ok(Vec::new()) };
-    match &first.charge.measure {
-        Measure::Fixed | Measure::Term => Ok(vec![(Group::new(), fixed(subscription, stretches))]),
-        Measure::Held(_) => Ok(vec![(Group::new(), held(subscription, stretches)?)]),
-        Measure::Meter(_) => metered(context, subscription, stretches, period, known),
+    let is_metered = |stretch: &Stretch<'_>| matches!(stretch.charge.measure, Measure::Meter(_));
+    let mut measured = match stretches.iter().any(is_metered) {
+        true => metered(context, subscription, stretches, period, known)?,
+        false => Vec::new(),
+    };
+    if stretches.iter().all(is_metered) {
+        return Ok(measured);
     }
+    let own = units(subscription, stretches)?;
+    match measured.iter_mut().find(|(group, _)| group.is_empty()) {
+        Some((_, usage)) => {
+            // What is no usage in one stretch goes on with what is in another.
+            for (known, own) in usage.iter_mut().zip(own).filter(|(_, own)| own.is_measured) {
+                *known = own;
+            }
+        }
+        None => measured.push((Group::new(), own)),
+    }
+    Ok(measured)
+}
+
+/// The units of the subscription itself, where they are what is measured.
+fn units(subscription: &Subscription, stretches: &[Stretch<'_>]) -> Result<Vec<Quantities>, OutOfRange> {
+    let mut units = held(subscription, stretches)?;
+    for ((known, fixed), stretch) in units.iter_mut().zip(fixed(subscription, stretches)).zip(stretches) {
+        if is_fixed(stretch) {
+            *known = fixed;
+        }
+    }
+    Ok(units)
 }
 
 /// The split that a subscription's own charges belong to.
@@ -86,12 +114,14 @@ pub(crate) fn own_split(subscription: &Subscription) -> Split {
 fn fixed(subscription: &Subscription, stretches: &[Stretch<'_>]) -> Vec<Quantities> {
     let counts =
         |(index, stretch): (usize, &Stretch<'_>)| Some((index, subscription.first_not_frozen(stretch.span)?));
-    let first = stretches.iter().enumerate().find_map(counts);
+    let mut fixed = stretches.iter().enumerate().filter(|(_, stretch)| is_fixed(stretch));
+    let first = fixed.find_map(counts);
     let quantity = |index: usize, stretch: &Stretch<'_>| {
         let at = first.filter(|(counted, _)| *counted == index).map(|(_, at)| at);
         let units = at.map_or(0, |at| subscription.quantity_at(at));
         let total = Exact::whole(units.into());
         Quantities {
+            is_measured: true,
             total,
             splits: BTreeMap::from([(own_split(subscription), total)]),
             units_per_price: Exact::ONE,
@@ -105,6 +135,10 @@ fn fixed(subscription: &Subscription, stretches: &[Stretch<'_>]) -> Vec<Quantiti
         }
     };
     stretches.iter().enumerate().map(|(index, stretch)| quantity(index, stretch)).collect()
+}
+
+fn is_fixed(stretch: &Stretch<'_>) -> bool {
+    matches!(stretch.charge.measure, Measure::Fixed | Measure::Term)
 }
 
 fn cycle_word(stretch: &Stretch<'_>) -> &'static str {
@@ -182,6 +216,7 @@ fn held(subscription: &Subscription, stretches: &[Stretch<'_>]) -> Result<Vec<Qu
         };
         let total = shown.div(per_price)?;
         quantities.push(Quantities {
+            is_measured: true,
             total,
             splits: BTreeMap::from([(own_split(subscription), total)]),
             units_per_price: per_price,
@@ -257,6 +292,7 @@ fn nothing(subscription: &Subscription, stretch: &Stretch<'_>) -> Quantities {
         _ => stretch.plan.unit.as_str(),
     };
     Quantities {
+        is_measured: false,
         total: Exact::ZERO,
         splits: BTreeMap::from([(own_split(subscription), Exact::ZERO)]),
         units_per_price: Exact::ONE,
@@ -306,8 +342,10 @@ fn metered<'a>(
     known: &BTreeMap<Group, Exact>,
 ) -> Result<Vec<(Group, Vec<Quantities>)>, Refusal> {
     let mut groups: BTreeMap<(Group, Option<Split>), Vec<Counts>> = BTreeMap::new();
-    let (mut opening, before) = match stretches.first().filter(|first| is_weighted(first)) {
-        Some(first) => known_levels(context, subscription, first),
+    // Before the first stretch of levels, a version may have counted otherwise.
+    let first_weighted = stretches.iter().position(is_weighted);
+    let (mut opening, before) = match first_weighted {
+        Some(first) => known_levels(context, subscription, &stretches[first]),
         None => (BTreeMap::new(), None),
     };
     for (index, stretch) in stretches.iter().enumerate() {
@@ -330,7 +368,7 @@ fn metered<'a>(
         });
         for lane in lanes {
             let weighted = lane.spec().meter.aggregate == Aggregate::TimeWeighted;
-            if let (0, true, Some(before)) = (index, weighted, before) {
+            if let (true, true, Some(before)) = (first_weighted == Some(index), weighted, before) {
                 open_levels(context, lane, subscription, (stretch, before), &mut opening);
             }
             if others.is_beaten(&own, stretch.span) {
@@ -362,7 +400,7 @@ fn metered<'a>(
             }
         }
     }
-    if let Some(first) = stretches.first().filter(|first| is_weighted(first)) {
+    if let Some(first) = first_weighted.map(|first| &stretches[first]) {
         let levels = Levels { at: first.span.start, held: opening.clone() };
         context.levels.keep(&subscription.name, &first.charge.id, levels);
     }
@@ -380,8 +418,9 @@ fn metered<'a>(
         groups.entry((Group::new(), None)).or_insert_with(|| vec![Counts::new(); stretches.len()]);
     }
     let mut measured = Vec::with_capacity(groups.len());
-    for ((group, _), counts) in groups {
-        let quantities = quantities_of(subscription, stretches, &group, counts, &mut opening)?;
+    for ((group, by_deck), counts) in groups {
+        let of = (&group, by_deck.is_some());
+        let quantities = quantities_of(subscription, stretches, of, counts, &mut opening)?;
         measured.push((group, quantities));
     }
     Ok(measured)
@@ -389,13 +428,7 @@ fn metered<'a>(
 
 /// Whether a charge has levels that hold on.
 fn is_weighted(stretch: &Stretch<'_>) -> bool {
-    match &stretch.charge.measure {
-        Measure::Meter(meter) => {
-            let meter = stretch.catalogue.meters.get(meter);
-            meter.is_some_and(|meter| meter.aggregate == Aggregate::TimeWeighted)
-        }
-        _ => false,
-    }
+    stretch.meter().is_some_and(|meter| meter.aggregate == Aggregate::TimeWeighted)
 }
 
 /// The group and the split that a scope belongs to.
@@ -444,7 +477,8 @@ fn open_levels<'a>(
     opening: &mut BTreeMap<(Group, Split), i128>,
 ) {
     let (view, account, meter) = (context.view, &context.account.id, &lane.spec().key.meter);
-    let own: Vec<Taker<'_>> = Taker::of(context.catalogues, subscription, meter, before).collect();
+    let mut own: Vec<Taker<'_>> = Taker::of(context.catalogues, subscription, meter, before).collect();
+    own.dedup_by(|one, other| one.binds == other.binds);
     let Some(first) = own.first() else { return };
     let key = (&*subscription.catalogue, &*subscription.product, &**meter, before);
     let takers =
@@ -464,23 +498,29 @@ fn open_levels<'a>(
 fn quantities_of(
     subscription: &Subscription,
     stretches: &[Stretch<'_>],
-    group: &Group,
+    (group, by_deck): (&Group, bool),
     counts: Vec<Counts>,
     opening: &mut BTreeMap<(Group, Split), i128>,
 ) -> Result<Vec<Quantities>, Refusal> {
-    let mut so_far: Option<Counter> = None;
-    let mut before = Exact::ZERO;
+    // Maxima, latest and different values so far, of each way to count with what it has come to.
+    let mut wholes: Vec<(Kind<'_>, Counter, Exact)> = Vec::new();
     let mut unrounded = (None, Exact::ZERO);
     let mut quantities: Vec<Quantities> = Vec::with_capacity(stretches.len());
     for (stretch, counts) in stretches.iter().zip(counts) {
-        let meter = match &stretch.charge.measure {
-            Measure::Meter(meter) => stretch.catalogue.meters.get(meter),
-            _ => None,
-        };
-        let Some(meter) = meter else {
+        let of_group = stretch.is_by_deck() == by_deck;
+        let Some(meter) = stretch.meter().filter(|_| of_group) else {
             quantities.push(nothing(subscription, stretch));
             continue;
         };
+        let adds_up = matches!(meter.aggregate, Aggregate::Count | Aggregate::Sum | Aggregate::TimeWeighted);
+        let mut whole = (!adds_up).then(|| {
+            let kind = stretch.kind();
+            let place = wholes.iter().position(|(known, ..)| *known == kind).unwrap_or_else(|| {
+                wholes.push((kind, Counter::new(meter.aggregate, false), Exact::ZERO));
+                wholes.len() - 1
+            });
+            &mut wholes[place]
+        });
         let mut splits = BTreeMap::new();
         let mut events = 0;
         let mut deck: Option<Counter> = None;
@@ -510,18 +550,17 @@ fn quantities_of(
             if matches!(counter.value, Aggregated::Deck(_)) {
                 deck = Some(counter.clone());
             }
-            match &mut so_far {
-                Some(so_far) => so_far.merge(&counter)?,
-                None => so_far = Some(counter),
+            if let Some((_, counted, _)) = &mut whole {
+                counted.merge(&counter)?;
             }
         }
         // Sums and held hours add up; of maxima, latest and different values the whole is taken.
-        let measured = match (meter.aggregate, &so_far) {
-            (Aggregate::Count | Aggregate::Sum | Aggregate::TimeWeighted, _) | (_, None) => stretch_total,
-            (_, Some(counter)) => {
-                let whole = counter.quantity(stretch.span, 0)?;
-                let more = whole.sub(before)?;
-                before = whole;
+        let measured = match whole {
+            None => stretch_total,
+            Some((_, counted, before)) => {
+                let whole = counted.quantity(stretch.span, 0)?;
+                let more = whole.sub(*before)?;
+                *before = whole;
                 more
             }
         };
@@ -542,17 +581,17 @@ fn quantities_of(
         }
         let mut total = measured.div(meter.unit_size)?;
         if meter.aggregate == Aggregate::Latest && events > 0 {
-            // Where the price changed within the cycle, the latest value is all at the price in
-            // force when it was reported.
-            let cycle = stretch.cycle.start;
+            // The latest value is all at the price in force when it was reported.
             for (quantity, other) in quantities.iter_mut().zip(stretches) {
-                if other.cycle.start == cycle {
-                    total = total.add(quantity.total)?;
+                let known = other.meter().filter(|_| other.counts_like(stretch));
+                if let Some(known) = known.filter(|_| is_repriced(other, stretch)) {
+                    total = total.add(quantity.total.mul(known.unit_size)?.div(meter.unit_size)?)?;
                     quantity.total = Exact::ZERO;
                 }
             }
         }
         quantities.push(Quantities {
+            is_measured: true,
             total,
             splits,
             units_per_price: Exact::ONE,
@@ -569,6 +608,15 @@ fn quantities_of(
         });
     }
     Ok(quantities)
+}
+
+/// Whether a later stretch takes over units of an earlier one: in its cycle, or where the price changed since.
+fn is_repriced(earlier: &Stretch<'_>, later: &Stretch<'_>) -> bool {
+    let unit_size = |stretch: &Stretch<'_>| stretch.meter().map(|meter| meter.unit_size);
+    let goes_on = earlier.charge.pricing == later.charge.pricing
+        && earlier.agreed == later.agreed
+        && unit_size(earlier) == unit_size(later);
+    earlier.cycle.start == later.cycle.start || !goes_on
 }
 
 /// How a metered quantity came about.

@@ -46,11 +46,25 @@ pub struct Increment {
 /// [`OutOfRange`] when a number does not fit. A rate deck has no units to rate here and costs zero:
 /// see [`crate::metering::DeckCount`].
 pub fn rate(steps: &[Step<'_>], closed: bool) -> Result<Vec<Increment>, OutOfRange> {
-    let mut increments = Vec::with_capacity(steps.len());
+    rate_runs(&[steps], closed)
+}
+
+/// The same where what is counted changes within the accumulation: the steps of each run count one kind of units, and
+/// free units, tiers, blocks and what is paid once begin anew with it. The bounds hold for the sum of all.
+///
+/// # Errors
+/// As [`rate`].
+pub fn rate_runs(runs: &[&[Step<'_>]], closed: bool) -> Result<Vec<Increment>, OutOfRange> {
+    let count: usize = runs.iter().map(|steps| steps.len()).sum();
+    let mut increments = Vec::with_capacity(count);
     let mut cumulative = Cumulative::default();
     let mut charged_so_far = Exact::ZERO;
-    for (index, step) in steps.iter().enumerate() {
-        let last = index + 1 == steps.len();
+    let numbered = runs.iter().flat_map(|steps| steps.iter().enumerate());
+    for (index, (in_run, step)) in numbered.enumerate() {
+        let last = index + 1 == count;
+        if in_run == 0 {
+            cumulative = cumulative.anew();
+        }
         let (amount_before, reached_before) = (cumulative.amount, cumulative.reached);
         let charged = cumulative.take(step)?;
         let before = cumulative.reached.sub(charged)?;
@@ -108,6 +122,11 @@ impl Default for Cumulative<'_> {
 }
 
 impl<'a> Cumulative<'a> {
+    /// What everything costs so far, and no units.
+    fn anew(self) -> Cumulative<'a> {
+        Cumulative { settled: self.amount, amount: self.amount, ..Cumulative::default() }
+    }
+
     /// Adds a step; answers its units left after the free ones.
     fn take(&mut self, step: &Step<'a>) -> Result<Exact, OutOfRange> {
         let pricing = step.pricing;
@@ -278,6 +297,23 @@ mod tests {
         let amounts: Vec<String> =
             rate(&steps, true).unwrap().iter().map(|step| step.amount.to_string()).collect();
         assert_eq!(amounts, ["7", "3"]);
+    }
+
+    #[test]
+    fn units_of_another_kind_begin_anew_and_bounds_go_on() {
+        let days = priced(Model::PerUnit(exact("31")));
+        let free = Pricing { free: exact("10"), ..priced(Model::PerUnit(exact("0.1"))) };
+        let least = Pricing { minimum: Some(exact("20")), ..free.clone() };
+        let volume = priced(Model::Volume(tiers(&[("10", "2"), ("", "1")])));
+        let step =
+            |quantity: &str, pricing| Step { quantity: exact(quantity), covered: Exact::ZERO, pricing };
+        let amounts = |runs: &[&[Step]]| -> Vec<String> {
+            rate_runs(runs, true).unwrap().iter().map(|step| step.amount.to_string()).collect()
+        };
+        assert_eq!(amounts(&[&[step("0.5", &days)], &[step("30", &free)]]), ["15.5", "2"]);
+        assert_eq!(amounts(&[&[step("0.5", &days)], &[step("30", &least)]]), ["15.5", "4.5"]);
+        // What units of one kind cost does not change with those of the next.
+        assert_eq!(amounts(&[&[step("9", &volume)], &[step("30", &volume)]]), ["18", "30"]);
     }
 
     proptest! {

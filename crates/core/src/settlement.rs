@@ -20,6 +20,7 @@ use crate::subscription::{Levels, Progress, Subscription};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+mod accumulation;
 mod between;
 mod cycles;
 mod draw;
@@ -28,6 +29,7 @@ mod part;
 mod price;
 mod session;
 
+use accumulation::{accumulation, accumulations, changes};
 pub(crate) use between::between;
 pub(crate) use cycles::next_due;
 use cycles::{Rhythms, charges_of};
@@ -233,17 +235,16 @@ fn tasks_of<'a>(
                 continue;
             }
             let from = work.recheck.map_or(work.settled, |recheck| recheck.min(work.settled));
-            let mut at = from.max(subscription.charged_span().start);
+            let start = from.max(subscription.charged_span().start);
             let mut until = context.at.min(subscription.charged_span().end);
             if work.recheck.is_some() {
                 // What was charged past an end that lies in the past is given back.
                 until = until.max(work.settled);
             }
-            while at < until {
-                let Some(period) = accumulation(context.catalogues, subscription, &charge, at) else { break };
+            let within = Span { start, end: until };
+            for period in accumulations(context.catalogues, subscription, &charge, within) {
                 let part = Part::of(context, subscription, &charge, period, &work);
                 jobs.push(Job::measured(context, subscription, &charge, part)?);
-                at = period.end;
             }
             tasks.push(Task { context, subscription, charge, work, jobs, waits: false });
         }
@@ -327,24 +328,6 @@ pub(crate) fn in_force<'a>(
     Some((catalogue, plan, charge))
 }
 
-/// The period around a moment over which the charge accumulates.
-fn accumulation(
-    catalogues: &Catalogues,
-    subscription: &Subscription,
-    charge: &str,
-    at: Instant,
-) -> Option<Span> {
-    match in_force(catalogues, subscription, charge, at) {
-        Some((catalogue, _, charge)) => Some(catalogue.zone.cycle(charge.accumulate, at)),
-        // A version or a plan without the charge: go on where the next one begins.
-        None => {
-            let next = catalogues.versions(&subscription.catalogue).filter_map(|version| version.effective);
-            let next = next.chain(subscription.earlier.iter().map(|(_, until)| *until));
-            next.filter(|effective| *effective > at).min().map(|end| Span { start: at, end })
-        }
-    }
-}
-
 /// The prices negotiated for a charge, in the order of agreement.
 fn agreed<'a>(
     account: &'a AccountHead,
@@ -386,14 +369,13 @@ fn stretches<'a>(
     part: &Part,
 ) -> Vec<Stretch<'a>> {
     let open = Span { start: part.from, end: context.at };
-    let metered = |at| {
-        in_force(context.catalogues, subscription, charge_id, at)
-            .is_some_and(|(.., charge)| matches!(charge.measure, Measure::Meter(_)))
-    };
     // The moment of the end is one of units that came in it. Usage ends with the subscription.
     let (mut life, end) = (subscription.charged_span(), subscription.span().end);
-    if life.start < end && end < life.end && metered(part.period.start.max(life.start)) {
-        life.end = end;
+    if life.start < end && end < life.end {
+        let last = in_force(context.catalogues, subscription, charge_id, just_before(end));
+        if last.is_some_and(|(.., charge)| matches!(charge.measure, Measure::Meter(_))) {
+            life.end = end;
+        }
     }
     let active = part.period.intersect(life).and_then(|span| span.intersect(open));
     let Some(active) = active else { return Vec::new() };
@@ -413,10 +395,6 @@ fn stretches<'a>(
             .filter_map(|(cut, matters)| matters.then_some(cut))
     }));
     cuts.extend(subscription.earlier.iter().map(|(_, until)| *until));
-    // Usage is charged up to a freeze and from its end on. Of units held, the days are the cut.
-    if !subscription.frozen.is_empty() && metered(active.start) {
-        cuts.extend(subscription.frozen.iter().flat_map(|span| [span.start, span.end]));
-    }
     cuts.sort();
     let mut stretches = Vec::new();
     let mut at = active.start;
@@ -426,9 +404,15 @@ fn stretches<'a>(
         if let Some((catalogue, plan, charge)) = in_force(context.catalogues, subscription, charge_id, at)
             && let Settle::Each(cycle) = charge.settle
         {
-            let frozen = matches!(charge.measure, Measure::Meter(_)) && subscription.is_frozen(at);
+            let is_metered = matches!(charge.measure, Measure::Meter(_));
+            let frozen = is_metered && subscription.is_frozen(at);
             let cycle = catalogue.zone.cycle(cycle, at);
             end = end.min(cycle.end);
+            if is_metered {
+                // Usage is charged up to a freeze and from its end on. Of units held, the days are the cut.
+                let cuts = subscription.frozen.iter().flat_map(|span| [span.start, span.end]);
+                end = cuts.filter(|cut| at < *cut).fold(end, Instant::min);
+            }
             // Of several prices agreed for one time, the latest agreement holds.
             let agreed = agreed
                 .clone()
@@ -456,7 +440,6 @@ fn what_it_should_be<'a>(
     let (part, period, stretches) = (&job.part, job.part.period, job.stretches.as_slice());
     let mut should = BTreeMap::new();
     let mut units = part.before.clone();
-    let Some(first) = stretches.first() else { return Ok((should, units)) };
     let closed = context.at >= period.end.min(subscription.charged_span().end);
     for (group, quantities) in &job.groups {
         let before = part.before.get(group).copied().unwrap_or(Exact::ZERO);
@@ -464,16 +447,15 @@ fn what_it_should_be<'a>(
             .iter()
             .try_fold(before, |sum, quantity| sum.add(quantity.total)?.add(quantity.covered))?;
         units.insert(group.clone(), total);
-        let charges = if matches!(first.charge.pricing.model, Model::Deck(_)) {
-            deck_charges(stretches, group, quantities)?
-        } else {
-            model_charges(stretches, quantities, before, closed)?
-        };
-        let steps: Steps<'_> = stretches
-            .iter()
-            .zip(&charges)
-            .filter_map(|(stretch, (list, _))| Some((stretch, (*list)?)))
-            .collect();
+        let charges = charges_of_group(stretches, group, quantities, before, closed)?;
+        let mut steps: Vec<(Steps<'_>, usize)> = vec![(Steps::from([]), 0); stretches.len()];
+        for run in runs(stretches, quantities) {
+            let step = |place: &usize| Some((&stretches[*place], charges[*place].0?));
+            let all: Steps<'_> = run.iter().filter_map(step).collect();
+            for (index, place) in run.into_iter().enumerate() {
+                steps[place] = (all.clone(), index);
+            }
+        }
         for (index, ((stretch, at_stretch), (list, agreed))) in
             stretches.iter().zip(quantities).zip(&charges).enumerate()
         {
@@ -502,6 +484,7 @@ fn what_it_should_be<'a>(
                     volume: None,
                     deck: at_stretch.deck.clone(),
                 };
+                let (steps, index) = steps[index].clone();
                 should.insert(
                     key,
                     Should {
@@ -519,7 +502,7 @@ fn what_it_should_be<'a>(
                         },
                         unit: at_stretch.unit.clone(),
                         wording,
-                        steps: steps.clone(),
+                        steps,
                         index,
                     },
                 );
@@ -550,6 +533,38 @@ fn key_of(
 /// For each stretch the charge at list prices and, where there are any, at negotiated ones.
 type Charges = Vec<(Option<Increment>, Option<Increment>)>;
 
+/// The charges of a group: by a rate deck or by the price model, as each stretch says.
+fn charges_of_group(
+    stretches: &[Stretch<'_>],
+    group: &quantity::Group,
+    quantities: &[Quantities],
+    before: Exact,
+    closed: bool,
+) -> Result<Charges, Refusal> {
+    let mut charges = model_charges(stretches, quantities, before, closed)?;
+    for (known, by_deck) in charges.iter_mut().zip(deck_charges(stretches, group, quantities)?) {
+        if by_deck.0.is_some() {
+            *known = by_deck;
+        }
+    }
+    Ok(charges)
+}
+
+/// The places of the stretches that price a group's units, those that count the same kind of units together.
+fn runs(stretches: &[Stretch<'_>], quantities: &[Quantities]) -> Vec<Vec<usize>> {
+    let mut runs: Vec<Vec<usize>> = Vec::new();
+    for (place, (stretch, at)) in stretches.iter().zip(quantities).enumerate() {
+        if !at.is_measured || stretch.is_by_deck() {
+            continue;
+        }
+        match runs.last_mut() {
+            Some(run) if stretches[run[0]].counts_like(stretch) => run.push(place),
+            _ => runs.push(vec![place]),
+        }
+    }
+    runs
+}
+
 /// Charges by the price model, on top of the units charged before.
 fn model_charges(
     stretches: &[Stretch<'_>],
@@ -557,26 +572,34 @@ fn model_charges(
     before: Exact,
     closed: bool,
 ) -> Result<Charges, Refusal> {
+    let runs = runs(stretches, quantities);
+    let mut charges: Charges = vec![(None, None); stretches.len()];
+    let places: Vec<usize> = runs.iter().flatten().copied().collect();
     let rate = |agreed: bool| -> Result<Vec<Increment>, OutOfRange> {
-        let priced = stretches.iter().map(|stretch| price(stretch, agreed));
+        let step = |place: &usize| Step {
+            quantity: quantities[*place].total,
+            covered: quantities[*place].covered,
+            pricing: price(&stretches[*place], agreed),
+        };
+        let mut steps: Vec<Vec<Step<'_>>> = runs.iter().map(|run| run.iter().map(step).collect()).collect();
         // What was charged before counts as a step of its own, which nobody is charged again.
-        let earlier =
-            priced.clone().next().map(|pricing| Step { quantity: before, covered: Exact::ZERO, pricing });
-        let steps = quantities.iter().zip(priced).map(|(at, pricing)| Step {
-            quantity: at.total,
-            covered: at.covered,
-            pricing,
-        });
-        let steps: Vec<Step<'_>> = earlier.into_iter().chain(steps).collect();
-        let mut increments = rating::rate(&steps, closed)?;
+        if let Some(first) = steps.first_mut() {
+            first.insert(0, Step { quantity: before, covered: Exact::ZERO, ..first[0] });
+        }
+        let steps: Vec<&[Step<'_>]> = steps.iter().map(Vec::as_slice).collect();
+        let mut increments = rating::rate_runs(&steps, closed)?;
         increments.drain(..increments.len().min(1));
         Ok(increments)
     };
-    let list = rate(false)?;
-    if stretches.iter().all(|stretch| stretch.agreed.is_none()) {
-        return Ok(list.into_iter().map(|increment| (Some(increment), None)).collect());
+    for (place, increment) in places.iter().zip(rate(false)?) {
+        charges[*place].0 = Some(increment);
     }
-    Ok(list.into_iter().map(Some).zip(rate(true)?.into_iter().map(Some)).collect())
+    if stretches.iter().any(|stretch| stretch.agreed.is_some()) {
+        for (place, increment) in places.iter().zip(rate(true)?) {
+            charges[*place].1 = Some(increment);
+        }
+    }
+    Ok(charges)
 }
 
 /// The list price of a stretch, or the negotiated one where there is one.

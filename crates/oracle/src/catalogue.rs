@@ -218,7 +218,7 @@ pub enum Month {
 }
 
 /// What quantities cost.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Pricing {
     /// How.
     pub model: Model,
@@ -231,7 +231,7 @@ pub struct Pricing {
 }
 
 /// How quantities are priced.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Model {
     /// By the unit.
     PerUnit(Number),
@@ -248,7 +248,7 @@ pub enum Model {
 }
 
 /// A tier.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Tier {
     /// The last unit inside.
     pub up_to: Option<Number>,

@@ -158,9 +158,15 @@ fn accumulation(
         if inside.is_empty() && !ended && !weighted {
             continue;
         }
-        // The latest value of a cycle is all at the price in force when it was reported.
-        if meter.aggregate == "latest" && !between(events, stretch.end, stretch.cycle.1).is_empty() {
-            continue;
+        // The latest value is all at the price in force when it was reported.
+        if meter.aggregate == "latest" {
+            let again = |later: &Stretch| {
+                let told = !between(events, later.start, later.end).is_empty();
+                told && (later.cycle == stretch.cycle || !this.is_priced_alike(stretch, later))
+            };
+            if stretches[index + 1..].iter().any(again) {
+                continue;
+            }
         }
         let mut weights: BTreeMap<Split, Number> = BTreeMap::new();
         let units = if weighted {

@@ -247,6 +247,17 @@ impl Period<'_> {
         }
     }
 
+    /// Whether units cost the same in two stretches, before discounts.
+    pub(crate) fn is_priced_alike(&self, one: &Stretch, other: &Stretch) -> bool {
+        let prices = |stretch: &Stretch| {
+            let list = plans::charge_at(self, stretch.start).expect("a charge of the plan").pricing.clone();
+            let said =
+                price_at(self.account, self.one.plan_at(stretch.start), &self.charge.id, stretch.start);
+            (said.is_some(), agreed(&list, said), list)
+        };
+        prices(one) == prices(other)
+    }
+
     /// Percentage off at the settlement of a cycle (DECISIONS 8): what is in force then. A
     /// line of that very moment comes after the settlement.
     pub(crate) fn discount(&self, stretch: &Stretch) -> Number {

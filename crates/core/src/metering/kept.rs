@@ -39,6 +39,9 @@ impl Metering {
                 spec.key, spec.meter, spec.valid, spec.zone, spec.cycle, spec.dimensions
             );
             hash.write(said.as_bytes());
+            if let Some(run) = &lane.run {
+                hash.write(format!("{run:?}").as_bytes());
+            }
             if let Some(deck) = &spec.deck {
                 let rows = deck.rows.iter().map(|row| (&row.prefix, row.first_step_s, row.next_step_s));
                 let said = format!("{:?}{:?}{:?}", deck.destination, deck.bands, rows.collect::<Vec<_>>());

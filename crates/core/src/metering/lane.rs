@@ -1,5 +1,9 @@
 //! A lane: one meter's counters for one account.
 
+mod time;
+
+pub(super) use time::run_of;
+
 use super::counter::{Counter, NANO, Share};
 use super::deck::{self, Prefixes};
 use super::{Event, FixedState, Problem, Value};
@@ -162,6 +166,8 @@ pub struct Lane {
     valid: Span,
     /// As in the spec: shared with other accounts.
     meter: Arc<Meter>,
+    /// The versions around its own that time usage by its start, where others do not.
+    pub(super) run: Option<Box<Span>>,
     /// Sorted by time, never overlapping.
     pub(super) segments: Vec<SegmentCounts>,
     /// The segment hit last: events mostly come in runs.
@@ -192,7 +198,7 @@ pub(super) struct Rest {
 }
 
 impl Lane {
-    pub(super) fn new(spec: LaneSpec) -> Lane {
+    pub(super) fn new(spec: LaneSpec, run: Option<Span>) -> Lane {
         let step = match spec.meter.rounding {
             Rounding::EachUp(step) => nano(step).unwrap_or(0),
             Rounding::None | Rounding::SumUp(_) => 0,
@@ -201,6 +207,7 @@ impl Lane {
         Lane {
             valid: spec.valid,
             meter: spec.meter.clone(),
+            run: run.map(Box::new),
             segments: Vec::new(),
             latest: 0,
             starts_s: (0, 0),
@@ -228,16 +235,6 @@ impl Lane {
     /// The type of its events.
     pub(super) fn kind(&self) -> &str {
         &self.meter.event
-    }
-
-    /// Whether its definition is in force at a moment.
-    pub(super) fn is_valid(&self, at: Instant) -> bool {
-        self.valid.contains(at)
-    }
-
-    /// The moment that decides the period of an event.
-    pub(super) fn time_of(&self, event: &Event<'_>) -> Instant {
-        if self.meter.timed_by_start { event.start.unwrap_or(event.time) } else { event.time }
     }
 
     /// Whether the meter's conditions hold.

@@ -271,7 +271,9 @@ impl Metering {
         for (account, kinds) in metering.accounts.iter_mut().zip(by_account) {
             for kind in kinds {
                 let first = metering.lanes.len();
-                metering.lanes.extend(kind.into_iter().map(Lane::new));
+                let runs: Vec<_> = kind.iter().map(|spec| lane::run_of(spec, kind.iter())).collect();
+                let lanes = kind.into_iter().zip(runs).map(|(spec, run)| Lane::new(spec, run));
+                metering.lanes.extend(lanes);
                 account.kinds.push(first..metering.lanes.len());
             }
         }
@@ -340,7 +342,11 @@ impl Metering {
     /// A metering of the same lanes that has counted nothing: for another thread.
     pub fn empty(&self) -> Metering {
         Metering {
-            lanes: self.lanes.iter().map(|lane| Lane::new(lane.spec().clone())).collect(),
+            lanes: self
+                .lanes
+                .iter()
+                .map(|lane| Lane::new(lane.spec().clone(), lane.run.as_deref().copied()))
+                .collect(),
             accounts: self.accounts.clone(),
             places: self.places.clone(),
             forgotten: self.forgotten.clone(),
@@ -388,10 +394,7 @@ impl Metering {
         let (mut in_force, mut passed_over) = (false, None);
         for index in lanes {
             let lane = &mut self.lanes[index];
-            let at = lane.time_of(event);
-            if !lane.is_valid(at) {
-                continue;
-            }
+            let Some(at) = lane.moment(event) else { continue };
             in_force = true;
             if !lane.matches(event) {
                 continue;
@@ -422,10 +425,7 @@ impl Metering {
         let mut found = Vec::new();
         let (mut in_force, mut passed_over) = (false, None);
         for lane in &self.lanes[lanes] {
-            let at = lane.time_of(event);
-            if !lane.is_valid(at) {
-                continue;
-            }
+            let Some(at) = lane.moment(event) else { continue };
             in_force = true;
             if lane.matches(event) {
                 let measured = lane.share(event, at).and_then(|mut share| {

@@ -4,7 +4,7 @@ use super::{group_and_split, scope_value};
 use crate::account::View;
 use crate::bill::ChargeKey;
 use crate::calendar::{Instant, Span};
-use crate::catalog::{Charge, Measure, Meter, Model};
+use crate::catalog::{Catalogue, Charge, Measure, Meter, Model, Plan};
 use crate::engine::{Catalogues, just_after};
 use crate::metering::{LaneKey, LaneSpec, Problem, Scope};
 use crate::subscription::Subscription;
@@ -21,16 +21,14 @@ pub(super) struct Taker<'a> {
 }
 
 impl<'a> Taker<'a> {
-    /// The subscription with each of its plans that measures by the meter in the period.
+    /// The subscription with each of its plans, as a version in force says, that measures by the meter in the period.
     pub(super) fn of(
         catalogues: &'a Catalogues,
         subscription: &'a Subscription,
         meter: &str,
         period: Span,
     ) -> impl Iterator<Item = Taker<'a>> {
-        subscription.plan_spans().filter_map(move |(plan, span)| {
-            let when = span.intersect(period)?;
-            let (_, plan) = catalogues.charging(subscription, plan, subscription.start.max(when.start))?;
+        plans_within(catalogues, subscription, period).filter_map(move |(when, _, plan)| {
             let charge = plan.charges.iter().find(|charge| {
                 let by = matches!(&charge.measure, Measure::Meter(known) if known == meter);
                 by && charge.modes.contains(&subscription.mode)
@@ -60,6 +58,28 @@ impl<'a> Taker<'a> {
     }
 }
 
+/// The plans that a subscription is charged by in a period, each as a version in force then says, with its time.
+fn plans_within<'c, 's>(
+    catalogues: &'c Catalogues,
+    subscription: &'s Subscription,
+    period: Span,
+) -> impl Iterator<Item = (Span, &'c Catalogue, &'c Plan)> + use<'c, 's> {
+    let starts = |index| catalogues.versions(&subscription.catalogue).skip(index).map(|one| one.effective);
+    let ends = starts(1).map(|next| next.unwrap_or(Instant::MIN)).chain([Instant::MAX]);
+    let versions = starts(0).map(|start| start.unwrap_or(Instant::MIN)).zip(ends);
+    versions.map(|(start, end)| Span { start, end }).flat_map(move |version| {
+        let within = version.intersect(period);
+        let plans = within.into_iter().flat_map(|within| {
+            let plans = subscription.plan_spans();
+            plans.filter_map(move |(plan, span)| Some((plan, span.intersect(within)?)))
+        });
+        plans.filter_map(move |(plan, when)| {
+            let (list, plan) = catalogues.charging(subscription, plan, when.start)?;
+            Some((when, list, plan))
+        })
+    })
+}
+
 /// Subscriptions that may take usage of a meter, found by what they bind.
 pub(super) struct Contest<'a> {
     /// For each list of bound attributes, the takers by their values, the first to take first.
@@ -79,7 +99,14 @@ impl<'a> Contest<'a> {
             });
             let own = &subscription.attributes;
             let values = binds.iter().map(|name| own.get(name).map(String::as_str)).collect();
-            lists[place].1.entry(values).or_default().push((when, subscription));
+            let all = lists[place].1.entry(values).or_default();
+            match all.last_mut() {
+                // A version or a plan that goes on as before.
+                Some((known, one)) if one.name == subscription.name && known.end == when.start => {
+                    known.end = when.end;
+                }
+                _ => all.push((when, subscription)),
+            }
         }
         for all in lists.iter_mut().flat_map(|(_, by_values)| by_values.values_mut()) {
             all.sort_by_key(|(when, one)| (one.start, &one.name, when.start));
@@ -262,10 +289,9 @@ pub(crate) fn meters_between<'a>(
     let time = Span { start: since, end: just_after(at) };
     let mut found = BTreeMap::new();
     for one in view.subscriptions_since(account, since) {
-        for (plan, span) in one.plan_spans() {
-            let when = span.intersect(one.span()).and_then(|span| span.intersect(time));
-            let known = when.and_then(|when| catalogues.charging(one, plan, when.start));
-            let Some((list, plan)) = known else { continue };
+        let runs = one.span().intersect(time);
+        let plans = runs.into_iter().flat_map(|runs| plans_within(catalogues, one, runs));
+        for (_, list, plan) in plans {
             for charge in plan.charges.iter().filter(|charge| charge.modes.contains(&one.mode)) {
                 let Measure::Meter(name) = &charge.measure else { continue };
                 if let Some(meter) = list.meters.get(name).filter(|meter| meter.event == kind) {

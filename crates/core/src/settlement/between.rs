@@ -1,9 +1,9 @@
 //! What charges come to in a stretch of time, whether they are settled yet or not.
 
 use super::draw::{self, Cuts};
-use super::{Context, Job, Part, Task, Units, Work, accumulation, charges_of, what_it_should_be};
+use super::{Context, Job, Part, Task, Units, Work, accumulations, charges_of, what_it_should_be};
 use crate::calendar::{Instant, Span};
-use crate::engine::Refusal;
+use crate::engine::{Refusal, just_after};
 use crate::money::Amount;
 use crate::quantity::{Openings, Takers};
 use crate::roster::Rhythm;
@@ -32,14 +32,11 @@ fn up_to(
     let context = &contexts[0];
     let mut tasks = Vec::new();
     for (charge, ..) in charges_of(context.catalogues, &Rhythm::of(subscription)) {
-        let (mut start, mut jobs) = (from, Vec::new());
-        while let Some(period) = accumulation(context.catalogues, subscription, &charge, start) {
+        let mut jobs = Vec::new();
+        let within = Span { start: from, end: at.max(just_after(from)) };
+        for period in accumulations(context.catalogues, subscription, &charge, within) {
             let part = Part { period, from: period.start, before: Units::new() };
             jobs.push(Job::measured(context, subscription, &charge, part)?);
-            start = period.end;
-            if start >= at {
-                break;
-            }
         }
         let work = Work { settled: at, recheck: None };
         tasks.push(Task { context, subscription, charge, work, jobs, waits: false });

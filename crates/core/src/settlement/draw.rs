@@ -4,7 +4,7 @@
 //! its own: more usage draws more, less usage takes charged units back first and then drawn ones.
 //! Units that are given back first credit usage that was charged past their bucket.
 
-use super::{Context, Forced, Job, Stretch, Task, accumulation, charges_of, in_force, key_of};
+use super::{Context, Forced, Job, Stretch, Task, accumulations, changes, charges_of, in_force, key_of};
 use crate::account::View;
 use crate::bill::{ChargeKey, Charged};
 use crate::calendar::{Instant, Span};
@@ -441,26 +441,26 @@ fn first_charged_past(
     pooled: &Pooled<'_>,
 ) -> Result<Option<Instant>, OutOfRange> {
     let bucket = pooled.bucket;
-    let mut at = bucket.span.start.max(subscription.start);
+    let start = bucket.span.start.max(subscription.start);
     let settled = subscription.settled.get(charge).copied().unwrap_or(subscription.start);
     let until = bucket.span.end.min(settled);
-    while at < until {
-        let by = in_force(context.catalogues, subscription, charge, at);
-        let draws = by.is_some_and(|(_, _, charge)| {
+    let draws = |at: Instant| {
+        in_force(context.catalogues, subscription, charge, at).is_some_and(|(_, _, charge)| {
             charge.draws && matches!(&charge.measure, Measure::Meter(meter) if *meter == bucket.meter)
-        });
-        let Some(period) = accumulation(context.catalogues, subscription, charge, at) else { break };
-        if draws {
-            let (account, start) = (&context.account.id, period.start);
-            for (key, charged) in context.view.charged(account, &subscription.name, charge, start) {
-                let span = Span { start: key.start, end: key.start };
-                let inside = bucket.span.contains(key.start) && bucket.serves(pooled.shares, account, span);
-                if inside && charged.past_packages()? > Exact::ZERO {
-                    return Ok(Some(key.start));
-                }
+        })
+    };
+    if !changes(context.catalogues, subscription).chain([start]).any(draws) {
+        return Ok(None);
+    }
+    for period in accumulations(context.catalogues, subscription, charge, Span { start, end: until }) {
+        let account = &context.account.id;
+        for (key, charged) in context.view.charged(account, &subscription.name, charge, period.start) {
+            let span = Span { start: key.start, end: key.start };
+            let inside = bucket.span.contains(key.start) && bucket.serves(pooled.shares, account, span);
+            if inside && charged.past_packages()? > Exact::ZERO && draws(key.start) {
+                return Ok(Some(key.start));
             }
         }
-        at = period.end;
     }
     Ok(None)
 }

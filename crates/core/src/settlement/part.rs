@@ -4,7 +4,7 @@ use super::{Context, Work, agreed, in_force};
 use crate::calendar::{Instant, Span};
 use crate::catalog::{Aggregate, Charge, Measure, Model, Pricing};
 use crate::money::Exact;
-use crate::quantity;
+use crate::quantity::{self, Kind};
 use crate::subscription::Subscription;
 use std::collections::BTreeMap;
 
@@ -51,8 +51,10 @@ impl Part {
         let counts_all = known.is_some_and(|(.., charge)| charge.tiers_count_all);
         let one_price = !counts_all && !prices.any(|at| inside(&at));
         let by_place = || {
-            let mut charges = versions().filter_map(|list| list.plan(&subscription.plan)?.1.charge(charge));
-            charges.all(is_by_place)
+            let mut charges =
+                versions().filter_map(|list| Some((list, list.plan(&subscription.plan)?.1.charge(charge)?)));
+            let kind = known.map(|(list, _, charge)| Kind::of(list, charge));
+            charges.all(|(list, charge)| is_by_place(charge) && kind == Some(Kind::of(list, charge)))
         };
         let changed = subscription.earlier.iter().any(|(_, until)| inside(until));
         // What is frozen to its end still has a minimum, for the time before.

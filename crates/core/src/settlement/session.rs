@@ -3,8 +3,8 @@
 
 use super::draw;
 use super::price::discounted;
-use super::{Context, Job, Part, Stretch, Task, Units, Work, deck_charges, in_force, key_of, stretches};
-use super::{accumulation, model_charges};
+use super::{Context, Job, Part, Stretch, Task, Units, Work, in_force, key_of, stretches};
+use super::{accumulation, charges_of_group};
 use crate::bill::ChargeKey;
 use crate::calendar::{Cycle, Instant, Span};
 use crate::catalog::{Measure, Model, PastPackage, Settle};
@@ -105,6 +105,7 @@ impl<'a> Taking<'a> {
         let before = if self.is_linear() { Exact::ZERO } else { self.so_far()? };
         let all = self.stretch.charge.tiers_count_all;
         let quantities = [Quantities {
+            is_measured: true,
             total: units,
             splits: BTreeMap::from([(self.key.split.clone(), units)]),
             units_per_price: Exact::ONE,
@@ -117,10 +118,7 @@ impl<'a> Taking<'a> {
             covered: if all { covered } else { Exact::ZERO },
         }];
         let stretch = std::slice::from_ref(&self.stretch);
-        let charges = match self.stretch.charge.pricing.model {
-            Model::Deck(_) => deck_charges(stretch, &self.key.group, &quantities)?,
-            _ => model_charges(stretch, &quantities, before, false)?,
-        };
+        let charges = charges_of_group(stretch, &self.key.group, &quantities, before, false)?;
         let Some((Some(list), agreed)) = charges.first() else { return Ok(Exact::ZERO) };
         let context = context_at(self.desk, self.settles());
         Ok(discounted(&context, &self.stretch, list, agreed.as_ref())?.amount)
@@ -145,11 +143,15 @@ impl<'a> Taking<'a> {
         let (subscription, charge) = (self.subscription, charge.clone());
         let mut tasks = [Task { context, subscription, charge, work, jobs, waits: false }];
         draw::allot_alone(&contexts, &mut tasks)?;
-        let groups = tasks.iter().flat_map(|task| &task.jobs).flat_map(|job| &job.groups);
-        let own = groups.filter(|(group, _)| *group == self.key.group).flat_map(|(_, all)| all);
         let mut units = before;
-        for at in own {
-            units = units.add(at.total)?.add(at.covered)?;
+        for job in tasks.iter().flat_map(|task| &task.jobs) {
+            let own = job.groups.iter().filter(|(group, _)| *group == self.key.group);
+            for (at, stretch) in own.flat_map(|(_, all)| all.iter().zip(&job.stretches)) {
+                // Units of another kind are not those that its own go on from.
+                if at.is_measured && stretch.counts_like(&self.stretch) {
+                    units = units.add(at.total)?.add(at.covered)?;
+                }
+            }
         }
         Ok(units)
     }

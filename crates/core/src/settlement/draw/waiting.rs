@@ -1,6 +1,6 @@
 //! Settled usage of charges that settle later than the units are freed that are theirs.
 
-use super::{Forced, Item, Task, accumulation, in_force, sum};
+use super::{Forced, Item, Task, accumulations, in_force, sum};
 use crate::bill::ChargeKey;
 use crate::calendar::Span;
 use crate::catalog::Measure;
@@ -24,18 +24,16 @@ pub(super) fn waiting(
         let (context, subscription) = (task.context, task.subscription);
         let (account, name) = (&context.account.id, &subscription.name);
         let from = forced.get(&(account.clone(), name.clone(), task.charge.clone())).copied();
-        let mut at = from.unwrap_or(task.work.settled);
-        while at < task.work.settled {
-            let by = in_force(context.catalogues, subscription, &task.charge, at);
-            let period = accumulation(context.catalogues, subscription, &task.charge, at);
-            let (Some((catalogue, plan, charge)), Some(period)) = (by, period) else { break };
-            at = period.end;
-            let Measure::Meter(meter) = &charge.measure else { continue };
-            let own = &subscription.attributes;
-            let binds = charge.binds(plan).iter();
-            let bound: BTreeMap<String, String> =
-                binds.filter_map(|name| Some((name.clone(), own.get(name)?.clone()))).collect();
+        let within = Span { start: from.unwrap_or(task.work.settled), end: task.work.settled };
+        for period in accumulations(context.catalogues, subscription, &task.charge, within) {
             for (key, known) in context.view.charged(account, name, &task.charge, period.start) {
+                let by = in_force(context.catalogues, subscription, &task.charge, key.start);
+                let Some((catalogue, plan, charge)) = by else { continue };
+                let Measure::Meter(meter) = &charge.measure else { continue };
+                let own = &subscription.attributes;
+                let binds = charge.binds(plan).iter();
+                let bound: BTreeMap<String, String> =
+                    binds.filter_map(|name| Some((name.clone(), own.get(name)?.clone()))).collect();
                 let charged = known.past_packages()?;
                 if !charge.draws || charged <= Exact::ZERO {
                     continue;
@@ -46,7 +44,7 @@ pub(super) fn waiting(
                     account: account.clone(),
                     span: known.period.unwrap_or(Span { start: key.start, end: key.start }),
                     meter: (catalogue.id.clone(), meter.clone()),
-                    bound: bound.clone(),
+                    bound,
                     measured: charged.add(sum(known.drawn.values().copied())?)?,
                     charged,
                     drawn: known.drawn,
