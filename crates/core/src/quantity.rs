@@ -33,7 +33,7 @@ pub(crate) type Group = BTreeMap<String, String>;
 /// The quantity of one stretch.
 #[derive(Clone, Debug)]
 pub(crate) struct Quantities {
-    /// Whether the group is measured in the stretch: one that counts something else has nothing of it.
+    /// Whether the stretch counts for the group; not where it counts units of another kind.
     pub is_measured: bool,
     /// In priced units.
     pub total: Exact,
@@ -76,7 +76,7 @@ pub(crate) fn measure(
     let own = units(subscription, stretches)?;
     match measured.iter_mut().find(|(group, _)| group.is_empty()) {
         Some((_, usage)) => {
-            // What is no usage in one stretch goes on with what is in another.
+            // Usage and units held make one accumulation, whose minimum and maximum are of the sum.
             for (known, own) in usage.iter_mut().zip(own).filter(|(_, own)| own.is_measured) {
                 *known = own;
             }

@@ -5,7 +5,7 @@ use crate::calendar::{Instant, Span};
 use crate::engine::just_before;
 
 impl Lane {
-    /// The moment that decides the period of an event; `None` where the lane does not count what is of then.
+    /// The moment that decides the period of an event; `None` where the lane's definition is not in force for it.
     pub(in crate::metering) fn moment(&self, event: &Event<'_>) -> Option<Instant> {
         let mut at = event.time;
         if self.meter.timed_by_start {
