@@ -44,10 +44,12 @@ impl Still {
             return String::new();
         }
         let before = self.before.decimal(currency);
-        let (verb, size) = match self.by_hand.is_negative() {
-            true => ("took off", self.by_hand.negated()),
-            false => ("added", self.by_hand),
-        };
-        format!(" Of {before}, adjustments and credit notes {verb} {}.", size.decimal(currency))
+        match self.by_hand.is_negative() {
+            true => {
+                let less = self.by_hand.negated().decimal(currency);
+                format!(" Of {before}, adjustments and credit notes took off {less}.")
+            }
+            false => format!(" To {before}, adjustments added {}.", self.by_hand.decimal(currency)),
+        }
     }
 }
