@@ -363,7 +363,6 @@ fn rows_that_cannot_be_read_are_told_apart() {
     let expected = |rows: [u64; 2]| rows.map(|row| (row, json!(bad)));
     assert_eq!(told(format!("[{bad},{good},{bad}]")), expected([1, 3]));
     assert_eq!(told(format!("{good}\n\n{bad}\n{bad}")), expected([3, 4]));
-    assert_eq!(told(format!("{good}\n \t\r\n{bad}\n \n{bad}\n ")), expected([3, 5]));
     // A text in Base64 is read as what it says.
     let bytes = good
         .replace('}', r#","id":"bytes","data_base64":"eyJzZWNvbmRzIjo1fQ=="}"#)

@@ -71,7 +71,7 @@ pub fn read_events(body: &[u8], each: &mut dyn FnMut(EventRow<'_>)) {
                     }
                 };
                 at = next;
-                if !bytes.trim_ascii().is_empty() {
+                if !bytes.is_empty() {
                     rows.row(RowAt { bytes, line: 0, offset }, line);
                 }
             }
