@@ -34,7 +34,7 @@ fn verify(folder: &Path) -> (bool, Value) {
     (output.status.success(), serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{said}")))
 }
 
-fn send(server: &Server, account: &str, command: Value) {
+pub(crate) fn send(server: &Server, account: &str, command: Value) {
     let (status, answer) = server.command(account, &command);
     assert_eq!(status, 200, "{command} {answer}");
 }
@@ -196,11 +196,11 @@ fn bills(server: &Server) -> Vec<Value> {
     all
 }
 
-fn erase(server: &Server, account: &str) -> (u16, Value) {
+pub(crate) fn erase(server: &Server, account: &str) -> (u16, Value) {
     server.post(&format!("/v1/accounts/{account}/erase"), &[("Idempotency-Key", "gdpr-1")], "")
 }
 
-fn wait_until_erased(server: &Server, account: &str) -> Value {
+pub(crate) fn wait_until_erased(server: &Server, account: &str) -> Value {
     for _ in 0..600 {
         let (status, shown) = server.get(&format!("/v1/accounts/{account}/erasure"));
         assert_eq!(status, 200, "{shown}");

@@ -1,8 +1,9 @@
 //! What an erased member was charged stays as it is, whatever is worked out anew for those it shared packages with.
 
 use crate::common::farebox;
+use crate::erase::{erase, send, wait_until_erased};
 use crate::server::Server;
-use serde_json::{Value, json};
+use serde_json::json;
 
 const LIST: &str = r#"
 [catalogue]
@@ -55,11 +56,6 @@ term = true
 price = "2.00"
 "#;
 
-fn send(server: &Server, account: &str, command: Value) {
-    let (status, answer) = server.command(account, &command);
-    assert_eq!(status, 200, "{command} {answer}");
-}
-
 /// The bill of March of a group of three that share 30 minutes a month, of whom each talked ten minutes on three days of
 /// February; `member` may be erased in March, before the call of whoever pays on the first of those days is void.
 fn march(is_erased: bool, is_restarted: bool) -> Vec<String> {
@@ -97,10 +93,8 @@ fn march(is_erased: bool, is_restarted: bool) -> Vec<String> {
     send(&server, "member", json!({"command": "cancel", "subscription": "line"}));
     server.advance("2026-03-05T00:00:00Z");
     if is_erased {
-        assert_eq!(server.post("/v1/accounts/member/erase", &[], "").0, 200);
-        while server.get("/v1/accounts/member/erasure").1["state"] != json!("erased") {
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
+        assert_eq!(erase(&server, "member").0, 200);
+        wait_until_erased(&server, "member");
     }
     let server = match is_restarted {
         true => {
