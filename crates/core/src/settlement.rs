@@ -447,9 +447,10 @@ fn what_it_should_be<'a>(
             .iter()
             .try_fold(before, |sum, quantity| sum.add(quantity.total)?.add(quantity.covered))?;
         units.insert(group.clone(), total);
-        let charges = charges_of_group(stretches, group, quantities, before, closed)?;
+        let runs = runs(stretches, quantities);
+        let charges = charges_of_group(stretches, group, quantities, &runs, before, closed)?;
         let mut steps: Vec<(Steps<'_>, usize)> = vec![(Steps::from([]), 0); stretches.len()];
-        for run in runs(stretches, quantities) {
+        for run in runs {
             let step = |place: &usize| Some((&stretches[*place], charges[*place].0?));
             let all: Steps<'_> = run.iter().filter_map(step).collect();
             for (index, place) in run.into_iter().enumerate() {
@@ -533,15 +534,16 @@ fn key_of(
 /// For each stretch the charge at list prices and, where there are any, at negotiated ones.
 type Charges = Vec<(Option<Increment>, Option<Increment>)>;
 
-/// The charges of a group: by a rate deck or by the price model, as each stretch says.
+/// The charges of a group: by a rate deck or by the price model, as each stretch says. `runs`: see [`runs`].
 fn charges_of_group(
     stretches: &[Stretch<'_>],
     group: &quantity::Group,
     quantities: &[Quantities],
+    runs: &[Vec<usize>],
     before: Exact,
     closed: bool,
 ) -> Result<Charges, Refusal> {
-    let mut charges = model_charges(stretches, quantities, before, closed)?;
+    let mut charges = model_charges(stretches, quantities, runs, before, closed)?;
     for (known, by_deck) in charges.iter_mut().zip(deck_charges(stretches, group, quantities)?) {
         if by_deck.0.is_some() {
             *known = by_deck;
@@ -569,10 +571,10 @@ fn runs(stretches: &[Stretch<'_>], quantities: &[Quantities]) -> Vec<Vec<usize>>
 fn model_charges(
     stretches: &[Stretch<'_>],
     quantities: &[Quantities],
+    runs: &[Vec<usize>],
     before: Exact,
     closed: bool,
 ) -> Result<Charges, Refusal> {
-    let runs = runs(stretches, quantities);
     let mut charges: Charges = vec![(None, None); stretches.len()];
     let places: Vec<usize> = runs.iter().flatten().copied().collect();
     let rate = |agreed: bool| -> Result<Vec<Increment>, OutOfRange> {

@@ -1,11 +1,12 @@
 //! Settlements, bills and payments.
 
 use super::coupons::Posted;
-use super::{Desk, Fact, Late, Refusal, bill_month, due, packages, payable};
+use super::{Catalogues, Desk, Fact, Late, Refusal, bill_month, due, packages, payable};
 use crate::account::{AccountHead, BillHead, View};
 use crate::bill::{Line, LineKind, PriceBasis};
 use crate::calendar::{Cycle, Instant, Span};
 use crate::ledger::{LedgerAccount, Posting};
+use crate::metering::Metering;
 use crate::money::{Amount, Currency, Exact, OutOfRange};
 use crate::settlement::{self, Context, Settled};
 
@@ -18,17 +19,7 @@ pub(super) fn settle(desk: &Desk<'_>, late: &Late) -> Result<Vec<Fact>, Refusal>
     let id = bill_id(payer, month);
     let is_held = view.bill_hold(&payer.id, month.start).is_some();
     let open = month.end == at && !is_held && !head.is_some_and(|bill| bill.issued);
-    let group = due::group(view, &payer.id);
-    let contexts: Vec<Context<'_>> = group
-        .iter()
-        // What was charged for usage that nobody knows any more is not worked out again.
-        .filter(|name| metering.knows(name))
-        .filter_map(|name| view.account(name))
-        .map(|account| {
-            let late = late.get(&account.id).copied();
-            Context { late, ..Context::of(view, catalogues, metering, account, at) }
-        })
-        .collect();
+    let contexts = contexts(view, catalogues, metering, &payer.id, at, late);
     let Settled { lines, marks, closed, drawn } = settlement::settle(&contexts, &id, lines_so_far + 1)?;
     let mut notes = Vec::new();
     for context in contexts.iter().filter(|_| open) {
@@ -54,6 +45,26 @@ pub(super) fn settle(desk: &Desk<'_>, late: &Late) -> Result<Vec<Fact>, Refusal>
         facts.push(Fact::BillIssued { account, month: month.start, at, rounding, notes });
     }
     Ok(facts)
+}
+
+/// What a settlement looks at of a payer and its members: all accounts, but those whose usage nobody knows any more. What
+/// was charged for that is not worked out again.
+pub(super) fn contexts<'a>(
+    view: &'a dyn View,
+    catalogues: &'a Catalogues,
+    metering: &'a Metering,
+    payer: &str,
+    at: Instant,
+    late: &Late,
+) -> Vec<Context<'a>> {
+    let mut group = due::group(view, payer);
+    group.retain(|name| metering.knows(name));
+    let accounts = group.iter().filter_map(|name| view.account(name));
+    let context = |account: &'a AccountHead| {
+        let late = late.get(&account.id).copied();
+        Context { late, ..Context::of(view, catalogues, metering, account, at) }
+    };
+    accounts.map(context).collect()
 }
 
 /// Issues the bill of a month that is over, if there is anything on it.

@@ -3,13 +3,13 @@
 //! Both are previews: they are worked out by the code that charges, and change nothing.
 
 use super::counting::cuts;
-use super::{Action, Catalogues, Command, Duty, Fact, Late, Moment, Refusal, due, just_after, next_due};
+use super::{Action, Catalogues, Command, Duty, Fact, Late, Moment, Refusal, just_after, money, next_due};
 use crate::account::{Group, View};
 use crate::bill::Line;
 use crate::calendar::{Instant, Span};
 use crate::metering::{LaneSpec, Metering, Scope};
 use crate::quantity::AnyTaker;
-use crate::settlement::{self, Context};
+use crate::settlement;
 
 /// The lines that a payer and its members would be charged if every open cycle ended at a moment.
 ///
@@ -23,16 +23,8 @@ pub fn draft(
     at: Instant,
     late: &Late,
 ) -> Result<Vec<Line>, Refusal> {
-    let group = due::group(view, payer);
-    let contexts: Vec<Context<'_>> = group
-        .iter()
-        .filter(|name| metering.knows(name))
-        .filter_map(|name| view.account(name))
-        .map(|account| {
-            let late = late.get(&account.id).copied();
-            Context { late, preview: true, ..Context::of(view, catalogues, metering, account, at) }
-        })
-        .collect();
+    let mut contexts = money::contexts(view, catalogues, metering, payer, at, late);
+    contexts.iter_mut().for_each(|context| context.preview = true);
     Ok(settlement::settle(&contexts, "draft", 1)?.lines)
 }
 

@@ -4,7 +4,7 @@
 use super::draw;
 use super::price::discounted;
 use super::{Context, Job, Part, Stretch, Task, Units, Work, in_force, key_of, stretches};
-use super::{accumulation, charges_of_group};
+use super::{accumulation, charges_of_group, runs};
 use crate::bill::ChargeKey;
 use crate::calendar::{Cycle, Instant, Span};
 use crate::catalog::{Measure, Model, PastPackage, Settle};
@@ -118,7 +118,8 @@ impl<'a> Taking<'a> {
             covered: if all { covered } else { Exact::ZERO },
         }];
         let stretch = std::slice::from_ref(&self.stretch);
-        let charges = charges_of_group(stretch, &self.key.group, &quantities, before, false)?;
+        let runs = runs(stretch, &quantities);
+        let charges = charges_of_group(stretch, &self.key.group, &quantities, &runs, before, false)?;
         let Some((Some(list), agreed)) = charges.first() else { return Ok(Exact::ZERO) };
         let context = context_at(self.desk, self.settles());
         Ok(discounted(&context, &self.stretch, list, agreed.as_ref())?.amount)
