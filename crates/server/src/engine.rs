@@ -22,6 +22,10 @@ const WAITING_MAX: usize = 4_096;
 const TOGETHER_MAX: usize = 512;
 /// How long the thread lets work come together while a commit is on its way.
 const PAUSE: Duration = Duration::from_micros(800);
+/// The same where parcels have come that are worth being woken for: deciding one takes longer than that.
+const PAUSE_BULK: Duration = Duration::from_micros(100);
+/// Of so many events each, on average.
+const BULK: usize = 64;
 /// Where so much shared the last commit, more is waited for as long as it keeps coming, or less is there than shared that
 /// one: a commit costs as much as the work of many.
 const MANY: usize = 16;
@@ -390,7 +394,7 @@ fn work(
             watch.caught_up(&service, start.elapsed());
             standstill = due.err().map(|error| Standstill::of(error, &mut service, start.elapsed()));
         }
-        let mut tell = Vec::new();
+        let (mut tell, mut events) = (Vec::new(), 0);
         let mut next = Some(message);
         while let Some(message) = next {
             match message {
@@ -408,6 +412,7 @@ fn work(
                 }
                 Heard::Job((Job::Brings(brought), request)) => {
                     let (some, requests) = together(brought, request, &mut waiting);
+                    events += some.iter().map(Brought::events).sum::<usize>();
                     let failed = standstill.as_ref().map(|one| one.error.clone());
                     let found = failed.map_or(Ok(&mut service), Err);
                     let counted = round.does(&requests, || brought::count(some, found));
@@ -435,7 +440,8 @@ fn work(
                 if tell.is_empty() {
                     break None;
                 }
-                if !service.has_landed_within(PAUSE) {
+                let pause = if events >= tell.len() * BULK { PAUSE_BULK } else { PAUSE };
+                if !service.has_landed_within(pause) {
                     continue;
                 }
                 if usual < MANY || start.elapsed() > MORE_MAX {

@@ -39,8 +39,10 @@ pub use schema::latest as format_version;
 /// The name of the file in its folder.
 pub const FILE: &str = "farebox.db";
 const LOCK: &str = "farebox.lock";
-/// Pages of the log of writes after which it is transferred to the file: 32 MiB.
-const WAL_PAGES: u32 = 8_192;
+/// A page of a new file. Blocks of usage and runs of the index fill many; the rows of a commit are spread over few.
+const PAGE_BYTES: u32 = 8 << 10;
+/// Of the log of writes, after which it is transferred to the file.
+const WAL_BYTES: u32 = 32 << 20;
 /// The most memory that pages of the file take.
 const CACHE_KIB: i64 = 32 << 10;
 
@@ -119,9 +121,12 @@ fn connect(file: &Path) -> rusqlite::Result<Connection> {
     connection.set_prepared_statement_cache_capacity(64);
     // A reader with plain SQL holds nothing up for long.
     connection.busy_timeout(Duration::from_secs(10))?;
+    // A file that is there already keeps the pages that it has.
+    connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
+    let page_bytes: u32 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
     // Fewer and longer transfers from the log of writes to the file; pages of the indexes stay in memory.
-    connection.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
+    connection.pragma_update(None, "wal_autocheckpoint", WAL_BYTES / page_bytes.max(1))?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     // An acknowledgement means that the disk has it.
     connection.pragma_update(None, "synchronous", "full")?;
