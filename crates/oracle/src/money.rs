@@ -347,6 +347,17 @@ impl Money {
     /// it, unless it took that off earlier ones itself.
     pub(crate) fn creditable(&self, month: Timestamp) -> Option<Number> {
         let bill = self.bills.get(&month)?;
+        Some(&bill.total - &bill.credited - self.taken_off(month).max(zero()))
+    }
+
+    /// What a bill with credit notes is still worth to whoever gives back what it charged; `None`: it has none.
+    pub(crate) fn own_left(&self, month: Timestamp) -> Option<Number> {
+        let bill = self.bills.get(&month).filter(|bill| !bill.credited.is_zero())?;
+        Some((&bill.total - &bill.credited - self.taken_off(month)).max(zero()))
+    }
+
+    /// What later bills took off a bill, less what it took off earlier ones itself.
+    fn taken_off(&self, month: Timestamp) -> Number {
         let mut taken = zero();
         let mut count = |on: Timestamp, of: Timestamp, amount: Number| {
             if on != of && of == month {
@@ -362,7 +373,7 @@ impl Money {
         for moved in &self.moved {
             count(moved.on, moved.of, -&moved.amount);
         }
-        Some(&bill.total - &bill.credited - taken.max(zero()))
+        taken
     }
 
     /// A credit note against an issued bill. What is then settled too much comes back: what was written

@@ -553,8 +553,9 @@ fn unsubscribe(play: &mut Play<'_>, line: &Line, order: &str) -> Result<(), Reas
         at <= bought + SignedDuration::from_hours(24 * days) && account.full_refunds < times
     });
     let all: Vec<usize> = [index].into_iter().chain(add_ons::followers(account, index)).collect();
-    let given = all.iter().map(|index| (*index, given_back(play, &line.account, *index, rule, in_full, at)));
-    let given: Vec<_> = given.collect();
+    let mut of_bills = wallet::ComesBack::new();
+    let mut back = |index| given_back(play, &line.account, index, rule, (in_full, at), &mut of_bills);
+    let given: Vec<_> = all.iter().map(|index| (*index, back(*index))).collect();
     let account = play.accounts.get_mut(&line.account).expect("open");
     account.full_refunds += i64::from(in_full);
     for index in all {
@@ -572,8 +573,8 @@ fn given_back(
     name: &str,
     index: usize,
     rule: &Refund,
-    in_full: bool,
-    at: Timestamp,
+    (in_full, at): (bool, Timestamp),
+    of_bills: &mut wallet::ComesBack,
 ) -> Lines {
     let one = &play.accounts[name].subscriptions[index];
     let list = version(play.lists, &one.catalogue, at);
@@ -587,10 +588,6 @@ fn given_back(
         let Some(charge) = plans::of_term(list, one, term) else { continue };
         let term = wallet::still_paid(play, (name, &one.name, &charge.id), term, at);
         let back = if in_full { term.paid.clone() } else { back(rule, list, one, &term, at) };
-        let back = round(&back, 8);
-        if back.is_zero() {
-            continue;
-        }
         let key = Key {
             subscription: one.name.clone(),
             charge: charge.id.clone(),
@@ -599,6 +596,10 @@ fn given_back(
             group: BTreeMap::new(),
             split: Split::of(&one.attributes),
         };
+        let back = wallet::within_bill(play, name, &key, round(&back, 8), of_bills);
+        if back.is_zero() {
+            continue;
+        }
         given.push((key, Figures { list: -&back, amount: -back, quantity: zero(), free: zero() }));
     }
     given

@@ -194,7 +194,7 @@ fn divide(play: &mut Play<'_>, line: &Line, index: usize, wished: &str, from: Ti
     let list = version(play.lists, &before.catalogue, at);
     let was = before.plan_at(at);
     play.accounts.get_mut(name).expect("open").subscriptions[index].turn(from, wished);
-    let (mut items, mut terms) = (Vec::new(), Vec::new());
+    let (mut items, mut terms, mut of_bills) = (Vec::new(), Vec::new(), wallet::ComesBack::new());
     for term in &before.terms {
         let start = term.from.max(from);
         if term.until <= start {
@@ -205,7 +205,6 @@ fn divide(play: &mut Play<'_>, line: &Line, index: usize, wished: &str, from: Ti
         let rest = days(start) / days(term.from);
         let charge = of_term(list, &before, term).map(|charge| charge.id.as_str());
         let still = wallet::still_paid(play, (name, &before.name, charge.unwrap_or("")), term, at);
-        let credit = round(&(&still.paid * &rest), 8);
         let key = |cycle: Timestamp, charge: &Charge| Key {
             subscription: before.name.clone(),
             charge: charge.id.clone(),
@@ -214,11 +213,17 @@ fn divide(play: &mut Play<'_>, line: &Line, index: usize, wished: &str, from: Ti
             group: BTreeMap::new(),
             split: Split::of(&before.attributes),
         };
-        if let Some(charge) = of_term(list, &before, term).filter(|_| !credit.is_zero()) {
+        let unused = round(&(&still.paid * &rest), 8);
+        let charge = of_term(list, &before, term).map(|charge| key(term.from, charge));
+        let credit = match &charge {
+            Some(key) => wallet::within_bill(play, name, key, unused, &mut of_bills),
+            None => unused,
+        };
+        if let Some(key) = charge.filter(|_| !credit.is_zero()) {
             let account = play.accounts.get_mut(name).expect("open");
             let figures = Figures { quantity: zero(), free: zero(), list: -&credit, amount: -&credit };
             // It corrects what was charged for the term.
-            items.push(account.add(was, key(term.from, charge), &figures, month));
+            items.push(account.add(was, key, &figures, month));
         }
         let full = term.length();
         let months = &full * &rest;

@@ -2,7 +2,7 @@
 //!
 //! Of a member, all money is its master's.
 
-use crate::account::Term;
+use crate::account::{Key, Term};
 use crate::calendar::{self, Cycle};
 use crate::history::{Line, Printed, What};
 use crate::money::{Coupon, Item};
@@ -10,7 +10,7 @@ use crate::number::{Number, decimal, round, zero};
 use crate::play::{Play, Reasons};
 use jiff::Timestamp;
 use jiff::civil::Date;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Does what a line says about money, or refuses it.
 pub(crate) fn decide(play: &mut Play<'_>, line: &Line) -> Result<(), Reasons> {
@@ -260,4 +260,25 @@ pub(crate) fn paid_anew(play: &mut Play<'_>, name: &str, subscription: &str, fro
     let ids: Vec<String> = play.printed.values().filter(is_for_it).map(|line| line.id.clone()).collect();
     let by_hand = &mut play.accounts.get_mut(&payer).expect("open").by_hand;
     ids.iter().for_each(|id| drop(by_hand.remove(id)));
+}
+
+/// What comes back of bills in one decision.
+pub(crate) type ComesBack = BTreeMap<Timestamp, Number>;
+
+/// As much of what is to come back of a bill as that is still worth, where it has credit notes.
+pub(crate) fn within_bill(
+    play: &Play<'_>,
+    name: &str,
+    key: &Key,
+    back: Number,
+    all: &mut ComesBack,
+) -> Number {
+    let account = &play.accounts[name];
+    let payer = account.payer.as_deref().unwrap_or(name);
+    let Some(month) = account.billed.get(key) else { return back };
+    let before = all.entry(*month).or_insert_with(zero);
+    let left = play.accounts[payer].money.own_left(*month);
+    let back = left.map_or(back.clone(), |left| back.min(&left - &*before).max(zero()));
+    *before += &back;
+    back
 }

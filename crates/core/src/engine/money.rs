@@ -97,9 +97,20 @@ pub(super) fn left_of(
     head: &BillHead,
 ) -> Result<Amount, OutOfRange> {
     // As far as it had not taken that off earlier ones itself.
+    let all = head.posted.sub(head.credited)?;
+    Ok(own_left(view, payer, month, head)?.min(all.max(Amount::ZERO)))
+}
+
+/// What an issued bill's own charges still come to: the same, with what it took off earlier bills itself.
+pub(super) fn own_left(
+    view: &dyn View,
+    payer: &str,
+    month: Instant,
+    head: &BillHead,
+) -> Result<Amount, OutOfRange> {
     let corrected = view.corrected(payer, month);
-    let taken = corrected.returned.total()?.sub(corrected.gave.total()?)?.max(Amount::ZERO);
-    Ok(head.posted.sub(head.credited)?.sub(taken)?.max(Amount::ZERO))
+    let own = head.posted.add(corrected.gave.total()?)?;
+    Ok(own.sub(head.credited)?.sub(corrected.returned.total()?)?.max(Amount::ZERO))
 }
 
 /// Posts lines to the payer's bill of a month, and takes payment from the balance at once.

@@ -132,10 +132,9 @@ impl Desk<'_> {
             let rest = days_until(zone, from, period.span.end);
             let part = Exact::ratio(rest.into(), all.max(1).into()).ok_or(EngineRefusal::OutOfRange)?;
             let still = self.still_paid(subscription, period)?;
-            let credit = Amount::quantise(still.period.paid.exact().mul(part)?)?;
-            if !credit.is_zero() {
+            let credit = still.period.paid.exact().mul(part)?;
+            let credit =
                 self.credit_rest(&mut basket, (zone, subscription), &still, (from, rest, all), credit)?;
-            }
             let months = period.months.mul(part)?;
             let span = Span { start: from, end: period.span.end };
             let quantity = subscription.units_at(self.at);
@@ -155,18 +154,26 @@ impl Desk<'_> {
         Ok(facts)
     }
 
-    /// The line of what comes back of a period when the plan changes.
+    /// The line of what comes back of a period when the plan changes; answers how much that is.
     fn credit_rest(
         &self,
         basket: &mut Basket,
         (zone, subscription): (&Zone, &Subscription),
         still: &Still,
         (from, rest, all): (Instant, i64, i64),
-        credit: Amount,
-    ) -> Result<(), EngineRefusal> {
+        credit: Exact,
+    ) -> Result<Amount, EngineRefusal> {
         let period = &still.period;
+        if credit.is_zero() {
+            return Ok(Amount::ZERO);
+        }
         let span = Span { start: from, end: period.span.end };
         let whole = self.line_of_return(basket, subscription, period)?;
+        let within = self.within_bill(basket, &whole, credit)?;
+        let credit = within.amount;
+        if credit.is_zero() {
+            return Ok(credit);
+        }
         let currency = self.account.currency;
         let paid = period.paid.decimal(currency);
         basket.deferred = basket.deferred.sub(credit)?;
@@ -177,16 +184,17 @@ impl Desk<'_> {
             list: credit.negated(),
             amount: credit.negated(),
             rules: vec!["R-CHG-1".to_owned()],
-            formula: format!("−{rest}/{all} × {paid}"),
+            formula: within.formula(format!("−{rest}/{all} × {paid}"), currency),
             explanation: format!(
-                "The plan changes; {} of the {} that {paid} was paid for come back.{}",
+                "The plan changes; {} of the {} that {paid} was paid for come back.{}{}",
                 quantity::count(rest, "day"),
                 all,
                 still.words(currency),
+                within.words(currency),
             ),
             ..whole
         });
-        Ok(())
+        Ok(credit)
     }
 
     /// The change that was planned for now, if there is one.

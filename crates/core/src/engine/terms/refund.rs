@@ -86,12 +86,17 @@ impl Desk<'_> {
                 let by_days = subscription.follows.is_some() || !period.months.is_whole();
                 Back::of(rule, &still.period, by_days, zone, self.at)?
             };
-            let (back, currency) = (Amount::quantise(given.amount)?, self.account.currency);
+            if given.amount.is_zero() {
+                continue;
+            }
+            let whole = self.line_of_return(basket, subscription, period)?;
+            let currency = self.account.currency;
+            let within = self.within_bill(basket, &whole, given.amount)?;
+            let back = within.amount;
             if back.is_zero() {
                 continue;
             }
             returned.insert(period.span.start, back);
-            let whole = self.line_of_return(basket, subscription, period)?;
             // What is earned already is revenue no more.
             if self
                 .view
@@ -106,8 +111,10 @@ impl Desk<'_> {
                 list: back.negated(),
                 amount: back.negated(),
                 rules: vec![given.rule.to_owned()],
-                formula: given.formula(&still.period, currency),
-                explanation: given.explanation(&still.period, in_full, currency) + &still.words(currency),
+                formula: within.formula(given.formula(&still.period, currency), currency),
+                explanation: given.explanation(&still.period, in_full, currency)
+                    + &still.words(currency)
+                    + &within.words(currency),
                 ..whole
             });
         }

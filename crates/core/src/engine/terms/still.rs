@@ -1,7 +1,10 @@
 //! What was paid for a part of a term, after what was given back by hand: nothing comes back twice.
 
-use crate::engine::{Desk, Refusal};
-use crate::money::{Amount, Currency};
+use super::purchase::Basket;
+use crate::bill::{Line, line_id};
+use crate::calendar::Cycle;
+use crate::engine::{Desk, Refusal, money};
+use crate::money::{Amount, Currency, Exact};
 use crate::subscription::Subscription;
 use crate::term::PaidPeriod;
 
@@ -15,9 +18,16 @@ pub(super) struct Still {
     by_hand: Amount,
 }
 
+/// What comes back by a line.
+pub(super) struct Within {
+    pub amount: Amount,
+    /// The bill that is worth no more, where it would be more.
+    bounded_by: Option<String>,
+}
+
 impl Desk<'_> {
     /// What is still paid for a period of a term: adjustments of what was charged for it count, and credit notes about that.
-    /// A credit note of a whole bill is about no line.
+    /// A credit note of a whole bill is about no line: see [`Desk::within_bill`].
     pub(super) fn still_paid(
         &self,
         subscription: &Subscription,
@@ -34,6 +44,50 @@ impl Desk<'_> {
         }
         still.period.paid = period.paid.add(still.by_hand)?.max(Amount::ZERO);
         Ok(still)
+    }
+
+    /// So much of what is to come back by a line as the bill that it corrects is still worth, where that has credit notes: of
+    /// which lines a note of the whole bill is, nobody said.
+    pub(super) fn within_bill(&self, basket: &Basket, line: &Line, wished: Exact) -> Result<Within, Refusal> {
+        let amount = Amount::quantise(wished)?;
+        let all = Within { amount, bounded_by: None };
+        let Some((_, first, _)) = line.corrects.as_deref().and_then(line_id) else { return Ok(all) };
+        let month = self.payer.zone.midnight(first);
+        let bill = self.view.bill(&self.payer.id, month).filter(|bill| !bill.credited.is_zero());
+        let Some(bill) = bill else { return Ok(all) };
+        let of_it = |other: &&Line| {
+            let of = other.corrects.as_deref().and_then(line_id);
+            of.is_some_and(|(_, other, _)| other == first)
+        };
+        let mut others = basket.lines.iter().filter(of_it).map(|line| line.amount);
+        let left = money::own_left(self.view, &self.payer.id, month, &bill)?;
+        let left = others.try_fold(left, Amount::add)?.max(Amount::ZERO);
+        if amount <= left {
+            return Ok(all);
+        }
+        let bill = money::bill_id(self.payer, self.payer.zone.cycle(Cycle::Month, month));
+        Ok(Within { amount: left, bounded_by: Some(bill) })
+    }
+}
+
+impl Within {
+    /// How it is worked out, of how all would be.
+    pub fn formula(&self, all: String, currency: Currency) -> String {
+        match &self.bounded_by {
+            None => all,
+            Some(_) => {
+                format!("−min({}, {})", all.trim_start_matches('−'), self.amount.decimal(currency))
+            }
+        }
+    }
+
+    /// What an explanation says besides; nothing where all comes back.
+    pub fn words(&self, currency: Currency) -> String {
+        let Some(bill) = &self.bounded_by else { return String::new() };
+        let left = self.amount.decimal(currency);
+        format!(
+            " But {bill} comes to {left} after its credit notes and what came back of it: no more comes back."
+        )
     }
 }
 
