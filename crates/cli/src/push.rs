@@ -107,7 +107,7 @@ impl Pushed {
             Some(checked) => checked.differences.clone(),
         };
         lines.push(format!(
-            "{} price lists and {} commands accepted; usage: {} counted, {} kept until an order measures it, {} known already",
+            "{} price lists and {} commands accepted; usage: {} counted, {} in quarantine, {} known already",
             self.price_lists, self.commands, self.usage, self.quarantined, self.duplicates
         ));
         lines.extend(self.checked.as_ref().map(|checked| {

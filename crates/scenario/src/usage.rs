@@ -10,7 +10,8 @@ use farebox_report::{EventBehind, InQuarantine, Quarantine};
 use farebox_store::usage::Usage;
 use farebox_text::diagnostic::Diagnostic;
 use farebox_text::import::{
-    Change, EventOutcome, ImportSpec, Importer, Origin, OwnedEvent, Reason, Sink, Summary, Verdict,
+    Change, EventOutcome, ImportSpec, Importer, Origin, OwnedEvent, Quarantined, Reason, Sink, Summary,
+    Verdict,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -509,14 +510,11 @@ impl UsageLog {
         let measured = Measured::of(run, refused.map(|usage| usage.account.as_str()));
         let void: BTreeSet<String> =
             self.voided.iter().map(|(source, id)| format!("{source}/{id}")).collect();
-        // A higher revision replaces what was said before, wherever that waits.
-        let mut latest: BTreeMap<(&str, &str), u64> = BTreeMap::new();
-        for delivery in &self.deliveries {
-            if let Delivery::Line { usage, .. } = delivery {
-                let revision = latest.entry((&usage.source, &usage.id)).or_default();
-                *revision = usage.revision.max(*revision);
-            }
-        }
+        // A higher revision replaces what was said before, wherever that waits, and whatever says it.
+        let is_replaced = |usage: &UsageLine| {
+            let id = if usage.times == 1 { usage.id.clone() } else { format!("{}.1", usage.id) };
+            self.importer.revision(&usage.source, &id) > Some(usage.revision)
+        };
         // What nothing measures yet has its place where it came; what is counted and nothing takes comes after all that.
         let (mut unmeasured, mut unrouted) =
             (BTreeMap::<usize, InQuarantine>::new(), InQuarantine::default());
@@ -537,10 +535,7 @@ impl UsageLog {
         })?;
         for (number, delivery) in self.deliveries.iter().enumerate() {
             match delivery {
-                Delivery::Line { usage, .. }
-                    if latest
-                        .get(&(&*usage.source, &*usage.id))
-                        .is_some_and(|last| usage.revision < *last) => {}
+                Delivery::Line { usage, .. } if is_replaced(usage) => {}
                 Delivery::Line { usage, line } => {
                     // What is void is in quarantine no longer, and what comes under its identity never is.
                     let of_line = |one: &&Quarantine| one.line == *line as u64 && !void.contains(&one.what);
@@ -557,7 +552,12 @@ impl UsageLog {
                 Delivery::File { spec, summary, .. } => {
                     found.more +=
                         summary.quarantined - summary.listed.iter().map(|row| row.rows).sum::<u64>();
-                    for row in &summary.listed {
+                    // What is void, replaced or finished by now waits no longer; a call that an earlier file began is there.
+                    let is_void =
+                        |row: &Quarantined| self.voided.iter().any(|(source, id)| row.is_of(source, id));
+                    let waits =
+                        |row: &&Quarantined| row.line > 0 && !self.importer.is_over(row) && !is_void(row);
+                    for row in summary.listed.iter().filter(waits) {
                         found.add(Quarantine {
                             file: spec.file.clone(),
                             line: row.line,

@@ -371,16 +371,17 @@ fn the_page_of_errors_is_that_of_the_code() {
     is_that_of_the_code(PAGE, &page());
 }
 
-/// The codes in the sources of the readers: the first text in a call that makes a reason.
+/// The codes in the sources of the readers: the first text in a call that makes a reason, or a constant that they share.
 fn codes_in(source: &str) -> BTreeSet<String> {
     let mut codes = BTreeSet::new();
-    for maker in ["quarantine(", "Reason::new(", "Err((", "Wrong(", "wrong("] {
+    let makers = ["quarantine(", "Reason::new(", "Err((", "Wrong(", "wrong("].map(|maker| (maker, ','));
+    for (maker, end) in makers.into_iter().chain([("pub(super) const ", ';')]) {
         for rest in source.split(maker).skip(1) {
             let Some((before, rest)) = rest.split_once('"') else { continue };
             let Some((code, after)) = rest.split_once('"') else { continue };
             let is_argument = before.len() < 80 && !before.contains([';', '{', '}', '|']);
             let is_code = !code.is_empty() && code.chars().all(|c| c.is_ascii_lowercase() || c == '-');
-            if is_argument && is_code && after.starts_with(',') {
+            if is_argument && is_code && after.starts_with(end) {
                 codes.insert(code.to_owned());
             }
         }

@@ -33,7 +33,8 @@ fn usage<'a>(said: &Said<'_, 'a>, _: &mut Option<Clock>) -> Result<Usage<'a>, Un
     let (start, connected) = (moment("InitiationTimestamp")?, moment("ConnectedToSystemTimestamp")?);
     let updated = moment("LastUpdateTimestamp")?;
     let Some(time) = moment("DisconnectTimestamp")? else {
-        return wrong("unfinished", "the contact has no DisconnectTimestamp: it is not over");
+        let why = "the contact has no DisconnectTimestamp: it is not over";
+        return Err(Unusable::Unfinished(id.clone().into_owned(), why.to_owned()));
     };
     let nanos = |at: Moment| i128::from(at.0) * 1_000_000_000 + i128::from(at.1);
     let talked = connected.map_or(0, |from| nanos(time) - nanos(from));

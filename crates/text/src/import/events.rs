@@ -7,7 +7,7 @@ use super::record::{Out, Parser, RowAt, decode};
 use super::records::Plan;
 use super::scan::{Fields, Found, Framing, ROW_BYTES_MAX};
 use super::spec::{ImportSpec, Input, Preset};
-use super::summary::{Quarantined, Reason, excerpt};
+use super::summary::{Quarantined, Reason, Until, excerpt};
 use farebox_core::metering::Event;
 use std::sync::Arc;
 
@@ -136,7 +136,8 @@ impl Rows<'_> {
             true => piece(begins),
             false => begins.split(|byte| *byte == b'\n').next().unwrap_or_default(),
         };
-        let told = Quarantined { line, offset, rows: 1, reason, excerpt: excerpt(first) };
+        let told =
+            Quarantined { line, offset, rows: 1, reason, excerpt: excerpt(first), until: Until::Never };
         (self.each)(EventRow::Wrong { row: self.number, told });
     }
 }

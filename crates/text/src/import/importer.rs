@@ -2,6 +2,7 @@
 
 use super::arena::Interner;
 use super::format::FilePlan;
+use super::index::Key;
 use super::objects::piece;
 use super::partition::{Context, Kept, Outcome, Partition, encode_inline, identity};
 use super::pipeline;
@@ -144,6 +145,18 @@ impl Importer {
     pub fn watched(&self, source: &str, id: &str) -> Option<&OwnedEvent> {
         let identity = identity(source, id);
         self.partitions.iter().find_map(|partition| partition.kept.get(&identity))
+    }
+
+    /// Whether a row that was in quarantine waits no more, by what came since: a higher revision, or the rest of a call.
+    pub fn is_over(&self, row: &Quarantined) -> bool {
+        let key = row.until.key();
+        key.is_some_and(|key| self.partitions[key.partition(self.partitions.len())].is_over(row))
+    }
+
+    /// The highest revision that was said of an event, if any was.
+    pub fn revision(&self, source: &str, id: &str) -> Option<u64> {
+        let key = Key::of(identity(source, id));
+        self.partitions[key.partition(self.partitions.len())].revision(key)
     }
 
     /// Every watched event that counts now.

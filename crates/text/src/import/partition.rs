@@ -7,7 +7,7 @@ use super::index::{Entry, Index, Key};
 use super::record::{self, Batch, Decoder, NO_ACCOUNT, NO_RULE, Out, Record, decode};
 use super::same;
 use super::scan::Fields;
-use super::summary::{Reason, Tally};
+use super::summary::{Quarantined, Reason, Tally, Until};
 use super::time::instant;
 use super::{Change, Origin, OwnedEvent, Sink, Verdict};
 use farebox_core::metering::{Event, Value};
@@ -128,7 +128,7 @@ impl Partition {
                     Entry::Known(print, _) if *print == leg.print => tally.summary.duplicates += 1,
                     Entry::Known(..) => {
                         let at = (line, offset_of(leg.place));
-                        tally.quarantine(at, 1, "conflict", || CONFLICT_ROW.into());
+                        tally.quarantine(at, 1, Until::Never, "conflict", || CONFLICT_ROW.into());
                     }
                 }
             }
@@ -143,10 +143,28 @@ impl Partition {
                 let line = batch.lines_before + u64::from(record.line);
                 let outcome = self.event(record, &batch.bytes, line, context, sink, tally);
                 if let Some(outcome) = outcome {
-                    tally.became(outcome, (line, record.offset), record.talk);
+                    tally.became(outcome, (line, record.offset), until(record), record.talk);
                 }
             }
         }
+    }
+
+    /// Whether a row that was in quarantine waits no more, by what came since.
+    pub(super) fn is_over(&self, row: &Quarantined) -> bool {
+        let call = |key| self.calls.find_settled(key).map(|number| self.calls.get(number));
+        match row.until {
+            Until::Never => false,
+            Until::Revised(key, revision) => self.revision(key).is_some_and(|known| known > revision),
+            Until::Said(key) => self.revision(key).is_some(),
+            Until::Finished(key) => call(key).is_some_and(|call| !call.is_half()),
+            Until::Counted(key) => call(key).is_some_and(|call| call.is(Call::COUNTED)),
+        }
+    }
+
+    /// The highest revision that was said of an event, if any was.
+    pub(super) fn revision(&self, key: Key) -> Option<u64> {
+        self.events.get(key)?;
+        Some(self.revisions.get(&key).copied().unwrap_or(0))
     }
 
     /// Joins legs to calls. Their order does not matter.
@@ -358,7 +376,7 @@ impl Partition {
         self.calls.settled = self.calls.len();
         for (record, bytes, line) in met {
             if let Some(outcome) = self.event(&record, &bytes, line, context, sink, tally) {
-                tally.became(outcome, (line, record.offset), record.talk);
+                tally.became(outcome, (line, record.offset), until(&record), record.talk);
             }
         }
     }
@@ -415,7 +433,11 @@ impl Partition {
                 // A lead row of an earlier file has its place there, not here.
                 let here = file_of(call.place) == context.file;
                 let at = if here { (u64::from(call.line), offset_of(call.place)) } else { (0, 0) };
-                tally.quarantine(at, rows, reason.code, || reason.sentence);
+                let until = match reason.code == UNFINISHED {
+                    true => Until::Finished(call.key()),
+                    false => Until::Counted(call.key()),
+                };
+                tally.quarantine(at, rows, until, reason.code, || reason.sentence);
             }
         }
     }
@@ -425,6 +447,16 @@ fn conflict() -> Reason {
     Reason::new("conflict", "the same source, id and revision were said before with other content")
 }
 
+/// What ends the waiting of an event.
+fn until(record: &Record) -> Until {
+    match record.repeats {
+        true => Until::Never,
+        false => Until::Revised(record.key, record.revision),
+    }
+}
+
+/// The code of what is not over yet.
+pub(super) const UNFINISHED: &str = "unfinished";
 const CONFLICT_ROW: &str = "the same row identity was said before with other content";
 
 fn origin_of(call: &Call) -> Origin {
@@ -460,7 +492,7 @@ fn call_event<'a>(
             true => "the call was answered, and nothing says yet when it was over",
             false => "nothing says when the call was answered",
         };
-        return Err(Some(Reason::new("unfinished", sentence)));
+        return Err(Some(Reason::new(UNFINISHED, sentence)));
     }
     let [id, _] = names;
     Name::write(call.name, &calls.names, id);

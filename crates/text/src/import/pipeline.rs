@@ -11,7 +11,7 @@ use super::partition::{Context, Partition, Routed};
 use super::record::{Batch, Out, Parser, RowAt};
 use super::scan::{Fields, Flaw, Found, Framing, ROW_BYTES_MAX};
 use super::spec::Reader;
-use super::summary::Tally;
+use super::summary::{Tally, Until};
 use super::{Sink, objects};
 use crate::diagnostic::Diagnostic;
 use std::collections::{BTreeMap, VecDeque};
@@ -460,7 +460,8 @@ impl<'a> Worker<'a> {
             let line = u32::try_from(object.line).unwrap_or(u32::MAX);
             if let Some((code, sentence)) = object.wrong {
                 self.out.tally.summary.rows += 1;
-                self.out.tally.quarantine((u64::from(line), object.offset), 1, code, || sentence.into());
+                let at = (u64::from(line), object.offset);
+                self.out.tally.quarantine(at, 1, Until::Never, code, || sentence.into());
                 continue;
             }
             let row =
@@ -494,7 +495,7 @@ impl Piece {
 
 fn too_long(out: &mut Out, line: u32, offset: u64) {
     out.tally.summary.rows += 1;
-    out.tally.quarantine((u64::from(line), offset), 1, "too-long", || {
+    out.tally.quarantine((u64::from(line), offset), 1, Until::Never, "too-long", || {
         format!("the row is longer than {ROW_BYTES_MAX} bytes").into()
     });
 }

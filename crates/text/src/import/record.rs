@@ -5,7 +5,7 @@ use super::calls::Leg;
 use super::index::Key;
 use super::rules::{Row, Rules};
 use super::scan::{Fields, Framing};
-use super::summary::{Tally, escaped};
+use super::summary::{Tally, Until, escaped};
 use super::time::instant;
 use farebox_core::metering::{Event, Value};
 use farebox_core::money::Exact;
@@ -52,7 +52,17 @@ impl Out {
         code: &'static str,
         sentence: impl FnOnce() -> String,
     ) {
-        self.tally.quarantine((u64::from(row.line), row.offset), 1, code, || sentence().into());
+        self.quarantine_until(row, Until::Never, code, sentence);
+    }
+
+    pub(super) fn quarantine_until(
+        &mut self,
+        row: &RowAt<'_>,
+        until: Until,
+        code: &'static str,
+        sentence: impl FnOnce() -> String,
+    ) {
+        self.tally.quarantine((u64::from(row.line), row.offset), 1, until, code, || sentence().into());
     }
 }
 

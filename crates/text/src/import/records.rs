@@ -5,11 +5,12 @@ use super::arena::Interner;
 use super::calls::{Leg, Name, place};
 use super::index::Key;
 use super::json::{self, Scalar};
-use super::partition::identity;
+use super::partition::{UNFINISHED, identity};
 use super::record::{Encoder, Out, Parser, Record, RowAt, Ruled, apply_rules, not_an_event};
 use super::rules::{self, Rules};
 use super::scan::{Fields, Framing};
 use super::spec::{Attributes, ImportSpec};
+use super::summary::Until;
 use super::time::Clock;
 use crate::diagnostic::Diagnostic;
 use farebox_core::calendar::Zone;
@@ -25,6 +26,8 @@ pub(super) type Field<'a> = (Cow<'a, str>, Scalar<'a>);
 pub(super) enum Unusable {
     /// It is wrong: the code and a sentence.
     Wrong(&'static str, String),
+    /// What it is of, by its id, is not over yet: a sentence.
+    Unfinished(String, String),
     /// It is no usage of its own: a part of what another row says, or no accounting at all.
     NotUsage,
 }
@@ -353,6 +356,10 @@ impl Parser for Records {
         let plan = &*self.plan;
         let unusable = |unusable, out: &mut Out| match unusable {
             Unusable::Wrong(code, why) => out.quarantine(&row, code, || why),
+            Unusable::Unfinished(id, why) => {
+                let until = Until::Said(Key::of(identity(&plan.source, &id)));
+                out.quarantine_until(&row, until, UNFINISHED, || why);
+            }
             Unusable::NotUsage => out.tally.summary.ignored += 1,
         };
         let found = match (plan.dialect.fields)(row.bytes) {

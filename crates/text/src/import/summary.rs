@@ -1,6 +1,7 @@
 //! What became of every row of a file.
 
 use super::Origin;
+use super::index::Key;
 use super::partition::Outcome;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -34,6 +35,41 @@ pub struct Quarantined {
     pub reason: Reason,
     /// The beginning of the row, bytes that are not UTF-8 escaped.
     pub excerpt: String,
+    /// What ends its waiting.
+    pub(super) until: Until,
+}
+
+/// What comes later under an identity, and ends the waiting of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Until {
+    /// Nothing: nobody knows what the row is of.
+    Never,
+    /// A higher revision.
+    Revised(Key, u64),
+    /// Whatever can be read.
+    Said(Key),
+    /// The rest of the call.
+    Finished(Key),
+    /// A leg with which the call counts.
+    Counted(Key),
+}
+
+impl Until {
+    pub(super) fn key(self) -> Option<Key> {
+        match self {
+            Until::Never => None,
+            Until::Revised(key, _) | Until::Said(key) | Until::Finished(key) | Until::Counted(key) => {
+                Some(key)
+            }
+        }
+    }
+}
+
+impl Quarantined {
+    /// Whether it is of this identity, as far as anyone knows.
+    pub fn is_of(&self, source: &str, id: &str) -> bool {
+        self.until.key().is_some_and(|key| key == Key::of(super::partition::identity(source, id)))
+    }
 }
 
 /// What one file came to. `rows` is always [`Summary::accounted`].
@@ -161,6 +197,7 @@ impl Tally {
         &mut self,
         place: (u64, u64),
         rows: u64,
+        until: Until,
         code: &'static str,
         sentence: impl FnOnce() -> Cow<'static, str>,
     ) {
@@ -171,7 +208,7 @@ impl Tally {
             return;
         }
         let reason = Reason { code, sentence: sentence() };
-        self.keep(ByOffset(Quarantined { line, offset, rows, reason, excerpt: String::new() }));
+        self.keep(ByOffset(Quarantined { line, offset, rows, reason, excerpt: String::new(), until }));
     }
 
     /// Takes a row that was kept.
@@ -189,7 +226,13 @@ impl Tally {
 
     /// Counts the row of an event by what became of it; `talk`: it is a call, connected or not,
     /// of so many seconds.
-    pub(super) fn became(&mut self, outcome: Outcome, place: (u64, u64), talk: Option<(bool, u32)>) {
+    pub(super) fn became(
+        &mut self,
+        outcome: Outcome,
+        place: (u64, u64),
+        until: Until,
+        talk: Option<(bool, u32)>,
+    ) {
         let sum = &mut self.summary;
         match outcome {
             Outcome::Counted => {
@@ -200,7 +243,9 @@ impl Tally {
             }
             Outcome::NotBillable => sum.not_billable += 1,
             Outcome::Duplicate => sum.duplicates += 1,
-            Outcome::Quarantined(reason) => self.quarantine(place, 1, reason.code, || reason.sentence),
+            Outcome::Quarantined(reason) => {
+                self.quarantine(place, 1, until, reason.code, || reason.sentence);
+            }
         }
     }
 

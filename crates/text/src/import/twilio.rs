@@ -26,10 +26,8 @@ fn usage<'a>(said: &Said<'_, 'a>, _: &mut Option<Clock>) -> Result<Usage<'a>, Un
         "completed" => true,
         "busy" | "failed" | "no-answer" | "canceled" => false,
         _ => {
-            return wrong(
-                "unfinished",
-                format!("the call is \"{}\": it is not over", excerpt(status.as_bytes())),
-            );
+            let why = format!("the call is \"{}\": it is not over", excerpt(status.as_bytes()));
+            return Err(Unusable::Unfinished(id.clone().into_owned(), why));
         }
     };
     let moment = |name: &str| match said.text(name) {

@@ -163,6 +163,51 @@ fn kamailio_transactions_add_up_to_calls() {
 }
 
 #[test]
+fn what_waits_is_over_when_the_rest_or_a_higher_revision_comes() {
+    let (first, last) = ACC.split_at(ACC.rfind("Nov 21").unwrap());
+    let connect = ImportSpec { rules: rules("=> account=acme"), ..spec(Preset::AmazonConnect) };
+    let contact = |rest: &str| {
+        format!("{{\"ContactId\":\"q1\",\"InitiationTimestamp\":\"2026-01-05T09:00:00Z\"{rest}}}")
+    };
+    let (goes_on, over) = (contact(""), contact(",\"DisconnectTimestamp\":\"2026-01-05T10:30:00Z\""));
+    let row = |account: &str, revision: u32| {
+        format!("id,time,account,revision\nr1,2026-01-06T00:00:00Z,{account},{revision}\n")
+    };
+    let csv = spec(Preset::Csv);
+    let missed = first.replace("transaction answered", "call missed").replace("=200;", "=486;");
+    for threads in 1..4 {
+        let mut importer = Importer::new(threads);
+        let mut sinks: Vec<Notes> = (0..threads).map(|_| Notes::default()).collect();
+        let mut import = |importer: &mut Importer, spec: &ImportSpec, file: &str| {
+            importer.import(spec, Input::bytes(file.as_bytes()), &mut sinks, &|_| {}).unwrap().listed
+        };
+        let waiting: Vec<Quarantined> = [
+            import(&mut importer, &kamailio(), first),
+            import(&mut importer, &connect, &goes_on),
+            import(&mut importer, &csv, &row("stranger", 0)),
+            // A row of the same revision with other content changes nothing.
+            import(&mut importer, &csv, &row("acme", 0)),
+        ]
+        .concat();
+        assert_eq!(waiting.len(), 4);
+        // What an earlier file began has no line here.
+        let again = import(&mut importer, &kamailio(), &missed);
+        assert_eq!(again.iter().map(|row| row.line).collect::<Vec<_>>(), [0]);
+        assert!(waiting.iter().all(|row| !importer.is_over(row)));
+        for (spec, file, over) in [
+            (&kamailio(), last, [true, false, false, false]),
+            (&connect, &*over, [true, true, false, false]),
+            (&csv, &*row("acme", 1), [true; 4]),
+        ] {
+            import(&mut importer, spec, file);
+            assert_eq!(waiting.iter().map(|row| importer.is_over(row)).collect::<Vec<_>>(), over);
+        }
+        assert!(waiting[2].is_of("csv", "r1") && !waiting[0].is_of("csv", "r1"));
+        assert_eq!(importer.revision("csv", "r1"), Some(1));
+    }
+}
+
+#[test]
 fn a_kamailio_call_record_stands_before_its_transactions() {
     let record = "kamailio c1@sip alice r1 call 2026-01-05T12:01:01.243Z from 2026-01-05T12:00:00.436Z seconds=60.807 dst_user=\"200\"";
     let count = "calls 1 connected 1 seconds 61";
