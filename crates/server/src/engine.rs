@@ -26,14 +26,14 @@ const PAUSE: Duration = Duration::from_micros(800);
 const PAUSE_BULK: Duration = Duration::from_micros(100);
 /// Of so many events each, on average.
 const BULK: usize = 64;
-/// Where so much shared the last commit, more is waited for as long as it keeps coming, or less is there than shared that
-/// one: a commit costs as much as the work of many.
+/// Where so much shared the last commits, more is waited for as long as it keeps coming, or less than half of that is there:
+/// a commit costs as much as the work of many. Not for all of it: while some are answered and ask again, others are kept.
 const MANY: usize = 16;
 /// After so much work the next commit begins as soon as the one before is kept, whatever else waits: while one thread
 /// commits, the other decides.
 const ENOUGH: Duration = Duration::from_millis(8);
 /// How long it is waited for, at a time and altogether.
-const MORE: Duration = Duration::from_micros(300);
+const MORE: Duration = Duration::from_micros(100);
 const MORE_MAX: Duration = Duration::from_micros(3_000);
 /// How often the schedule is looked at where nobody asks for anything.
 const LOOK_EACH: Duration = Duration::from_secs(1);
@@ -450,7 +450,7 @@ fn work(
                 std::thread::sleep(MORE);
                 match waiting.try_next() {
                     Some(message) => break Some(message),
-                    None if tell.len() < usual => {}
+                    None if tell.len() < usual / 2 => {}
                     None => break None,
                 }
             };
