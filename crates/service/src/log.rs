@@ -1,9 +1,12 @@
 //! The usage log: records in the order in which they came, in compressed blocks.
 
+mod packing;
+
 use farebox_core::calendar::Instant;
 use farebox_store::codec::{Reader, Stored};
 use farebox_store::usage::{Packer, Record, Unpacked, added};
 use farebox_store::{Block, Hash, Store, StoreError};
+use packing::{Early, Full, take_all};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -49,7 +52,7 @@ struct Chain {
 pub struct Ready {
     /// The number of the first.
     first: u64,
-    blocks: Arc<Vec<Open>>,
+    blocks: Vec<Arc<Full>>,
     recorded_at: Instant,
     chain: Arc<Mutex<Chain>>,
 }
@@ -76,9 +79,10 @@ impl Ready {
             Some(packer) => packer,
             none => none.insert(Packer::new().map_err(failed)?),
         };
+        let all = take_all(&self.blocks, packer).map_err(failed)?;
         let mut packed = Vec::with_capacity(self.blocks.len());
-        for (number, open) in (self.first..).zip(self.blocks.iter()) {
-            let bytes = packer.pack(&open.bytes, open.count()).map_err(failed)?;
+        for ((number, full), bytes) in (self.first..).zip(&self.blocks).zip(all) {
+            let open = &full.open;
             let hash = end.unwrap_or_else(|| Block::chain(PARTITION)).then(&bytes);
             *end = Some(hash);
             let (partition, events) = (PARTITION, open.count());
@@ -118,12 +122,13 @@ struct Read {
 pub struct UsageLog {
     open: Open,
     /// Blocks that are full.
-    full: Vec<Open>,
+    full: Vec<Arc<Full>>,
     /// Those before them, which are on their way into the store.
-    on_the_way: Arc<Vec<Open>>,
+    on_the_way: Vec<Arc<Full>>,
     /// Blocks before the open one.
     blocks: u64,
     chain: Arc<Mutex<Chain>>,
+    early: Early,
     read: RefCell<VecDeque<Read>>,
     /// The memory of blocks that are kept: touching new memory costs more than writing to it.
     spare: Vec<Open>,
@@ -154,6 +159,7 @@ impl UsageLog {
     pub fn append(&mut self, record: &[u8]) -> Place {
         if self.open.bytes.len() + record.len() > BLOCK_BYTES && !self.open.starts.is_empty() {
             self.next_block();
+            self.full.last().into_iter().for_each(|full| self.early.pack(full));
         }
         let place = Place { block: self.blocks, index: self.open.count() };
         self.open.starts.push(self.open.bytes.len() as u32);
@@ -176,7 +182,7 @@ impl UsageLog {
 
     fn next_block(&mut self) {
         let next = self.spare.pop().unwrap_or_default();
-        self.full.push(std::mem::replace(&mut self.open, next));
+        self.full.push(Arc::new(Full::new(std::mem::replace(&mut self.open, next))));
         self.blocks += 1;
     }
 
@@ -184,16 +190,17 @@ impl UsageLog {
     /// handed over before that.
     pub fn hand_over(&mut self, recorded_at: Instant) -> Ready {
         self.close(recorded_at);
-        self.on_the_way = Arc::new(std::mem::take(&mut self.full));
+        self.on_the_way = std::mem::take(&mut self.full);
         let (first, blocks) = (self.blocks - self.on_the_way.len() as u64, self.on_the_way.clone());
         Ready { first, blocks, recorded_at, chain: self.chain.clone() }
     }
 
     /// What was handed over is in the store.
     pub fn landed(&mut self) {
-        // Whoever has packed them is done with them.
-        let Ok(done) = Arc::try_unwrap(std::mem::take(&mut self.on_the_way)) else { return };
-        for mut block in done.into_iter().take(SPARE_MAX.saturating_sub(self.spare.len())) {
+        let done = std::mem::take(&mut self.on_the_way).into_iter();
+        // Whoever has packed them is mostly done with them.
+        let done = done.filter_map(|full| Arc::try_unwrap(full).ok());
+        for Full { open: mut block, .. } in done.take(SPARE_MAX.saturating_sub(self.spare.len())) {
             block.bytes.clear();
             block.starts.clear();
             block.closed_at = None;
@@ -213,7 +220,8 @@ impl UsageLog {
 
     /// The blocks that the store may not have yet, the one in the making the last, with their numbers.
     fn not_kept(&self) -> impl Iterator<Item = (u64, &Open)> {
-        (self.first_not_kept()..).zip(self.on_the_way.iter().chain(&self.full).chain([&self.open]))
+        let full = self.on_the_way.iter().chain(&self.full).map(|full| &full.open);
+        (self.first_not_kept()..).zip(full.chain([&self.open]))
     }
 
     /// The first of them.
