@@ -78,6 +78,13 @@ pub struct Share {
     pub deck: Option<DeckCount>,
 }
 
+impl Share {
+    /// An event as such, whatever it says.
+    pub(super) fn one(at: Instant) -> Share {
+        Share { value: NANO, at, tie: 0, distinct: 0, deck: None }
+    }
+}
+
 /// A removal that the counter cannot do in place: its events must be counted again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CountAgain;

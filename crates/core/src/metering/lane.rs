@@ -144,7 +144,7 @@ impl Hasher for IdHasher {
 }
 
 /// Where a counter stands.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Place {
     segment: usize,
     scope: u32,
@@ -242,10 +242,10 @@ impl Lane {
         self.meter.filters.iter().all(|filter| holds(filter, event))
     }
 
-    /// The event's part: its value, rounded where each event is.
-    pub(super) fn share(&self, event: &Event<'_>, at: Instant) -> Result<Share, Problem> {
+    /// Notes the event's part in a share of one: its value, rounded where each event is. The share is filled where it is
+    /// kept: copied, it would make the processor wait until it is written.
+    pub(super) fn share(&self, event: &Event<'_>, share: &mut Share) -> Result<(), Problem> {
         let meter = &*self.meter;
-        let mut share = Share { value: NANO, at, tie: 0, distinct: 0, deck: None };
         if let (Some(name), true) = (&meter.of, meter.aggregate != Aggregate::Count) {
             let value = event.attribute(name).ok_or_else(|| Problem::MissingAttribute(name.clone()))?;
             if meter.aggregate == Aggregate::Unique {
@@ -265,18 +265,13 @@ impl Lane {
             hash.write(event.id.as_bytes());
             share.tie = hash.finish();
         }
-        Ok(share)
+        Ok(())
     }
 
     /// Finds the event's segment and scope; under a deck, its row decides the steps of its share.
-    pub(super) fn place(
-        &mut self,
-        event: &Event<'_>,
-        at: Instant,
-        share: &mut Share,
-    ) -> Result<Place, Problem> {
+    pub(super) fn place(&mut self, event: &Event<'_>, share: &mut Share) -> Result<Place, Problem> {
         let row = self.row(event, share)?;
-        let segment = self.segment_at(at)?;
+        let segment = self.segment_at(share.at)?;
         let scope = self.scope_of(event, row);
         Ok(Place { segment, scope })
     }

@@ -399,15 +399,18 @@ impl Metering {
             if !lane.matches(event) {
                 continue;
             }
-            let measured = lane.share(event, at).and_then(|mut share| {
-                let place = lane.place(event, at, &mut share)?;
-                Ok((index, place, share))
-            });
-            match measured {
-                Ok(measured) => self.pending.push(measured),
-                // What was ordered later takes nothing of it, and keeps nobody else from it.
-                Err(problem) if at < lane.spec().since => passed_over = passed_over.or(Some(problem)),
-                Err(problem) => return Err(problem),
+            self.pending.push((index, lane::Place::default(), Share::one(at)));
+            let Some((_, place, share)) = self.pending.last_mut() else { continue };
+            match lane.share(event, share).and_then(|()| lane.place(event, share)) {
+                Ok(found) => *place = found,
+                Err(problem) => {
+                    self.pending.truncate(self.pending.len() - 1);
+                    if at >= lane.spec().since {
+                        return Err(problem);
+                    }
+                    // What was ordered later takes nothing of it, and keeps nobody else from it.
+                    passed_over = passed_over.or(Some(problem));
+                }
             }
         }
         if let (true, Some(problem)) = (self.pending.is_empty(), passed_over) {
@@ -428,12 +431,10 @@ impl Metering {
             let Some(at) = lane.moment(event) else { continue };
             in_force = true;
             if lane.matches(event) {
-                let measured = lane.share(event, at).and_then(|mut share| {
-                    let scope = lane.scope(event, &mut share)?;
-                    Ok(WouldCount { lane: lane.spec(), at, scope, share })
-                });
+                let mut share = Share::one(at);
+                let measured = lane.share(event, &mut share).and_then(|()| lane.scope(event, &mut share));
                 match measured {
-                    Ok(measured) => found.push(measured),
+                    Ok(scope) => found.push(WouldCount { lane: lane.spec(), at, scope, share }),
                     Err(problem) if at < lane.spec().since => passed_over = passed_over.or(Some(problem)),
                     Err(problem) => return Err(problem),
                 }
