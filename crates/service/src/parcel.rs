@@ -1,9 +1,11 @@
 //! Usage on its way in: made ready by whoever received it, so that the one who counts has little to do.
 
 use crate::identities::ByIdentity;
+use farebox_core::calendar::Instant;
 use farebox_core::metering::{Event, Value};
-use farebox_store::codec::{Reader, Writer};
-use farebox_store::usage::{Usage, added_in, put_added};
+use farebox_core::money::Exact;
+use farebox_store::codec::Writer;
+use farebox_store::usage::{Usage, put_added};
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 /// Accounts that are looked for one by one.
@@ -11,53 +13,55 @@ const FEW: usize = 8;
 /// About the bytes of an event as it is sent.
 const EVENT_BYTES: usize = 200;
 
-/// Events as they are written to the log, each with what tells it from all others.
+/// Events as they are written to the log, each with what tells it from all others, and with what it says: who counts
+/// them reads no record.
 #[derive(Clone, Debug, Default)]
 pub struct Parcel {
     records: Vec<u8>,
     items: Vec<Item>,
+    /// Whatever texts they say.
+    text: String,
+    attributes: Vec<Attribute>,
+    numbers: Vec<Exact>,
     /// The accounts whose usage it is, each once, as far as their hashes tell.
-    accounts: Names,
+    accounts: Vec<Span>,
     /// Their places by hashes of their names, where they are more than [`FEW`].
     places: ByIdentity<u32>,
 }
 
-/// Names, one after another: a parcel may have many, and the thread that lets go of them is not the one that made them.
-#[derive(Clone, Debug, Default)]
-struct Names {
-    text: String,
-    /// Where each ends.
-    ends: Vec<u32>,
+/// Where a text is: a request has some megabytes at most.
+#[derive(Clone, Copy, Debug, Default)]
+struct Span {
+    start: u32,
+    end: u32,
 }
 
-impl Names {
-    fn len(&self) -> usize {
-        self.ends.len()
-    }
+#[derive(Clone, Copy, Debug)]
+struct Attribute {
+    name: Span,
+    value: Said,
+}
 
-    fn push(&mut self, name: &str) {
-        self.text.push_str(name);
-        self.ends.push(u32::try_from(self.text.len()).unwrap_or(u32::MAX));
-    }
-
-    fn get(&self, place: usize) -> Option<&str> {
-        let from = match place.checked_sub(1) {
-            Some(before) => *self.ends.get(before)?,
-            None => 0,
-        };
-        self.text.get(from as usize..*self.ends.get(place)? as usize)
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &str> {
-        (0..self.len()).filter_map(|place| self.get(place))
-    }
+#[derive(Clone, Copy, Debug)]
+enum Said {
+    Text(Span),
+    /// The place of the number.
+    Number(u32),
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Item {
     identity: u128,
+    time: Instant,
+    start: Option<Instant>,
+    revision: u64,
+    source: Span,
+    id: Span,
+    kind: Span,
     /// Where its record ends.
     end: u32,
+    /// Where its attributes end.
+    attributes: u32,
     /// The place of its account.
     account: u32,
 }
@@ -73,6 +77,11 @@ pub(crate) struct Packed<'p> {
     pub account: usize,
 }
 
+/// A length or a place as it is kept.
+fn short(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}
+
 impl Parcel {
     /// A parcel with memory for the events of a body of so many bytes, about.
     pub fn for_bytes(bytes: usize) -> Parcel {
@@ -80,6 +89,9 @@ impl Parcel {
         Parcel {
             records: Vec::with_capacity(bytes / 2 + 32),
             items: Vec::with_capacity(items),
+            text: String::with_capacity(bytes / 3 + 64),
+            attributes: Vec::with_capacity(2 * items),
+            numbers: Vec::with_capacity(items),
             ..Parcel::default()
         }
     }
@@ -89,33 +101,81 @@ impl Parcel {
         let mut to = Writer::after(std::mem::take(&mut self.records));
         put_added(event, &mut to);
         self.records = to.into_bytes();
-        // A request has some megabytes at most.
-        let end = u32::try_from(self.records.len()).unwrap_or(u32::MAX);
         let account = self.place_of(event.account);
-        self.items.push(Item { identity: identity(event.source, event.id), end, account });
+        let (last, before) = (self.items.last().copied(), self.items.iter().rev().nth(1));
+        // Most events say what the one before said, in the same order.
+        let alike = before.map_or(0, |before| before.attributes as usize);
+        let source = self.span_of(last.map(|last| last.source), event.source);
+        let kind = self.span_of(last.map(|last| last.kind), event.kind);
+        let id = self.add(event.id);
+        for (place, (name, value)) in (alike..).zip(&event.attributes) {
+            let name = self.span_of(self.attributes.get(place).map(|like| like.name), name);
+            let value = match value {
+                Value::Text(text) => Said::Text(self.add(text)),
+                Value::Number(number) => {
+                    self.numbers.push(*number);
+                    Said::Number(short(self.numbers.len() - 1))
+                }
+            };
+            self.attributes.push(Attribute { name, value });
+        }
+        self.items.push(Item {
+            identity: identity(event.source, event.id),
+            time: event.time,
+            start: event.start,
+            revision: event.revision,
+            source,
+            id,
+            kind,
+            end: short(self.records.len()),
+            attributes: short(self.attributes.len()),
+            account,
+        });
+    }
+
+    fn add(&mut self, text: &str) -> Span {
+        let start = short(self.text.len());
+        self.text.push_str(text);
+        Span { start, end: short(self.text.len()) }
+    }
+
+    /// Where a text is that may be there already.
+    fn span_of(&mut self, known: Option<Span>, text: &str) -> Span {
+        match known.filter(|known| self.text(*known) == text) {
+            Some(known) => known,
+            None => self.add(text),
+        }
+    }
+
+    fn text(&self, span: Span) -> &str {
+        self.text.get(span.start as usize..span.end as usize).unwrap_or_default()
     }
 
     fn place_of(&mut self, account: &str) -> u32 {
+        let is_known = |place: &u32| {
+            self.accounts.get(*place as usize).is_some_and(|known| self.text(*known) == account)
+        };
         let (known, hash) = match self.accounts.len() {
-            0..=FEW => (self.accounts.iter().position(|known| known == account).map(|place| place as u32), 0),
+            count @ 0..=FEW => ((0..short(count)).find(is_known), 0),
             _ => {
                 let hash = xxh3_128(account.as_bytes());
-                let known = self.places.get(&hash).copied();
                 // Another with its hash is looked at each time as if it were new.
-                (known.filter(|place| self.accounts.get(*place as usize) == Some(account)), hash)
+                (self.places.get(&hash).copied().filter(is_known), hash)
             }
         };
         if let Some(place) = known {
             return place;
         }
-        let place = self.accounts.len() as u32;
-        self.accounts.push(account);
+        let place = short(self.accounts.len());
+        let name = self.add(account);
+        self.accounts.push(name);
         match self.accounts.len() {
             0..=FEW => {}
             len if len == FEW + 1 => {
                 self.places.reserve(self.items.capacity());
-                let all = self.accounts.iter().map(|name| xxh3_128(name.as_bytes()));
-                self.places.extend(all.zip(0..));
+                let text = &self.text;
+                let all = self.accounts.iter().map(|name| &text[name.start as usize..name.end as usize]);
+                self.places.extend(all.map(|name| xxh3_128(name.as_bytes())).zip(0..));
             }
             _ => drop(self.places.insert(hash, place)),
         }
@@ -146,13 +206,42 @@ impl Parcel {
 
     /// The accounts whose usage it is, each once, as far as their hashes tell.
     pub(crate) fn accounts(&self) -> impl Iterator<Item = &str> {
-        self.accounts.iter()
+        self.accounts.iter().map(|name| self.text(*name))
+    }
+
+    /// What an event says, in the memory of the attributes of another.
+    fn event<'p>(
+        &'p self,
+        item: &Item,
+        attributes: &[Attribute],
+        mut into: Vec<(&'p str, Value<'p>)>,
+    ) -> Event<'p> {
+        into.clear();
+        into.extend(attributes.iter().map(|attribute| {
+            let value = match attribute.value {
+                Said::Text(text) => Value::Text(self.text(text)),
+                Said::Number(place) => {
+                    Value::Number(self.numbers.get(place as usize).copied().unwrap_or(Exact::ZERO))
+                }
+            };
+            (self.text(attribute.name), value)
+        }));
+        Event {
+            source: self.text(item.source),
+            id: self.text(item.id),
+            revision: item.revision,
+            kind: self.text(item.kind),
+            account: self.accounts.get(item.account as usize).map_or("", |name| self.text(*name)),
+            time: item.time,
+            start: item.start,
+            attributes: into,
+        }
     }
 }
 
 /// The events of some parcels, in order.
 pub(crate) fn events<'p>(parcels: &'p [&'p Parcel]) -> Unpacking<'p> {
-    Unpacking { parcels, number: 0, items: 0, from: 0, accounts: 0, spare: Vec::new() }
+    Unpacking { parcels, number: 0, items: 0, from: 0, said: 0, accounts: 0, spare: Vec::new() }
 }
 
 /// Goes through the events of parcels.
@@ -164,6 +253,8 @@ pub(crate) struct Unpacking<'p> {
     items: usize,
     /// Where its next record begins.
     from: usize,
+    /// Where the attributes of its next event begin.
+    said: usize,
     /// Accounts of the parcels before it.
     accounts: usize,
     /// Memory of those that are done with.
@@ -179,9 +270,9 @@ impl<'p> Unpacking<'p> {
             for item in items.iter().take(left) {
                 let record = parcel.records.get(self.from..item.end as usize).unwrap_or_default();
                 self.from = item.end as usize;
-                let attributes = self.spare.pop().unwrap_or_default();
-                // They were written by the parcel itself.
-                let Ok(event) = added_in(&mut Reader::new(record), attributes) else { continue };
+                let said = parcel.attributes.get(self.said..item.attributes as usize).unwrap_or_default();
+                self.said = item.attributes as usize;
+                let event = parcel.event(item, said, self.spare.pop().unwrap_or_default());
                 let account = self.accounts + item.account as usize;
                 into.push(Packed { parcel: self.number, identity: item.identity, record, event, account });
             }
@@ -190,7 +281,7 @@ impl<'p> Unpacking<'p> {
             self.items += taken;
             if self.items == parcel.items.len() {
                 self.accounts += parcel.accounts.len();
-                (self.number, self.items, self.from) = (self.number + 1, 0, 0);
+                (self.number, self.items, self.from, self.said) = (self.number + 1, 0, 0, 0);
             }
         }
     }
@@ -219,7 +310,8 @@ pub(crate) fn identity(source: &str, id: &str) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use farebox_core::calendar::Instant;
+    use farebox_store::codec::Reader;
+    use farebox_store::usage::added;
 
     #[test]
     fn the_events_of_some_parcels_come_in_order_whatever_is_taken_at_once() {
@@ -254,6 +346,45 @@ mod tests {
                 rest.done(&mut some);
             }
             assert_eq!(found, expected, "{most}");
+        }
+    }
+
+    #[test]
+    fn an_event_comes_out_as_it_went_in_and_as_its_record_says_it() {
+        let moment = |second| Instant::from_second(second).unwrap();
+        let number = |value| Value::Number(Exact::whole(value));
+        let event = |source, id, kind, account, attributes| Event {
+            source,
+            id,
+            revision: 3,
+            kind,
+            account,
+            time: moment(1_767_607_200),
+            start: None,
+            attributes,
+        };
+        let all = [
+            event("pbx", "ü1", "call", "acme", vec![("seconds", number(60)), ("to", Value::Text("+49"))]),
+            event("pbx", "2", "call", "acme", vec![("seconds", number(1 << 70)), ("to", Value::Text(""))]),
+            event("", "2", "", "zoë", vec![]),
+            event("pbx", "2", "call", "acme", vec![("to", number(-7)), ("seconds", Value::Text("ten"))]),
+            Event {
+                start: Some(moment(5)),
+                revision: 0,
+                ..event("to", "", "sms", "acme", vec![("to", Value::Text("to"))])
+            },
+            event("to", "x", "sms", "b", vec![("a", number(1)), ("b", number(2)), ("c", number(3))]),
+        ];
+        let mut parcel = Parcel::default();
+        all.iter().for_each(|event| parcel.push(event));
+        let (parcels, mut found) = ([&parcel], Vec::new());
+        events(&parcels).next(usize::MAX, &mut found);
+        assert_eq!(found.len(), all.len());
+        for (packed, event) in found.iter().zip(&all) {
+            assert_eq!(packed.event, *event);
+            assert_eq!(added(&mut Reader::new(packed.record)).as_ref(), Ok(event));
+            assert_eq!(packed.identity, identity(event.source, event.id));
+            assert_eq!(parcel.accounts().nth(packed.account), Some(event.account));
         }
     }
 

@@ -214,17 +214,6 @@ pub fn put_added(event: &Event<'_>, to: &mut Writer) {
 /// # Errors
 /// [`Corrupt`] when the bytes are no such record.
 pub fn added<'a>(from: &mut Reader<'a>) -> Result<Event<'a>, Corrupt> {
-    added_in(from, Vec::new())
-}
-
-/// The same, with its attributes in the memory of those of another.
-///
-/// # Errors
-/// As [`added`].
-pub fn added_in<'a>(
-    from: &mut Reader<'a>,
-    mut attributes: Vec<(&'a str, Value<'a>)>,
-) -> Result<Event<'a>, Corrupt> {
     if from.byte()? != 0 {
         return Err(from.corrupt("a record that was added"));
     }
@@ -233,8 +222,7 @@ pub fn added_in<'a>(
     let (time, start) = (Instant::get(from)?, Option::get(from)?);
     let length = usize::get(from)?;
     // A wrong length ends with the bytes, before it can take any memory.
-    attributes.clear();
-    attributes.reserve(length.min(32));
+    let mut attributes = Vec::with_capacity(length.min(32));
     for _ in 0..length {
         let name = from.text()?;
         let value = match from.byte()? {
