@@ -1,6 +1,6 @@
 //! A filter: tells of nearly every identity that a run does not have, without reading the run.
 
-use super::run::KEY_BITS;
+use super::run::{KEY_BITS, KEY_BITS_MIN};
 
 /// Bits for each identity, by level. Of 14 some 0.2 % pass that a run does not have. Runs of the first level are most of
 /// the runs and few of the identities: theirs may be larger.
@@ -24,8 +24,17 @@ pub(super) struct Probe {
     bits: Line,
 }
 
+/// Bits of an identity that every run knows.
+fn known(key: u64) -> u64 {
+    key >> (KEY_BITS - KEY_BITS_MIN)
+}
+
 impl Probe {
+    // Where this and what asks by it are one piece of code, the bits stay where the processor computes. Written to memory one
+    // by one and read again together, they would make it wait for all that went before.
+    #[inline(always)]
     pub fn of(key: u64) -> Probe {
+        let key = known(key);
         let mixed = key.wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let mixed = (mixed ^ (mixed >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         // Of a product the highest bits are mixed best.
@@ -63,15 +72,17 @@ impl Filter {
     /// Its line. Lines are in the order of identities, as these come to a run that is being made: it is written from
     /// one end to the other.
     fn line(&self, key: u64) -> usize {
-        let line = ((u128::from(key) * self.lines.len() as u128) >> KEY_BITS) as usize;
+        let line = ((u128::from(key) * self.lines.len() as u128) >> KEY_BITS_MIN) as usize;
         line.min(self.lines.len() - 1)
     }
 
     pub fn insert(&mut self, key: u64) {
-        let (line, probe) = (self.line(key), Probe::of(key));
+        let probe = Probe::of(key);
+        let line = self.line(probe.key);
         self.lines[line].iter_mut().zip(probe.bits).for_each(|(word, bit)| *word |= bit);
     }
 
+    #[inline(always)]
     pub fn may_have(&self, probe: &Probe) -> bool {
         // All words at once: to stop at the first is a guess that the processor often gets wrong.
         let missing = self.lines[self.line(probe.key)].iter().zip(probe.bits);
@@ -80,7 +91,7 @@ impl Filter {
 
     /// A word of an identity's line: asked for early, it is there when it is needed.
     pub fn touch(&self, key: u64) -> u64 {
-        self.lines[self.line(key)][0]
+        self.lines[self.line(known(key))][0]
     }
 
     /// Its bytes.

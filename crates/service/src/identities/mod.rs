@@ -24,7 +24,7 @@ use farebox_store::usage::{Record, added};
 use farebox_store::{Derived, Seen, Store, StoreError};
 use filter::{Filter, Probe};
 use recent::Recent;
-use run::{DIRECTORY, Entry, Extent, Head, State, key_of};
+use run::{DIRECTORY, Entry, Extent, Head, KEY_BITS, KEY_BITS_MIN, State, key_of};
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
@@ -79,19 +79,19 @@ pub(crate) struct Leaving {
     pub blocks: Vec<u64>,
     /// Places in them that are asked for all the same.
     pub but_places: BTreeSet<Place>,
-    /// Identities that are: bits of theirs.
+    /// Identities that are: bits of theirs that every run knows.
     but_keys: HashSet<u64>,
 }
 
 impl Leaving {
     /// This identity stays.
     pub fn keep(&mut self, identity: u128) {
-        self.but_keys.insert(key_of(identity));
+        self.but_keys.insert(key_of(identity) >> (KEY_BITS - KEY_BITS_MIN));
     }
 
     fn leaves(&self, (key, place): &Entry) -> bool {
         self.blocks.binary_search(&place.block).is_ok()
-            && !self.but_keys.contains(key)
+            && !self.but_keys.contains(&(key >> (KEY_BITS - KEY_BITS_MIN)))
             && !self.but_places.contains(place)
     }
 }
@@ -207,23 +207,20 @@ impl Identities {
         if !self.on_the_way.is_empty() {
             self.on_the_way.find(key, into);
         }
-        let probe = Probe::of(key);
-        let mut look = |run: &Run| {
-            if !run.filter.may_have(&probe) {
-                return Ok(());
-            }
+        let look = |run: &Run| -> Result<(), StoreError> {
             let before = into.len();
             run.head.find(store, key, into)?;
             into[before..].reverse();
             Ok(())
         };
-        match self.covers.may_have(&probe) {
-            true => self.runs.iter().rev().try_for_each(&mut look),
-            false => {
-                let uncovered = self.uncovered.iter().rev().filter_map(|place| self.runs.get(*place));
-                uncovered.into_iter().try_for_each(look)
-            }
+        if self.covers.may_have(key) {
+            let mut may = self.runs.iter().rev().filter(|run| run.filter.may_have(&Probe::of(key)));
+            return may.try_for_each(look);
         }
+        let (probe, uncovered) = (Probe::of(key), self.uncovered.iter().rev());
+        let mut may =
+            uncovered.filter_map(|place| self.runs.get(*place)).filter(|run| run.filter.may_have(&probe));
+        may.try_for_each(look)
     }
 
     /// Identities that are in memory.

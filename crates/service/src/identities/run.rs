@@ -16,10 +16,13 @@ const FILTERS_OF_OLD: [u8; 2] = [3, 24];
 
 /// Identities of a page, on average.
 const PAGE_COUNT: u64 = 128;
-/// Bits that runs know an identity by. Of identities that pass a filter and are not in the run, one in thousands is taken
-/// for one that is: then the log is read for nothing.
-pub(super) const KEY_BITS: u32 = 38;
-/// Bits of those that earlier versions made.
+/// Bits of an identity that are in memory.
+pub(super) const KEY_BITS: u32 = 48;
+/// Bits that a run knows an identity by, at least: as many more as fill its last byte. An identity that is not in the index
+/// may be taken for one of those that are there, then the log is read for nothing: with a thousand million of them one of 274
+/// is, and with two bits more one of a thousand.
+pub(super) const KEY_BITS_MIN: u32 = 38;
+/// Bits of those that the first versions made.
 const KEY_BITS_OF_OLD: u32 = 56;
 /// Bytes of a filter in one row.
 const FILTER_BYTES: usize = 256 << 10;
@@ -117,6 +120,8 @@ pub(super) struct Extent {
     pub last: u64,
     /// Bits of a place in a block.
     pub index: u8,
+    /// Bits that all its identities are known by.
+    pub key_bits: u32,
 }
 
 impl Extent {
@@ -129,6 +134,7 @@ impl Extent {
             base: blocks().min().unwrap_or(block),
             last: blocks().max().unwrap_or(block),
             index: width_of(index.into()),
+            key_bits: KEY_BITS,
         }
     }
 
@@ -139,16 +145,20 @@ impl Extent {
             base: heads.iter().map(|head| head.base).min().unwrap_or(0),
             last: heads.iter().map(|head| head.last).max().unwrap_or(0),
             index: heads.iter().map(|head| head.widths.index).max().unwrap_or(1),
+            key_bits: heads.iter().map(|head| head.key_bits).min().unwrap_or(KEY_BITS).min(KEY_BITS),
         }
     }
 }
 
 impl Head {
     pub fn new(number: u32, level: u8, extent: Extent) -> Head {
-        let Extent { count, base, last, index } = extent;
+        let Extent { count, base, last, index, key_bits } = extent;
         let bits = (64 - (count / PAGE_COUNT).leading_zeros()).min(32);
-        let widths = Widths { key: (KEY_BITS - bits) as u8, block: width_of(last - base), index };
-        Head { number, level, count, base, last, bits, state: State::Whole, key_bits: KEY_BITS, widths }
+        let mut widths = Widths { key: (KEY_BITS_MIN - bits) as u8, block: width_of(last - base), index };
+        let spare = widths.entry() as u32 * u8::BITS - widths.bits();
+        let key_bits = key_bits.min(KEY_BITS_MIN + spare);
+        widths.key += (key_bits - KEY_BITS_MIN) as u8;
+        Head { number, level, count, base, last, bits, state: State::Whole, key_bits, widths }
     }
 
     pub fn page_of(&self, key: u64) -> u32 {
@@ -197,7 +207,7 @@ impl Head {
         };
         let is_possible = |head: &Head| {
             head.bits <= 32
-                && (KEY_BITS..=KEY_BITS_OF_OLD).contains(&head.key_bits)
+                && (KEY_BITS_MIN..=KEY_BITS_OF_OLD).contains(&head.key_bits)
                 && head.widths.are_possible()
                 && u32::from(head.widths.key) >= head.key_bits - head.bits
                 && head.last >= head.base
@@ -209,6 +219,19 @@ impl Head {
         key_in(self.number, row)
     }
 
+    /// What the run knows of an identity's bits in memory.
+    fn known(&self, key: u64) -> u64 {
+        key >> KEY_BITS.saturating_sub(self.key_bits)
+    }
+
+    /// Bits in memory of what the run knows: those that it does not know are none.
+    fn in_memory(&self, known: u64) -> u64 {
+        match self.key_bits.checked_sub(KEY_BITS) {
+            Some(more) => known >> more,
+            None => known << (KEY_BITS - self.key_bits),
+        }
+    }
+
     /// A page as it is written.
     pub fn page(&self, page: u32, entries: &[Entry]) -> Derived {
         let Widths { key: of_key, block: of_block, .. } = self.widths;
@@ -216,7 +239,7 @@ impl Head {
         for (key, place) in entries {
             let block = u128::from(place.block - self.base) << of_key;
             let index = u128::from(place.index) << (of_key + of_block);
-            let entry = u128::from(key & ((1 << of_key) - 1)) | block | index;
+            let entry = u128::from(self.known(*key) & ((1 << of_key) - 1)) | block | index;
             value.extend_from_slice(&entry.to_le_bytes()[..self.widths.entry()]);
         }
         Derived { space: PAGES, key: self.key(page), value: Some(value) }
@@ -256,7 +279,7 @@ impl Head {
             let key = leading | take(&mut number, of_key) & ((1 << rest_bits) - 1);
             let block = self.base + take(&mut number, block);
             let index = take(&mut number, index) as u32;
-            each((key >> (self.key_bits - KEY_BITS), Place { block, index }));
+            each((self.in_memory(key), Place { block, index }));
         }
         if is_whole { Ok(()) } else { Err(()) }
     }
@@ -266,8 +289,8 @@ impl Head {
         let page = self.page_of(key);
         let Some(value) = store.derived(PAGES, &self.key(page))? else { return Ok(()) };
         let before = into.len();
-        let mut look = |(known, place): Entry| {
-            if known == key {
+        let mut look = |(found, place): Entry| {
+            if self.known(found) == self.known(key) {
                 into.push(place);
             }
         };
@@ -410,13 +433,15 @@ mod tests {
     #[test]
     fn an_entry_takes_what_its_run_needs() {
         let all = [
-            entry(0x00_1234_5678, 1_000_000, 0),
-            entry(0x1f_ffff_ffff, 1_000_300, 70_000),
-            entry(0x3f_ffff_ffff, 1_000_001, 12),
+            entry(0x0012_3456_7840, 1_000_000, 0),
+            entry(0x7fff_ffff_ffc0, 1_000_300, 70_000),
+            entry(0xffff_ffff_ffc0, 1_000_001, 12),
         ];
         let count = 262_144;
         let head = Head::new(3, 0, Extent { count, ..Extent::of(&all, 0) });
-        assert_eq!((head.bits, head.widths), (12, Widths { key: 26, block: 9, index: 17 }));
+        // 26 bits would do for the rest of an identity: four more fill the last byte.
+        assert_eq!((head.bits, head.widths), (12, Widths { key: 30, block: 9, index: 17 }));
+        assert_eq!(head.key_bits, 42);
         for entry in all {
             let page = head.page_of(entry.0);
             let row = head.page(page, &[entry]);
@@ -425,6 +450,28 @@ mod tests {
         }
         let row = head.row();
         assert_eq!(Head::read(&row.key, row.value.as_deref().unwrap()), Some(head));
+    }
+
+    #[test]
+    fn a_run_of_some_that_know_less_knows_as_little() {
+        let all = [entry(0x1234_5678_9abc, 3, 1), entry(0x1234_5678_9fff, 4, 2)];
+        let whole = Head::new(0, 0, Extent::of(&all, 0));
+        assert_eq!((whole.bits, whole.key_bits), (0, 45));
+        let found = |head: &Head, row: &Derived, key: u64| -> Vec<Entry> {
+            let all = read(head, 0, row).into_iter();
+            all.filter(|(found, _)| head.known(*found) == head.known(key)).collect()
+        };
+        let row = whole.page(0, &all);
+        assert_eq!(found(&whole, &row, all[0].0), [entry(0x1234_5678_9ab8, 3, 1)]);
+        let less = Head { key_bits: KEY_BITS_MIN, ..whole };
+        let both = Head::new(1, 1, Extent::of_all(&[whole, less]));
+        assert_eq!((both.key_bits, both.widths.key), (KEY_BITS_MIN, 38));
+        let row = both.page(0, &all);
+        assert_eq!(
+            found(&both, &row, all[0].0),
+            [entry(0x1234_5678_9800, 3, 1), entry(0x1234_5678_9c00, 4, 2)][..1]
+        );
+        assert_eq!(found(&both, &row, 0x1234_5678_9fff), [entry(0x1234_5678_9c00, 4, 2)]);
     }
 
     /// The row of a run of an earlier version: its level, its identities, its first block, the bits of its pages, and
@@ -445,10 +492,10 @@ mod tests {
         let mut row = 0xc0_0000_0004_0001u64.to_le_bytes()[..7].to_vec();
         row.extend([9, 0, 0, 0, 4, 0, 0]);
         let row = Derived { space: PAGES, key: Vec::new(), value: Some(row) };
-        assert_eq!(read(&head, 3, &row), [entry(0x30_0000_0001, 16, 4)]);
+        assert_eq!(read(&head, 3, &row), [entry(0xc000_0000_0400, 16, 4)]);
         // What it becomes part of is as wide as it may have to be.
         let widths = Head::new(6, 3, Extent::of_all(&[head])).widths;
-        assert_eq!(widths, Widths { key: 38, block: 32, index: 24 });
+        assert_eq!(widths, Widths { key: 40, block: 32, index: 24 });
     }
 
     #[test]
@@ -462,7 +509,7 @@ mod tests {
         let mut row = 0xc0_0000_0004_0001u64.to_le_bytes()[..7].to_vec();
         row.extend([9, 1, 4, 0, 1]);
         let row = Derived { space: PAGES, key: Vec::new(), value: Some(row) };
-        assert_eq!(read(&head, 3, &row), [entry(0x30_0000_0001, 7 + 0x109, 0x1_0004)]);
+        assert_eq!(read(&head, 3, &row), [entry(0xc000_0000_0400, 7 + 0x109, 0x1_0004)]);
         let row = head.row();
         assert_eq!(Head::read(&row.key, row.value.as_deref().unwrap()), Some(head), "and says so again");
     }
